@@ -1,0 +1,284 @@
+#include "base/json.h"
+
+#include <algorithm>
+#include <boost/json/basic_parser_impl.hpp>
+#include <charconv>
+#include <cmath>
+#include <unordered_set>
+
+#include "base/utf8.h"
+
+namespace pagoda {
+namespace {
+
+namespace bj = boost::json;
+
+// SAX events straight into a Value: one pass, no intermediate tree, and duplicate keys are seen.
+struct Builder {
+  static constexpr std::size_t max_object_size = std::size_t(-1);
+  static constexpr std::size_t max_array_size = std::size_t(-1);
+  static constexpr std::size_t max_key_size = std::size_t(-1);
+  static constexpr std::size_t max_string_size = std::size_t(-1);
+
+  explicit Builder(bool reject_duplicates_in) : reject_duplicates(reject_duplicates_in) {}
+
+  bool put(Value value) {
+    if (stack.empty()) {
+      root = std::move(value);
+    } else if (stack.back().is_array()) {
+      stack.back().as_array().push_back(std::move(value));
+    } else {
+      stack.back().as_object().append(std::move(keys.back()), std::move(value));
+      keys.pop_back();
+    }
+    return true;
+  }
+  bool pop() {
+    Value done = std::move(stack.back());
+    stack.pop_back();
+    return put(std::move(done));
+  }
+
+  bool on_document_begin(bj::error_code&) { return true; }
+  bool on_document_end(bj::error_code&) { return true; }
+  bool on_object_begin(bj::error_code&) {
+    stack.emplace_back(Object());
+    return true;
+  }
+  bool on_object_end(std::size_t, bj::error_code& ec) {
+    if (!unique_keys(&stack.back().as_object())) {
+      ec = bj::error::syntax;
+      return false;
+    }
+    return pop();
+  }
+  bool on_array_begin(bj::error_code&) {
+    stack.emplace_back(Array());
+    return true;
+  }
+  bool on_array_end(std::size_t, bj::error_code&) { return pop(); }
+  bool on_key_part(bj::string_view part, std::size_t, bj::error_code&) {
+    text.append(part.data(), part.size());
+    return true;
+  }
+  bool on_key(bj::string_view part, std::size_t, bj::error_code&) {
+    text.append(part.data(), part.size());
+    keys.push_back(std::move(text));
+    text.clear();
+    return true;
+  }
+  bool on_string_part(bj::string_view part, std::size_t, bj::error_code&) {
+    text.append(part.data(), part.size());
+    return true;
+  }
+  bool on_string(bj::string_view part, std::size_t, bj::error_code&) {
+    text.append(part.data(), part.size());
+    put(Value(std::move(text)));
+    text.clear();
+    return true;
+  }
+  bool on_number_part(bj::string_view part, bj::error_code&) {
+    text.append(part.data(), part.size());
+    return true;
+  }
+  bool on_int64(int64_t number, bj::string_view, bj::error_code&) {
+    text.clear();
+    return put(Value(number));
+  }
+  bool on_uint64(uint64_t number, bj::string_view, bj::error_code&) {
+    text.clear();
+    return put(Value(static_cast<double>(number)));  // only called above INT64_MAX
+  }
+  // The library's own decimal conversion is off by an ulp at times; from_chars is exact.
+  bool on_double(double, bj::string_view part, bj::error_code& ec) {
+    text.append(part.data(), part.size());
+    double number = 0;
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    bool underflow = error == std::errc::result_out_of_range && std::abs(number) < 1;
+    if (error == std::errc::result_out_of_range && !underflow) number = HUGE_VAL;
+    text.clear();
+    if (!std::isfinite(number)) {
+      ec = bj::error::exponent_overflow;
+      return false;
+    }
+    return put(Value(number));
+  }
+  bool on_bool(bool b, bj::error_code&) { return put(Value(b)); }
+  bool on_null(bj::error_code&) { return put(Value()); }
+  bool on_comment_part(bj::string_view, bj::error_code&) { return true; }
+  bool on_comment(bj::string_view, bj::error_code&) { return true; }
+
+  // Keeps the last of equal keys at the place of the first; false if they are to be refused.
+  bool unique_keys(Object* object) {
+    if (object->size() < 2) return true;
+    std::unordered_set<std::string_view> seen;
+    seen.reserve(object->size());
+    bool unique = true;
+    for (const Member& member : *object) unique &= seen.insert(member.key).second;
+    if (unique) return true;
+    duplicate = true;
+    if (reject_duplicates) return false;
+    Object merged;
+    std::unordered_set<std::string> placed;
+    for (Member& member : *object) {
+      if (placed.insert(member.key).second)
+        merged.append(member.key, std::move(member.value));
+      else
+        merged.set(member.key, std::move(member.value));
+    }
+    *object = std::move(merged);
+    return true;
+  }
+
+  bool reject_duplicates = false, duplicate = false;
+  Value root;
+  std::vector<Value> stack;
+  std::vector<std::string> keys;
+  std::string text;
+};
+
+}  // namespace
+
+Result<Value> parse_json(std::string_view text, const JsonLimits& limits) {
+  bj::parse_options options;
+  options.max_depth = static_cast<std::size_t>(limits.depth_max);
+  bj::basic_parser<Builder> parser(options, limits.reject_duplicate_keys);
+  bj::error_code ec;
+  std::size_t used = parser.write_some(false, text.data(), text.size(), ec);
+  if (!ec && used < text.size()) ec = bj::error::extra_data;
+  if (ec) {
+    if (parser.handler().duplicate && limits.reject_duplicate_keys)
+      return invalid_argument("invalid JSON: a key occurs twice in one object, before byte " + std::to_string(used));
+    return invalid_argument("invalid JSON at byte " + std::to_string(used) + ": " + ec.message());
+  }
+  return std::move(parser.handler().root);
+}
+
+std::string python_float_repr(double number) {
+  if (std::isnan(number)) return "nan";
+  if (std::isinf(number)) return number < 0 ? "-inf" : "inf";
+  char digits[32];
+  // Shortest digits in scientific form: d.ddde±XX; Python then prints fixed notation for -4 <= exponent < 16.
+  auto end = std::to_chars(digits, digits + sizeof digits, number, std::chars_format::scientific).ptr;
+  std::string text(digits, end);
+  std::size_t e = text.find('e');
+  int exponent = std::stoi(text.substr(e + 1));
+  if (exponent < -4 || exponent >= 16) return text;
+  end = std::to_chars(digits, digits + sizeof digits, number, std::chars_format::fixed).ptr;
+  text.assign(digits, end);
+  if (text.find('.') == std::string::npos) text += ".0";
+  return text;
+}
+
+void append_json_string(std::string* out, std::string_view text, bool ensure_ascii) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  auto escape = [&](uint32_t unit) {
+    *out += "\\u";
+    for (int shift = 12; shift >= 0; shift -= 4) *out += kHex[(unit >> shift) & 15];
+  };
+  *out += '"';
+  for (std::size_t i = 0; i < text.size();) {
+    unsigned char c = static_cast<unsigned char>(text[i]);
+    if (c < 0x80) {
+      ++i;
+      switch (c) {
+        case '"': *out += "\\\""; break;
+        case '\\': *out += "\\\\"; break;
+        case '\n': *out += "\\n"; break;
+        case '\r': *out += "\\r"; break;
+        case '\t': *out += "\\t"; break;
+        case '\b': *out += "\\b"; break;
+        case '\f': *out += "\\f"; break;
+        default:
+          if (c < 0x20)
+            escape(c);
+          else
+            *out += static_cast<char>(c);
+      }
+      continue;
+    }
+    Utf8Char decoded = decode_utf8(text, i);
+    i += decoded.length;
+    if (!ensure_ascii) {
+      append_utf8(out, decoded.code_point);
+    } else if (decoded.code_point < 0x10000) {
+      escape(decoded.code_point);
+    } else {
+      escape(0xD800 + ((decoded.code_point - 0x10000) >> 10));
+      escape(0xDC00 + ((decoded.code_point - 0x10000) & 0x3FF));
+    }
+  }
+  *out += '"';
+}
+
+namespace {
+
+void newline(std::string* out, const JsonStyle& style, int depth) {
+  if (style.indent < 0) return;
+  *out += '\n';
+  out->append(static_cast<std::size_t>(style.indent) * static_cast<std::size_t>(depth), ' ');
+}
+
+void append_number(std::string* out, double number, const JsonStyle& style) {
+  if (std::isfinite(number)) {
+    *out += python_float_repr(number);
+  } else if (!style.python_spacing) {
+    *out += "null";
+  } else {
+    *out += std::isnan(number) ? "NaN" : number < 0 ? "-Infinity" : "Infinity";
+  }
+}
+
+void append_value(std::string* out, const Value& value, const JsonStyle& style, int depth) {
+  const char* comma = style.python_spacing && style.indent < 0 ? ", " : ",";
+  const char* colon = style.python_spacing ? ": " : ":";
+  if (value.is_null()) {
+    *out += "null";
+  } else if (value.is_bool()) {
+    *out += value.as_bool() ? "true" : "false";
+  } else if (value.is_int()) {
+    *out += std::to_string(value.as_int());
+  } else if (value.is_double()) {
+    append_number(out, value.as_double(), style);
+  } else if (value.is_string()) {
+    append_json_string(out, value.as_string(), style.ensure_ascii);
+  } else if (value.is_array()) {
+    const Array& array = value.as_array();
+    *out += '[';
+    for (std::size_t i = 0; i < array.size(); ++i) {
+      if (i > 0) *out += comma;
+      newline(out, style, depth + 1);
+      append_value(out, array[i], style, depth + 1);
+    }
+    if (!array.empty()) newline(out, style, depth);
+    *out += ']';
+  } else {
+    const Object& object = value.as_object();
+    std::vector<const Member*> members;
+    for (const Member& member : object) members.push_back(&member);
+    if (style.sort_keys)
+      std::sort(members.begin(), members.end(), [](auto* a, auto* b) { return a->key < b->key; });
+    *out += '{';
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      if (i > 0) *out += comma;
+      newline(out, style, depth + 1);
+      append_json_string(out, members[i]->key, style.ensure_ascii);
+      *out += colon;
+      append_value(out, members[i]->value, style, depth + 1);
+    }
+    if (!members.empty()) newline(out, style, depth);
+    *out += '}';
+  }
+}
+
+}  // namespace
+
+void append_json(std::string* out, const Value& value, const JsonStyle& style) { append_value(out, value, style, 0); }
+
+std::string write_json(const Value& value, const JsonStyle& style) {
+  std::string out;
+  append_json(&out, value, style);
+  return out;
+}
+
+}  // namespace pagoda

@@ -1,0 +1,144 @@
+#include "base/mmap.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <cstring>
+
+namespace pagoda {
+namespace {
+
+// Mapped ranges, readable from a signal handler: fixed slots, names copied, no locks.
+struct MappedRange {
+  std::atomic<uintptr_t> begin{0}, end{0};
+  std::array<char, 256> name{};
+};
+std::array<MappedRange, 512> mapped_ranges;
+
+void remember(const void* data, std::size_t size, const std::string& path) {
+  for (MappedRange& range : mapped_ranges) {
+    uintptr_t free_slot = 0;
+    if (!range.begin.compare_exchange_strong(free_slot, reinterpret_cast<uintptr_t>(data))) continue;
+    std::strncpy(range.name.data(), path.c_str(), range.name.size() - 1);
+    range.end.store(reinterpret_cast<uintptr_t>(data) + size, std::memory_order_release);
+    return;
+  }
+}
+
+void forget(const void* data) {
+  for (MappedRange& range : mapped_ranges) {
+    if (range.begin.load() != reinterpret_cast<uintptr_t>(data)) continue;
+    range.end.store(0);
+    range.begin.store(0);
+    return;
+  }
+}
+
+void say(const char* text) { [[maybe_unused]] auto n = ::write(STDERR_FILENO, text, std::strlen(text)); }
+
+void on_sigbus(int, siginfo_t* info, void*) {
+  auto address = reinterpret_cast<uintptr_t>(info->si_addr);
+  for (const MappedRange& range : mapped_ranges) {
+    if (address < range.begin.load() || address >= range.end.load(std::memory_order_acquire)) continue;
+    say("\nA file was truncated while it was in use: ");
+    say(range.name.data());
+    say("\nRestore it and start again.\n");
+    _exit(1);
+  }
+  std::signal(SIGBUS, SIG_DFL);
+  raise(SIGBUS);
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+Status cannot(const char* verb, const std::string& path) {
+  Status status = io_error(std::string("cannot ") + verb + " '" + path + "': " + std::strerror(errno));
+  return errno == ENOENT ? not_found(status.message()) : status;
+}
+
+}  // namespace
+
+Result<MappedFile> MappedFile::open(const std::string& path) {
+  Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) return cannot("open", path);
+  struct stat info;
+  if (::fstat(fd.get(), &info) != 0) return cannot("read the size of", path);
+  if (!S_ISREG(info.st_mode)) return io_error("'" + path + "' is not a regular file");
+  MappedFile file;
+  file.size_ = static_cast<std::size_t>(info.st_size);
+  if (file.size_ == 0) return file;
+  void* data = ::mmap(nullptr, file.size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+  if (data == MAP_FAILED) {
+    file.size_ = 0;
+    return cannot("map", path);
+  }
+  file.data_ = static_cast<const std::byte*>(data);
+  remember(data, file.size_, path);
+  return file;
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ == nullptr) return;
+  forget(data_);
+  ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+void MappedFile::release(std::size_t offset, std::size_t length) const {
+  constexpr std::size_t kPage = 4096;
+  std::size_t begin = (offset + kPage - 1) / kPage * kPage, end = (offset + length) / kPage * kPage;
+  if (begin < end && end <= size_)
+    ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
+}
+
+void install_sigbus_handler() {
+  struct sigaction action = {};
+  action.sa_sigaction = on_sigbus;
+  action.sa_flags = SA_SIGINFO;
+  ::sigaction(SIGBUS, &action, nullptr);
+}
+
+Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
+  Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) return cannot("open", path);
+  std::string text;
+  for (;;) {
+    char buffer[1 << 16];
+    ssize_t count = ::read(fd.get(), buffer, sizeof buffer);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return cannot("read", path);
+    if (count == 0) return text;
+    if (text.size() + static_cast<std::size_t>(count) > bytes_max)
+      return Status(StatusCode::kTooLarge, "'" + path + "' is larger than " + std::to_string(bytes_max) + " bytes");
+    text.append(buffer, static_cast<std::size_t>(count));
+  }
+}
+
+}  // namespace pagoda

@@ -1,0 +1,66 @@
+// Two pools. ComputePool: the CPU backend's workers, one job at a time, split by index, no allocation, spin then park.
+// TaskPool: a few threads that run queued functions (tokenizing, rendering).
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "base/status.h"
+
+namespace pagoda {
+
+// A non-owning reference to a callable; valid during the call it is passed to.
+template <class Signature>
+class FunctionRef;
+template <class R, class... Args>
+class FunctionRef<R(Args...)> {
+ public:
+  template <class F>
+  FunctionRef(F&& f)  // NOLINT: implicit on purpose
+      : object_(const_cast<void*>(static_cast<const void*>(&f))), call_([](void* object, Args... args) -> R {
+          return (*static_cast<std::remove_reference_t<F>*>(object))(std::forward<Args>(args)...);
+        }) {}
+  R operator()(Args... args) const { return call_(object_, std::forward<Args>(args)...); }
+
+ private:
+  void* object_;
+  R (*call_)(void*, Args...);
+};
+
+class ComputePool {
+ public:
+  // `num_threads` workers including the caller of run(), which is worker 0. Workers spin `spin_us` microseconds for the
+  // next job, then park on a futex. With pin, worker i > 0 is bound to the i-th allowed CPU.
+  explicit ComputePool(int num_threads, int spin_us = 20, bool pin = false);
+  ~ComputePool();
+  ComputePool(const ComputePool&) = delete;
+  ComputePool& operator=(const ComputePool&) = delete;
+
+  int num_threads() const;
+  // Calls job(worker) once for every worker in [0, num_threads) and returns when all are done. One caller at a time.
+  void run(FunctionRef<void(int)> job);
+  // Splits [0, count) into contiguous ranges, a multiple of `grain` each but for the last; job(begin, end).
+  // Which worker gets which range must not matter to the result.
+  void parallel_for(int64_t count, int64_t grain, FunctionRef<void(int64_t, int64_t)> job);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+class TaskPool {
+ public:
+  // At most `capacity` tasks wait.
+  TaskPool(int num_threads, std::size_t capacity);
+  ~TaskPool();  // runs what is queued, then joins
+  TaskPool(const TaskPool&) = delete;
+  TaskPool& operator=(const TaskPool&) = delete;
+  // kExhausted when the queue is full.
+  Status submit(std::function<void()> task);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace pagoda
