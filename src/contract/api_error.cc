@@ -1,0 +1,35 @@
+#include "contract/api_error.h"
+
+#include <algorithm>
+
+namespace pagoda {
+
+ApiError to_api_error(const Status& status) {
+  ApiError error{400, status.message(), "BadRequestError", status.param(), 0};
+  auto become = [&](int http_status, const char* type) {
+    error.http_status = http_status;
+    error.type = type;
+  };
+  switch (status.code()) {
+    case StatusCode::kOk:
+    case StatusCode::kInvalidArgument: break;
+    case StatusCode::kUnauthenticated: become(401, "AuthenticationError"); break;
+    case StatusCode::kNotFound: become(404, "NotFoundError"); break;
+    case StatusCode::kTooLarge: become(413, "PayloadTooLargeError"); break;
+    case StatusCode::kUnimplemented: become(501, "NotImplementedError"); break;
+    case StatusCode::kExhausted:
+    case StatusCode::kUnavailable:
+      become(503, "ServiceUnavailableError");
+      error.retry_after_s = std::max(1, (status.retry_after_ms() + 999) / 1000);
+      break;
+    case StatusCode::kCancelled:
+    case StatusCode::kIo:
+    case StatusCode::kInternal:
+      become(500, "InternalServerError");
+      error.message = "The server failed to answer this request; its log says why.";
+      error.param.clear();
+  }
+  return error;
+}
+
+}  // namespace pagoda

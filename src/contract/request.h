@@ -1,0 +1,32 @@
+#pragma once
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "contract/sampling_params.h"
+#include "contract/token_constraint.h"
+#include "contract/types.h"
+
+namespace pagoda {
+
+// "Not ready yet" reasons, cleared by the engine.
+enum Hold : uint8_t { kHoldNone = 0, kHoldLora = 1, kHoldGrammar = 2, kHoldKvLoad = 4 };
+
+// One prompt and the n choices wanted for it. Moved: frontend -> engine -> schedule, where it lives and dies.
+struct Request {
+  RequestId id = 0;
+  std::vector<TokenId> prompt;  // not empty, shorter than max_model_len
+  SamplingParams params;
+  int32_t n = 1;  // choices share the prompt, then fork
+  std::unique_ptr<TokenConstraint> constraint;  // null: free text
+  uint32_t lora_id = 0;                         // 0: the base model
+  int64_t priority = 0;                         // lower first
+  uint64_t client_key = 0;                      // fair policies
+  uint32_t weight = 1;
+  std::array<uint8_t, 16> cache_salt_hash{};
+  Time arrival{}, deadline = Time::max();
+  uint8_t holds = kHoldNone;
+  bool read_prefix_cache = true;  // off for prompt log-probabilities
+};
+
+}  // namespace pagoda

@@ -1,0 +1,38 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "contract/step_result.h"
+#include "contract/types.h"
+
+namespace pagoda {
+
+// Tokens with what is known of them. logprob, rank and top are empty unless the request asked for log-probabilities.
+struct TokenRows {
+  std::vector<TokenId> token;
+  std::vector<float> logprob;
+  std::vector<int32_t> rank;
+  std::vector<TopLogprob> top;
+  std::vector<int32_t> top_begin;  // [size + 1]
+};
+
+// What a step did for one choice of one request. The last one of a choice carries finish != kNone.
+struct TokenEvent {
+  RequestId id = 0;
+  int32_t choice = 0;
+  TokenRows out;
+  TokenRows prompt;  // with num_prompt_logprobs >= 0: prompt tokens 1 .. end, in order, on choice 0; in pieces when chunked
+  FinishReason finish = FinishReason::kNone;
+  TokenId stop_token = -1;  // kStop by a client's stop_token_id
+  int32_t num_prompt = 0, num_cached = 0, num_output = 0;
+  std::string error;  // kError: for the log; a client gets a general sentence
+};
+
+// Where a request's events go. Called on the engine thread: must be quick and must not throw.
+class EventSink {
+ public:
+  virtual ~EventSink() = default;
+  virtual void on_event(TokenEvent&& event) = 0;
+};
+
+}  // namespace pagoda

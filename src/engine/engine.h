@@ -1,0 +1,70 @@
+// The engine room: the loop that is the heart of the house, and its thread. Takes arrivals and cancellations -> plan ->
+// nothing to do? sleep on the queue -> run -> commit -> publish. A failed request never takes the engine with it; a failed
+// runner ends every request with an error event and leaves the engine dead (is_healthy() false).
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "contract/engine_config.h"
+#include "contract/request.h"
+#include "contract/token_event.h"
+#include "metrics/catalog.h"
+#include "runner/model_runner.h"
+#include "schedule/scheduler.h"
+
+namespace pagoda {
+
+class Engine {
+ public:
+  // Starts the engine thread.
+  Engine(const EngineConfig& config, std::unique_ptr<KvManager> kv, std::unique_ptr<ModelRunner> runner,
+         EngineMetrics* metrics);
+  // Ends what is still running with kAbort, then joins.
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // A place in the queue for `choices` choices, given back when the slot is destroyed or when all of them have ended.
+  // Taken before a prompt is tokenized, so that a full queue costs nothing. Errors: kExhausted with a retry hint,
+  // kUnavailable when draining or dead. Any thread; does not block.
+  class Slot {
+   public:
+    Slot() = default;
+    Slot(Slot&& other) noexcept;
+    Slot& operator=(Slot&& other) noexcept;
+    ~Slot();
+
+   private:
+    friend class Engine;
+    struct Counter;
+    Slot(std::shared_ptr<Counter> counter, int32_t choices);
+    std::shared_ptr<Counter> counter_;
+    int32_t choices_ = 0;
+  };
+  Result<Slot> reserve(int32_t choices);
+
+  RequestId next_request_id();
+  // Takes the request and its slot. Events for it reach `sink` on the engine thread until each choice has finished.
+  // Error kUnavailable when draining or dead: then the sink hears nothing.
+  Status submit(std::unique_ptr<Request> request, Slot slot, std::shared_ptr<EventSink> sink);
+  // Any thread; harmless for an id that has ended. The sink hears kAbort for each unfinished choice.
+  void cancel(RequestId id);
+
+  // No new requests from here on; those inside go on. drain waits until they have ended, at most timeout_s; false if
+  // some were left.
+  void stop_admission();
+  bool drain(double timeout_s);
+
+  bool is_healthy() const;
+  std::string failure() const;  // why it is not
+  SchedulerStats stats() const;  // as of the last step
+  const EngineConfig& config() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace pagoda

@@ -1,0 +1,74 @@
+// The metrics room: counters, gauges and histograms in Prometheus' text format 0.0.4, declared once in catalog.h with help
+// and unit. Updating is wait-free (relaxed atomics); rendering takes no lock that an update needs.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace pagoda {
+
+using Labels = std::vector<std::pair<std::string, std::string>>;
+
+class Counter {
+ public:
+  void add(double amount = 1);
+  double value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<double> value_{0};
+};
+
+class Gauge {
+ public:
+  void set(double value) { value_.store(value, std::memory_order_relaxed); }
+  void add(double amount);
+  double value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<double> value_{0};
+};
+
+class Histogram {
+ public:
+  explicit Histogram(std::vector<double> upper_bounds);  // ascending, without +Inf
+  void observe(double value, uint64_t times = 1);
+  uint64_t count() const;
+  double sum() const { return sum_.load(std::memory_order_relaxed); }
+
+ private:
+  friend class MetricsRegistry;
+  std::vector<double> bounds_;
+  std::vector<std::atomic<uint64_t>> buckets_;  // [bounds + 1], not cumulative
+  std::atomic<double> sum_{0};
+};
+
+// Owns the metrics; references stay valid as long as it lives.
+class MetricsRegistry {
+ public:
+  // One series per (name, labels); families of one name share help and are printed together. `name` without `_total`.
+  Counter& counter(const std::string& name, const std::string& help, const Labels& labels);
+  Gauge& gauge(const std::string& name, const std::string& help, const Labels& labels);
+  Histogram& histogram(const std::string& name, const std::string& help, const Labels& labels, std::vector<double> bounds);
+  std::string render() const;
+
+ private:
+  struct Series {
+    Labels labels;
+    std::unique_ptr<Counter> counter;
+    std::unique_ptr<Gauge> gauge;
+    std::unique_ptr<Histogram> histogram;
+  };
+  struct Family {
+    std::string name, help, type;
+    std::vector<Series> series;
+  };
+  Series& series(const std::string& name, const std::string& help, const char* type, const Labels& labels);
+  mutable std::mutex mutex_;
+  std::vector<std::unique_ptr<Family>> families_;
+};
+
+}  // namespace pagoda

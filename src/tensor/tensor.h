@@ -1,0 +1,67 @@
+// The tensor room: what numbers lie where. Tensor is a view that owns nothing; Buffer owns bytes; QuantTensor is a weight
+// as a checkpoint stores it. No arithmetic here.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/check.h"
+#include "tensor/dtype.h"
+
+namespace pagoda {
+
+enum class Device : uint8_t { kCpu, kCuda };
+
+// 64-byte aligned bytes, zeroed on allocation.
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(std::size_t bytes);
+  Buffer(Buffer&&) noexcept;
+  Buffer& operator=(Buffer&&) noexcept;
+  ~Buffer();
+  void* data() { return data_; }
+  const void* data() const { return data_; }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  void* data_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+// A view of a dense row-major array of up to four dimensions. row_stride lets a view show some columns of a wider matrix.
+struct Tensor {
+  void* data = nullptr;
+  DType dtype = DType::kF32;
+  Device device = Device::kCpu;
+  int32_t rank = 0;
+  std::array<int64_t, 4> shape{};
+  int64_t row_stride = 0;  // elements between rows of dimension 0
+
+  static Tensor matrix(void* data, DType dtype, int64_t rows, int64_t columns) {
+    return {data, dtype, Device::kCpu, 2, {rows, columns, 0, 0}, columns};
+  }
+  int64_t rows() const { return shape[0]; }
+  int64_t columns() const { return shape[1]; }
+  template <class T>
+  T* row(int64_t index) const {
+    PAGODA_DCHECK(sizeof(T) == dtype_bytes(dtype), "element size");
+    return static_cast<T*>(data) + index * row_stride;
+  }
+};
+
+enum class QuantScheme : uint8_t { kNone };  // kNone: plain numbers of `dtype`
+
+// A weight matrix as the checkpoint has it: what weights/ makes and ops/ packs. shape is [out_features, in_features].
+// The bytes belong to the mapped checkpoint and live until the weights are packed. Unaligned in general.
+struct QuantTensor {
+  std::string name;
+  QuantScheme scheme = QuantScheme::kNone;
+  DType dtype = DType::kF32;
+  int64_t rows = 0, columns = 0;
+  std::span<const std::byte> data;
+};
+
+}  // namespace pagoda
