@@ -1,0 +1,55 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace pagoda {
+
+using HttpHeaders = std::vector<std::pair<std::string, std::string>>;  // names as received; compared without case
+
+struct HttpRequest {
+  std::string method;  // upper case
+  std::string target;  // as received
+  std::string path;    // percent-decoded, without the query and without --root-path
+  std::string query;   // raw, without '?'
+  HttpHeaders headers;
+  std::string body;
+  std::string remote_address;  // "127.0.0.1:50312", or "unix"
+  // The first header of that name; nullopt if there is none.
+  std::optional<std::string_view> header(std::string_view name) const;
+};
+
+struct HttpResponse {
+  int status = 200;
+  HttpHeaders headers;
+  std::string body;
+  std::string content_type = "application/json";
+};
+
+// The answer's way back: one per request, shared by whoever produces it. All calls are thread-safe and none blocks;
+// calls after the client has gone are ignored.
+class ResponseWriter {
+ public:
+  virtual ~ResponseWriter() = default;
+  // A whole answer. Exactly one of send() and start_stream() per request.
+  virtual void send(HttpResponse response) = 0;
+  // A streamed answer (chunked transfer coding): headers now, then pieces, then finish().
+  virtual void start_stream(int status, std::string content_type, HttpHeaders headers) = 0;
+  virtual void write(std::string piece) = 0;
+  virtual void finish() = 0;
+  // Runs `task` soon on this connection's I/O thread; tasks of one connection never overlap. Still runs when the client
+  // has gone, but not after the server has stopped.
+  virtual void post(std::function<void()> task) = 0;
+  // Called once, on the I/O thread, if the client leaves (or is cut off for slowness) before the answer is complete. At
+  // once if that has happened already.
+  virtual void on_close(std::function<void()> callback) = 0;
+  virtual bool closed() const = 0;
+};
+
+using HttpHandler = std::function<void(HttpRequest, std::shared_ptr<ResponseWriter>)>;
+
+}  // namespace pagoda

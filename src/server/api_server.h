@@ -1,0 +1,43 @@
+// The server room: which path answers what, one file per route. It joins http to openai, frontend, engine and metrics and
+// holds no logic of its own beyond that: keys, draining, streaming of deltas.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "frontend/intake.h"
+#include "http/server.h"
+#include "metrics/registry.h"
+#include "openai/requests.h"
+
+namespace pagoda {
+
+struct ApiServerConfig {
+  HttpServerConfig http;
+  std::vector<std::string> api_keys;  // empty: open. Required under /v1, /v2, /inference, /cohere only, as vLLM does
+  RequestLimits limits;
+  std::string version, system_fingerprint;
+  bool enable_log_requests = false, enable_log_outputs = false;
+  int max_log_len = -1;
+  bool enable_prompt_tokens_details = false, enable_force_include_usage = false;
+  bool return_tokens_as_token_ids = false;
+};
+
+class ApiServer {
+ public:
+  // All references outlive the server.
+  ApiServer(ApiServerConfig config, Intake* intake, Engine* engine, MetricsRegistry* metrics);
+  ~ApiServer();
+  Status bind();
+  Status start();
+  int port() const;
+  // Refuses new requests with 503, lets the others end (at most timeout_s), then closes everything. False: some were cut off.
+  bool drain_and_stop(double timeout_s);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace pagoda
