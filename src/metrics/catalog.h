@@ -22,6 +22,10 @@ struct EngineMetrics {
   Histogram &request_prompt_tokens, &request_generation_tokens, &request_max_num_generation_tokens,
       &request_params_max_tokens, &request_params_n, &iteration_tokens_total;
   Histogram& step_time;  // pagoda:engine_step_seconds
+
+ private:
+  template <class Declare>
+  explicit EngineMetrics(Declare declare);
 };
 
 // `vllm:cache_config_info`: constants of the cache as labels of a gauge that is 1.
