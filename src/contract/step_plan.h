@@ -11,7 +11,9 @@
 namespace pagoda {
 
 // A row comes to life (also again, after a preemption). ids: plan.tokens[token_begin .. + num_tokens]: everything the
-// sequence has so far, prompt and, after a preemption, output. num_prompt_tokens of them are the prompt.
+// sequence has so far, prompt and, after a preemption, output. num_prompt_tokens of them are the prompt. A row need not
+// have work in the plan that brings it: with n > 1 it may only sample, and be told its blocks (shared with choice 0's, or
+// a copy of them) in the next plan, where its work begins behind the prompt.
 struct NewRow {
   RequestId id;
   int32_t row, choice, token_begin, num_tokens, num_prompt_tokens, params_index;
@@ -26,7 +28,8 @@ struct RowWork {
   int32_t row;
   int32_t num_computed_tokens, num_scheduled_tokens;  // positions computed .. computed + scheduled - 1
   int32_t num_draft_tokens;                           // the last k scheduled tokens are guesses; 0 without speculation
-  int32_t token_begin;                                // plan.tokens[token_begin ..]; kFromLastStep allowed
+  int32_t token_begin;                                // plan.tokens[token_begin ..]; kFromLastStep allowed; may lie
+                                                      // within the range of a NewRow of the same plan
 };
 enum class SampleKind : uint8_t { kSample, kVerifyDraft, kPromptLogprobs };
 // Which logits row feeds which draw. n > 1 after one prefill: many samples, one logits row.
@@ -38,7 +41,8 @@ struct SampleWork {
   TokenId target;        // kPromptLogprobs: the token whose log-probability is wanted; otherwise unused
   SampleKind kind;
 };
-// Copy-on-write at a fork: runs before the forward pass. src and dst are block ids.
+// Copy-on-write at a fork: runs before the forward pass. src and dst are block ids. Within a plan no block is the target
+// of two copies, and none is both source and target: their order does not matter.
 struct BlockCopy {
   int32_t group;
   BlockId src, dst;
