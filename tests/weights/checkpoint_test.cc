@@ -1,0 +1,185 @@
+#include "weights/checkpoint.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/testing/tiny_model.h"
+#include "weights/expected_tensors.h"
+
+namespace pagoda {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using testing::TempDir;
+using testing::TinyModel;
+using testing::write_file;
+
+std::string one_tensor(const std::string& name) {
+  return testing::safetensors_bytes({{name, {2}, {1.5f, -2.0f}}}, "float32");
+}
+
+TEST(Checkpoint, ShardsAndOneFileHoldTheSame) {
+  TinyModel model = testing::make_tiny_model({.layers = 3, .shards = 3});
+  TempDir dir;
+  write_tiny_model(model, dir.path());
+  const std::string all = testing::safetensors_bytes(model.tensors, "float32");
+  auto sharded = Checkpoint::open(dir.path());
+  auto single = Checkpoint::from_bytes(std::as_bytes(std::span(all)), "memory");
+  ASSERT_TRUE(sharded.ok()) << sharded.status().message();
+  ASSERT_TRUE(single.ok());
+  ASSERT_EQ((*sharded)->tensors().size(), model.tensors.size());
+  for (const testing::TinyTensor& tensor : model.tensors) {
+    const StoredTensor *a = (*sharded)->find(tensor.name), *b = (*single)->find(tensor.name);
+    ASSERT_TRUE(a != nullptr && b != nullptr) << tensor.name;
+    EXPECT_EQ(a->shape, tensor.shape);
+    EXPECT_EQ(to_floats((*sharded)->read(*a), "").value(), tensor.values);
+    EXPECT_EQ(to_floats((*single)->read(*b), "").value(), tensor.values);
+    (*sharded)->release(*a);
+    EXPECT_EQ(to_floats((*sharded)->read(*a), "").value(), tensor.values);  // a hint only
+  }
+  EXPECT_EQ((*single)->find("model.norm"), nullptr);
+}
+
+TEST(Checkpoint, AFolderWithoutIndexIsAllItsFiles) {
+  TempDir dir;
+  write_file(dir.file("b.safetensors"), one_tensor("b"));
+  write_file(dir.file("a.safetensors"), one_tensor("a"));
+  auto checkpoint = Checkpoint::open(dir.path());
+  ASSERT_TRUE(checkpoint.ok());
+  EXPECT_NE((*checkpoint)->find("a"), nullptr);
+  EXPECT_NE((*checkpoint)->find("b"), nullptr);
+  write_file(dir.file("c.safetensors"), one_tensor("a"));
+  EXPECT_THAT(Checkpoint::open(dir.path()).status().message(),
+              AllOf(HasSubstr("'a' is in both"), HasSubstr("c.safetensors")));
+}
+
+TEST(Checkpoint, TheIndexIsJudged) {
+  struct Case {
+    const char *index, *words;
+  };
+  const Case cases[] = {
+      {"{", "index.json"},
+      {"{}", "`weight_map` is missing"},
+      {R"({"weight_map":[]})", "`weight_map` is missing"},
+      {R"({"weight_map":{"a":1}})", "not a string"},
+      {R"({"weight_map":{"a":"x.safetensors","z":"x.safetensors"}})",
+       "tensor 'z' is in 'x.safetensors', but it is not there"},
+      {R"({"weight_map":{"a":"gone.safetensors"}})", "gone.safetensors"},
+      {R"({"weight_map":{"a":"../x.safetensors"}})", "is refused"},
+      {R"({"weight_map":{"a":"/etc/passwd"}})", "is refused"},
+      {R"({"weight_map":{"a":".."}})", "is refused"},
+      {R"({"weight_map":{"a":""}})", "is refused"},
+      {R"({"weight_map":{"a":"x\u0000.safetensors"}})", "is refused"},
+      {R"({"weight_map":{"a":"x.safetensors","b":"bad.safetensors"}})", "not a valid safetensors file"},
+      {R"({"weight_map":{"a":"x.safetensors","a":"y.safetensors"}})", "index.json"},
+  };
+  TempDir dir;
+  write_file(dir.file("x.safetensors"), one_tensor("a"));
+  write_file(dir.file("bad.safetensors"), "junk");
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.index);
+    write_file(dir.file("model.safetensors.index.json"), c.index);
+    auto checkpoint = Checkpoint::open(dir.path());
+    ASSERT_FALSE(checkpoint.ok());
+    EXPECT_THAT(checkpoint.status().message(), HasSubstr(c.words));
+  }
+}
+
+TEST(Checkpoint, TheIndexSaysWhichOfTwoCounts) {
+  TempDir dir;
+  write_file(dir.file("x.safetensors"), one_tensor("a"));
+  write_file(dir.file("y.safetensors"),
+             testing::safetensors_bytes({{"a", {1}, {7.0f}}, {"b", {1}, {8.0f}}}, "float32"));
+  write_file(dir.file("model.safetensors.index.json"),
+             R"({"weight_map":{"a":"x.safetensors","b":"y.safetensors"}})");
+  auto checkpoint = Checkpoint::open(dir.path());
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
+  EXPECT_EQ((*checkpoint)->find("a")->shape, std::vector<int64_t>{2});
+}
+
+TEST(Checkpoint, SaysWhatIsMissing) {
+  TempDir dir;
+  EXPECT_EQ(Checkpoint::open(dir.file("none")).status().code(), StatusCode::kNotFound);
+  EXPECT_THAT(Checkpoint::open(dir.path()).status().message(), HasSubstr("expected model.safetensors"));
+  write_file(dir.file("pytorch_model.bin"), "x");
+  EXPECT_THAT(Checkpoint::open(dir.path()).status().message(), HasSubstr("convert them to safetensors"));
+}
+
+TEST(Checkpoint, ConvertsBetweenFloatKinds) {
+  std::string bytes = testing::safetensors_bytes({{"a", {3}, {1.0f, 0.1f, -65536.0f}}}, "float32");
+  auto checkpoint = Checkpoint::from_bytes(std::as_bytes(std::span(bytes)), "memory");
+  ASSERT_TRUE(checkpoint.ok());
+  const StoredTensor& tensor = (*checkpoint)->tensors()[0];
+  auto bf16 = convert((*checkpoint)->read(tensor), DType::kBF16, "memory");
+  ASSERT_TRUE(bf16.ok());
+  EXPECT_EQ(to_floats(*bf16, "").value(), (std::vector<float>{1.0f, 0.10009765625f, -65536.0f}));
+  auto back = convert(std::move(*bf16), DType::kF32, "memory");
+  ASSERT_TRUE(back.ok());
+  EXPECT_EQ(to_floats(*back, "").value(), (std::vector<float>{1.0f, 0.10009765625f, -65536.0f}));
+  auto f16 = convert((*checkpoint)->read(tensor), DType::kF16, "memory");
+  ASSERT_FALSE(f16.ok());
+  EXPECT_THAT(f16.status().message(),
+              AllOf(HasSubstr("'a'"), HasSubstr("-65536"), HasSubstr("--dtype bfloat16")));
+  std::string ints =
+      testing::safetensors_bytes(R"({"i":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}})", "1234");
+  checkpoint = Checkpoint::from_bytes(std::as_bytes(std::span(ints)), "memory");
+  EXPECT_THAT(
+      convert((*checkpoint)->read((*checkpoint)->tensors()[0]), DType::kF32, "memory").status().message(),
+      AllOf(HasSubstr("'i' of 'memory'"), HasSubstr("expected F32, F16 or BF16, found I32")));
+}
+
+TEST(ExpectedTensors, PatternsMatchWholeNames) {
+  EXPECT_TRUE(name_matches("*.rotary_emb.inv_freq", "model.layers.0.self_attn.rotary_emb.inv_freq"));
+  EXPECT_FALSE(name_matches("*.rotary_emb.inv_freq", "model.rotary_emb.inv_freq.x"));
+  EXPECT_TRUE(name_matches("a*b*c", "aXbYbc"));
+  EXPECT_FALSE(name_matches("a*b*c", "aXbYb"));
+  EXPECT_TRUE(name_matches("lm_head.weight", "lm_head.weight"));
+  EXPECT_TRUE(name_matches("*", ""));
+  EXPECT_FALSE(name_matches("", "a"));
+}
+
+TEST(ExpectedTensors, TellsAllAtOnce) {
+  std::vector<testing::TinyTensor> tensors = {
+      {"a", {2}, {0, 0}}, {"b", {1}, {0}}, {"left.inv_freq", {1}, {0}}};
+  for (int i = 0; i < 9; ++i) tensors.push_back({"extra" + std::to_string(i), {1}, {0}});
+  std::string bytes = testing::safetensors_bytes(tensors, "float32");
+  auto checkpoint = Checkpoint::from_bytes(std::as_bytes(std::span(bytes)), "memory");
+  ASSERT_TRUE(checkpoint.ok());
+  Status status = check_tensors(**checkpoint, {{{"a", {2, 1}}, {"b", {1}}, {"c", {1}}}, {"*.inv_freq"}});
+  EXPECT_THAT(status.message(),
+              AllOf(HasSubstr("1 missing (c)"), HasSubstr("a in 'memory': expected [2, 1], found [2]"),
+                    HasSubstr("9 that the model does not have (extra0 in 'memory'"), HasSubstr(", ...)")));
+  EXPECT_THAT(status.message(), ::testing::Not(HasSubstr("inv_freq")));
+  EXPECT_TRUE(check_tensors(**checkpoint, {{{"a", {2}}, {"b", {1}}}, {"*.inv_freq", "extra*"}}).ok());
+}
+
+TEST(DummyCheckpoint, IsAFunctionOfSeedNameAndIndex) {
+  ExpectedTensors expected{{{"w.weight", {300, 100}}, {"v.weight", {300, 100}}, {"x.norm.weight", {5}}}, {}};
+  ComputePool pool(2);
+  auto a = make_dummy_checkpoint(expected, DType::kF32, 7, &pool),
+       b = make_dummy_checkpoint(expected, DType::kF32, 7, nullptr);
+  auto other = make_dummy_checkpoint(expected, DType::kF32, 8, nullptr);
+  ASSERT_TRUE(check_tensors(*a, expected).ok());
+  auto numbers = [](const Checkpoint& checkpoint, const char* name) {
+    return to_floats(checkpoint.read(*checkpoint.find(name)), "").value();
+  };
+  std::vector<float> w = numbers(*a, "w.weight");
+  EXPECT_EQ(w, numbers(*b, "w.weight"));
+  EXPECT_NE(w, numbers(*a, "v.weight"));
+  EXPECT_NE(w, numbers(*other, "w.weight"));
+  EXPECT_EQ(numbers(*a, "x.norm.weight"), std::vector<float>(5, 1.0f));
+  double sum = 0, squares = 0;
+  for (float x : w) sum += x, squares += static_cast<double>(x) * x;
+  const double n = static_cast<double>(w.size());
+  EXPECT_NEAR(sum / n, 0, 5 * 0.02 / std::sqrt(n));
+  EXPECT_NEAR(std::sqrt(squares / n), 0.02, 0.001);
+  auto half = make_dummy_checkpoint(expected, DType::kBF16, 7, nullptr);
+  std::vector<float> rounded = numbers(*half, "w.weight");
+  for (std::size_t i = 0; i < w.size(); ++i) ASSERT_EQ(rounded[i], bf16_to_float(float_to_bf16(w[i])));
+}
+
+}  // namespace
+}  // namespace pagoda
