@@ -89,13 +89,12 @@ struct Builder {
     text.clear();
     return put(Value(static_cast<double>(number)));  // only called above INT64_MAX
   }
-  // The library's own decimal conversion is off by an ulp at times; from_chars is exact.
-  bool on_double(double, bj::string_view part, bj::error_code& ec) {
+  // The library's own decimal conversion can be an ulp off; from_chars is exact. Out of range it leaves its result alone:
+  // then the library's value tells overflow (infinite) from underflow.
+  bool on_double(double approximate, bj::string_view part, bj::error_code& ec) {
     text.append(part.data(), part.size());
-    double number = 0;
-    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    bool underflow = error == std::errc::result_out_of_range && std::abs(number) < 1;
-    if (error == std::errc::result_out_of_range && !underflow) number = HUGE_VAL;
+    double number = approximate;
+    std::from_chars(text.data(), text.data() + text.size(), number);
     text.clear();
     if (!std::isfinite(number)) {
       ec = bj::error::exponent_overflow;

@@ -1,0 +1,67 @@
+#include "cli/config_file.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include "base/json.h"
+#include "base/mmap.h"
+
+namespace pagoda {
+namespace {
+
+// YAML scalars are JSON if they read as such, otherwise text.
+Value to_value(const YAML::Node& node, int depth) {
+  if (depth > 64) return Value();
+  if (node.IsSequence()) {
+    Array array;
+    for (const YAML::Node& item : node) array.push_back(to_value(item, depth + 1));
+    return array;
+  }
+  if (node.IsMap()) {
+    Object object;
+    for (const auto& item : node) object.set(item.first.as<std::string>(), to_value(item.second, depth + 1));
+    return object;
+  }
+  if (!node.IsScalar()) return Value();
+  const std::string& text = node.Scalar();
+  if (node.Tag() == "!") return text;  // quoted
+  Result<Value> parsed = parse_json(text);
+  return parsed.ok() && !parsed->is_string() ? *std::move(parsed) : Value(text);
+}
+
+bool is_yes(const std::string& text) { return text == "true" || text == "True" || text == "yes" || text == "on"; }
+bool is_no(const std::string& text) { return text == "false" || text == "False" || text == "no" || text == "off"; }
+
+void append_flag(const std::string& name, const YAML::Node& node, std::vector<std::string>* out) {
+  if (node.IsNull()) {
+    return;
+  } else if (node.IsMap()) {
+    out->push_back("--" + name + "=" + write_json(to_value(node, 0)));
+  } else if (node.IsSequence()) {
+    for (const YAML::Node& item : node)
+      out->push_back("--" + name + "=" + (item.IsScalar() ? item.Scalar() : write_json(to_value(item, 0))));
+  } else if (node.Tag() != "!" && is_yes(node.Scalar())) {
+    out->push_back("--" + name);
+  } else if (node.Tag() != "!" && is_no(node.Scalar())) {
+    out->push_back("--no-" + name);
+  } else {
+    out->push_back("--" + name + "=" + node.Scalar());
+  }
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> read_config_file(const std::string& path) {
+  PAGODA_TRY(std::string text, read_file(path, 1 << 20));
+  std::vector<std::string> arguments;
+  try {
+    YAML::Node root = YAML::Load(text);
+    if (!root.IsMap() && !root.IsNull())
+      return invalid_argument("'" + path + "' must be a YAML mapping of flags to values", "config");
+    for (const auto& item : root) append_flag(item.first.as<std::string>(), item.second, &arguments);
+  } catch (const YAML::Exception& error) {
+    return invalid_argument("'" + path + "', line " + std::to_string(error.mark.line + 1) + ": " + error.msg, "config");
+  }
+  return arguments;
+}
+
+}  // namespace pagoda

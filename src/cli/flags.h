@@ -1,0 +1,68 @@
+// Flags in vLLM's spelling, declared once in a table: parsing, help, configuration file and suggestions all read it.
+// --a-b and --a_b are the same; -tp style short forms; booleans as --x and --no-x; 8k, 1.5m, 2G as sizes; JSON flags as one
+// text or as --flag.key value; --config FILE.yaml gives values that the command line overrides.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "base/value.h"
+
+namespace pagoda {
+
+enum class FlagKind { kBool, kInt, kFloat, kString, kList, kJson };
+// kLater: understood by vLLM, not built here yet. kForeign: has no meaning on this backend (CUDA, Python).
+enum class FlagState { kWorks, kLater, kForeign };
+
+struct FlagSpec {
+  const char* name;        // without dashes
+  const char* short_name;  // "tp" for -tp; "" for none
+  const char* group;
+  FlagKind kind;
+  const char* default_text;  // shown in the help; "" for none
+  const char* help;
+  FlagState state = FlagState::kWorks;
+};
+
+// Values that were given; absent ones are not in the map. kBool: bool; kInt: int; kFloat: double; kString: string;
+// kList: array of strings; kJson: the parsed value.
+class FlagValues {
+ public:
+  bool given(const std::string& name) const { return values_.count(name) != 0; }
+  bool flag(const std::string& name, bool otherwise) const;
+  int64_t number(const std::string& name, int64_t otherwise) const;
+  double real(const std::string& name, double otherwise) const;
+  std::string text(const std::string& name, const std::string& otherwise = {}) const;
+  std::vector<std::string> list(const std::string& name) const;
+  Value json(const std::string& name) const;  // null when absent
+  void set(const std::string& name, Value value) { values_[name] = std::move(value); }
+  const std::map<std::string, Value>& all() const { return values_; }
+
+ private:
+  std::map<std::string, Value> values_;
+};
+
+struct ParsedCommand {
+  FlagValues flags;
+  std::vector<std::string> positional;
+};
+
+// Errors kInvalidArgument for a person: an unknown flag (with the nearest known one), a missing or malformed value.
+// Requires: `table` has no "help"; --help is seen by wants_help before.
+Result<ParsedCommand> parse_flags(std::span<const FlagSpec> table, const std::vector<std::string>& arguments);
+
+// True if the arguments ask for help; `topic` is what follows `--help=`.
+bool wants_help(const std::vector<std::string>& arguments, std::string* topic);
+// The table grouped, as text; with a topic only that group or flag.
+std::string help_text(std::span<const FlagSpec> table, const std::string& usage, const std::string& topic);
+
+// "8k" 8000, "8K" 8192, "1.5m", "2G", "4096". Error: not a number of that form, or beyond int64.
+Result<int64_t> parse_human_int(const std::string& text);
+
+// One log line per given flag that is not kWorks.
+void report_unused_flags(std::span<const FlagSpec> table, const FlagValues& values);
+
+}  // namespace pagoda

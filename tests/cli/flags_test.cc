@@ -1,0 +1,114 @@
+#include "cli/flags.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "base/json.h"
+#include "cli/config_file.h"
+#include "cli/serve_flags.h"
+
+namespace pagoda {
+namespace {
+
+std::string describe(const Result<ParsedCommand>& parsed) {
+  if (!parsed.ok()) return "error: " + parsed.status().message();
+  std::string out;
+  for (const std::string& word : parsed->positional) out += word + " ";
+  for (const auto& [name, value] : parsed->flags.all()) out += name + "=" + write_json(value) + " ";
+  return out.empty() ? out : out.substr(0, out.size() - 1);
+}
+
+TEST(Flags, EverySpellingOfVllmIsUnderstood) {
+  struct Case {
+    std::vector<std::string> arguments;
+    const char* expected;
+  } cases[] = {
+      {{}, ""},
+      {{"model", "--port", "9000"}, "model port=9000"},
+      {{"--port=9000", "model"}, "model port=9000"},
+      {{"--max_model_len", "8k"}, "max-model-len=8000"},
+      {{"--max-model-len", "8K"}, "max-model-len=8192"},
+      {{"--max-model-len", "-1"}, "max-model-len=-1"},
+      {{"--max-model-len", "auto"}, "max-model-len=-1"},
+      {{"-tp", "2"}, "tensor-parallel-size=2"},
+      {{"-tp=2"}, "tensor-parallel-size=2"},
+      {{"-q", "awq"}, "quantization=\"awq\""},
+      {{"-O3"}, "optimization-level=3"},
+      {{"--enable-log-requests"}, "enable-log-requests=true"},
+      {{"--no-enable-prefix-caching"}, "enable-prefix-caching=false"},
+      {{"--enable_prefix_caching", "x"}, "x enable-prefix-caching=true"},
+      {{"--served-model-name", "a", "b", "--port", "1"}, "port=1 served-model-name=[\"a\",\"b\"]"},
+      {{"--api-key", "k1", "--api-key", "k2"}, "api-key=[\"k1\",\"k2\"]"},
+      {{"--hf-overrides", "{\"rope_theta\": 1e6}"}, "hf-overrides={\"rope_theta\":1000000.0}"},
+      {{"--hf-overrides.rope_scaling.factor", "8"}, "hf-overrides={\"rope_scaling\":{\"factor\":8}}"},
+      {{"--hf_overrides.a_b", "x", "--hf-overrides.l+", "1"}, "hf-overrides={\"a_b\":\"x\",\"l\":[1]}"},
+      {{"--gpu-memory-utilization", "0.9"}, "gpu-memory-utilization=0.9"},
+      {{"--chat-template", "-- weird"}, "error: flag --chat-template needs a value"},
+      {{"--chat-template=-- weird"}, "chat-template=\"-- weird\""},
+      {{"--", "--port"}, "--port"},
+      {{"--prot", "1"}, "error: unknown flag --prot; did you mean --port? (--help lists all)"},
+      {{"--max-modellen", "1"}, "error: unknown flag --max-modellen; did you mean --max-model-len? (--help lists all)"},
+      {{"--port"}, "error: flag --port needs a value"},
+      {{"--port", "x"}, "error: flag --port: 'x' is not a whole number (8192, 8k = 8000, 8K = 8192, 1.5m, 2G)"},
+      {{"--hf-overrides", "{"}, "error: flag --hf-overrides: invalid JSON at byte 1: incomplete JSON"},
+      {{"--enable-lora=perhaps"}, "error: flag --enable-lora is a switch: --enable-lora or --no-enable-lora"},
+  };
+  for (const Case& c : cases) EXPECT_EQ(describe(parse_flags(serve_flag_table(), c.arguments)), c.expected);
+}
+
+TEST(Flags, HumanSizes) {
+  struct Case {
+    const char* text;
+    int64_t number;
+  } good[] = {{"0", 0}, {"8192", 8192}, {"1k", 1000}, {"1K", 1024}, {"1.5m", 1500000}, {"2G", 2147483648}, {"-1", -1}};
+  for (const Case& c : good) EXPECT_EQ(*parse_human_int(c.text), c.number) << c.text;
+  for (const char* text : {"", "k", "1.5", "1.5K", "1kb", "nan", "1e30", "0x10", "1 k"})
+    EXPECT_FALSE(parse_human_int(text).ok()) << text;
+}
+
+TEST(Flags, HelpCanBeNarrowed) {
+  std::string topic;
+  EXPECT_TRUE(wants_help({"serve", "--help=SchedulerConfig"}, &topic));
+  std::string text = help_text(serve_flag_table(), "usage\n", topic);
+  EXPECT_NE(text.find("--max-num-seqs"), std::string::npos);
+  EXPECT_EQ(text.find("--ssl-keyfile"), std::string::npos);
+  EXPECT_NE(help_text(serve_flag_table(), "", "max-model-len").find("--max-model-len"), std::string::npos);
+  EXPECT_NE(help_text(serve_flag_table(), "", "nonsense").find("No group"), std::string::npos);
+  EXPECT_FALSE(wants_help({"--", "--help"}, &topic));
+}
+
+TEST(Flags, TheTableHasNoDoubles) {
+  std::set<std::string> names, shorts;
+  for (const FlagSpec& spec : serve_flag_table()) {
+    EXPECT_TRUE(names.insert(spec.name).second) << spec.name;
+    if (*spec.short_name != 0) {
+      EXPECT_TRUE(shorts.insert(spec.short_name).second) << spec.short_name;
+    }
+  }
+}
+
+TEST(ConfigFile, BecomesArguments) {
+  auto path = std::filesystem::temp_directory_path() / ("pagoda_config_" + std::to_string(::getpid()) + ".yaml");
+  std::ofstream(path) << "port: 8001\nserved-model-name: [a, b]\nenable-log-requests: true\nenable_prefix_caching: false\n"
+                         "hf-overrides: {rope_theta: 1e6, name: \"5\"}\n";
+  Result<std::vector<std::string>> arguments = read_config_file(path);
+  ASSERT_TRUE(arguments.ok()) << arguments.status().message();
+  EXPECT_EQ(describe(parse_flags(serve_flag_table(), *arguments)),
+            "enable-log-requests=true enable-prefix-caching=false hf-overrides={\"rope_theta\":1000000.0,\"name\":\"5\"} "
+            "port=8001 served-model-name=[\"a\",\"b\"]");
+  std::ofstream(path) << "port: [1\n";
+  EXPECT_NE(read_config_file(path).status().message().find("line"), std::string::npos);
+  std::ofstream(path) << "- a\n";
+  EXPECT_FALSE(read_config_file(path).ok());
+  std::filesystem::remove(path);
+  EXPECT_EQ(read_config_file(path).status().code(), StatusCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace pagoda
