@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <variant>
@@ -9,6 +10,9 @@
 #include "contract/types.h"
 
 namespace pagoda {
+
+// Stands for "log-probabilities of the whole vocabulary" where a number of alternatives is wanted.
+inline constexpr int32_t kAllLogprobs = std::numeric_limits<int32_t>::max();
 
 // Sampling fields as the client gave them: ranges judged, defaults not yet filled in (generation_config.json supplies
 // them in frontend/).
@@ -35,7 +39,7 @@ using TextPrompt = std::variant<std::string, std::vector<TokenId>>;
 // A request in the words of the API, fully judged as far as the request alone can tell: the last place with settings as
 // text. What needs the model (template, tokens, context length, vocabulary) is judged by frontend/.
 struct GenerateRequest {
-  std::string request_id;  // "chatcmpl-..." or "cmpl-..."
+  std::string request_id;  // as the body gave it; the server makes it "chatcmpl-..." or "cmpl-..."
   std::string model;       // as the client named it; empty: the first served name
   std::variant<ChatPrompt, std::vector<TextPrompt>> prompt;  // a text completion may hold several prompts
   bool is_chat() const { return prompt.index() == 0; }
@@ -45,7 +49,7 @@ struct GenerateRequest {
   bool include_stop_str_in_output = false, skip_special_tokens = true, spaces_between_special_tokens = true;
   bool add_special_tokens = true;  // chat: false, the template writes them
   bool echo = false;
-  int32_t num_logprobs = -1, num_prompt_logprobs = -1;  // -1: none
+  int32_t num_logprobs = -1, num_prompt_logprobs = -1;  // alternatives; -1: none; kAllLogprobs
   int64_t truncate_prompt_tokens = 0;                   // 0: no; -1: to the context; otherwise keep the last k tokens
   bool return_token_ids = false, return_tokens_as_token_ids = false;
   bool stream = false, include_usage = false, continuous_usage = false;

@@ -1,5 +1,8 @@
-// The openai room: JSON of the OpenAI API (with vLLM's extensions) <-> contract values, and error bodies. Pure functions, no
-// state, no threads. A bad field is an error that names it; unknown fields are ignored, as vLLM does.
+// The openai room: JSON of the OpenAI API (with vLLM's extensions) <-> contract values, and error bodies.
+// Pure functions, no state, no threads. A bad field is an error that names it; unknown fields are ignored, as
+// vLLM does; a known field that this server cannot honour is an error rather than a different answer. What
+// needs the model (template, vocabulary, context length, defaults of generation_config.json) is not judged
+// here but in frontend/. Time and memory are linear in the body.
 #pragma once
 #include <string>
 #include <string_view>
@@ -13,12 +16,18 @@ namespace pagoda {
 // Limits that judge requests; from the server's flags.
 struct RequestLimits {
   int32_t n_max = 16384;
-  std::size_t stop_strings_max = 1024;
-  std::size_t prompts_max = 4096;  // in one text completion
+  std::size_t stop_strings_max = 1024;     // also of bad_words
+  std::size_t stop_bytes_max = 256 << 10;  // of all stop strings together
+  std::size_t prompts_max = 4096;          // in one text completion
   std::size_t messages_max = 16384;
+  bool exclude_tools_when_tool_choice_none = false;
 };
 
-// Errors kInvalidArgument with the dotted location of the field ("messages.0.content").
+// Errors kInvalidArgument with the dotted location of the field ("messages.0.content") as param. request_id
+// is what the body gave, or empty.
+//
+// tool_choice "auto" and "none" hand the tools to the template; what the model writes comes back as content.
+// A choice that forces a call is refused.
 Result<GenerateRequest> parse_chat_request(std::string_view body, const RequestLimits& limits);
 Result<GenerateRequest> parse_completion_request(std::string_view body, const RequestLimits& limits);
 

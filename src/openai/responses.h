@@ -27,8 +27,9 @@ struct Usage {
 std::string write_chat_role_chunk(const ResponseHead& head, const GenerateRequest& request, int32_t index);
 std::string write_chat_chunk(const ResponseHead& head, const GenerateRequest& request, const TextDelta& delta,
                              int32_t index, const Usage* running_usage);
-std::string write_completion_chunk(const ResponseHead& head, const GenerateRequest& request, const TextDelta& delta,
-                                   int32_t index, int32_t text_offset, const Usage* running_usage);
+std::string write_completion_chunk(const ResponseHead& head, const GenerateRequest& request,
+                                   const TextDelta& delta, int32_t index, int32_t text_offset,
+                                   const Usage* running_usage);
 std::string write_usage_chunk(const ResponseHead& head, const GenerateRequest& request, const Usage& usage);
 
 // Gathers a choice's deltas for an answer that is not streamed.

@@ -1,0 +1,276 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/json.h"
+#include "openai/common_fields.h"
+
+namespace pagoda {
+namespace {
+
+constexpr std::array<std::string_view, 6> kRoles = {"system",    "developer", "user",
+                                                    "assistant", "tool",      "function"};
+constexpr std::size_t kToolsMax = 4096;
+
+Value text_part(std::string text) {
+  Object part;
+  part.append("type", "text");
+  part.append("text", std::move(text));
+  return Value(std::move(part));
+}
+
+// One content part as {"type": "text", "text": ...}.
+Result<Value> judge_part(Value* part, const std::string& where) {
+  if (part->is_string()) return text_part(std::move(part->as_string()));
+  if (!part->is_object())
+    return field_error(where, "Input should be a content part (an object), " + describe_value(*part));
+  const Value* type = part->find("type");
+  if (type == nullptr) return field_error(join_location(where, "type"), "Field required");
+  if (!type->is_string())
+    return field_error(join_location(where, "type"),
+                       "Input should be a valid string, " + describe_value(*type));
+  const std::string& kind = type->as_string();
+  const char* member = kind == "text" || kind == "input_text" || kind == "output_text" ? "text"
+                       : kind == "refusal"                                             ? "refusal"
+                                                                                       : nullptr;
+  if (member == nullptr)
+    return field_error(where, fmt::format("Only text parts are supported: the model reads text alone, {}",
+                                          describe_value(*type)));
+  Value* text = part->as_object().find(member);
+  if (text == nullptr) return field_error(join_location(where, member), "Field required");
+  if (!text->is_string())
+    return field_error(join_location(where, member),
+                       "Input should be a valid string, " + describe_value(*text));
+  return text_part(std::move(text->as_string()));
+}
+
+Status judge_content(Value* content, const std::string& where) {
+  if (content->is_null() || content->is_string()) return {};
+  if (!content->is_array())
+    return field_error(where,
+                       "Input should be a string or a list of content parts, " + describe_value(*content));
+  Array& parts = content->as_array();
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    Result<Value> part = judge_part(&parts[i], join_location(where, i));
+    if (!part.ok()) return part.status();
+    parts[i] = std::move(*part);
+  }
+  return {};
+}
+
+// Arguments travel as JSON text; templates want the object.
+Status judge_arguments(Value* arguments, const std::string& where) {
+  if (arguments->is_null()) *arguments = Value(Object());
+  if (arguments->is_object()) return {};
+  if (!arguments->is_string())
+    return field_error(where, "Input should be a string that holds JSON, " + describe_value(*arguments));
+  if (arguments->as_string().empty()) {
+    *arguments = Value(Object());
+    return {};
+  }
+  Result<Value> parsed = parse_json(arguments->as_string());
+  if (!parsed.ok()) return field_error(where, "The string should hold JSON: " + parsed.status().message());
+  *arguments = std::move(*parsed);
+  return {};
+}
+
+Status judge_tool_call(Value* call, const std::string& where) {
+  if (!call->is_object())
+    return field_error(where, "Input should be a valid object, " + describe_value(*call));
+  Value* function = call->as_object().find("function");
+  std::string inner = join_location(where, "function");
+  if (function == nullptr) return field_error(inner, "Field required");
+  if (!function->is_object())
+    return field_error(inner, "Input should be a valid object, " + describe_value(*function));
+  const Value* name = function->find("name");
+  if (name == nullptr) return field_error(join_location(inner, "name"), "Field required");
+  if (!name->is_string())
+    return field_error(join_location(inner, "name"),
+                       "Input should be a valid string, " + describe_value(*name));
+  Value* arguments = function->as_object().find("arguments");
+  if (arguments == nullptr) arguments = &function->as_object().set("arguments", Value(Object()));
+  return judge_arguments(arguments, join_location(inner, "arguments"));
+}
+
+Status judge_tool_calls(Value* calls, const std::string& where) {
+  if (!calls->is_array())
+    return field_error(where, "Input should be a valid list, " + describe_value(*calls));
+  for (std::size_t i = 0; i < calls->as_array().size(); ++i)
+    PAGODA_RETURN_IF_ERROR(judge_tool_call(&calls->as_array()[i], join_location(where, i)));
+  return {};
+}
+
+void read_role(Fields* fields, Object* out) {
+  std::string role;
+  fields->read("role", &role);
+  if (!fields->has("role")) return fields->fail("role", "Field required");
+  if (std::find(kRoles.begin(), kRoles.end(), role) == kRoles.end())
+    return fields->fail("role", fmt::format("Input should be one of {}, {}", fmt::join(kRoles, ", "),
+                                            describe_value(Value(role))));
+  out->append("role", std::move(role));
+}
+
+Result<Value> judge_message(Value* message, const std::string& where) {
+  if (!message->is_object())
+    return field_error(where, "Input should be a valid object, " + describe_value(*message));
+  Fields fields(&message->as_object(), where);
+  Object out;
+  read_role(&fields, &out);
+  if (!fields.ok()) return fields.finish();
+  bool is_assistant = out.find("role")->as_string() == "assistant";
+  if (Value* content = fields.get("content")) {
+    PAGODA_RETURN_IF_ERROR(judge_content(content, join_location(where, "content")));
+    out.append("content", std::move(*content));
+  } else if (is_assistant) {
+    out.append("content", Value());
+  } else {
+    fields.fail("content", "Field required");
+  }
+  if (fields.has("name")) {
+    std::string name;
+    fields.read("name", &name);
+    out.append("name", std::move(name));
+  }
+  if (Value* calls = fields.get("tool_calls")) {
+    PAGODA_RETURN_IF_ERROR(judge_tool_calls(calls, join_location(where, "tool_calls")));
+    if (is_assistant && !calls->as_array().empty()) out.append("tool_calls", std::move(*calls));
+  }
+  if (fields.has("tool_call_id")) {
+    std::string id;
+    fields.read("tool_call_id", &id);
+    out.append("tool_call_id", std::move(id));
+  }
+  std::string reasoning;
+  fields.read("reasoning_content", &reasoning);
+  fields.read("reasoning", &reasoning);
+  if (!reasoning.empty() && is_assistant) {  // templates know it by either name
+    out.append("reasoning", reasoning);
+    out.append("reasoning_content", std::move(reasoning));
+  }
+  for (const char* name : {"refusal", "audio", "annotations", "function_call"}) fields.ignore(name);
+  PAGODA_RETURN_IF_ERROR(fields.finish());
+  return Value(std::move(out));
+}
+
+Status judge_tool(const Value& tool, const std::string& where) {
+  if (!tool.is_object()) return field_error(where, "Input should be a valid object, " + describe_value(tool));
+  const Value* type = tool.find("type");
+  if (type == nullptr || !type->is_string() || type->as_string() != "function")
+    return field_error(join_location(where, "type"), "Input should be \"function\"");
+  std::string inner = join_location(where, "function");
+  const Value* function = tool.find("function");
+  if (function == nullptr) return field_error(inner, "Field required");
+  if (!function->is_object())
+    return field_error(inner, "Input should be a valid object, " + describe_value(*function));
+  const Value* name = function->find("name");
+  if (name == nullptr) return field_error(join_location(inner, "name"), "Field required");
+  if (!name->is_string() || name->as_string().empty())
+    return field_error(join_location(inner, "name"),
+                       "Input should be a string that is not empty, " + describe_value(*name));
+  const Value* description = function->find("description");
+  if (description != nullptr && !description->is_string() && !description->is_null())
+    return field_error(join_location(inner, "description"),
+                       "Input should be a valid string, " + describe_value(*description));
+  const Value* parameters = function->find("parameters");
+  if (parameters != nullptr && !parameters->is_object() && !parameters->is_null())
+    return field_error(join_location(inner, "parameters"),
+                       "Input should be a valid object, " + describe_value(*parameters));
+  return {};
+}
+
+// "none", "auto" or empty (not given); the rest is refused.
+std::string read_tool_choice(Fields* fields, bool any_tools) {
+  const Value* choice = fields->get("tool_choice");
+  if (choice == nullptr) return "";
+  if (choice->is_object()) {
+    const Value* function = choice->find("function");
+    const Value* name = function == nullptr ? nullptr : function->find("name");
+    if (name == nullptr || !name->is_string())
+      fields->fail("tool_choice",
+                   "A named choice should be {\"type\": \"function\", \"function\": {\"name\": ...}}");
+    else
+      fields->fail("tool_choice", "A call of a named tool can not be forced yet: use \"auto\" or \"none\"");
+    return "";
+  }
+  if (!choice->is_string() ||
+      (choice->as_string() != "none" && choice->as_string() != "auto" && choice->as_string() != "required")) {
+    fields->fail("tool_choice", "Input should be \"none\", \"auto\", \"required\" or a named tool, " +
+                                    describe_value(*choice));
+    return "";
+  }
+  std::string text = choice->as_string();
+  if (text == "none") return text;
+  if (!fields->has("tools")) fields->fail("tool_choice", "When using `tool_choice`, `tools` must be set.");
+  if (text == "required" && any_tools)
+    fields->fail("tool_choice", "A tool call can not be forced yet: use \"auto\" or \"none\"");
+  return text == "auto" ? text : "none";
+}
+
+}  // namespace
+
+void read_messages(Fields* fields, const RequestLimits& limits, ChatPrompt* chat) {
+  if (!fields->has("messages")) return fields->fail("messages", "Field required");
+  fields->read("messages", &chat->messages);
+  if (!fields->ok()) return;
+  if (chat->messages.empty()) return fields->fail("messages", "List should have at least 1 item");
+  if (chat->messages.size() > limits.messages_max)
+    return fields->fail("messages", fmt::format("List should have at most {} items, got {}",
+                                                limits.messages_max, chat->messages.size()));
+  for (std::size_t i = 0; i < chat->messages.size(); ++i) {
+    Result<Value> message = judge_message(&chat->messages[i], join_location("messages", i));
+    if (!message.ok()) return fields->fail(message.status());
+    chat->messages[i] = std::move(*message);
+  }
+}
+
+void read_tools(Fields* fields, const RequestLimits& limits, ChatPrompt* chat) {
+  Array tools;
+  Value* given = fields->get("tools");
+  if (given != nullptr && given->is_array())
+    tools = given->as_array();
+  else if (given != nullptr)
+    return fields->fail("tools", "Input should be a valid list, " + describe_value(*given));
+  if (tools.size() > kToolsMax)
+    return fields->fail("tools",
+                        fmt::format("List should have at most {} items, got {}", kToolsMax, tools.size()));
+  for (std::size_t i = 0; i < tools.size(); ++i)
+    fields->fail(judge_tool(tools[i], join_location("tools", i)));
+  std::string choice = read_tool_choice(fields, !tools.empty());
+  bool parallel = true;
+  fields->read("parallel_tool_calls", &parallel);
+  const char* renamed = "It is not supported: use tools and tool_choice";
+  fields->refuse("functions", renamed);
+  fields->refuse("function_call", renamed);
+  if (tools.empty() || (choice == "none" && limits.exclude_tools_when_tool_choice_none)) return;
+  chat->tools = Value(std::move(tools));
+}
+
+void read_template_fields(Fields* fields, ChatPrompt* chat) {
+  fields->read("chat_template_kwargs", &chat->template_kwargs);
+  for (const char* reserved :
+       {"messages", "tools", "add_generation_prompt", "continue_final_message", "chat_template", "tokenize"})
+    if (chat->template_kwargs.find(reserved) != nullptr)
+      fields->fail("chat_template_kwargs", fmt::format("{} can not be set here", reserved));
+  Array documents;
+  fields->read("documents", &documents);
+  for (std::size_t i = 0; i < documents.size(); ++i)
+    if (!documents[i].is_object())
+      fields->fail(field_error(join_location("documents", i),
+                               "Input should be a valid object, " + describe_value(documents[i])));
+  if (fields->has("documents")) chat->template_kwargs.set("documents", Value(std::move(documents)));
+  std::string effort;
+  fields->read("reasoning_effort", &effort);
+  if (!effort.empty()) chat->template_kwargs.set("reasoning_effort", effort);
+  fields->read("chat_template", &chat->chat_template);
+  bool prompt_given = fields->has("add_generation_prompt");
+  fields->read("add_generation_prompt", &chat->add_generation_prompt);
+  fields->read("continue_final_message", &chat->continue_final_message);
+  if (!chat->continue_final_message) return;
+  if (prompt_given && chat->add_generation_prompt)
+    fields->fail("continue_final_message",
+                 "Cannot set both `continue_final_message` and `add_generation_prompt` to True.");
+  chat->add_generation_prompt = false;
+}
+
+}  // namespace pagoda

@@ -1,0 +1,42 @@
+#include "openai/common_fields.h"
+
+namespace pagoda {
+
+Result<TokenizeRequest> parse_tokenize_request(std::string_view body, const RequestLimits& limits) {
+  PAGODA_TRY(Value root, parse_body(body));
+  Fields fields(&root.as_object());
+  TokenizeRequest out;
+  GenerateRequest& request = out.request;
+  fields.read("model", &request.model);
+  fields.read("return_token_strs", &out.return_token_strs);
+  if (fields.has("messages")) {
+    ChatPrompt chat;
+    read_messages(&fields, limits, &chat);
+    read_tools(&fields, limits, &chat);
+    read_template_fields(&fields, &chat);
+    request.add_special_tokens = false;
+    fields.read("add_special_tokens", &request.add_special_tokens);
+    request.prompt = std::move(chat);
+  } else {
+    std::string prompt;
+    if (!fields.has("prompt")) fields.fail("prompt", "Field required (or messages)");
+    fields.read("prompt", &prompt);
+    fields.read("add_special_tokens", &request.add_special_tokens);
+    request.prompt = std::vector<TextPrompt>{TextPrompt(std::move(prompt))};
+  }
+  PAGODA_RETURN_IF_ERROR(fields.finish());
+  return out;
+}
+
+Result<DetokenizeRequest> parse_detokenize_request(std::string_view body) {
+  PAGODA_TRY(Value root, parse_body(body));
+  Fields fields(&root.as_object());
+  DetokenizeRequest request;
+  fields.read("model", &request.model);
+  if (!fields.has("tokens")) fields.fail("tokens", "Field required");
+  fields.read("tokens", &request.tokens, std::size_t{1} << 24);
+  PAGODA_RETURN_IF_ERROR(fields.finish());
+  return request;
+}
+
+}  // namespace pagoda
