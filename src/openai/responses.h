@@ -1,3 +1,5 @@
+// Answers and errors as JSON, compact, without SSE framing. Written straight into the string: these run per
+// token. Where the OpenAI schema and vLLM differ, the schema holds, with vLLM's extra members beside it.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -14,22 +16,27 @@ std::string write_error(const ApiError& error);
 
 // What is the same in every chunk of an answer.
 struct ResponseHead {
-  std::string id, model, system_fingerprint;
-  int64_t created = 0;  // Unix time, s
+  std::string id, model, system_fingerprint;  // fingerprint empty: not told
+  int64_t created = 0;                        // Unix time, s
   std::string role = "assistant";
 };
 
 struct Usage {
-  int64_t prompt_tokens = 0, completion_tokens = 0, cached_tokens = 0;
+  int64_t prompt_tokens = 0, completion_tokens = 0;
+  int64_t cached_tokens = -1;  // -1: not told
 };
 
-// Stream chunks, compact JSON without SSE framing.
-std::string write_chat_role_chunk(const ResponseHead& head, const GenerateRequest& request, int32_t index);
+// Log-probabilities are finite JSON numbers: what is below -9999 (-inf included) is written as -9999.0, as
+// vLLM does. `index` is the choice's index in the whole answer: prompt_index * n + choice.
+std::string write_chat_role_chunk(const ResponseHead& head, const GenerateRequest& request, int32_t index,
+                                  const Usage* running_usage);
 std::string write_chat_chunk(const ResponseHead& head, const GenerateRequest& request, const TextDelta& delta,
                              int32_t index, const Usage* running_usage);
+// text_offset: characters of this choice's tokens before this chunk; moved on.
 std::string write_completion_chunk(const ResponseHead& head, const GenerateRequest& request,
-                                   const TextDelta& delta, int32_t index, int32_t text_offset,
+                                   const TextDelta& delta, int32_t index, int32_t* text_offset,
                                    const Usage* running_usage);
+// choices: [].
 std::string write_usage_chunk(const ResponseHead& head, const GenerateRequest& request, const Usage& usage);
 
 // Gathers a choice's deltas for an answer that is not streamed.
@@ -50,5 +57,14 @@ struct ModelCard {
 };
 std::string write_models(const std::vector<ModelCard>& cards);
 std::string write_model(const ModelCard& card);
+
+struct TokenizeAnswer {
+  int32_t max_model_len = 0;
+  std::vector<TokenId> tokens;
+  bool with_strings = false;
+  std::vector<std::string> token_strings;
+};
+std::string write_tokenize_response(const TokenizeAnswer& answer);
+std::string write_detokenize_response(const std::string& prompt);
 
 }  // namespace pagoda

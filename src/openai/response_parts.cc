@@ -1,0 +1,222 @@
+#include "openai/response_parts.h"
+
+#include <algorithm>
+#include <charconv>
+#include <unordered_set>
+
+#include "base/json.h"
+#include "base/utf8.h"
+
+namespace pagoda {
+namespace {
+
+constexpr float kLogprobFloor = -9999.0f;  // JSON has no -inf
+
+void append_integer(std::string* out, int64_t number) {
+  char digits[24];
+  out->append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
+}
+
+void append_logprob(std::string* out, float logprob) {
+  *out += python_float_repr(logprob > kLogprobFloor ? static_cast<double>(logprob) : kLogprobFloor);
+}
+
+std::string token_text(const GenerateRequest& request, const TokenText& token) {
+  if (!request.return_tokens_as_token_ids) return sanitize_utf8(token.bytes);
+  std::string text = "token_id:";
+  append_integer(&text, token.id);
+  return text;
+}
+
+// token, logprob, bytes of one object, without its braces.
+void append_token(std::string* out, const GenerateRequest& request, const TokenText& token) {
+  *out += "\"token\":";
+  append_json_string(out, token_text(request, token));
+  *out += ",\"logprob\":";
+  append_logprob(out, token.logprob);
+  *out += ",\"bytes\":[";
+  for (std::size_t i = 0; i < token.bytes.size(); ++i) {
+    if (i > 0) *out += ',';
+    append_integer(out, static_cast<unsigned char>(token.bytes[i]));
+  }
+  *out += ']';
+}
+
+// {"text": logprob} of the alternatives and the token itself; of tokens that look the same the most probable
+// one.
+void append_top_object(std::string* out, const GenerateRequest& request, const TokenLogprobText& token) {
+  std::unordered_set<std::string> written;
+  *out += '{';
+  auto append_one = [&](const TokenText& one) {
+    std::string text = token_text(request, one);
+    if (written.count(text) != 0) return;
+    if (!written.empty()) *out += ',';
+    append_json_string(out, text);
+    *out += ':';
+    append_logprob(out, one.logprob);
+    written.insert(std::move(text));
+  };
+  for (const TokenText& one : token.top) append_one(one);
+  append_one(token.token);
+  *out += '}';
+}
+
+int32_t count_characters(std::string_view text) {
+  return static_cast<int32_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+const char* finish_name(FinishReason finish) {
+  switch (finish) {
+    case FinishReason::kStop:
+      return "\"stop\"";
+    case FinishReason::kLength:
+      return "\"length\"";
+    case FinishReason::kAbort:
+      return "\"abort\"";
+    case FinishReason::kError:
+      return "\"error\"";
+    case FinishReason::kNone:
+      break;
+  }
+  return "null";
+}
+
+}  // namespace
+
+void append_head(std::string* out, const ResponseHead& head, std::string_view object) {
+  *out += "{\"id\":";
+  append_json_string(out, head.id);
+  *out += ",\"object\":\"";
+  *out += object;
+  *out += "\",\"created\":";
+  append_integer(out, head.created);
+  *out += ",\"model\":";
+  append_json_string(out, head.model);
+  if (head.system_fingerprint.empty()) return;
+  *out += ",\"system_fingerprint\":";
+  append_json_string(out, head.system_fingerprint);
+}
+
+void append_usage(std::string* out, const Usage& usage) {
+  *out += ",\"usage\":{\"prompt_tokens\":";
+  append_integer(out, usage.prompt_tokens);
+  *out += ",\"total_tokens\":";
+  append_integer(out, usage.prompt_tokens + usage.completion_tokens);
+  *out += ",\"completion_tokens\":";
+  append_integer(out, usage.completion_tokens);
+  if (usage.cached_tokens >= 0) {
+    *out += ",\"prompt_tokens_details\":{\"cached_tokens\":";
+    append_integer(out, usage.cached_tokens);
+    *out += '}';
+  }
+  *out += '}';
+}
+
+void append_finish(std::string* out, const TextDelta& delta) {
+  *out += ",\"finish_reason\":";
+  *out += finish_name(delta.finish);
+  *out += ",\"stop_reason\":";
+  if (const auto* text = std::get_if<std::string>(&delta.stop_reason)) {
+    append_json_string(out, *text);
+  } else if (const auto* id = std::get_if<TokenId>(&delta.stop_reason)) {
+    append_integer(out, *id);
+  } else {
+    *out += "null";
+  }
+}
+
+void append_ids(std::string* out, std::string_view name, const std::vector<TokenId>& ids) {
+  *out += ",\"";
+  *out += name;
+  *out += "\":[";
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (i > 0) *out += ',';
+    append_integer(out, ids[i]);
+  }
+  *out += ']';
+}
+
+void append_chat_logprobs(std::string* out, const GenerateRequest& request, const TextDelta& delta) {
+  if (request.num_logprobs < 0) {
+    *out += ",\"logprobs\":null";
+    return;
+  }
+  *out += ",\"logprobs\":{\"content\":[";
+  for (std::size_t i = 0; i < delta.logprobs.size(); ++i) {
+    if (i > 0) *out += ',';
+    *out += '{';
+    append_token(out, request, delta.logprobs[i].token);
+    *out += ",\"top_logprobs\":[";
+    for (std::size_t j = 0; j < delta.logprobs[i].top.size(); ++j) {
+      *out += j > 0 ? ",{" : "{";
+      append_token(out, request, delta.logprobs[i].top[j]);
+      *out += '}';
+    }
+    *out += "]}";
+  }
+  *out += "],\"refusal\":null}";
+}
+
+void append_completion_logprobs(std::string* out, const GenerateRequest& request, const TextDelta& delta,
+                                int32_t* text_offset) {
+  if (request.num_logprobs < 0) {
+    *out += ",\"logprobs\":null";
+    return;
+  }
+  std::string tokens, logprobs, tops, offsets;
+  auto append_one = [&](const TokenLogprobText& one) {
+    if (!tokens.empty()) {
+      for (std::string* list : {&tokens, &logprobs, &tops, &offsets}) *list += ',';
+    }
+    std::string text = token_text(request, one.token);
+    append_json_string(&tokens, text);
+    append_integer(&offsets, *text_offset);
+    *text_offset += count_characters(text);
+    if (one.has_logprob) {
+      append_logprob(&logprobs, one.token.logprob);
+      append_top_object(&tops, request, one);
+    } else {
+      logprobs += "null";
+      tops += "null";
+    }
+  };
+  if (request.echo)
+    for (const TokenLogprobText& one : delta.prompt_logprobs) append_one(one);
+  for (const TokenLogprobText& one : delta.logprobs) append_one(one);
+  *out += ",\"logprobs\":{\"text_offset\":[" + offsets + "],\"token_logprobs\":[" + logprobs +
+          "],\"tokens\":[" + tokens + "],\"top_logprobs\":[" + tops + "]}";
+}
+
+void append_prompt_logprobs(std::string* out, const std::vector<TokenLogprobText>& tokens) {
+  *out += ",\"prompt_logprobs\":[";
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    if (i > 0) *out += ',';
+    if (!tokens[i].has_logprob) {
+      *out += "null";
+      continue;
+    }
+    auto append_one = [&](const TokenText& one) {
+      *out += '"';
+      append_integer(out, one.id);
+      *out += "\":{\"logprob\":";
+      append_logprob(out, one.logprob);
+      *out += ",\"rank\":";
+      append_integer(out, one.rank);
+      *out += ",\"decoded_token\":";
+      append_json_string(out, one.bytes);
+      *out += '}';
+    };
+    *out += '{';
+    append_one(tokens[i].token);
+    for (const TokenText& one : tokens[i].top) {
+      if (one.id == tokens[i].token.id) continue;
+      *out += ',';
+      append_one(one);
+    }
+    *out += '}';
+  }
+  *out += ']';
+}
+
+}  // namespace pagoda
