@@ -4,6 +4,7 @@
 #include <boost/json/basic_parser_impl.hpp>
 #include <charconv>
 #include <cmath>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "base/utf8.h"
@@ -118,12 +119,13 @@ struct Builder {
     duplicate = true;
     if (reject_duplicates) return false;
     Object merged;
-    std::unordered_set<std::string> placed;
+    std::unordered_map<std::string, std::size_t> place;  // an index, so that many duplicates cost no more than few
     for (Member& member : *object) {
-      if (placed.insert(member.key).second)
+      auto [found, is_new] = place.emplace(member.key, merged.size());
+      if (is_new)
         merged.append(member.key, std::move(member.value));
       else
-        merged.set(member.key, std::move(member.value));
+        (merged.begin() + static_cast<std::ptrdiff_t>(found->second))->value = std::move(member.value);
     }
     *object = std::move(merged);
     return true;
