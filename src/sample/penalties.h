@@ -1,0 +1,49 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "contract/sampling_params.h"
+#include "contract/types.h"
+
+namespace pagoda {
+
+// A sequence's tokens as sampling looks back on them: the prompt, what was generated, and (only if `params`
+// has a penalty) how often each token occurred.
+class TokenHistory {
+ public:
+  TokenHistory() = default;
+  TokenHistory(std::vector<TokenId> tokens, int32_t num_prompt_tokens, const SamplingParams& params);
+
+  void append(TokenId token);
+  // Forgets generated tokens until `num_tokens` are left. Requires: num_tokens >= the prompt's length.
+  void truncate(int32_t num_tokens);
+
+  int32_t size() const { return static_cast<int32_t>(tokens_.size()); }
+  int32_t num_prompt_tokens() const { return num_prompt_tokens_; }
+  TokenId operator[](int32_t position) const { return tokens_[static_cast<std::size_t>(position)]; }
+  std::span<const TokenId> output() const {
+    return std::span<const TokenId>(tokens_).subspan(static_cast<std::size_t>(num_prompt_tokens_));
+  }
+
+  struct Seen {
+    int32_t output_count = 0;
+    bool in_prompt = false;
+  };
+  const std::unordered_map<TokenId, Seen>& seen() const { return seen_; }
+
+ private:
+  std::vector<TokenId> tokens_;
+  int32_t num_prompt_tokens_ = 0;
+  bool counting_ = false;
+  std::unordered_map<TokenId, Seen> seen_;
+};
+
+bool has_penalties(const SamplingParams& params);
+
+// Repetition (of prompt or output: positive logits are divided, others multiplied), then frequency (times the
+// count in the output) and presence (once) subtracted. logits: [vocab].
+void apply_penalties(std::span<float> logits, const SamplingParams& params, const TokenHistory& history);
+
+}  // namespace pagoda

@@ -1,0 +1,107 @@
+#include "sample/sampler.h"
+
+#include <cmath>
+#include <limits>
+
+#include "sample/gumbel.h"
+#include "sample/logits_filter.h"
+#include "sample/logprobs.h"
+
+namespace pagoda {
+
+struct Sampler::Scratch {
+  std::vector<float> logits;
+  FilterScratch filter;
+  std::vector<std::pair<float, TokenId>> top;
+};
+
+namespace {
+
+// Neither NaN nor +infinity. -infinity is a token that cannot be.
+bool all_below_infinity(std::span<const float> logits) {
+  bool fine = true;
+  for (float logit : logits) fine &= logit <= std::numeric_limits<float>::max();
+  return fine;
+}
+
+TokenId lowest_argmax(std::span<const float> logits) {
+  std::size_t best = 0;
+  for (std::size_t i = 1; i < logits.size(); ++i)
+    if (logits[i] > logits[best]) best = i;
+  return static_cast<TokenId>(best);
+}
+
+void add_logprobs(const SampleInput& input, int32_t num_top, std::vector<std::pair<float, TokenId>>* scratch,
+                  SampleOutput* out) {
+  if (num_top < 0) return;
+  const double log_sum = log_sum_exp(input.logits);
+  TokenLogprob own = token_logprob(input.logits, log_sum, out->token);
+  out->logprob = own.logprob;
+  out->rank = own.rank;
+  top_logprobs(input.logits, log_sum, num_top, &out->top, scratch);
+}
+
+// Shifted first, then divided: the largest becomes 0, and nothing overflows however small the temperature.
+void scale(std::span<float> logits, float largest, float temperature) {
+  for (float& logit : logits) logit = (logit - largest) / temperature;
+}
+
+}  // namespace
+
+Sampler::Sampler(int num_workers) {
+  for (int i = 0; i < num_workers; ++i) scratch_.push_back(std::make_unique<Scratch>());
+}
+Sampler::~Sampler() = default;
+
+void Sampler::sample(std::span<const SampleInput> inputs, std::span<SampleOutput> outputs,
+                     ComputePool& pool) {
+  PAGODA_CHECK(inputs.size() == outputs.size(), "an output for every input");
+  PAGODA_CHECK(static_cast<std::size_t>(pool.num_threads()) <= scratch_.size(), "scratch for every worker");
+
+  auto sample_one = [](const SampleInput& input, Scratch* scratch, SampleOutput* out) {
+    const SamplingParams& params = *input.params;
+    *out = {};
+    out->bad = true;
+    if (!all_below_infinity(input.logits)) return;
+    if (input.kind == SampleKind::kPromptLogprobs) {
+      out->bad = input.logits[static_cast<std::size_t>(lowest_argmax(input.logits))] ==
+                 -std::numeric_limits<float>::infinity();
+      if (out->bad) return;
+      out->token = input.target;
+      add_logprobs(input, params.num_prompt_logprobs, &scratch->top, out);
+      return;
+    }
+    std::span<const float> logits = input.logits;
+    const LogitsEdit edit{params, *input.history, input.output_index, input.mask};
+    const bool greedy = params.temperature < kGreedyTemperature;
+    if (!greedy || edits_logits(edit)) {
+      scratch->logits.assign(logits.begin(), logits.end());
+      edit_logits(scratch->logits, edit);
+      logits = scratch->logits;
+    }
+    TokenId token = lowest_argmax(logits);
+    const float largest = logits[static_cast<std::size_t>(token)];
+    if (!std::isfinite(largest)) return;  // nothing is allowed
+    if (!greedy) {
+      scale(scratch->logits, largest, params.temperature);
+      const Cutoff cutoff = find_cutoff(logits, params, &scratch->filter);
+      token = gumbel_draw(logits, cutoff, token, input.seed, input.output_index);
+    }
+    out->bad = false;
+    out->token = token;
+    add_logprobs(input, params.num_logprobs, &scratch->top, out);
+  };
+
+  if (inputs.size() == 1) {  // not worth waking the others
+    sample_one(inputs[0], scratch_[0].get(), &outputs[0]);
+    return;
+  }
+  const auto num_workers = static_cast<std::size_t>(pool.num_threads());
+  pool.run([&](int worker) {
+    const auto own = static_cast<std::size_t>(worker);
+    for (std::size_t i = own; i < inputs.size(); i += num_workers)
+      sample_one(inputs[i], scratch_[own].get(), &outputs[i]);
+  });
+}
+
+}  // namespace pagoda

@@ -1,0 +1,332 @@
+#include "sample/sampler.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <set>
+
+#include "base/rng.h"
+
+namespace pagoda {
+namespace {
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
+std::vector<float> random_logits(SplitMix64* rng, int vocab, double spread) {
+  std::vector<float> logits;
+  for (int i = 0; i < vocab; ++i) logits.push_back(static_cast<float>((rng->uniform() * 2 - 1) * spread));
+  return logits;
+}
+
+// The exact distribution, in double, by the book: no code of the sampler.
+std::vector<double> exact_distribution(const std::vector<float>& raw, const SamplingParams& p,
+                                       const std::vector<TokenId>& prompt,
+                                       const std::vector<TokenId>& output) {
+  const double never = -std::numeric_limits<double>::infinity();
+  std::vector<double> x(raw.begin(), raw.end());
+  if (!p.allowed_token_ids.empty())
+    for (std::size_t i = 0; i < x.size(); ++i)
+      if (std::count(p.allowed_token_ids.begin(), p.allowed_token_ids.end(), static_cast<TokenId>(i)) == 0)
+        x[i] = never;
+  for (const auto& phrase : p.bad_words) {
+    std::vector<TokenId> start(phrase.begin(), phrase.end() - 1);
+    if (output.size() >= start.size() &&
+        std::equal(start.begin(), start.end(), output.end() - static_cast<long>(start.size())))
+      x[static_cast<std::size_t>(phrase.back())] = never;
+  }
+  if (static_cast<int>(output.size()) < p.min_tokens) {
+    for (TokenId id : p.eos_token_ids) x[static_cast<std::size_t>(id)] = never;
+    for (TokenId id : p.stop_token_ids) x[static_cast<std::size_t>(id)] = never;
+  }
+  for (auto [id, bias] : p.logit_bias) x[static_cast<std::size_t>(id)] += static_cast<double>(bias);
+  std::map<TokenId, int> count;
+  for (TokenId id : output) ++count[id];
+  std::set<TokenId> seen(prompt.begin(), prompt.end());
+  seen.insert(output.begin(), output.end());
+  for (TokenId id : seen) {
+    double& logit = x[static_cast<std::size_t>(id)];
+    logit = logit > 0 ? logit / static_cast<double>(p.repetition_penalty)
+                      : logit * static_cast<double>(p.repetition_penalty);
+  }
+  for (auto [id, n] : count)
+    x[static_cast<std::size_t>(id)] -=
+        static_cast<double>(p.frequency_penalty) * n + static_cast<double>(p.presence_penalty);
+
+  std::vector<std::pair<double, int>> order;
+  for (std::size_t i = 0; i < x.size(); ++i)
+    if (x[i] > never) order.push_back({-x[i] / static_cast<double>(p.temperature), static_cast<int>(i)});
+  std::sort(order.begin(), order.end());
+  const double largest = -order[0].first;
+  std::erase_if(order,
+                [&](const auto& o) { return std::exp(-o.first - largest) < static_cast<double>(p.min_p); });
+  if (p.top_k > 0 && static_cast<std::size_t>(p.top_k) < order.size()) {
+    double kth = order[static_cast<std::size_t>(p.top_k) - 1].first;
+    std::erase_if(order, [&](const auto& o) { return o.first > kth; });
+  }
+  double total = 0, sum = 0;
+  for (const auto& o : order) total += std::exp(-o.first - largest);
+  std::vector<double> probability(x.size(), 0.0);
+  for (const auto& o : order) {
+    if (sum >= static_cast<double>(p.top_p) * total && sum > 0 && p.top_p < 1) break;
+    sum += probability[static_cast<std::size_t>(o.second)] = std::exp(-o.first - largest);
+  }
+  for (double& q : probability) q /= sum;
+  return probability;
+}
+
+struct Draws {
+  ComputePool pool{2};
+  Sampler sampler{2};
+  // One draw per output index of [0, count).
+  std::vector<TokenId> run(const std::vector<float>& logits, const SamplingParams& params, uint64_t seed,
+                           const TokenHistory& history, int count, int fixed_index = -1) {
+    std::vector<SampleInput> inputs(static_cast<std::size_t>(count));
+    for (int i = 0; i < count; ++i)
+      inputs[static_cast<std::size_t>(i)] = {.logits = logits,
+                                             .params = &params,
+                                             .seed = seed + (fixed_index < 0 ? 0u : static_cast<uint64_t>(i)),
+                                             .history = &history,
+                                             .output_index = fixed_index < 0 ? i : fixed_index};
+    std::vector<SampleOutput> outputs(inputs.size());
+    sampler.sample(inputs, outputs, pool);
+    std::vector<TokenId> tokens;
+    for (const SampleOutput& output : outputs) {
+      EXPECT_FALSE(output.bad);
+      tokens.push_back(output.token);
+    }
+    return tokens;
+  }
+};
+
+// The value that chi-squared with `freedom` degrees exceeds with probability 1e-7 (Wilson and Hilferty,
+// 1931).
+double chi_squared_limit(double freedom) {
+  const double a = 2 / (9 * freedom), z = 5.2;
+  return freedom * std::pow(1 - a + z * std::sqrt(a), 3);
+}
+
+void expect_distribution(const std::vector<TokenId>& tokens, const std::vector<double>& exact) {
+  std::vector<double> count(exact.size(), 0.0);
+  for (TokenId id : tokens) {
+    ASSERT_GT(exact[static_cast<std::size_t>(id)], 0) << "token " << id << " is not allowed";
+    ++count[static_cast<std::size_t>(id)];
+  }
+  const double n = static_cast<double>(tokens.size());
+  double statistic = 0, cells = 0, rest_expected = 0, rest_count = 0;
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    const double expected = n * exact[i];
+    if (expected < 8) {  // pooled
+      rest_expected += expected;
+      rest_count += count[i];
+      continue;
+    }
+    statistic += (count[i] - expected) * (count[i] - expected) / expected;
+    ++cells;
+  }
+  if (rest_expected >= 8) {
+    statistic += (rest_count - rest_expected) * (rest_count - rest_expected) / rest_expected;
+    ++cells;
+  }
+  if (cells < 2) return;
+  EXPECT_LT(statistic, chi_squared_limit(cells - 1)) << cells << " cells";
+}
+
+TEST(Sampler, DrawsTheExactDistribution) {
+  SplitMix64 rng(5);
+  const std::vector<TokenId> prompt = {1, 2, 3, 3}, output = {4, 5, 4, 6};
+  struct Case {
+    const char* name;
+    SamplingParams params;
+    int vocab;
+    double spread;
+  };
+  const Case cases[] = {
+      {"plain", {}, 40, 3},
+      {"flat, odd size", {}, 7, 0.01},
+      {"hot", {.temperature = 2.5f}, 33, 6},
+      {"cold", {.temperature = 0.3f}, 50, 2},
+      {"top_k", {.top_k = 5}, 60, 2},
+      {"top_p", {.top_p = 0.8f}, 60, 2},
+      {"min_p", {.min_p = 0.2f}, 60, 2},
+      {"all", {.temperature = 0.8f, .top_p = 0.9f, .min_p = 0.02f, .top_k = 12}, 80, 3},
+      {"penalties",
+       {.temperature = 1.3f,
+        .repetition_penalty = 1.7f,
+        .frequency_penalty = 0.6f,
+        .presence_penalty = -0.4f},
+       20,
+       2},
+      {"bias and bans",
+       {.min_tokens = 100000,
+        .logit_bias = {{0, 2.0f}, {7, -100.0f}},
+        .stop_token_ids = {9},
+        .eos_token_ids = {10},
+        .bad_words = {{11}, {6, 12}, {5, 13}}},
+       20,
+       1},
+      {"allowed", {.allowed_token_ids = {3, 5, 8, 2}}, 30, 1},
+  };
+  Draws draws;
+  uint64_t seed = 100;
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    std::vector<float> logits = random_logits(&rng, c.vocab, c.spread);
+    std::vector<TokenId> all(prompt);
+    all.insert(all.end(), output.begin(), output.end());
+    TokenHistory history(all, static_cast<int32_t>(prompt.size()), c.params);
+    std::vector<double> exact = exact_distribution(logits, c.params, prompt, output);
+    expect_distribution(draws.run(logits, c.params, ++seed, history, 60000), exact);     // over positions
+    expect_distribution(draws.run(logits, c.params, ++seed, history, 60000, 4), exact);  // over seeds
+  }
+}
+
+// Neighbouring positions, and the same position under neighbouring seeds, must not know of each other.
+TEST(Sampler, PairsOfDrawsAreIndependent) {
+  Draws draws;
+  const std::vector<float> logits(6, 0.0f);
+  SamplingParams params;
+  TokenHistory history;
+  std::vector<TokenId> tokens = draws.run(logits, params, 77, history, 60000), pairs;
+  for (std::size_t i = 0; i + 1 < tokens.size(); i += 2) pairs.push_back(tokens[i] * 6 + tokens[i + 1]);
+  expect_distribution(pairs, std::vector<double>(36, 1 / 36.0));
+  std::vector<TokenId> next = draws.run(logits, params, 78, history, 60000);
+  pairs.clear();
+  for (std::size_t i = 0; i < tokens.size(); ++i) pairs.push_back(tokens[i] * 6 + next[i]);
+  expect_distribution(pairs, std::vector<double>(36, 1 / 36.0));
+}
+
+TEST(Sampler, ADrawDoesNotDependOnItsNeighbours) {
+  SplitMix64 rng(9);
+  const int vocab = 300, count = 37;
+  std::vector<std::vector<float>> rows;
+  std::vector<SamplingParams> params(count);
+  std::vector<TokenHistory> histories;
+  for (int i = 0; i < count; ++i) {
+    rows.push_back(random_logits(&rng, vocab, 4));
+    SamplingParams& p = params[static_cast<std::size_t>(i)];
+    p.temperature = i % 5 == 0 ? 0.0f : 0.5f + 0.1f * static_cast<float>(i % 7);
+    p.top_k = i % 3 == 0 ? 20 : 0;
+    p.top_p = i % 4 == 0 ? 0.7f : 1.0f;
+    p.frequency_penalty = i % 2 == 0 ? 0.5f : 0.0f;
+    p.num_logprobs = i % 6 - 1;
+    histories.emplace_back(std::vector<TokenId>{1, 2, static_cast<TokenId>(i)}, 1, p);
+  }
+  auto input = [&](int i) {
+    const auto at = static_cast<std::size_t>(i);
+    return SampleInput{.logits = rows[at],
+                       .params = &params[at],
+                       .seed = static_cast<uint64_t>(i % 4),
+                       .history = &histories[at],
+                       .output_index = 2};
+  };
+  ComputePool one(1), three(3);
+  Sampler sampler(3);
+  std::vector<SampleInput> all;
+  for (int i = 0; i < count; ++i) all.push_back(input(i));
+  std::vector<SampleOutput> together(all.size());
+  sampler.sample(all, together, three);
+  for (int i = count - 1; i >= 0; --i) {
+    SampleInput alone = input(i);
+    SampleOutput out;
+    sampler.sample({&alone, 1}, {&out, 1}, one);
+    const SampleOutput& other = together[static_cast<std::size_t>(i)];
+    EXPECT_EQ(out.token, other.token);
+    EXPECT_EQ(out.logprob, other.logprob);
+    EXPECT_EQ(out.rank, other.rank);
+    EXPECT_EQ(out.top.size(), other.top.size());
+  }
+}
+
+TEST(Sampler, GreedyTakesTheLowestOfEquals) {
+  Draws draws;
+  SamplingParams params;
+  params.temperature = 0;
+  TokenHistory history;
+  EXPECT_EQ(draws.run({1, 3, 2, 3, 3}, params, 1, history, 1), std::vector<TokenId>{1});
+  params.temperature = 9e-6f;
+  EXPECT_EQ(draws.run({-kInf, -5, -5}, params, 1, history, 1), std::vector<TokenId>{1});
+  params.logit_bias = {{2, 1.0f}};
+  EXPECT_EQ(draws.run({-kInf, -5, -5}, params, 1, history, 1), std::vector<TokenId>{2});
+  params = {};
+  params.top_k = 1;  // the draw among one
+  EXPECT_EQ(draws.run({0, 7, 2}, params, 1, history, 3), (std::vector<TokenId>{1, 1, 1}));
+  params.top_k = 0;
+  params.temperature = 1e-5f;  // extreme, not greedy: must not overflow
+  EXPECT_EQ(draws.run({3e38f, -3e38f, 2.9e38f}, params, 1, history, 2), (std::vector<TokenId>{0, 0}));
+}
+
+TEST(Sampler, AppliesTheMask) {
+  ComputePool pool(1);
+  Sampler sampler(1);
+  std::vector<float> logits(40, 0.0f);
+  logits[3] = 9;
+  SamplingParams params;
+  params.temperature = 0;
+  params.num_logprobs = 1;
+  TokenHistory history;
+  const uint32_t mask[2] = {0, 1u << 5};  // 37
+  SampleInput input{.logits = logits, .params = &params, .history = &history, .mask = mask};
+  SampleOutput out;
+  sampler.sample({&input, 1}, {&out, 1}, pool);
+  EXPECT_EQ(out.token, 37);
+  EXPECT_EQ(out.rank,
+            39);  // raw: one is more probable, 36 of its equals have lower ids, and one of them is token 3
+  EXPECT_EQ(out.top[0].id, 3);  // raw, too
+  const uint32_t none[2] = {0, 0};
+  input.mask = none;
+  sampler.sample({&input, 1}, {&out, 1}, pool);
+  EXPECT_TRUE(out.bad);
+}
+
+TEST(Sampler, NonFiniteLogitsAreBadForThatSampleOnly) {
+  ComputePool pool(2);
+  Sampler sampler(2);
+  const std::vector<float> rows[] = {{1, NAN, 0}, {1, kInf, 0}, {1, -kInf, 0}, {-kInf, -kInf, -kInf}};
+  for (float temperature : {0.0f, 1.0f}) {
+    SamplingParams params;
+    params.temperature = temperature;
+    TokenHistory history;
+    std::vector<SampleInput> inputs;
+    for (const auto& row : rows) inputs.push_back({.logits = row, .params = &params, .history = &history});
+    for (const auto& row : rows)
+      inputs.push_back({.logits = row, .params = &params, .kind = SampleKind::kPromptLogprobs, .target = 2});
+    std::vector<SampleOutput> out(inputs.size());
+    sampler.sample(inputs, out, pool);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      EXPECT_EQ(out[i].bad, i % 4 != 2) << i;
+      if (out[i].bad) {
+        EXPECT_EQ(out[i].token, 0);
+      }
+    }
+    EXPECT_NE(out[2].token, 1);
+    EXPECT_EQ(out[6].token, 2);
+  }
+}
+
+TEST(TokenHistory, CountsFollowAppendAndTruncate) {
+  SamplingParams params;
+  params.presence_penalty = 1;
+  TokenHistory history({5, 6}, 2, params);
+  for (TokenId id : {7, 7, 5}) history.append(id);
+  EXPECT_EQ(history.seen().at(7).output_count, 2);
+  EXPECT_TRUE(history.seen().at(5).in_prompt);
+  history.truncate(3);
+  EXPECT_EQ(history.seen().at(7).output_count, 1);
+  EXPECT_EQ(history.seen().at(5).output_count, 0);
+  ASSERT_EQ(history.output().size(), 1u);
+  TokenHistory again({5, 6, 7}, 2, params);
+  std::vector<float> a(10, 1.0f), b(10, 1.0f);
+  params.repetition_penalty = 2;
+  apply_penalties(a, params, history);
+  apply_penalties(b, params, again);
+  EXPECT_EQ(a, b);
+  EXPECT_EQ(a[5], 0.5f);
+  EXPECT_EQ(a[7], -0.5f);
+  EXPECT_EQ(a[0], 1.0f);
+}
+
+}  // namespace
+}  // namespace pagoda
