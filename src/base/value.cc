@@ -38,6 +38,12 @@ bool Object::operator==(const Object& other) const {
   return true;
 }
 
+Value::Value(const Value& other) = default;
+Value::Value(Value&& other) noexcept = default;
+Value& Value::operator=(const Value& other) = default;
+Value& Value::operator=(Value&& other) noexcept = default;
+Value::~Value() = default;
+
 const char* Value::type_name() const {
   static constexpr const char* kNames[] = {"null", "boolean", "integer", "number", "string", "array", "object"};
   return kNames[data_.index()];

@@ -40,7 +40,13 @@ class Object {
 
 class Value {
  public:
+  // Out of line: a variant's special members are large, and this type is everywhere.
   Value() = default;
+  Value(const Value& other);
+  Value(Value&& other) noexcept;
+  Value& operator=(const Value& other);
+  Value& operator=(Value&& other) noexcept;
+  ~Value();
   Value(std::nullptr_t) {}                                     // NOLINT: implicit on purpose, all of these
   Value(bool b) : data_(b) {}                                  // NOLINT
   Value(int i) : data_(static_cast<int64_t>(i)) {}             // NOLINT

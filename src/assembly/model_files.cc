@@ -1,0 +1,89 @@
+#include "assembly/model_files.h"
+
+#include <filesystem>
+
+#include "assembly/demo_files.h"
+#include "base/env.h"
+#include "base/json.h"
+#include "base/mmap.h"
+
+namespace pagoda {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string hub_cache() {
+  if (auto cache = environment("HF_HUB_CACHE")) return *cache;
+  if (auto home = environment("HF_HOME")) return *home + "/hub";
+  return environment("HOME").value_or("") + "/.cache/huggingface/hub";
+}
+
+// The snapshot of ORG/NAME in the cache that huggingface_hub keeps: models--ORG--NAME/refs/main names it.
+std::string cached_snapshot(const std::string& reference) {
+  std::size_t slash = reference.find('/');
+  if (slash == std::string::npos || reference.find('/', slash + 1) != std::string::npos) return {};
+  if (reference.find("..") != std::string::npos) return {};
+  std::string repo = hub_cache() + "/models--" + reference.substr(0, slash) + "--" + reference.substr(slash + 1);
+  Result<std::string> revision = read_file(repo + "/refs/main", 256);
+  if (!revision.ok() || revision->find('/') != std::string::npos) return {};
+  std::string snapshot = repo + "/snapshots/" + revision->substr(0, revision->find_first_of("\r\n"));
+  return fs::is_directory(snapshot) ? snapshot : std::string();
+}
+
+}  // namespace
+
+Result<ModelFiles> ModelFiles::open(const std::string& reference) {
+  ModelFiles files;
+  std::error_code ignored;
+  if (fs::is_directory(reference, ignored)) {
+    files.folder_ = reference;
+    return files;
+  }
+  if (reference.empty() || reference == kDemoModelName) {
+    if (demo_file("config.json")) return files;
+    return not_found("this binary was built without the demo model; give a model folder: pagoda serve PATH");
+  }
+  files.folder_ = cached_snapshot(reference);
+  if (!files.folder_.empty()) return files;
+  if (fs::exists(reference, ignored))
+    return invalid_argument("'" + reference + "' is not a folder: give the folder that holds config.json", "model");
+  return not_found("no model at '" + reference + "': it is neither a folder nor in the Hugging Face cache (" + hub_cache() +
+                       "). Download it first (for instance `huggingface-cli download " + reference +
+                       "`), then give its folder: pagoda serve PATH",
+                   "model");
+}
+
+std::string ModelFiles::path_of(const std::string& name) const {
+  return is_demo() ? "the built-in model's " + name : folder_ + "/" + name;
+}
+
+Result<std::optional<std::string>> ModelFiles::read(const std::string& name) const {
+  if (is_demo()) {
+    std::optional<std::string_view> bytes = demo_file(name);
+    return bytes ? std::optional<std::string>(*bytes) : std::nullopt;
+  }
+  Result<std::string> text = read_file(path_of(name));
+  if (text.ok()) return std::optional<std::string>(*std::move(text));
+  if (text.status().code() == StatusCode::kNotFound) return std::optional<std::string>();
+  return text.status();
+}
+
+Result<Object> ModelFiles::read_object(const std::string& name, bool required) const {
+  PAGODA_TRY(std::optional<std::string> text, read(name));
+  if (!text) {
+    if (!required) return Object();
+    return not_found("'" + path_of(name) + "' is missing: a model folder needs it", "model");
+  }
+  Result<Value> value = parse_json(*text);
+  if (!value.ok()) return std::move(value.status()).with_context("'" + path_of(name) + "'");
+  if (!value->is_object()) return invalid_argument("'" + path_of(name) + "' must hold a JSON object", "model");
+  return std::move(value->as_object());
+}
+
+Result<std::unique_ptr<Checkpoint>> ModelFiles::open_checkpoint() const {
+  if (!is_demo()) return Checkpoint::open(folder_);
+  std::string_view bytes = demo_file("model.safetensors").value_or("");
+  return Checkpoint::from_bytes(std::as_bytes(std::span(bytes.data(), bytes.size())), path_of("model.safetensors"));
+}
+
+}  // namespace pagoda

@@ -1,0 +1,36 @@
+// The assembly room: from a model reference and flags to everything that serves it: config, weights, tokenizer, template,
+// generation defaults, runner, engine, front end. The only room that knows how the others fit together; it has no logic
+// that a request ever runs through.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/status.h"
+#include "base/value.h"
+#include "weights/checkpoint.h"
+
+namespace pagoda {
+
+// Where a model's files come from: a Hugging Face folder, or the binary itself (the built-in demo model).
+class ModelFiles {
+ public:
+  // `reference`: empty or "pagoda-demo": the built-in model; a folder; or ORG/NAME, looked up in the local Hugging Face
+  // cache (HF_HUB_CACHE, HF_HOME, ~/.cache/huggingface). Nothing is downloaded. Error kNotFound says where it looked.
+  static Result<ModelFiles> open(const std::string& reference);
+
+  bool is_demo() const { return folder_.empty(); }
+  const std::string& folder() const { return folder_; }
+  // For messages: the path, or "the built-in model".
+  std::string path_of(const std::string& name) const;
+  // nullopt if there is no such file.
+  Result<std::optional<std::string>> read(const std::string& name) const;
+  // A JSON object; an empty one if the file is absent and not `required`.
+  Result<Object> read_object(const std::string& name, bool required) const;
+  Result<std::unique_ptr<Checkpoint>> open_checkpoint() const;
+
+ private:
+  std::string folder_;
+};
+
+}  // namespace pagoda

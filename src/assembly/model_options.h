@@ -1,0 +1,38 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/value.h"
+
+namespace pagoda {
+
+// What is served and how, in the words of the flags; values as given, judged by assemble().
+struct ModelOptions {
+  std::string model;      // folder, or empty: the built-in demo model
+  std::string tokenizer;  // empty: the model's
+  std::vector<std::string> served_names;
+  std::string dtype = "auto", kv_cache_dtype = "auto", load_format = "auto", cpu_isa;
+  std::string hf_config;  // config.json for load_format dummy
+  Value hf_overrides;     // merged into config.json
+  uint64_t seed = 0;
+  std::optional<int64_t> max_model_len;  // -1: the longest that fits
+  int64_t max_num_seqs = 128, max_num_batched_tokens = 2048, max_num_queued_reqs = 4096;
+  int64_t long_prefill_token_threshold = 0;
+  int64_t block_size = 16;
+  double memory_utilization = 0.5;
+  std::optional<int64_t> kv_cache_memory_bytes, num_blocks_override;
+  std::string chat_template, chat_template_content_format = "auto";
+  bool trust_request_chat_template = false;
+  Value default_template_kwargs;
+  std::string generation_config = "auto";
+  Value override_generation_config;
+  int64_t max_logprobs = 20;
+  std::string response_role = "assistant";
+  int64_t num_threads = 0;  // 0: usable_cpu_count()
+  int64_t num_text_threads = 2;
+  bool log_stats = true;
+};
+
+}  // namespace pagoda

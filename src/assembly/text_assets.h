@@ -1,0 +1,29 @@
+#pragma once
+#include <memory>
+#include <string>
+
+#include "assembly/model_files.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace pagoda {
+
+// A model's text side: what `pagoda render`, `pagoda tokenize` and the front end need.
+struct TextAssets {
+  std::shared_ptr<const Tokenizer> tokenizer;
+  std::shared_ptr<const ChatTemplate> chat_template;       // null: the model has none
+  std::shared_ptr<const ChatTemplate> tool_chat_template;  // null: the same as chat_template
+  std::string bos_token, eos_token;                        // empty: none
+  Object special_tokens;  // bos_token, eos_token, unk_token, pad_token... as templates see them
+};
+
+// tokenizer.json alone: from a folder, from the file itself, or the built-in model for an empty reference.
+Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::string& reference);
+
+// Everything of a folder. `chat_template_flag`: --chat-template, a path or the template itself; empty: the model's own
+// (chat_template.jinja, then tokenizer_config.json).
+// Without `with_tokenizer` tokenizer.json is not read.
+Result<TextAssets> load_text_assets(const ModelFiles& files, const std::string& chat_template_flag,
+                                    bool with_tokenizer = true);
+
+}  // namespace pagoda

@@ -1,0 +1,160 @@
+#include "cli/chat_backend.h"
+
+#include <condition_variable>
+#include <mutex>
+
+#include "assembly/assemble.h"
+#include "base/json.h"
+#include "http/client.h"
+
+namespace pagoda {
+namespace {
+
+// Splits a stream of server-sent events into their data lines, however the bytes arrive.
+class SseReader {
+ public:
+  // Calls on_data for each complete `data:` line; false if on_data said so.
+  bool feed(std::string_view bytes, const std::function<bool(std::string_view)>& on_data) {
+    buffer_ += bytes;
+    for (std::size_t end; (end = buffer_.find('\n')) != std::string::npos; buffer_.erase(0, end + 1)) {
+      std::string_view line = std::string_view(buffer_).substr(0, end);
+      if (line.ends_with('\r')) line.remove_suffix(1);
+      if (line.starts_with("data: ") && !on_data(line.substr(6))) return false;
+    }
+    return true;
+  }
+
+ private:
+  std::string buffer_;
+};
+
+std::string error_text(const Value& body, const std::string& otherwise) {
+  const Value* error = body.find("error");
+  if (error != nullptr && error->is_string()) return error->as_string();
+  const Value* message = error == nullptr ? nullptr : error->find("message");
+  return message != nullptr && message->is_string() ? message->as_string() : otherwise;
+}
+
+class RemoteChat : public ChatBackend {
+ public:
+  RemoteChat(std::string url, std::string model, std::string api_key)
+      : url_(std::move(url)), model_(std::move(model)), api_key_(std::move(api_key)) {}
+
+  std::string name() const override { return model_ + " at " + url_; }
+
+  Status answer(const Array& messages, const std::function<bool(std::string_view)>& on_text) override {
+    Object body;
+    body.set("model", model_);
+    body.set("messages", messages);
+    body.set("stream", true);
+    ClientRequest request{"POST", url_ + "/chat/completions", write_json(Value(std::move(body))), headers()};
+    SseReader reader;
+    Status failed;
+    auto on_event = [&](std::string_view data) {
+      if (data == "[DONE]") return true;
+      Result<Value> chunk = parse_json(data);
+      if (!chunk.ok()) return true;
+      if (chunk->find("error") != nullptr) {
+        failed = internal_error(error_text(*chunk, "the server reported an error"));
+        return false;
+      }
+      const Value* choices = chunk->find("choices");
+      if (choices == nullptr || !choices->is_array() || choices->as_array().empty()) return true;
+      const Value* delta = choices->as_array()[0].find("delta");
+      const Value* content = delta == nullptr ? nullptr : delta->find("content");
+      return content == nullptr || !content->is_string() || on_text(content->as_string());
+    };
+    PAGODA_TRY(HttpResponse response,
+               http_stream(request, [&](std::string_view bytes) { return reader.feed(bytes, on_event); }));
+    if (!failed.ok()) return failed;
+    if (response.status == 200) return {};
+    Result<Value> error = parse_json(response.body);
+    return internal_error(error_text(error.ok() ? *error : Value(), "HTTP status " + std::to_string(response.status)));
+  }
+
+  HttpHeaders headers() const {
+    HttpHeaders result = {{"Content-Type", "application/json"}};
+    if (!api_key_.empty()) result.emplace_back("Authorization", "Bearer " + api_key_);
+    return result;
+  }
+
+ private:
+  std::string url_, model_, api_key_;
+};
+
+class LocalChat : public ChatBackend {
+ public:
+  explicit LocalChat(std::unique_ptr<Assembly> assembly) : assembly_(std::move(assembly)) {}
+
+  std::string name() const override { return assembly_->model->served_names.front() + " (in this process)"; }
+
+  Status answer(const Array& messages, const std::function<bool(std::string_view)>& on_text) override {
+    GenerateRequest request;
+    request.request_id = "chat";
+    ChatPrompt chat;
+    chat.messages = messages;
+    request.prompt = std::move(chat);
+    request.add_special_tokens = false;
+    struct Signal {
+      std::mutex mutex;
+      std::condition_variable ready;
+      bool set = false;
+    };
+    auto signal = std::make_shared<Signal>();
+    auto wake = [signal] {
+      std::lock_guard lock(signal->mutex);
+      signal->set = true;
+      signal->ready.notify_one();
+    };
+    PAGODA_TRY(std::shared_ptr<OutputStream> stream, assembly_->intake->admit(std::move(request), wake));
+    while (!stream->done()) {
+      {
+        std::unique_lock lock(signal->mutex);
+        signal->ready.wait(lock, [&] { return signal->set; });
+        signal->set = false;
+      }
+      for (TextDelta delta; stream->next(&delta); delta = {}) {
+        if (delta.error) return internal_error(delta.error->message);
+        if (!delta.text.empty() && !on_text(delta.text)) {
+          stream->cancel();
+          return {};
+        }
+      }
+    }
+    return {};
+  }
+
+ private:
+  std::unique_ptr<Assembly> assembly_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<ChatBackend>> connect_chat(const std::string& url, const std::string& model,
+                                                  const std::string& api_key) {
+  RemoteChat probe(url, model, api_key);
+  PAGODA_TRY(HttpResponse response, http_request({"GET", url + "/models", "", probe.headers(), 5}));
+  Result<Value> body = parse_json(response.body);
+  if (response.status != 200 || !body.ok())
+    return io_error(url + " answered " + std::to_string(response.status) + ": " +
+                    error_text(body.ok() ? *body : Value(), "not an OpenAI-compatible server"));
+  std::string name = model;
+  const Value* list = body->find("data");
+  if (name.empty() && list != nullptr && list->is_array() && !list->as_array().empty()) {
+    const Value* id = list->as_array()[0].find("id");
+    if (id != nullptr && id->is_string()) name = id->as_string();
+  }
+  return std::unique_ptr<ChatBackend>(std::make_unique<RemoteChat>(url, name, api_key));
+}
+
+Result<std::unique_ptr<ChatBackend>> local_chat(const std::string& model) {
+  ModelOptions options;
+  options.model = model;
+  options.max_num_seqs = 1;
+  options.log_stats = false;
+  options.kv_cache_memory_bytes = 256 << 20;
+  PAGODA_TRY(std::unique_ptr<Assembly> assembly, assemble(options));
+  return std::unique_ptr<ChatBackend>(std::make_unique<LocalChat>(std::move(assembly)));
+}
+
+}  // namespace pagoda

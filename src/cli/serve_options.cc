@@ -1,0 +1,173 @@
+#include "cli/serve_options.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/env.h"
+#include "cli/commands.h"
+
+namespace pagoda {
+namespace {
+
+// A number within [low, high], or an error that names the flag and the range.
+Result<int64_t> number_in(const FlagValues& flags, const char* name, int64_t otherwise, int64_t low, int64_t high) {
+  int64_t value = flags.number(name, otherwise);
+  if (value >= low && value <= high) return value;
+  return invalid_argument("flag --" + std::string(name) + " must be between " + std::to_string(low) + " and " +
+                              std::to_string(high) + ", not " + std::to_string(value),
+                          name);
+}
+
+Result<std::string> one_of(const FlagValues& flags, const char* name, const std::string& otherwise,
+                           const std::vector<std::string>& choices) {
+  std::string value = flags.text(name, otherwise), list;
+  for (const std::string& choice : choices) {
+    if (value == choice) return value;
+    list += (list.empty() ? "" : ", ") + choice;
+  }
+  return invalid_argument("flag --" + std::string(name) + " must be one of " + list + ", not '" + value + "'", name);
+}
+
+Result<Value> object_flag(const FlagValues& flags, const char* name) {
+  Value value = flags.json(name);
+  if (value.is_null() || value.is_object()) return value;
+  return invalid_argument("flag --" + std::string(name) + " must be a JSON object", name);
+}
+
+Status read_list(const FlagValues& flags, const char* name, std::vector<std::string>* out) {
+  Value value = flags.json(name);
+  if (value.is_null()) return {};
+  out->clear();
+  if (value.is_array())
+    for (const Value& item : value.as_array())
+      if (item.is_string()) out->push_back(item.as_string());
+  if (!value.is_array() || out->size() != value.as_array().size())
+    return invalid_argument("flag --" + std::string(name) + " must be a JSON list of strings", name);
+  return {};
+}
+
+Status read_http(const FlagValues& flags, HttpServerConfig* http) {
+  http->host = flags.text("host");
+  PAGODA_TRY(int64_t port, number_in(flags, "port", 8000, 0, 65535));
+  http->port = static_cast<int>(port);
+  http->uds = flags.text("uds");
+  http->tls = {flags.text("ssl-certfile"), flags.text("ssl-keyfile"), flags.text("ssl-ca-certs"),
+               flags.text("ssl-ciphers"), 0};
+  PAGODA_TRY(int64_t cert_reqs, number_in(flags, "ssl-cert-reqs", 0, 0, 2));
+  http->tls.cert_reqs = static_cast<int>(cert_reqs);
+  if (http->tls.keyfile.empty() != http->tls.certfile.empty())
+    return invalid_argument("--ssl-certfile and --ssl-keyfile go together", "ssl-certfile");
+  PAGODA_RETURN_IF_ERROR(read_list(flags, "allowed-origins", &http->cors.allowed_origins));
+  PAGODA_RETURN_IF_ERROR(read_list(flags, "allowed-methods", &http->cors.allowed_methods));
+  PAGODA_RETURN_IF_ERROR(read_list(flags, "allowed-headers", &http->cors.allowed_headers));
+  http->cors.allow_credentials = flags.flag("allow-credentials", false);
+  http->root_path = flags.text("root-path");
+  PAGODA_TRY(int64_t header_bytes, number_in(flags, "h11-max-incomplete-event-size", 65536, 1024, 16 << 20));
+  PAGODA_TRY(int64_t header_count, number_in(flags, "h11-max-header-count", 256, 1, 65536));
+  PAGODA_TRY(int64_t threads, number_in(flags, "api-server-count", 1, 1, 64));
+  http->header_bytes_max = static_cast<std::size_t>(header_bytes);
+  http->header_count_max = static_cast<int>(header_count);
+  http->num_threads = static_cast<int>(threads);
+  http->access_log = !flags.flag("disable-uvicorn-access-log", false);
+  std::string paths = flags.text("disable-access-log-for-endpoints");
+  while (!paths.empty()) {
+    std::size_t comma = std::min(paths.find(','), paths.size());
+    http->access_log_excluded_paths.push_back(paths.substr(0, comma));
+    paths.erase(0, comma + 1);
+  }
+  http->request_id_header = flags.flag("enable-request-id-headers", false);
+  return {};
+}
+
+Status read_api(const FlagValues& flags, ApiServerConfig* api) {
+  api->api_keys = flags.list("api-key");
+  if (api->api_keys.empty())
+    if (auto key = environment("VLLM_API_KEY"); key && !key->empty()) api->api_keys.push_back(*key);
+  for (const std::string& key : api->api_keys)
+    if (key.empty()) return invalid_argument("--api-key must not be empty", "api-key");
+  api->version = kVersion;
+  api->system_fingerprint = std::string("pagoda-") + kVersion;
+  api->enable_log_requests = flags.flag("enable-log-requests", false);
+  api->max_log_len = static_cast<int>(std::min<int64_t>(flags.number("max-log-len", -1), std::numeric_limits<int>::max()));
+  api->enable_prompt_tokens_details = flags.flag("enable-prompt-tokens-details", false);
+  api->enable_force_include_usage = flags.flag("enable-force-include-usage", false);
+  api->return_tokens_as_token_ids = flags.flag("return-tokens-as-token-ids", false);
+  return {};
+}
+
+Status read_sizes(const FlagValues& flags, ModelOptions* model) {
+  constexpr int64_t kMany = 1 << 24;
+  if (flags.given("max-model-len")) {
+    PAGODA_TRY(model->max_model_len, number_in(flags, "max-model-len", -1, -1, kMany));
+    if (*model->max_model_len == 0) return invalid_argument("--max-model-len must be positive, -1 or auto", "max-model-len");
+  }
+  PAGODA_TRY(model->max_num_seqs, number_in(flags, "max-num-seqs", 128, 1, 65536));
+  PAGODA_TRY(model->max_num_batched_tokens, number_in(flags, "max-num-batched-tokens", 2048, 1, kMany));
+  PAGODA_TRY(model->max_num_queued_reqs, number_in(flags, "max-num-queued-reqs", 4096, 1, kMany));
+  PAGODA_TRY(model->long_prefill_token_threshold, number_in(flags, "long-prefill-token-threshold", 0, 0, kMany));
+  PAGODA_TRY(model->block_size, number_in(flags, "block-size", 16, 1, 1024));
+  PAGODA_TRY(model->max_logprobs, number_in(flags, "max-logprobs", 20, -1, kMany));
+  PAGODA_TRY(model->num_threads, number_in(flags, "threads", 0, 0, 1024));
+  PAGODA_TRY(model->num_text_threads, number_in(flags, "renderer-num-workers", 2, 1, 256));
+  constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();
+  if (flags.given("kv-cache-memory-bytes")) {
+    PAGODA_TRY(model->kv_cache_memory_bytes, number_in(flags, "kv-cache-memory-bytes", 0, 1, kHuge));
+  }
+  if (flags.given("num-gpu-blocks-override")) {
+    PAGODA_TRY(model->num_blocks_override, number_in(flags, "num-gpu-blocks-override", 0, 2, 1 << 30));
+  }
+  model->memory_utilization = flags.real("gpu-memory-utilization", 0.5);
+  if (!(model->memory_utilization > 0 && model->memory_utilization <= 1))
+    return invalid_argument("--gpu-memory-utilization must be above 0 and at most 1", "gpu-memory-utilization");
+  return {};
+}
+
+Status read_model(const ParsedCommand& command, ModelOptions* model) {
+  const FlagValues& flags = command.flags;
+  if (command.positional.size() > 1)
+    return invalid_argument("one model at a time: unexpected '" + command.positional[1] + "'");
+  model->model = command.positional.empty() ? flags.text("model") : command.positional[0];
+  if (!command.positional.empty() && flags.given("model") && flags.text("model") != model->model)
+    return invalid_argument("two models are given: '" + model->model + "' and --model '" + flags.text("model") + "'");
+  model->tokenizer = flags.text("tokenizer");
+  model->served_names = flags.list("served-model-name");
+  PAGODA_TRY(model->dtype, one_of(flags, "dtype", "auto", {"auto", "float32", "float", "bfloat16", "float16", "half"}));
+  PAGODA_TRY(model->kv_cache_dtype,
+             one_of(flags, "kv-cache-dtype", "auto", {"auto", "float32", "float", "bfloat16", "float16", "half"}));
+  PAGODA_TRY(model->load_format, one_of(flags, "load-format", "auto", {"auto", "safetensors", "dummy"}));
+  PAGODA_TRY(model->cpu_isa, one_of(flags, "cpu-isa", "", {"", "scalar", "avx2", "avx512"}));
+  model->hf_config = flags.text("hf-config", flags.given("hf-config-path") ? flags.text("hf-config-path") + "/config.json" : "");
+  PAGODA_TRY(model->hf_overrides, object_flag(flags, "hf-overrides"));
+  model->seed = static_cast<uint64_t>(flags.number("seed", 0));
+  model->chat_template = flags.text("chat-template");
+  PAGODA_TRY(model->chat_template_content_format,
+             one_of(flags, "chat-template-content-format", "auto", {"auto", "string", "openai"}));
+  model->trust_request_chat_template = flags.flag("trust-request-chat-template", false);
+  PAGODA_TRY(model->default_template_kwargs, object_flag(flags, "default-chat-template-kwargs"));
+  model->generation_config = flags.text("generation-config", "auto");
+  PAGODA_TRY(model->override_generation_config, object_flag(flags, "override-generation-config"));
+  model->response_role = flags.text("response-role", "assistant");
+  model->log_stats = !flags.flag("disable-log-stats", false);
+  return read_sizes(flags, model);
+}
+
+}  // namespace
+
+Result<ServeOptions> serve_options(const ParsedCommand& command) {
+  ServeOptions options;
+  PAGODA_RETURN_IF_ERROR(read_http(command.flags, &options.http));
+  PAGODA_RETURN_IF_ERROR(read_api(command.flags, &options.api));
+  PAGODA_RETURN_IF_ERROR(read_model(command, &options.model));
+  PAGODA_TRY(std::string level, one_of(command.flags, "uvicorn-log-level", "info",
+                                       {"critical", "error", "warning", "info", "debug", "trace"}));
+  options.log_level = level == "critical" || level == "error" ? LogLevel::kError
+                      : level == "warning"                    ? LogLevel::kWarning
+                      : level == "info"                       ? LogLevel::kInfo
+                                                              : LogLevel::kDebug;
+  PAGODA_TRY(int64_t timeout, number_in(command.flags, "shutdown-timeout", 30, 0, 86400));
+  options.shutdown_timeout_s = static_cast<double>(timeout);
+  options.quiet = options.log_level == LogLevel::kError;
+  return options;
+}
+
+}  // namespace pagoda

@@ -1,0 +1,29 @@
+#pragma once
+#include <string>
+
+#include "assembly/model_options.h"
+#include "base/log.h"
+#include "cli/flags.h"
+#include "server/api_server.h"
+
+namespace pagoda {
+
+// `pagoda serve`'s flags, judged.
+struct ServeOptions {
+  ModelOptions model;
+  HttpServerConfig http;
+  ApiServerConfig api;  // without http
+  LogLevel log_level = LogLevel::kInfo;
+  double shutdown_timeout_s = 30;
+  bool quiet = false;  // no welcome
+  ApiServerConfig api_config() const {
+    ApiServerConfig config = api;
+    config.http = http;
+    return config;
+  }
+};
+
+// Errors kInvalidArgument naming the flag.
+Result<ServeOptions> serve_options(const ParsedCommand& command);
+
+}  // namespace pagoda
