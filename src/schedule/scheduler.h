@@ -1,10 +1,15 @@
-// The schedule room: who computes what in the next step. Catch-up scheduling: there is no prefill or decode phase, every
-// sequence has num_computed_tokens catching up with the tokens it has. Single-threaded (engine thread), no tensors, no
-// metrics, no clock of its own. Owns every Request from submit to its last event.
-// Invariant: each submitted choice ends with exactly one event that carries a finish reason.
+// The schedule room: who computes what in the next step. Catch-up scheduling: there is no prefill or decode
+// phase, every sequence has num_computed_tokens catching up with the tokens it has. Single-threaded (engine
+// thread), no tensors, no metrics, no clock of its own: statistics come up as values. Owns every Request from
+// submit to its last event. First come, first served: the running ones in order, then the waiting ones in
+// order, nobody overtakes. Where blocks lack, the youngest running sequence gives its own back and recomputes
+// later; so the oldest always makes progress. With n > 1, choice 0 computes the prompt; the others sample
+// from its logits, share its full blocks and go on alone. Invariant: each submitted choice ends with exactly
+// one event that carries a finish reason.
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/status.h"
@@ -18,9 +23,20 @@
 namespace pagoda {
 
 struct SchedulerStats {
-  int32_t num_running = 0, num_waiting = 0, num_deferred = 0;  // choices; deferred: under a hold
+  int32_t num_running = 0, num_waiting = 0, num_deferred = 0;         // choices; deferred: under a hold
   uint64_t num_preemptions = 0, prefix_queries = 0, prefix_hits = 0;  // totals; prefix_*: tokens
   double kv_usage = 0;
+};
+
+// What the last commit did. A choice's prompt counts once, in the commit that completes it for the first
+// time.
+struct StepStats {
+  int32_t num_prompt_tokens = 0;  // prompt tokens of choices whose prompt is complete ...
+  int32_t num_prompt_cached = 0;  // ... and how many of them were found in the cache or shared with choice 0
+  int32_t num_generated_tokens = 0;
+  int32_t num_computed_tokens = 0;    // tokens of the flat batch
+  std::vector<double> first_token_s;  // seconds from arrival, of choices that got their first token
+  std::vector<double> inter_token_s;  // seconds since the choice's token before
 };
 
 // What a choice went through, handed out with its last event: for histograms.
@@ -29,6 +45,8 @@ struct FinishedStats {
   int32_t choice;
   FinishReason finish;
   int32_t num_prompt, num_output, max_tokens, n;
+  bool last_of_request;                                        // all choices have ended
+  int32_t max_num_output;                                      // over the choices that have ended
   Time arrival, scheduled, first_token, last_token, finished;  // unset ones are Time{}
 };
 
@@ -37,24 +55,35 @@ class Scheduler {
   Scheduler(const SchedulerConfig& config, KvManager* kv);
   ~Scheduler();
 
-  // Takes the request; its n choices wait. The queue bound is kept by the engine.
+  // Takes the request; its n choices wait. The queue bound is kept by the engine. Requires: an id not in use,
+  // a prompt that is not empty, n > 0.
   void submit(std::unique_ptr<Request> request);
-  // All choices of the request end with kAbort at the next commit (or at once when no step is in flight).
-  void cancel(RequestId id, std::vector<TokenEvent>* out);
+  // All choices of the request end with kAbort at once; what a step in flight computes for them is dropped.
+  void cancel(RequestId id, Time now, std::vector<TokenEvent>* out);
   void release_hold(RequestId id, Hold hold);
 
-  // The next step; empty() when there is nothing to do. Valid until the next but one plan(). Requests that can never run
-  // (a prompt larger than the whole cache) end with kError, requests past their deadline with kAbort; events to `out`.
+  // The next step; empty() when there is nothing to do, and then there is nothing to commit. Valid until the
+  // next but one plan(). Requires: the plan before, if not empty, is committed. Requests that can never run
+  // (a prompt larger than the whole cache) end with kError, requests past their deadline with kAbort; events
+  // to `out`.
   StepPlan& plan(Time now, std::vector<TokenEvent>* out);
-  // Settles a plan: appends tokens, judges stop conditions (EOS, stop ids, max_tokens, max_model_len), frees what ended.
+  // Settles a plan: appends tokens, judges stop conditions (EOS, stop ids, max_tokens, max_model_len), frees
+  // what ended. At most one event per choice.
   void commit(const StepPlan& plan, const StepResult& result, Time now, std::vector<TokenEvent>* out);
   // Ends everything with this reason: shutdown or a dead engine.
-  void abort_all(FinishReason reason, const std::string& error, std::vector<TokenEvent>* out);
+  void abort_all(FinishReason reason, const std::string& error, Time now, std::vector<TokenEvent>* out);
 
-  bool has_work() const;
+  bool has_work() const;       // something is running or waiting and not under a hold
+  Time next_deadline() const;  // plan() has something to end then; Time::max(): never
+  // The most tokens that a sequence can have: max_model_len, or less where the whole cache holds less.
+  int32_t max_sequence_len() const;
   SchedulerStats stats() const;
-  std::vector<FinishedStats> take_finished();
+  const StepStats& last_step() const;  // valid until the next commit
+  // Choices that ended since the last call, to the end of `out`.
+  void take_finished(std::vector<FinishedStats>* out);
   Request* find(RequestId id);
+  // Aborts where the books of rows, queues and blocks disagree. O(everything); tests only.
+  void check() const;
 
  private:
   struct Impl;

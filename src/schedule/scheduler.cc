@@ -1,0 +1,256 @@
+#include "schedule/scheduler.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "schedule/scheduler_impl.h"
+
+namespace pagoda {
+namespace {
+
+// The longest sequence that the whole cache holds; blocks_needed does not fall with the length.
+int32_t longest_sequence(const SchedulerConfig& config, const KvManager& kv) {
+  int32_t low = 0, high = config.max_model_len;
+  while (low < high) {
+    int32_t middle = low + (high - low + 1) / 2;
+    bool fits = kv.blocks_needed(middle, config.max_num_batched_tokens) <= kv.num_blocks() - 1;
+    (fits ? low : high) = fits ? middle : middle - 1;
+  }
+  return low;
+}
+
+}  // namespace
+
+Scheduler::Impl::Impl(const SchedulerConfig& scheduler_config, KvManager* manager)
+    : config(scheduler_config),
+      kv(manager),
+      max_len(longest_sequence(scheduler_config, *manager)),
+      rows(scheduler_config.max_num_seqs) {
+  PAGODA_CHECK(config.max_num_seqs > 0 && config.max_num_batched_tokens > 0, "a step has room for something");
+  running.reserve(static_cast<std::size_t>(config.max_num_seqs));
+}
+
+TokenEvent Scheduler::Impl::event_of(const Sequence& seq) const {
+  TokenEvent event;
+  event.id = seq.request->request->id;
+  event.choice = seq.choice;
+  event.num_prompt = seq.num_prompt();
+  event.num_cached = seq.kv.num_cached;
+  event.num_output = seq.num_output();
+  return event;
+}
+
+void Scheduler::Impl::end(Sequence* seq, FinishReason finish, Time now, TokenEvent&& event,
+                          std::vector<TokenEvent>* out) {
+  RequestState* state = seq->request;
+  switch (seq->state) {
+    case SequenceState::kWaiting:
+      waiting.remove(seq);
+      break;
+    case SequenceState::kHeld:
+      held.remove(seq);
+      break;
+    case SequenceState::kAttached:
+      --num_attached;
+      --state->num_attached;
+      break;
+    case SequenceState::kForking:
+    case SequenceState::kRunning:
+      rows.give_back(seq);
+      break;
+    case SequenceState::kEnded:
+      PAGODA_CHECK(false, "a choice ends once");
+  }
+  seq->state = SequenceState::kEnded;
+  ended.push_back(seq);
+  state->max_num_output = std::max(state->max_num_output, seq->num_output());
+  seq->last_of_request = --state->num_live == 0;
+
+  event.finish = finish;
+  out->push_back(std::move(event));
+  finished.push_back({.id = state->request->id,
+                      .choice = seq->choice,
+                      .finish = finish,
+                      .num_prompt = seq->num_prompt(),
+                      .num_output = seq->num_output(),
+                      .max_tokens = state->params().max_tokens,
+                      .n = state->request->n,
+                      .last_of_request = seq->last_of_request,
+                      .max_num_output = state->max_num_output,
+                      .arrival = state->request->arrival,
+                      .scheduled = seq->scheduled,
+                      .first_token = seq->first_token,
+                      .last_token = seq->last_token,
+                      .finished = now});
+}
+
+void Scheduler::Impl::end_all(RequestState* state, FinishReason finish, const std::string& error, Time now,
+                              std::vector<TokenEvent>* out) {
+  for (Sequence& seq : state->choices) {
+    if (seq.state == SequenceState::kEnded) continue;
+    TokenEvent event = event_of(seq);
+    event.error = error;
+    end(&seq, finish, now, std::move(event), out);
+  }
+}
+
+// Blocks are given back only here, after all forks of a commit are made: else a block could be the source of
+// one fork's copy and the target of another's within the same plan.
+void Scheduler::Impl::flush_ended() {
+  if (ended.empty()) return;
+  std::erase_if(running, [](const Sequence* seq) { return seq->state == SequenceState::kEnded; });
+  for (Sequence* seq : ended) {
+    drop_copies(seq);
+    kv->release(&seq->kv);
+    if (seq->last_of_request)
+      requests.erase(seq->request->request->id);  // destroys *seq, the last one of its request
+  }
+  ended.clear();
+}
+
+void Scheduler::Impl::detach_siblings(RequestState* state) {
+  if (state->num_attached == 0) return;
+  for (Sequence& seq : state->choices) {
+    if (seq.state != SequenceState::kAttached) continue;
+    seq.state = SequenceState::kWaiting;
+    waiting.insert_by_arrival(&seq);
+  }
+  num_attached -= std::exchange(state->num_attached, 0);
+}
+
+void Scheduler::Impl::drop_copies(const Sequence* seq) {
+  std::erase_if(pending_copies, [seq](const PendingCopy& pending) { return pending.seq == seq; });
+}
+
+void Scheduler::Impl::check() const {
+  std::vector<const SeqKv*> all;
+  int32_t num_rows_used = 0, num_waiting = 0, num_held = 0, attached = 0;
+  for (const auto& [id, state] : requests) {
+    int32_t num_live = 0, num_attached_here = 0;
+    for (const Sequence& seq : state->choices) {
+      bool has_row = seq.state == SequenceState::kRunning || seq.state == SequenceState::kForking;
+      PAGODA_CHECK(has_row == (seq.row >= 0), "a sequence has a row exactly while it runs");
+      PAGODA_CHECK(!has_row || rows.owner(seq.row) == &seq, "a row belongs to somebody else");
+      PAGODA_CHECK(seq.state == SequenceState::kRunning || seq.kv.groups.empty(),
+                   "blocks are held outside of running");
+      PAGODA_CHECK(!has_row || seq.num_tokens() <= max_len, "a sequence is longer than allowed");
+      num_rows_used += has_row;
+      num_waiting += seq.state == SequenceState::kWaiting;
+      num_held += seq.state == SequenceState::kHeld;
+      num_attached_here += seq.state == SequenceState::kAttached;
+      num_live += seq.state != SequenceState::kEnded;
+      all.push_back(&seq.kv);
+    }
+    PAGODA_CHECK(num_live == state->num_live && num_live > 0, "a request's live choices are miscounted");
+    PAGODA_CHECK(num_attached_here == state->num_attached, "a request's attached choices are miscounted");
+    attached += num_attached_here;
+  }
+  PAGODA_CHECK(rows.num_free() + num_rows_used == config.max_num_seqs, "a row is lost");
+  PAGODA_CHECK(waiting.size() == num_waiting && held.size() == num_held, "a sequence is in the wrong queue");
+  PAGODA_CHECK(num_attached == attached, "attached choices are miscounted");
+  kv->check(all);
+}
+
+Scheduler::Scheduler(const SchedulerConfig& config, KvManager* kv)
+    : impl_(std::make_unique<Impl>(config, kv)) {}
+Scheduler::~Scheduler() = default;
+
+void Scheduler::submit(std::unique_ptr<Request> request) {
+  PAGODA_CHECK(!request->prompt.empty() && request->n > 0, "a request has a prompt and a choice");
+  auto state = std::make_unique<RequestState>();
+  state->choices = std::vector<Sequence>(static_cast<std::size_t>(request->n));
+  state->num_live = request->n;
+  state->num_attached = request->n - 1;
+  impl_->num_attached += request->n - 1;
+  impl_->earliest_deadline = std::min(impl_->earliest_deadline, request->deadline);
+  for (int32_t i = 0; i < request->n; ++i) {
+    Sequence& seq = state->choices[static_cast<std::size_t>(i)];
+    seq.request = state.get();
+    seq.choice = i;
+    seq.order = impl_->next_order++;
+  }
+  Sequence* leader = &state->choices[0];
+  bool ready = request->holds == kHoldNone;
+  leader->state = ready ? SequenceState::kWaiting : SequenceState::kHeld;
+  (ready ? impl_->waiting : impl_->held).push_back(leader);
+  RequestId id = request->id;
+  state->request = std::move(request);
+  bool fresh = impl_->requests.emplace(id, std::move(state)).second;
+  PAGODA_CHECK(fresh, "a request id is in use");
+}
+
+void Scheduler::cancel(RequestId id, Time now, std::vector<TokenEvent>* out) {
+  auto it = impl_->requests.find(id);
+  if (it == impl_->requests.end()) return;
+  impl_->end_all(it->second.get(), FinishReason::kAbort, {}, now, out);
+  impl_->flush_ended();
+}
+
+void Scheduler::release_hold(RequestId id, Hold hold) {
+  auto it = impl_->requests.find(id);
+  if (it == impl_->requests.end()) return;
+  uint8_t& holds = it->second->request->holds;
+  holds = static_cast<uint8_t>(holds & ~hold);
+  Sequence* leader = &it->second->choices[0];
+  if (holds != kHoldNone || leader->state != SequenceState::kHeld) return;
+  impl_->held.remove(leader);
+  leader->state = SequenceState::kWaiting;
+  impl_->waiting.insert_by_arrival(leader);
+}
+
+void Scheduler::abort_all(FinishReason reason, const std::string& error, Time now,
+                          std::vector<TokenEvent>* out) {
+  for (auto& [id, state] : impl_->requests) impl_->end_all(state.get(), reason, error, now, out);
+  impl_->flush_ended();
+}
+
+StepPlan& Scheduler::plan(Time now, std::vector<TokenEvent>* out) {
+  return impl_->plan(now, out);
+}
+void Scheduler::commit(const StepPlan& plan, const StepResult& result, Time now,
+                       std::vector<TokenEvent>* out) {
+  impl_->commit(plan, result, now, out);
+}
+bool Scheduler::has_work() const {
+  return !impl_->running.empty() || !impl_->waiting.empty();
+}
+Time Scheduler::next_deadline() const {
+  return impl_->earliest_deadline;
+}
+int32_t Scheduler::max_sequence_len() const {
+  return impl_->max_len;
+}
+const StepStats& Scheduler::last_step() const {
+  return impl_->step_stats;
+}
+void Scheduler::check() const {
+  impl_->check();
+}
+
+SchedulerStats Scheduler::stats() const {
+  SchedulerStats stats;
+  stats.num_running = static_cast<int32_t>(impl_->running.size());
+  stats.num_waiting = impl_->waiting.size() + impl_->num_attached;
+  for (Sequence* seq = impl_->held.front(); seq != nullptr; seq = seq->next) {
+    stats.num_deferred += 1 + seq->request->num_attached;
+    stats.num_waiting -= seq->request->num_attached;
+  }
+  stats.num_preemptions = impl_->num_preemptions;
+  stats.prefix_queries = impl_->prefix_queries;
+  stats.prefix_hits = impl_->prefix_hits;
+  stats.kv_usage = impl_->kv->usage();
+  return stats;
+}
+
+void Scheduler::take_finished(std::vector<FinishedStats>* out) {
+  out->insert(out->end(), impl_->finished.begin(), impl_->finished.end());
+  impl_->finished.clear();
+}
+
+Request* Scheduler::find(RequestId id) {
+  auto it = impl_->requests.find(id);
+  return it == impl_->requests.end() ? nullptr : it->second->request.get();
+}
+
+}  // namespace pagoda

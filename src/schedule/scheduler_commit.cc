@@ -1,0 +1,147 @@
+// Scheduler::commit: what a step has computed becomes tokens, events, forks and ends.
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "schedule/scheduler_impl.h"
+
+namespace pagoda {
+namespace {
+
+double seconds(Time from, Time to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+// Sample i of the result becomes the next entry.
+void append_row(TokenRows* rows, const StepResult& result, std::size_t i) {
+  rows->token.push_back(result.token[i]);
+  rows->logprob.push_back(result.logprob[i]);
+  rows->rank.push_back(result.rank[i]);
+  if (rows->top_begin.empty()) rows->top_begin.push_back(0);
+  if (!result.top_begin.empty()) {
+    rows->top.insert(rows->top.end(), result.top.begin() + result.top_begin[i],
+                     result.top.begin() + result.top_begin[i + 1]);
+  }
+  rows->top_begin.push_back(static_cast<int32_t>(rows->top.size()));
+}
+
+}  // namespace
+
+void Scheduler::Impl::commit(const StepPlan& plan, const StepResult& result, Time now,
+                             std::vector<TokenEvent>* out) {
+  PAGODA_CHECK(in_flight && plan.step_id == num_plans && result.step_id == plan.step_id,
+               "not the plan in flight");
+  std::size_t num_samples = plan.samples.size();
+  PAGODA_CHECK(result.token.size() == num_samples && result.logprob.size() == num_samples &&
+                   result.rank.size() == num_samples && result.bad.size() == num_samples,
+               "a result has one entry per sample");
+  in_flight = false;
+  step_stats.num_prompt_tokens = step_stats.num_prompt_cached = step_stats.num_generated_tokens = 0;
+  step_stats.num_computed_tokens = plan.num_tokens;
+  step_stats.first_token_s.clear();
+  step_stats.inter_token_s.clear();
+
+  for (const RowWork& work : plan.work) {
+    if (Sequence* seq = rows.owner(work.row)) seq->num_computed += work.num_scheduled_tokens;
+  }
+  for (std::size_t sample = 0; sample < num_samples;) sample = settle(plan, result, sample, now, out);
+  // Prompts that were only to be computed, and asked for nothing in this step.
+  for (const RowWork& work : plan.work) {
+    Sequence* seq = rows.owner(work.row);
+    if (seq == nullptr || seq->request->params().max_tokens > 0) continue;
+    if (seq->num_computed < seq->num_tokens()) continue;
+    count_prompt(seq, false);
+    end_all(seq->request, FinishReason::kLength, {}, now, out);
+  }
+  flush_ended();
+}
+
+// Settles the samples of one choice, which lie together: log-probabilities of its prompt, then its token.
+// Returns the index after them.
+std::size_t Scheduler::Impl::settle(const StepPlan& plan, const StepResult& result, std::size_t sample,
+                                    Time now, std::vector<TokenEvent>* out) {
+  std::size_t end_sample = sample;
+  while (end_sample < plan.samples.size() && plan.samples[end_sample].row == plan.samples[sample].row)
+    ++end_sample;
+  Sequence* seq = rows.owner(plan.samples[sample].row);
+  if (seq == nullptr) return end_sample;  // cancelled while the step ran
+
+  const SamplingParams& params = seq->request->params();
+  TokenEvent event = event_of(*seq);
+  bool bad = false;
+  for (std::size_t i = sample; i < end_sample && !bad; ++i) {
+    bad = result.bad[i] != 0;
+    if (bad) break;
+    if (plan.samples[i].kind == SampleKind::kPromptLogprobs) {
+      append_row(&event.prompt, result, i);
+      ++seq->num_prompt_reported;
+      continue;
+    }
+    take_token(seq, result.token[i], now);
+    if (params.num_logprobs >= 0) {
+      append_row(&event.out, result, i);
+    } else {
+      event.out.token.push_back(result.token[i]);
+    }
+  }
+
+  event.num_output = seq->num_output();
+  StopVerdict verdict = judge_stop(*seq, max_len);
+  if (bad) {
+    verdict = {FinishReason::kError};
+    event.error = "the model's logits are not finite";
+  }
+  event.stop_token = verdict.stop_token;
+  if (verdict.finish != FinishReason::kNone) {
+    if (params.max_tokens == 0 && !bad) count_prompt(seq, false);
+    end(seq, verdict.finish, now, std::move(event), out);
+    if (params.max_tokens == 0 && !bad) {
+      end_all(seq->request, verdict.finish, {}, now, out);
+    } else if (seq->choice == 0) {
+      detach_siblings(seq->request);
+    }
+    return end_sample;
+  }
+  out->push_back(std::move(event));
+  if (seq->state == SequenceState::kForking) fork_from_leader(seq);
+  return end_sample;
+}
+
+void Scheduler::Impl::take_token(Sequence* seq, TokenId token, Time now) {
+  if (seq->num_output() == 0) {
+    count_prompt(seq, seq->state == SequenceState::kForking);
+    step_stats.first_token_s.push_back(seconds(seq->request->request->arrival, now));
+    seq->first_token = now;
+  } else {
+    step_stats.inter_token_s.push_back(seconds(seq->last_token, now));
+  }
+  seq->last_token = now;
+  ++step_stats.num_generated_tokens;
+  seq->tokens.push_back(token);
+}
+
+void Scheduler::Impl::count_prompt(Sequence* seq, bool shared) {
+  step_stats.num_prompt_tokens += seq->num_prompt();
+  step_stats.num_prompt_cached += shared ? seq->num_prompt() : seq->kv.num_cached;
+}
+
+// Choice 0 may have ended with this very step: its blocks are still its own until flush_ended().
+void Scheduler::Impl::fork_from_leader(Sequence* seq) {
+  Sequence* leader = &seq->request->choices[0];
+  std::vector<BlockCopy> copies;
+  if (!kv->fork(leader->kv, seq->num_prompt(), &seq->kv, &copies)) {
+    rows.give_back(seq);
+    seq->state = SequenceState::kWaiting;
+    waiting.insert_by_arrival(seq);
+    return;
+  }
+  for (const BlockCopy& copy : copies) pending_copies.push_back({seq, copy});
+  seq->num_computed = seq->num_prompt();
+  seq->state = SequenceState::kRunning;
+  // Behind the choices of its request: it is as old as they are.
+  auto place = std::find(running.begin(), running.end(), leader);
+  while (place != running.end() && (*place)->request == seq->request) ++place;
+  running.insert(place, seq);
+}
+
+}  // namespace pagoda

@@ -1,0 +1,30 @@
+#include "schedule/stop.h"
+
+#include <algorithm>
+
+namespace pagoda {
+namespace {
+
+bool contains(const std::vector<TokenId>& ids, TokenId id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+}  // namespace
+
+StopVerdict judge_stop(const Sequence& seq, int32_t max_len) {
+  const SamplingParams& params = seq.request->params();
+  int32_t num_output = seq.num_output();
+  if (params.max_tokens == 0) {
+    return {seq.num_computed >= seq.num_prompt() ? FinishReason::kLength : FinishReason::kNone};
+  }
+  if (num_output == 0) return {};
+  if (num_output >= params.min_tokens) {
+    TokenId last = seq.tokens.back();
+    if (!params.ignore_eos && contains(params.eos_token_ids, last)) return {FinishReason::kStop};
+    if (contains(params.stop_token_ids, last)) return {FinishReason::kStop, last};
+  }
+  if (num_output >= params.max_tokens || seq.num_tokens() >= max_len) return {FinishReason::kLength};
+  return {};
+}
+
+}  // namespace pagoda

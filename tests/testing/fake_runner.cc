@@ -1,0 +1,302 @@
+#include "tests/testing/fake_runner.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <utility>
+
+#include "base/rng.h"
+
+namespace pagoda::testing {
+namespace {
+
+uint64_t mix(uint64_t a, uint64_t b) {
+  return SplitMix64(a * 0x9E3779B97F4A7C15ull + b).next();
+}
+std::size_t index(int32_t value) {
+  return static_cast<std::size_t>(value);
+}
+
+}  // namespace
+
+uint64_t FakeModel::extend(uint64_t prefix, TokenId token) const {
+  return mix(prefix, static_cast<uint64_t>(token) + 1) | 1;  // never 0, the empty prefix
+}
+TokenId FakeModel::sample(uint64_t prefix, uint64_t sample_seed, int32_t output_index) const {
+  uint64_t draw = mix(mix(mix(prefix, seed), sample_seed), static_cast<uint64_t>(output_index));
+  return static_cast<TokenId>(draw % static_cast<uint64_t>(vocab_size));
+}
+bool FakeModel::is_bad(uint64_t prefix, uint64_t sample_seed) const {
+  return bad_one_in != 0 && mix(mix(prefix, seed + 99), sample_seed) % bad_one_in == 0;
+}
+float FakeModel::logprob(uint64_t prefix, TokenId token) const {
+  return -static_cast<float>(mix(prefix, seed + static_cast<uint64_t>(token)) % 1000) / 100;
+}
+TopLogprob FakeModel::top(uint64_t prefix, int32_t place) const {
+  return {static_cast<TokenId>(mix(prefix, static_cast<uint64_t>(place)) % static_cast<uint64_t>(vocab_size)),
+          -static_cast<float>(place)};
+}
+
+FakeRunner::FakeRunner(FakeModel model, std::vector<KvGroupSpec> groups, int32_t num_blocks,
+                       int32_t max_num_seqs)
+    : model_(model), num_blocks_(num_blocks), rows_(index(max_num_seqs)) {
+  for (const KvGroupSpec& spec : groups) {
+    std::size_t num_slots = index(num_blocks) * index(spec.block_size);
+    groups_.push_back({spec, std::vector<uint64_t>(num_slots), std::vector<uint64_t>(num_slots)});
+  }
+}
+
+void FakeRunner::expect(bool condition, const std::string& what) {
+  if (!condition && violation_.empty())
+    violation_ = "step " + std::to_string(pending_->step_id) + ": " + what;
+}
+
+FakeRunner::Row* FakeRunner::row_at(int32_t row, const char* where) {
+  bool live = row >= 0 && index(row) < rows_.size() && rows_[index(row)].live;
+  expect(live, std::string(where) + " names a row that is not alive: " + std::to_string(row));
+  return live ? &rows_[index(row)] : nullptr;
+}
+
+void FakeRunner::append(Row* row, TokenId token) {
+  row->prefix.push_back(model_.extend(row->prefix.empty() ? 0 : row->prefix.back(), token));
+  row->tokens.push_back(token);
+}
+
+Status FakeRunner::launch(const StepPlan& plan) {
+  EXPECT_EQ(pending_, nullptr) << "a second plan in flight";
+  pending_ = &plan;
+  return Status::ok_status();
+}
+
+Result<StepResult> FakeRunner::wait(uint64_t step_id) {
+  const StepPlan& plan = *pending_;
+  EXPECT_EQ(plan.step_id, step_id);
+  if (on_wait) {
+    Status status = on_wait(plan);
+    if (!status.ok()) {
+      pending_ = nullptr;
+      return status;
+    }
+  }
+  ++num_steps_;
+  expect(!plan.empty(), "an empty plan is run");
+  void (FakeRunner::*const stages[])(const StepPlan&) = {&FakeRunner::apply_rows,   &FakeRunner::apply_blocks,
+                                                         &FakeRunner::apply_copies, &FakeRunner::write_kv,
+                                                         &FakeRunner::check_owners, &FakeRunner::read_kv};
+  for (auto stage : stages) {
+    if (violation_.empty()) (this->*stage)(plan);
+  }
+  StepResult result;
+  result.step_id = plan.step_id;
+  if (violation_.empty()) draw(plan, &result);
+  pending_ = nullptr;
+  if (!violation_.empty()) {
+    ADD_FAILURE() << violation_;
+    return internal_error(violation_);
+  }
+  return result;
+}
+
+void FakeRunner::apply_rows(const StepPlan& plan) {
+  for (int32_t freed : plan.freed_rows) {
+    if (Row* row = row_at(freed, "freed_rows")) *row = Row();
+  }
+  for (const NewRow& fresh : plan.new_rows) {
+    bool vacant = fresh.row >= 0 && index(fresh.row) < rows_.size() && !rows_[index(fresh.row)].live;
+    expect(vacant, "a new row is out of range or alive already: " + std::to_string(fresh.row));
+    expect(fresh.num_tokens > 0 && index(fresh.token_begin + fresh.num_tokens) <= plan.tokens.size() &&
+               index(fresh.params_index) < plan.params.size() && fresh.num_prompt_tokens > 0 &&
+               fresh.num_prompt_tokens <= fresh.num_tokens,
+           "a new row points outside of the plan");
+    if (!violation_.empty()) return;
+    Row& row = rows_[index(fresh.row)];
+    row.live = true;
+    row.id = fresh.id;
+    row.choice = fresh.choice;
+    row.num_prompt = fresh.num_prompt_tokens;
+    row.params = plan.params[index(fresh.params_index)];
+    row.tables.resize(groups_.size());
+    for (int32_t i = 0; i < fresh.num_tokens; ++i) append(&row, plan.tokens[index(fresh.token_begin + i)]);
+  }
+  std::set<std::pair<RequestId, int32_t>> choices;
+  for (const Row& row : rows_) {
+    if (row.live) expect(choices.emplace(row.id, row.choice).second, "a choice has two rows");
+  }
+}
+
+void FakeRunner::apply_blocks(const StepPlan& plan) {
+  for (const NewBlocks& blocks : plan.new_blocks) {
+    Row* row = row_at(blocks.row, "new_blocks");
+    bool inside = blocks.group >= 0 && index(blocks.group) < groups_.size() && blocks.count > 0 &&
+                  index(blocks.begin + blocks.count) <= plan.block_ids.size();
+    expect(inside, "new blocks point outside of the plan");
+    if (!violation_.empty()) return;
+    std::vector<BlockId>& table = row->tables[index(blocks.group)];
+    expect(index(blocks.first_index) == table.size(),
+           "a block table has a gap, or an entry is announced twice");
+    for (int32_t i = 0; i < blocks.count; ++i) {
+      table.push_back(plan.block_ids[index(blocks.begin + i)]);
+      expect(table.back() >= kNullBlock && table.back() < num_blocks_, "a block id is out of range");
+    }
+  }
+}
+
+void FakeRunner::apply_copies(const StepPlan& plan) {
+  std::set<BlockId> targets, sources;
+  for (const BlockCopy& copy : plan.copies) {
+    expect(index(copy.group) < groups_.size() && copy.src > kNullBlock && copy.src < num_blocks_ &&
+               copy.dst > kNullBlock && copy.dst < num_blocks_,
+           "a copy is out of range");
+    expect(targets.insert(copy.dst).second, "a block is the target of two copies");
+    sources.insert(copy.src);
+  }
+  for (BlockId source : sources) expect(!targets.contains(source), "a block is source and target of copies");
+  if (!violation_.empty()) return;
+  for (const BlockCopy& copy : plan.copies) {
+    Group& group = groups_[index(copy.group)];
+    for (std::size_t i = 0; i < index(group.spec.block_size); ++i) {
+      group.slots[index(copy.dst * group.spec.block_size) + i] =
+          group.slots[index(copy.src * group.spec.block_size) + i];
+    }
+  }
+}
+
+uint64_t* FakeRunner::slot(Group* group, const Row& row, std::size_t g, int32_t position) {
+  auto block_index = index(position / group->spec.block_size);
+  bool inside = block_index < row.tables[g].size() && row.tables[g][block_index] != kNullBlock;
+  expect(inside, "position " + std::to_string(position) + " of row " + std::to_string(&row - rows_.data()) +
+                     " has no block in group " + std::to_string(g));
+  if (!inside) return nullptr;
+  return &group->slots[index(row.tables[g][block_index] * group->spec.block_size +
+                             position % group->spec.block_size)];
+}
+
+void FakeRunner::write_kv(const StepPlan& plan) {
+  flat_row_.clear();
+  flat_position_.clear();
+  std::set<int32_t> worked;
+  for (const RowWork& work : plan.work) {
+    Row* row = row_at(work.row, "work");
+    if (row == nullptr) return;
+    expect(worked.insert(work.row).second, "a row has work twice");
+    expect(work.num_scheduled_tokens > 0 &&
+               index(work.token_begin + work.num_scheduled_tokens) <= plan.tokens.size() &&
+               index(work.num_computed_tokens + work.num_scheduled_tokens) <= row->tokens.size(),
+           "work points outside of the plan or of the row's tokens");
+    // A fork begins behind the prompt that choice 0 has computed.
+    bool forked = row->num_computed == 0 && row->choice > 0 && work.num_computed_tokens == row->num_prompt;
+    expect(work.num_computed_tokens == row->num_computed || forked,
+           "a position is skipped or computed twice");
+    for (int32_t i = 0; i < work.num_scheduled_tokens && violation_.empty(); ++i) {
+      int32_t position = work.num_computed_tokens + i;
+      expect(
+          plan.tokens[index(work.token_begin + i)] == row->tokens[index(position)],
+          "row " + std::to_string(work.row) + " has another token at position " + std::to_string(position));
+      for (std::size_t g = 0; g < groups_.size(); ++g) {
+        uint64_t* content = slot(&groups_[g], *row, g, position);
+        if (content == nullptr) return;
+        uint64_t& step =
+            groups_[g].written_step[index(static_cast<int32_t>(content - groups_[g].slots.data()))];
+        expect(step != plan.step_id, "a slot is written twice in one step");
+        step = plan.step_id;
+        *content = row->prefix[index(position)];
+      }
+      flat_row_.push_back(work.row);
+      flat_position_.push_back(position);
+    }
+    row->num_computed = work.num_computed_tokens + work.num_scheduled_tokens;
+  }
+  expect(flat_row_.size() == index(plan.num_tokens), "num_tokens is not the sum of the scheduled tokens");
+}
+
+bool FakeRunner::is_visible(const Group& group, int32_t num_computed, std::size_t block_index) const {
+  if (group.spec.window == 0) return true;
+  return static_cast<int32_t>(block_index + 1) * group.spec.block_size > num_computed - group.spec.window;
+}
+
+// Whoever writes into a block owns it alone, among all live rows that may still look at it.
+void FakeRunner::check_owners(const StepPlan& plan) {
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    std::vector<int32_t> owners(index(num_blocks_));
+    for (const Row& row : rows_) {
+      if (!row.live) continue;
+      for (std::size_t i = 0; i < row.tables[g].size(); ++i) {
+        if (is_visible(groups_[g], row.num_computed, i)) ++owners[index(row.tables[g][i])];
+      }
+    }
+    for (const RowWork& work : plan.work) {
+      int32_t size = groups_[g].spec.block_size;
+      int32_t end = work.num_computed_tokens + work.num_scheduled_tokens;
+      for (int32_t i = work.num_computed_tokens / size; i <= (end - 1) / size; ++i) {
+        if (!is_visible(groups_[g], end, index(i))) continue;
+        BlockId block = rows_[index(work.row)].tables[g][index(i)];
+        expect(owners[index(block)] == 1, "row " + std::to_string(work.row) + " writes into block " +
+                                              std::to_string(block) + ", which it does not own alone");
+      }
+    }
+  }
+}
+
+void FakeRunner::read_kv(const StepPlan& plan) {
+  for (const RowWork& work : plan.work) {
+    const Row& row = rows_[index(work.row)];
+    for (std::size_t g = 0; g < groups_.size() && violation_.empty(); ++g) {
+      int32_t window = groups_[g].spec.window;
+      int32_t begin = window == 0 ? 0 : std::max(work.num_computed_tokens - window + 1, 0);
+      for (int32_t position = begin; position < row.num_computed; ++position) {
+        const uint64_t* content = slot(&groups_[g], row, g, position);
+        if (content == nullptr) return;
+        expect(*content == row.prefix[index(position)],
+               "row " + std::to_string(work.row) + " reads somebody else's K/V at position " +
+                   std::to_string(position) + " of group " + std::to_string(g));
+      }
+    }
+  }
+}
+
+void FakeRunner::draw(const StepPlan& plan, StepResult* result) {
+  result->top_begin.push_back(0);
+  for (const SampleWork& sample : plan.samples) {
+    draw_one(plan, sample, result);
+    if (!violation_.empty()) return;
+  }
+  result->num_accepted.assign(plan.work.size(), 0);
+}
+
+void FakeRunner::draw_one(const StepPlan&, const SampleWork& sample, StepResult* result) {
+  Row* row = row_at(sample.row, "samples");
+  expect(sample.flat_index >= 0 && index(sample.flat_index) < flat_row_.size(),
+         "a sample lies outside of the batch");
+  if (!violation_.empty()) return;
+  const Row& source = rows_[index(flat_row_[index(sample.flat_index)])];
+  int32_t position = flat_position_[index(sample.flat_index)];
+  uint64_t prefix = source.prefix[index(position)];
+  expect(index(position) < row->tokens.size() && row->prefix[index(position)] == prefix,
+         "a sample's logits follow other tokens than its row's");
+  expect(&source == row || (row->choice > 0 && source.id == row->id), "a sample reads a stranger's logits");
+  if (!violation_.empty()) return;
+
+  bool is_prompt = sample.kind == SampleKind::kPromptLogprobs;
+  int32_t num_top = is_prompt ? row->params.num_prompt_logprobs : row->params.num_logprobs;
+  TokenId token = sample.target;
+  bool bad = false;
+  if (is_prompt) {
+    expect(position + 1 < row->num_prompt && row->tokens[index(position + 1)] == sample.target,
+           "a prompt log-probability is asked for another token than the prompt's");
+  } else {
+    expect(index(position) + 1 == row->tokens.size(), "a row samples before it has caught up");
+    expect(sample.output_index == static_cast<int32_t>(row->tokens.size()) - row->num_prompt,
+           "output_index is not the number of generated tokens");
+    token = model_.sample(prefix, row->params.seed, sample.output_index);
+    bad = model_.is_bad(prefix, row->params.seed);
+    if (!bad && violation_.empty()) append(row, token);
+  }
+  result->token.push_back(token);
+  result->logprob.push_back(model_.logprob(prefix, token));
+  result->rank.push_back(1 + token % 7);
+  for (int32_t i = 0; i < num_top; ++i) result->top.push_back(model_.top(prefix, i));
+  result->top_begin.push_back(static_cast<int32_t>(result->top.size()));
+  result->bad.push_back(bad);
+}
+
+}  // namespace pagoda::testing

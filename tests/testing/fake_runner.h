@@ -1,0 +1,84 @@
+// A runner without a model, for tests of whatever stands above it. It distrusts its plans: rows, block
+// tables, the tokens of the flat batch, and the content of the cache, where each slot holds a hash of all
+// tokens up to its position, so that a block that is shared, copied, freed or written wrongly shows at the
+// first read. What it samples is a pure function of the tokens before, the seed and the output index: a run
+// can be compared with an oracle.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runner/model_runner.h"
+
+namespace pagoda::testing {
+
+struct FakeModel {
+  uint64_t seed = 0;
+  int32_t vocab_size = 40;
+  uint64_t bad_one_in = 0;  // one in so many draws meets logits that are not finite; 0: never
+
+  // Hash of a prefix and one token more; 0 is the empty prefix's.
+  uint64_t extend(uint64_t prefix, TokenId token) const;
+  TokenId sample(uint64_t prefix, uint64_t sample_seed, int32_t output_index) const;
+  bool is_bad(uint64_t prefix, uint64_t sample_seed) const;
+  float logprob(uint64_t prefix, TokenId token) const;
+  TopLogprob top(uint64_t prefix, int32_t place) const;
+};
+
+class FakeRunner : public ModelRunner {
+ public:
+  FakeRunner(FakeModel model, std::vector<KvGroupSpec> groups, int32_t num_blocks, int32_t max_num_seqs);
+
+  Status launch(const StepPlan& plan) override;
+  Result<StepResult> wait(uint64_t step_id) override;
+  int32_t vocab_size() const override { return model_.vocab_size; }
+
+  // Called by wait() before anything else; an error is the step's.
+  std::function<Status(const StepPlan&)> on_wait;
+  uint64_t num_steps() const { return num_steps_; }
+  // What was wrong with the first bad plan; wait() also reports it as a test failure.
+  const std::string& violation() const { return violation_; }
+
+ private:
+  struct Row {
+    bool live = false;
+    RequestId id = 0;
+    int32_t choice = 0, num_prompt = 0, num_computed = 0;
+    std::vector<TokenId> tokens;
+    std::vector<uint64_t> prefix;              // [tokens] hash up to and including each
+    std::vector<std::vector<BlockId>> tables;  // [group]
+    SamplingParams params;
+  };
+  struct Group {
+    KvGroupSpec spec;
+    std::vector<uint64_t> slots;         // [num_blocks * block_size]
+    std::vector<uint64_t> written_step;  // [slots] the step that wrote each last
+  };
+  void expect(bool condition, const std::string& what);
+  Row* row_at(int32_t row, const char* where);
+  void append(Row* row, TokenId token);
+  uint64_t* slot(Group* group, const Row& row, std::size_t g, int32_t position);
+  bool is_visible(const Group& group, int32_t num_computed, std::size_t index) const;
+  void apply_rows(const StepPlan& plan);
+  void apply_blocks(const StepPlan& plan);
+  void apply_copies(const StepPlan& plan);
+  void write_kv(const StepPlan& plan);
+  void check_owners(const StepPlan& plan);
+  void read_kv(const StepPlan& plan);
+  void draw(const StepPlan& plan, StepResult* result);
+  void draw_one(const StepPlan& plan, const SampleWork& sample, StepResult* result);
+
+  FakeModel model_;
+  int32_t num_blocks_;
+  std::vector<Group> groups_;
+  std::vector<Row> rows_;
+  const StepPlan* pending_ = nullptr;
+  // Of the step at hand, by flat index.
+  std::vector<int32_t> flat_row_, flat_position_;
+  uint64_t num_steps_ = 0;
+  std::string violation_;
+};
+
+}  // namespace pagoda::testing
