@@ -1,0 +1,31 @@
+// Regular expressions as `tokenizers` reads them (Oniguruma, Unicode), run by PCRE2. Immutable and safe to
+// use from any thread. The only includer of PCRE2.
+#pragma once
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+
+namespace pagoda {
+
+class Regex {
+ public:
+  // Error kInvalidArgument with the offset in the pattern. A pattern that PCRE2 would read in another sense
+  // (class intersections, nested classes) is refused rather than misread.
+  static Result<Regex> compile(std::string_view pattern);
+
+  // The leftmost match that begins at or after `from`. Requires: `text` is valid UTF-8 and `from` lies on a
+  // character's start. Bounded in steps and memory: a match that runs into a bound counts as none.
+  bool find(std::string_view text, std::size_t from, std::size_t* begin, std::size_t* end) const;
+
+ private:
+  struct Code;
+  explicit Regex(std::shared_ptr<const Code> code) : code_(std::move(code)) {}
+  std::shared_ptr<const Code> code_;
+};
+
+// The pattern in PCRE2's dialect. Exposed for tests.
+Result<std::string> translate_pattern(std::string_view pattern);
+
+}  // namespace pagoda
