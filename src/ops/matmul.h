@@ -21,15 +21,16 @@ class PackedWeight {
   int64_t n_, k_;
 };
 
-// Packs the rows of several weights, one under the other ([sum of rows, k]: fused q/k/v or gate/up), so that one product
-// serves them. All share columns and dtype. dtypes: F32, BF16, F16, kept as they are. Errors: kInvalidArgument on a
-// mismatch.
+// Packs the rows of several weights, one under the other ([sum of rows, k]: fused q/k/v or gate/up), so that
+// one product serves them. All share columns and dtype. dtypes: F32, BF16, F16, kept as they are. Errors:
+// kInvalidArgument on a mismatch.
 Result<std::unique_ptr<PackedWeight>> pack_weight(std::span<const QuantTensor> parts, Stream& stream);
 
-// y[num_tokens, n] (+)= x[num_tokens, k] * W^T, all of y and x float32; with `accumulate`, y[t] += product (one rounding
-// more, after the whole sum). bias: [n] or null, added to the product.
-// PROMISE: product(t, j) = fma chain over ascending k, from 0, in float32, weights widened exactly to float32. The same
-// bits for every instruction set, tile, thread count and num_tokens.
-void matmul(const Tensor& y, const Tensor& x, const PackedWeight& w, const float* bias, bool accumulate, Stream& stream);
+// y[num_tokens, n] (+)= x[num_tokens, k] * W^T, all of y and x float32; with `accumulate`, y[t] += product
+// (one rounding more, after the whole sum). bias: [n] or null, added to the product. PROMISE: product(t, j) =
+// fma chain over ascending k, from 0, in float32, weights widened exactly to float32. The same bits for every
+// instruction set, tile, thread count and num_tokens.
+void matmul(const Tensor& y, const Tensor& x, const PackedWeight& w, const float* bias, bool accumulate,
+            Stream& stream);
 
 }  // namespace pagoda

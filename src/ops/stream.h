@@ -1,9 +1,10 @@
-// The ops room: arithmetic on tensors as plain functions, one header per op, with a scalar reference and variants per
-// instruction set chosen once per process (isa.h). No op knows a layer, a model or a request.
+// The ops room: arithmetic on tensors as plain functions, one header per op, with a scalar reference and
+// variants per instruction set chosen once per process (isa.h). No op knows a layer, a model or a request.
 //
-// The promise of every op (docs/numerics.md): each output row is a pure function of its own input row, the weights and
-// its own cache, in every bit. Neighbours in the batch, number of threads, tile shapes and chunking change nothing.
-// Sums run in one fixed order; fused multiply-adds are explicit; no op allocates while a step runs, but through Stream.
+// The promise of every op (docs/numerics.md): each output row is a pure function of its own input row, the
+// weights and its own cache, in every bit. Neighbours in the batch, number of threads, tile shapes and
+// chunking change nothing. Sums run in one fixed order; fused multiply-adds are explicit; no op allocates
+// while a step runs, but through Stream.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -18,17 +19,23 @@ class Stream {
  public:
   explicit Stream(ComputePool* pool) : pool_(pool), scratch_(static_cast<std::size_t>(pool->num_threads())) {}
   ComputePool& pool() { return *pool_; }
-  // Scratch of one worker, at least `bytes` long, 64-byte aligned, contents undefined; grows, never shrinks. Valid until
-  // this worker's next call.
+  // Scratch of one worker, at least `bytes` long, 64-byte aligned, contents undefined; grows, never shrinks.
+  // Valid until this worker's next call.
   void* scratch(int worker, std::size_t bytes) {
     Buffer& buffer = scratch_[static_cast<std::size_t>(worker)];
     if (buffer.bytes() < bytes) buffer = Buffer(bytes);
     return buffer.data();
   }
+  // Scratch that all workers of one op share, on the same terms; asked for outside of pool().run().
+  void* shared(std::size_t bytes) {
+    if (shared_.bytes() < bytes) shared_ = Buffer(bytes);
+    return shared_.data();
+  }
 
  private:
   ComputePool* pool_;
   std::vector<Buffer> scratch_;
+  Buffer shared_;
 };
 
 }  // namespace pagoda

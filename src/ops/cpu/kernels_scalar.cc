@@ -1,0 +1,17 @@
+#include "ops/cpu/vec_scalar.h"
+// The kernels in terms of it.
+#include "ops/cpu/exp.h"
+// In this order: each uses those before it.
+#include "ops/cpu/gemm.h"
+#include "ops/cpu/rows.h"
+// clang-format off
+#include "ops/cpu/attend.h"
+// clang-format on
+
+namespace pagoda::cpu {
+
+extern const KernelTable kScalarKernels = {matmul,         gather,     rms_norm,   silu_mul,
+                                           rope,           exp_row,    kv_store,   attn_reset,
+                                           attn_partition, attn_merge, attn_finish};
+
+}  // namespace pagoda::cpu

@@ -1,0 +1,102 @@
+// vec_scalar.h in one 512-bit register; see there.
+#pragma once
+#include <immintrin.h>
+
+#include "ops/cpu/kernels.h"
+
+#define PAGODA_INLINE static inline __attribute__((always_inline))
+
+namespace pagoda::cpu {
+namespace {
+
+struct Bf16 {
+  uint16_t bits;
+};
+struct F16 {
+  uint16_t bits;
+};
+
+struct V {
+  __m512 r;
+};
+
+// 32 registers: 6 x 4 panels are 24 sums, four panels, one x; 1 x 8 for the memory-bound single row.
+constexpr int kTileRows = 6, kTilePanels = 4, kStreamPanels = 8;
+
+PAGODA_INLINE V broadcast(float x) {
+  return {_mm512_set1_ps(x)};
+}
+PAGODA_INLINE V zero() {
+  return {_mm512_setzero_ps()};
+}
+PAGODA_INLINE V load(const float* p) {
+  return {_mm512_loadu_ps(p)};
+}
+PAGODA_INLINE __m256i load_words(const void* p) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+}
+PAGODA_INLINE V load(const Bf16* p) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load_words(p)), 16))};
+}
+PAGODA_INLINE V load(const F16* p) {
+  return {_mm512_cvtph_ps(load_words(p))};
+}
+PAGODA_INLINE void store(float* p, V a) {
+  _mm512_storeu_ps(p, a.r);
+}
+PAGODA_INLINE void store(Bf16* p, V a) {
+  __m512i bits = _mm512_castps_si512(a.r), top = _mm512_srli_epi32(bits, 16);
+  __m512i odd = _mm512_and_si512(top, _mm512_set1_epi32(1));
+  __m512i rounded =
+      _mm512_srli_epi32(_mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7FFF)), odd), 16);
+  __mmask16 nan = _mm512_cmp_ps_mask(a.r, a.r, _CMP_UNORD_Q);
+  __m512i words = _mm512_mask_or_epi32(rounded, nan, top, _mm512_set1_epi32(0x40));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(words));
+}
+PAGODA_INLINE void store(F16* p, V a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(a.r, _MM_FROUND_TO_NEAREST_INT));
+}
+PAGODA_INLINE __mmask16 lanes_below(int64_t count) {
+  return static_cast<__mmask16>(count >= 16 ? 0xFFFFu : count <= 0 ? 0u : (1u << count) - 1);
+}
+PAGODA_INLINE V load_n(const float* p, int64_t count) {
+  return {_mm512_maskz_loadu_ps(lanes_below(count), p)};
+}
+PAGODA_INLINE void store_n(float* p, V a, int64_t count) {
+  _mm512_mask_storeu_ps(p, lanes_below(count), a.r);
+}
+PAGODA_INLINE V fma(V a, V b, V c) {
+  return {_mm512_fmadd_ps(a.r, b.r, c.r)};
+}
+PAGODA_INLINE V add(V a, V b) {
+  return {_mm512_add_ps(a.r, b.r)};
+}
+PAGODA_INLINE V sub(V a, V b) {
+  return {_mm512_sub_ps(a.r, b.r)};
+}
+PAGODA_INLINE V mul(V a, V b) {
+  return {_mm512_mul_ps(a.r, b.r)};
+}
+PAGODA_INLINE V div(V a, V b) {
+  return {_mm512_div_ps(a.r, b.r)};
+}
+PAGODA_INLINE V max(V a, V b) {
+  return {_mm512_max_ps(a.r, b.r)};
+}
+PAGODA_INLINE V min(V a, V b) {
+  return {_mm512_min_ps(a.r, b.r)};
+}
+PAGODA_INLINE V select_range(V a, V b, int64_t begin, int64_t end) {
+  __mmask16 inside = static_cast<__mmask16>(lanes_below(end) & ~lanes_below(begin));
+  return {_mm512_mask_blend_ps(inside, b.r, a.r)};
+}
+constexpr float kRoundMagic = 0x1.8p23f;
+PAGODA_INLINE V scale_pow2(V a, V shifted) {
+  return {_mm512_scalef_ps(a.r, _mm512_sub_ps(shifted.r, _mm512_set1_ps(kRoundMagic)))};
+}
+PAGODA_INLINE float sqrt1(float x) {
+  return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x)));
+}
+
+}  // namespace
+}  // namespace pagoda::cpu

@@ -1,0 +1,118 @@
+#include "ops/matmul.h"
+
+#include <cstring>
+#include <limits>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "ops/cpu/packed_weight.h"
+
+namespace pagoda {
+namespace {
+
+using namespace cpu;
+
+std::string describe(const QuantTensor& part) {
+  return "'" + part.name + "' (" + dtype_name(part.dtype) + " [" + std::to_string(part.rows) + ", " +
+         std::to_string(part.columns) + "])";
+}
+
+Status check_part(const QuantTensor& part, const QuantTensor& first) {
+  if (part.scheme != QuantScheme::kNone || !is_kernel_dtype(part.dtype))
+    return invalid_argument("weight " + describe(part) + ": the CPU kernels take F32, BF16 and F16");
+  if (part.rows <= 0 || part.columns <= 0) return invalid_argument("weight " + describe(part) + " is empty");
+  if (part.columns != first.columns || part.dtype != first.dtype)
+    return invalid_argument("weights " + describe(first) + " and " + describe(part) +
+                            " are multiplied together and must agree in columns and dtype");
+  const auto limit = std::numeric_limits<int64_t>::max() / 8;
+  if (part.rows > limit / part.columns ||
+      part.data.size() != static_cast<std::size_t>(part.rows * part.columns) * dtype_bytes(part.dtype))
+    return invalid_argument("weight " + describe(part) + " has " + std::to_string(part.data.size()) +
+                            " bytes, which is not what its shape asks for");
+  return {};
+}
+
+// Interleaves up to 16 rows, sources of any alignment, into one panel: out[i * 16 + row] = rows[row][i].
+template <class Bits>
+void pack_panel(std::byte* out, const std::byte* const* rows, int64_t num_rows, int64_t k) {
+  constexpr int64_t kChunk =
+      64;  // elements per row and turn, so that sources are read and the panel written in order
+  Bits chunk[kChunk];
+  Bits turned[kChunk * kLanes] = {};
+  for (int64_t start = 0; start < k; start += kChunk) {
+    const int64_t count = std::min(kChunk, k - start);
+    for (int64_t row = 0; row < num_rows; ++row) {
+      std::memcpy(chunk, rows[row] + start * static_cast<int64_t>(sizeof(Bits)),
+                  static_cast<std::size_t>(count) * sizeof(Bits));
+      for (int64_t i = 0; i < count; ++i) turned[i * kLanes + row] = chunk[i];
+    }
+    std::memcpy(out + start * kLanes * static_cast<int64_t>(sizeof(Bits)), turned,
+                static_cast<std::size_t>(count * kLanes) * sizeof(Bits));
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<PackedWeight>> pack_weight(std::span<const QuantTensor> parts, Stream& stream) {
+  if (parts.empty()) return invalid_argument("no weight to pack");
+  int64_t n = 0, k = parts.front().columns;
+  for (const QuantTensor& part : parts) {
+    PAGODA_RETURN_IF_ERROR(check_part(part, parts.front()));
+    n += part.rows;
+  }
+  const DType dtype = parts.front().dtype;
+  const auto row_bytes = k * static_cast<int64_t>(dtype_bytes(dtype));
+  std::vector<const std::byte*> rows;
+  rows.reserve(static_cast<std::size_t>(n));
+  for (const QuantTensor& part : parts)
+    for (int64_t row = 0; row < part.rows; ++row) rows.push_back(part.data.data() + row * row_bytes);
+
+  auto weight = std::make_unique<PanelWeight>(n, k, dtype);
+  split(stream, weight->num_panels(), kLanes * k, [&](int64_t begin, int64_t end) {
+    for (int64_t panel = begin; panel < end; ++panel) {
+      const int64_t first = panel * kLanes, count = std::min(kLanes, n - first);
+      if (dtype == DType::kF32)
+        pack_panel<uint32_t>(weight->panel(panel), rows.data() + first, count, k);
+      else
+        pack_panel<uint16_t>(weight->panel(panel), rows.data() + first, count, k);
+    }
+  });
+  return std::unique_ptr<PackedWeight>(std::move(weight));
+}
+
+void matmul(const Tensor& y, const Tensor& x, const PackedWeight& w, const float* bias, bool accumulate,
+            Stream& stream) {
+  const PanelWeight& weight = panels_of(w);
+  const int64_t num_tokens = x.rows();
+  if (num_tokens == 0) return;
+  check_matrix(x, num_tokens, w.k());
+  check_matrix(y, num_tokens, w.n());
+  // Threads take whole groups of panels: neighbouring columns of y, never a part of k.
+  const int64_t group = num_tokens == 1 ? kMaxGroup : kMaxGroup / 2;
+  const int64_t num_panels = weight.num_panels(), num_groups = (num_panels + group - 1) / group;
+  const int64_t work = std::min(num_tokens, kMaxRows) * w.k() * kLanes * group;
+  const int64_t workers = std::clamp<int64_t>(num_groups * work / kWorkPerThread, 1,
+                                              std::min<int64_t>(stream.pool().num_threads(), num_groups));
+  auto job = [&](int64_t worker) {
+    if (worker >= workers) return;
+    MatmulTask task{elem_of(weight.dtype()), accumulate, nullptr, x.row_stride, 0,
+                    weight.panel(0),         w.n(),      w.k()};
+    task.panel_begin = num_groups * worker / workers * group;
+    task.panel_end = std::min(num_panels, num_groups * (worker + 1) / workers * group);
+    task.bias = bias;
+    task.y_stride = y.row_stride;
+    task.park = static_cast<float*>(stream.scratch(
+        static_cast<int>(worker), static_cast<std::size_t>(kMaxRows * kMaxGroup * kLanes) * sizeof(float)));
+    for (int64_t row = 0; row < num_tokens; row += kMaxRows) {
+      task.m = std::min(kMaxRows, num_tokens - row);
+      task.x = x.row<float>(row);
+      task.y = y.row<float>(row);
+      kernels().matmul(task);
+    }
+  };
+  if (workers == 1) return job(0);
+  stream.pool().run([&](int worker) { job(worker); });
+}
+
+}  // namespace pagoda
