@@ -9,7 +9,8 @@
 
 namespace pagoda {
 
-using HttpHeaders = std::vector<std::pair<std::string, std::string>>;  // names as received; compared without case
+using HttpHeaders =
+    std::vector<std::pair<std::string, std::string>>;  // names as received; compared without case
 
 struct HttpRequest {
   std::string method;  // upper case
@@ -30,8 +31,8 @@ struct HttpResponse {
   std::string content_type = "application/json";
 };
 
-// The answer's way back: one per request, shared by whoever produces it. All calls are thread-safe and none blocks;
-// calls after the client has gone are ignored.
+// The answer's way back: one per request, shared by whoever produces it. All calls are thread-safe and none
+// blocks; calls after the client has gone are ignored.
 class ResponseWriter {
  public:
   virtual ~ResponseWriter() = default;
@@ -41,11 +42,11 @@ class ResponseWriter {
   virtual void start_stream(int status, std::string content_type, HttpHeaders headers) = 0;
   virtual void write(std::string piece) = 0;
   virtual void finish() = 0;
-  // Runs `task` soon on this connection's I/O thread; tasks of one connection never overlap. Still runs when the client
-  // has gone, but not after the server has stopped.
+  // Runs `task` soon on this connection's I/O thread; tasks of one connection never overlap. Still runs when
+  // the client has gone, but not after the server has stopped.
   virtual void post(std::function<void()> task) = 0;
-  // Called once, on the I/O thread, if the client leaves (or is cut off for slowness) before the answer is complete. At
-  // once if that has happened already.
+  // Called once, on the I/O thread, if the client leaves (or is cut off for slowness) before the answer is
+  // complete. At once if that has happened already.
   virtual void on_close(std::function<void()> callback) = 0;
   virtual bool closed() const = 0;
 };

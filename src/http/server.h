@@ -1,7 +1,7 @@
-// The http room: the only one that knows Asio, Beast and TLS. HTTP/1.1 with keep-alive over TCP, TLS or a Unix socket;
-// routes see HttpRequest and ResponseWriter. It judges framing (RFC 9112), limits and time-outs, CORS and routing by path;
-// it knows nothing of JSON, keys or models.
-// Threads: num_threads I/O threads run everything, one connection's work never overlaps with itself.
+// The http room: the only one that knows Asio, Beast and TLS. HTTP/1.1 with keep-alive over TCP, TLS or a
+// Unix socket; routes see HttpRequest and ResponseWriter. It judges framing (RFC 9112), limits and time-outs,
+// CORS and routing by path; it knows nothing of JSON, keys or models. Threads: num_threads I/O threads run
+// everything, one connection's work never overlaps with itself.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -35,15 +35,16 @@ struct HttpServerConfig {
   std::size_t header_bytes_max = 64 * 1024;
   int header_count_max = 256;
   std::size_t body_bytes_max = 64u << 20;
-  int connections_max = 4096;           // more are answered 503 and closed
-  double header_timeout_s = 10;         // from a request's first byte (or the connection's start) to the end of its headers
-  double body_timeout_s = 60;           // and from there to the end of its body
-  double idle_timeout_s = 75;           // keep-alive without a request
-  double write_timeout_s = 30;          // a client that takes nothing for so long is cut off
+  int connections_max = 4096;  // more are answered 503 and closed
+  double header_timeout_s =
+      10;  // from a request's first byte (or the connection's start) to the end of its headers
+  double body_timeout_s = 60;               // and from there to the end of its body
+  double idle_timeout_s = 75;               // keep-alive without a request
+  double write_timeout_s = 30;              // a client that takes nothing for so long is cut off
   std::size_t write_buffer_max = 4u << 20;  // a stream with more unsent bytes is cut off
   bool access_log = true;
   std::vector<std::string> access_log_excluded_paths;
-  bool request_id_header = false;       // echo (or make) X-Request-Id
+  bool request_id_header = false;  // echo (or make) X-Request-Id
 };
 
 class HttpServer {
@@ -53,15 +54,16 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  // Routes; before start(). An unknown path is 404, a known one with another method 405 with Allow, both answered with
-  // the body of the `not_found` hook where set. HEAD is served by GET handlers.
+  // Routes; before start(). An unknown path is 404, a known one with another method 405 with Allow, both
+  // answered with the body of the `not_found` hook where set. HEAD is served by GET handlers.
   void on(std::string method, std::string path, HttpHandler handler);
   // Runs before routing for every request but CORS preflights; a response ends the request (keys, draining).
   void before(std::function<std::optional<HttpResponse>(const HttpRequest&)> filter);
   // The body of errors that this room itself makes (400 framing, 404, 405, 408, 413, 431, 503).
   void error_body(std::function<std::string(int status, const std::string& message)> writer);
 
-  // Binds the address. Error kIo says which address and why ("port 8000 is taken: choose another with --port").
+  // Binds the address. Error kIo says which address and why ("port 8000 is taken: choose another with
+  // --port").
   Status bind();
   // Starts to listen and to serve. Requires: bind() succeeded.
   Status start();

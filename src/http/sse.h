@@ -4,7 +4,8 @@
 
 namespace pagoda {
 
-// One server-sent event (WHATWG HTML, section 9.2): `data: ...\n\n`. Requires: `data` has no newline (compact JSON).
+// One server-sent event (WHATWG HTML, section 9.2): `data: ...\n\n`. Requires: `data` has no newline (compact
+// JSON).
 inline std::string sse_event(std::string_view data) {
   std::string out;
   out.reserve(data.size() + 8);

@@ -1,0 +1,216 @@
+#include "http/client.h"
+
+#include <netdb.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
+#include <cstring>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "http/framing.h"
+#include "http/response.h"
+#include "http/response_parser.h"
+#include "http/stream.h"
+#include "http/url.h"
+
+namespace pagoda {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::size_t kReadBytes = 64 * 1024;
+
+struct Address {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+};
+
+Result<std::vector<Address>> find_addresses(const Url& url) {
+  std::vector<Address> out;
+  if (!url.unix_path.empty()) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (url.unix_path.size() >= sizeof(address.sun_path))
+      return invalid_argument("the Unix socket's path is too long");
+    std::memcpy(address.sun_path, url.unix_path.data(), url.unix_path.size());
+    out.emplace_back();
+    std::memcpy(&out[0].storage, &address, sizeof(address));
+    out[0].size = sizeof(address);
+    return out;
+  }
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  int failure = ::getaddrinfo(url.host.c_str(), std::to_string(url.port).c_str(), &hints, &found);
+  if (failure != 0)
+    return io_error("cannot find the address of " + url.host + ": " + ::gai_strerror(failure));
+  for (addrinfo* one = found; one != nullptr; one = one->ai_next) {
+    out.emplace_back();
+    std::memcpy(&out.back().storage, one->ai_addr, one->ai_addrlen);
+    out.back().size = one->ai_addrlen;
+  }
+  ::freeaddrinfo(found);
+  return out;
+}
+
+std::string render_request(const ClientRequest& request, const Url& url) {
+  std::string out = request.method + " " + url.target + " HTTP/1.1\r\n";
+  auto given = [&](std::string_view name) {
+    for (const auto& [key, value] : request.headers)
+      if (equal_ignoring_case(key, name)) return true;
+    return false;
+  };
+  if (!given("host")) append_header(&out, "Host", url.authority);
+  if (!given("connection")) append_header(&out, "Connection", "close");
+  if (!given("content-type") && !request.body.empty())
+    append_header(&out, "Content-Type", "application/json");
+  for (const auto& [name, value] : request.headers)
+    if (!equal_ignoring_case(name, "content-length") && !equal_ignoring_case(name, "transfer-encoding"))
+      append_header(&out, name, value);
+  if (!request.body.empty() || request.method == "POST" || request.method == "PUT")
+    append_header(&out, "Content-Length", std::to_string(request.body.size()));
+  return out + "\r\n" + request.body;
+}
+
+// One request's work, on a loop of its own that the caller runs until the deadline.
+class Call {
+ public:
+  Call(const ClientRequest& request, Url url, const std::function<bool(std::string_view)>* on_data)
+      : request_(request), url_(std::move(url)), on_data_(on_data), parser_(request.method == "HEAD") {}
+
+  Result<HttpResponse> run() {
+    PAGODA_TRY(addresses_, find_addresses(url_));
+    if (url_.tls) {
+      PAGODA_TRY(tls_, TlsContext::for_client());
+    }
+    asio::co_spawn(context_, work(), asio::detached);
+    auto limit = std::chrono::duration<double>(request_.timeout_s);
+    context_.run_for(std::chrono::duration_cast<std::chrono::nanoseconds>(limit));
+    if (!done_)
+      return io_error("no whole answer from " + url_.authority + " within " +
+                      std::to_string(request_.timeout_s) + " s");
+    if (!status_.ok()) return status_;
+    return std::move(response_);
+  }
+
+ private:
+  asio::awaitable<void> work() try {
+    error_code ec = asio::error::host_not_found;
+    SocketHandle socket(context_);
+    for (const Address& address : addresses_) {
+      asio::generic::stream_protocol::endpoint endpoint(
+          &address.storage, address.size, address.storage.ss_family == AF_UNIX ? 0 : IPPROTO_TCP);
+      error_code ignored;
+      socket.close(ignored);
+      co_await socket.async_connect(endpoint, asio::redirect_error(asio::use_awaitable, ec));
+      if (!ec) break;
+    }
+    if (ec) {
+      finish(io_error("cannot connect to " + url_.authority + ": " + ec.message()));
+      co_return;
+    }
+    stream_ = tls_ ? tls_->connect(std::move(socket), url_.host) : make_plain_stream(std::move(socket));
+    co_await stream_->handshake(ec);
+    if (ec) {
+      finish(io_error("TLS with " + url_.authority + " failed: " + ec.message()));
+      co_return;
+    }
+    // A server may answer before it has the whole body (413): the answer is read even when writing fails.
+    asio::co_spawn(context_, write_all(), asio::detached);
+    co_await read_all();
+    stream_->close();
+  } catch (const std::exception& e) {
+    finish(io_error("the request to " + url_.authority + " failed: " + e.what()));
+  }
+
+  asio::awaitable<void> write_all() {
+    std::string bytes = render_request(request_, url_);
+    error_code ec;
+    for (std::size_t sent = 0; sent < bytes.size() && !ec && !done_;) {
+      asio::const_buffer buffer(bytes.data() + sent, bytes.size() - sent);
+      sent += co_await stream_->write_some(buffer, ec);
+    }
+  }
+
+  asio::awaitable<void> read_all() {
+    std::string buffer(kReadBytes, '\0');
+    for (;;) {
+      error_code ec;
+      asio::mutable_buffer space(buffer.data(), buffer.size());
+      std::size_t n = co_await stream_->read_some(space, ec);
+      Status judged = ec ? parser_.finish() : parser_.feed({buffer.data(), n});
+      if (!judged.ok() && ec && ec != asio::error::eof) judged = io_error(ec.message());
+      if (!judged.ok()) {
+        finish(std::move(judged).with_context("the answer of " + url_.authority));
+        co_return;
+      }
+      bool go_on = deliver();
+      if (!go_on || parser_.done()) {
+        finish({});
+        co_return;
+      }
+    }
+  }
+
+  // Hands the body on, or keeps it. False: the caller hangs up.
+  bool deliver() {
+    if (!parser_.head_done()) return true;
+    if (response_.headers.empty()) parser_.take_head(&response_);
+    std::string piece = parser_.take_body();
+    bool streams = on_data_ != nullptr && response_.status >= 200 && response_.status < 300;
+    if (streams) return piece.empty() || (*on_data_)(piece);
+    response_.body += piece;
+    return true;
+  }
+
+  void finish(Status status) {
+    if (done_) return;
+    done_ = true;
+    status_ = std::move(status);
+    response_.content_type.clear();
+    for (const auto& [name, value] : response_.headers)
+      if (equal_ignoring_case(name, "content-type")) response_.content_type = value;
+    if (stream_) stream_->close();
+  }
+
+  const ClientRequest& request_;
+  Url url_;
+  const std::function<bool(std::string_view)>* on_data_;
+  std::vector<Address> addresses_;
+  std::shared_ptr<TlsContext> tls_;
+  asio::io_context context_;
+  std::unique_ptr<Stream> stream_;
+  ResponseParser parser_;
+  HttpResponse response_;
+  Status status_;
+  bool done_ = false;
+};
+
+Result<HttpResponse> call(const ClientRequest& request,
+                          const std::function<bool(std::string_view)>* on_data) {
+  if (!is_token(request.method)) return invalid_argument("the HTTP method is not valid: " + request.method);
+  PAGODA_TRY(Url url, parse_url(request.url));
+  return Call(request, std::move(url), on_data).run();
+}
+
+}  // namespace
+
+Result<HttpResponse> http_request(const ClientRequest& request) {
+  return call(request, nullptr);
+}
+
+Result<HttpResponse> http_stream(const ClientRequest& request,
+                                 const std::function<bool(std::string_view)>& on_data) {
+  return call(request, &on_data);
+}
+
+}  // namespace pagoda

@@ -1,0 +1,379 @@
+#include "http/connection.h"
+
+#include <openssl/rand.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <exception>
+#include <utility>
+
+#include "base/log.h"
+#include "http/cors.h"
+#include "http/exchange.h"
+
+namespace pagoda {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::size_t kReadBytes = 16 * 1024;           // one TLS record
+constexpr std::size_t kPipelinedBytesMax = 256 * 1024;  // kept while an answer is made; then reading waits
+constexpr std::size_t kWriteBytes = 256 * 1024;         // per write, so that progress is seen
+constexpr std::size_t kDiscardBytesMax = 8u << 20;
+constexpr std::chrono::milliseconds kLingerTime{1000};
+constexpr std::size_t kRequestIdBytesMax = 256;
+constexpr auto kNever = std::chrono::steady_clock::time_point::max();
+
+std::chrono::steady_clock::time_point after(double seconds) {
+  auto delay = std::chrono::duration<double>(seconds);
+  return std::chrono::steady_clock::now() +
+         std::chrono::duration_cast<std::chrono::steady_clock::duration>(delay);
+}
+
+HeadLimits head_limits(const HttpServerConfig& config) {
+  HeadLimits limits;
+  limits.header_bytes_max = config.header_bytes_max;
+  limits.header_count_max = config.header_count_max;
+  return limits;
+}
+
+// The client's own id where it is printable and short, or 128 random bits.
+std::string request_id_for(const HttpRequest& request) {
+  auto given = request.header("x-request-id");
+  if (given && !given->empty() && given->size() <= kRequestIdBytesMax) return std::string(*given);
+  unsigned char bytes[16];
+  std::string id;
+  if (RAND_bytes(bytes, sizeof(bytes)) != 1) return id;
+  for (unsigned char byte : bytes) {
+    id += "0123456789abcdef"[byte >> 4];
+    id += "0123456789abcdef"[byte & 15];
+  }
+  return id;
+}
+
+}  // namespace
+
+Connection::Connection(std::shared_ptr<ServerCore> core, std::shared_ptr<IoThread> io,
+                       std::unique_ptr<Stream> stream, std::string remote, bool refused)
+    : core_(std::move(core)),
+      io_(std::move(io)),
+      stream_(std::move(stream)),
+      remote_(std::move(remote)),
+      refused_(refused),
+      read_buffer_(new char[kReadBytes]),
+      timer_(io_->context()),
+      resume_(io_->context()),
+      read_deadline_(kNever),
+      write_deadline_(kNever),
+      armed_for_(kNever) {}
+
+Connection::~Connection() = default;
+
+void Connection::start() {
+  io_->connections().insert(this);
+  parser_ = std::make_unique<RequestParser>(head_limits(core_->config), core_->config.body_bytes_max);
+  read_deadline_ = after(core_->config.header_timeout_s);
+  arm_timer();
+  spawn(read_loop(shared_from_this()));
+}
+
+void Connection::spawn(asio::awaitable<void> work) {
+  auto on_done = [self = shared_from_this()](std::exception_ptr failure) {
+    if (!failure) return;
+    log_error("An HTTP connection failed without a reason that it knows; it is closed");
+    self->close();
+  };
+  asio::co_spawn(io_->context(), std::move(work), std::move(on_done));
+}
+
+asio::awaitable<void> Connection::read_loop(std::shared_ptr<Connection> self) {
+  error_code ec;
+  co_await self->stream_->handshake(ec);
+  if (ec) {
+    log_debug("{}: TLS handshake failed: {}", self->remote_, ec.message());
+    self->close();
+    co_return;
+  }
+  if (self->refused_) self->refuse({503, "The server has too many connections: try again later."});
+  while (!self->closed_) {
+    if (self->phase_ == Phase::kAnswer && self->in_.size() >= kPipelinedBytesMax) {
+      self->resume_.expires_at(kNever);
+      co_await self->resume_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+      continue;
+    }
+    asio::mutable_buffer buffer(self->read_buffer_.get(), kReadBytes);
+    std::size_t n = co_await self->stream_->read_some(buffer, ec);
+    if (self->closed_) co_return;
+    if (ec) {
+      bool ended = ec == asio::error::eof;
+      ended ? self->on_input_end() : self->close();
+      co_return;
+    }
+    self->on_bytes(n);
+  }
+}
+
+void Connection::on_bytes(std::size_t n) {
+  if (phase_ == Phase::kLinger) {
+    discarded_ += n;
+    if (discarded_ > kDiscardBytesMax) close();
+    return;
+  }
+  bool first_byte = in_.empty() && phase_ == Phase::kRead && parser_->state() == RequestParser::State::kHead;
+  if (first_byte && num_answers_ > 0) {
+    read_deadline_ = after(core_->config.header_timeout_s);
+    arm_timer();
+  }
+  in_.append(read_buffer_.get(), n);
+  if (phase_ == Phase::kRead) advance();
+}
+
+// An answer that is already whole is still delivered: some clients close their sending side once they have
+// asked.
+void Connection::on_input_end() {
+  input_ended_ = true;
+  bool complete;
+  {
+    std::lock_guard lock(outbox_.mutex);
+    complete = outbox_.complete;
+  }
+  if (!complete) close();
+}
+
+void Connection::advance() {
+  bool at_start = parser_->state() == RequestParser::State::kHead && !blank_skipped_;
+  if (at_start && in_ == "\r") return;
+  if (at_start && in_.compare(0, 2, "\r\n") == 0)
+    in_.erase(0, 2);  // RFC 9112, section 2.2: one empty line is forgiven
+  blank_skipped_ = blank_skipped_ || !in_.empty();
+  in_.erase(0, parser_->feed(in_));
+  switch (parser_->state()) {
+    case RequestParser::State::kHead:
+      return;
+    case RequestParser::State::kBody:
+      if (body_started_) return;
+      body_started_ = true;
+      read_deadline_ = after(core_->config.body_timeout_s);
+      arm_timer();
+      if (parser_->head().expect_continue && in_.empty()) send_continue();
+      return;
+    case RequestParser::State::kFailed:
+      refuse(parser_->error());
+      return;
+    case RequestParser::State::kDone:
+      dispatch(parser_->take());
+      return;
+  }
+}
+
+void Connection::send_continue() {
+  constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+  std::lock_guard lock(outbox_.mutex);
+  outbox_.pending += kContinue;
+  outbox_.unsent += kContinue.size();
+  wake_writer();
+}
+
+void Connection::dispatch(HttpRequest request) {
+  const RequestHead& head = parser_->head();
+  phase_ = Phase::kAnswer;
+  read_deadline_ = kNever;
+  close_after_answer_ = !head.keep_alive;
+  request.remote_address = remote_;
+  request.path = core_->strip_root(std::move(request.path));
+  log_line_.clear();
+  if (core_->logs_access(request.path) && log_enabled(LogLevel::kInfo))
+    log_line_ = fmt::format("{} - \"{} {} HTTP/{}\"", remote_, request.method, request.target,
+                            head.http_1_1 ? "1.1" : "1.0");
+
+  AnswerFrame frame;
+  frame.close = close_after_answer_;
+  frame.head_only = request.method == "HEAD";
+  frame.close_delimited = !head.http_1_1;
+  auto preflight = cors_preflight(core_->config.cors, request);
+  if (!preflight) frame.extra = cors_headers(core_->config.cors, request);
+  if (core_->config.request_id_header) append_header(&frame.extra, "x-request-id", request_id_for(request));
+  auto exchange = std::make_shared<Exchange>(shared_from_this(), std::move(frame));
+  if (preflight) return exchange->send(std::move(*preflight));
+  try {
+    for (const auto& filter : core_->filters)
+      if (auto response = filter(request)) return exchange->send(std::move(*response));
+    HttpResponse refusal;
+    const HttpHandler* handler = core_->find_route(request, &refusal);
+    if (!handler) return exchange->send(std::move(refusal));
+    (*handler)(std::move(request), std::move(exchange));
+  } catch (const std::exception& e) {
+    log_error("The handler of a request failed: {}", e.what());  // and the Exchange, let go, answers 500
+  }
+}
+
+void Connection::refuse(const HttpError& error) {
+  phase_ = Phase::kLinger;
+  read_deadline_ = kNever;
+  close_after_answer_ = true;
+  in_.clear();
+  log_line_.clear();
+  log_debug("{}: refused with {}: {}", remote_, error.status, error.message);
+  AnswerFrame frame;
+  frame.close = true;
+  std::string bytes = render_answer(core_->error(error.status, error.message), frame);
+  std::lock_guard lock(outbox_.mutex);
+  outbox_.pending += bytes;
+  outbox_.unsent += bytes.size();
+  outbox_.complete = true;
+  wake_writer();
+}
+
+void Connection::wake_writer() {
+  if (outbox_.wake_posted) return;
+  outbox_.wake_posted = io_->post([self = shared_from_this()] { self->on_wake(); });
+}
+
+void Connection::on_wake() {
+  bool cut;
+  int status;
+  {
+    std::lock_guard lock(outbox_.mutex);
+    outbox_.wake_posted = false;
+    cut = outbox_.cut;
+    status = std::exchange(outbox_.started_status, 0);
+  }
+  if (status != 0) log_answer(status);
+  if (closed_) return;
+  if (cut) return close();
+  if (writing_) return;
+  writing_ = true;
+  spawn(write_loop(shared_from_this()));
+}
+
+void Connection::log_answer(int status) {
+  if (!log_line_.empty()) log_info("{} {} {}", log_line_, status, reason_phrase(status));
+}
+
+asio::awaitable<void> Connection::write_loop(std::shared_ptr<Connection> self) {
+  Outbox& box = self->outbox_;
+  std::string& out = self->out_;
+  for (;;) {
+    bool complete;
+    {
+      std::lock_guard lock(box.mutex);
+      out.clear();
+      out.swap(box.pending);
+      complete = box.complete;
+    }
+    if (out.empty()) {
+      self->writing_ = false;
+      if (complete) self->answer_done();
+      co_return;
+    }
+    for (std::size_t sent = 0; sent < out.size();) {
+      self->write_deadline_ = after(self->core_->config.write_timeout_s);
+      self->arm_timer();
+      error_code ec;
+      asio::const_buffer buffer(out.data() + sent, std::min(out.size() - sent, kWriteBytes));
+      std::size_t n = co_await self->stream_->write_some(buffer, ec);
+      if (self->closed_) co_return;
+      if (ec) {
+        self->close();
+        co_return;
+      }
+      sent += n;
+      std::lock_guard lock(box.mutex);
+      box.unsent -= n;
+    }
+    self->write_deadline_ = kNever;
+  }
+}
+
+void Connection::answer_done() {
+  {
+    std::lock_guard lock(outbox_.mutex);
+    outbox_.complete = false;
+  }
+  ++num_answers_;
+  if (close_after_answer_ || input_ended_ || core_->draining) return start_linger();
+  phase_ = Phase::kRead;
+  body_started_ = blank_skipped_ = false;
+  parser_ = std::make_unique<RequestParser>(head_limits(core_->config), core_->config.body_bytes_max);
+  read_deadline_ = after(in_.empty() ? core_->config.idle_timeout_s : core_->config.header_timeout_s);
+  arm_timer();
+  resume_.cancel();
+  if (!in_.empty()) advance();
+}
+
+// Closing at once would reset the connection if bytes of the client are still under way, and the client might
+// then never see the answer (RFC 9112, section 9.6).
+void Connection::start_linger() {
+  if (input_ended_) return close();
+  phase_ = Phase::kLinger;
+  in_.clear();
+  read_deadline_ = Clock::now() + kLingerTime;
+  arm_timer();
+  resume_.cancel();
+  spawn(linger(shared_from_this()));
+}
+
+asio::awaitable<void> Connection::linger(std::shared_ptr<Connection> self) {
+  co_await self->stream_->finish_writing();
+}
+
+void Connection::close() {
+  if (closed_) return;
+  closed_ = true;
+  std::function<void()> callback;
+  bool complete;
+  {
+    std::lock_guard lock(outbox_.mutex);
+    outbox_.closed = true;
+    outbox_.pending = {};
+    complete = outbox_.complete;
+    callback.swap(outbox_.on_close);
+  }
+  stream_->close();
+  timer_.cancel();
+  resume_.cancel();
+  if (io_->connections().erase(this) > 0) --core_->num_connections;
+  if (!callback || complete) return;
+  try {
+    callback();
+  } catch (const std::exception& e) {
+    log_error("A callback for a client that left failed: {}", e.what());
+  }
+}
+
+void Connection::drain() {
+  bool idle = phase_ == Phase::kRead && in_.empty() && parser_->state() == RequestParser::State::kHead;
+  if (idle) close();
+}
+
+void Connection::arm_timer() {
+  auto next = std::min(read_deadline_, write_deadline_);
+  if (closed_ || next >= armed_for_) return;  // a timer that fires early looks again
+  armed_for_ = next;
+  timer_.expires_at(next);
+  timer_.async_wait([self = shared_from_this()](error_code ec) {
+    if (ec || self->closed_) return;
+    self->armed_for_ = kNever;
+    self->on_timer();
+  });
+}
+
+void Connection::on_timer() {
+  auto now = Clock::now();
+  if (now >= write_deadline_) {
+    log_debug("{}: cut off: it takes nothing", remote_);
+    return close();
+  }
+  if (now >= read_deadline_) {
+    bool in_request = phase_ == Phase::kRead && (!in_.empty() || body_started_);
+    if (!in_request) return close();
+    refuse({408, body_started_ ? "The request's body did not arrive in time."
+                               : "The request's headers did not arrive in time."});
+  }
+  arm_timer();
+}
+
+}  // namespace pagoda

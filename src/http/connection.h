@@ -1,0 +1,90 @@
+// One client's connection: two coroutines over a Stream. The reader always has a read under way, so that a
+// client that leaves is noticed while its answer is being made; the writer runs while there is something to
+// write. Requests are answered one at a time, in order; what a client sends meanwhile is kept, up to a bound.
+// Internal to this room. Threads: everything runs on one IoThread, but for the Outbox, which Exchange (the
+// ResponseWriter) fills from any thread. Invariant: on_close has run, or the answer is complete, before the
+// connection forgets an Exchange.
+#pragma once
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <string>
+
+#include "http/core.h"
+#include "http/io_thread.h"
+#include "http/outbox.h"
+#include "http/request_parser.h"
+#include "http/response.h"
+
+namespace pagoda {
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  // `refused`: there are too many; answers 503 and closes.
+  Connection(std::shared_ptr<ServerCore> core, std::shared_ptr<IoThread> io, std::unique_ptr<Stream> stream,
+             std::string remote, bool refused);
+  ~Connection();
+
+  // On the I/O thread.
+  void start();
+  void close();
+  void drain();
+
+  // Any thread, for Exchange.
+  Outbox& outbox() { return outbox_; }
+  IoThread& io() { return *io_; }
+  const ServerCore& core() const { return *core_; }
+  // Has the writer look at the outbox soon. Requires: outbox().mutex is held.
+  void wake_writer();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  enum class Phase {
+    kRead,    // a request's head or body is awaited
+    kAnswer,  // a handler has it
+    kLinger,  // the last answer is on its way; what still arrives is thrown away until the client closes
+  };
+
+  static boost::asio::awaitable<void> read_loop(std::shared_ptr<Connection> self);
+  static boost::asio::awaitable<void> write_loop(std::shared_ptr<Connection> self);
+  static boost::asio::awaitable<void> linger(std::shared_ptr<Connection> self);
+  void spawn(boost::asio::awaitable<void> work);
+  void on_bytes(std::size_t n);
+  void on_input_end();
+  void advance();
+  void send_continue();
+  void dispatch(HttpRequest request);
+  void refuse(const HttpError& error);
+  void on_wake();
+  void log_answer(int status);
+  void answer_done();
+  void start_linger();
+
+  void arm_timer();
+  void on_timer();
+
+  std::shared_ptr<ServerCore> core_;
+  std::shared_ptr<IoThread> io_;
+  std::unique_ptr<Stream> stream_;
+  std::string remote_;
+  bool refused_;
+  Outbox outbox_;
+
+  Phase phase_ = Phase::kRead;
+  bool closed_ = false, writing_ = false, input_ended_ = false, close_after_answer_ = false,
+       body_started_ = false, blank_skipped_ = false;
+  std::unique_ptr<char[]> read_buffer_;
+  std::string in_;   // received, not yet parsed
+  std::string out_;  // being written
+  std::unique_ptr<RequestParser> parser_;
+  int num_answers_ = 0;
+  std::size_t discarded_ = 0;
+  std::string log_line_;  // `127.0.0.1:1 - "GET / HTTP/1.1"`; empty: not logged
+
+  boost::asio::steady_timer timer_, resume_;
+  Clock::time_point read_deadline_, write_deadline_, armed_for_;
+};
+
+}  // namespace pagoda

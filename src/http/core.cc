@@ -1,0 +1,52 @@
+#include "http/core.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace pagoda {
+
+HttpResponse ServerCore::error(int status, const std::string& message) const {
+  HttpResponse response;
+  response.status = status;
+  if (error_writer) {
+    response.body = error_writer(status, message);
+  } else {
+    response.body = message + "\n";
+    response.content_type = "text/plain; charset=utf-8";
+  }
+  return response;
+}
+
+const HttpHandler* ServerCore::find_route(const HttpRequest& request, HttpResponse* refusal) const {
+  auto route = routes.find(request.path);
+  if (route == routes.end()) {
+    *refusal = error(404, "Not Found");
+    return nullptr;
+  }
+  const auto& methods = route->second;
+  auto handler = methods.find(request.method);
+  if (handler == methods.end() && request.method == "HEAD") handler = methods.find("GET");
+  if (handler != methods.end()) return &handler->second;
+  *refusal = error(405, "Method Not Allowed");
+  std::string allow;
+  for (const auto& [method, unused] : methods) allow += (allow.empty() ? "" : ", ") + method;
+  if (methods.count("GET") && !methods.count("HEAD")) allow += ", HEAD";
+  refusal->headers.emplace_back("allow", allow);
+  return nullptr;
+}
+
+std::string ServerCore::strip_root(std::string path) const {
+  std::string_view root = config.root_path;
+  while (!root.empty() && root.back() == '/') root.remove_suffix(1);
+  if (root.empty() || path.compare(0, root.size(), root) != 0) return path;
+  if (path.size() == root.size()) return "/";
+  if (path[root.size()] == '/') path.erase(0, root.size());
+  return path;
+}
+
+bool ServerCore::logs_access(const std::string& path) const {
+  const auto& excluded = config.access_log_excluded_paths;
+  return config.access_log && std::find(excluded.begin(), excluded.end(), path) == excluded.end();
+}
+
+}  // namespace pagoda

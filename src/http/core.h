@@ -1,0 +1,34 @@
+// What all connections of one server share and only read: the configuration, the routes, the hooks. Internal
+// to this room.
+#pragma once
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "http/server.h"
+#include "http/stream.h"
+
+namespace pagoda {
+
+struct ServerCore {
+  HttpServerConfig config;
+  std::map<std::string, std::map<std::string, HttpHandler>, std::less<>> routes;  // path → method → handler
+  std::vector<std::function<std::optional<HttpResponse>(const HttpRequest&)>> filters;
+  std::function<std::string(int, const std::string&)> error_writer;
+  std::shared_ptr<TlsContext> tls;  // null: plain
+  std::atomic<bool> draining{false}, stopping{false};
+  std::atomic<int> num_connections{0};
+
+  // An error that this room makes, with the hook's body.
+  HttpResponse error(int status, const std::string& message) const;
+  // The handler of method and path, or null and the refusal.
+  const HttpHandler* find_route(const HttpRequest& request, HttpResponse* refusal) const;
+  // The path as the routes see it: without root_path.
+  std::string strip_root(std::string path) const;
+  bool logs_access(const std::string& path) const;
+};
+
+}  // namespace pagoda

@@ -1,0 +1,132 @@
+#include "http/exchange.h"
+
+#include <exception>
+#include <mutex>
+#include <utility>
+
+#include "base/log.h"
+
+namespace pagoda {
+
+Exchange::Exchange(std::shared_ptr<Connection> connection, AnswerFrame frame)
+    : connection_(std::move(connection)), frame_(std::move(frame)) {}
+
+Exchange::~Exchange() {
+  bool unanswered;
+  {
+    std::lock_guard lock(connection_->outbox().mutex);
+    unanswered = state_ == State::kNew;
+    if (state_ == State::kStreaming && !connection_->outbox().closed) {
+      connection_->outbox().cut = true;
+      connection_->wake_writer();
+    }
+  }
+  if (unanswered) send(connection_->core().error(500, "Internal Server Error"));
+}
+
+void Exchange::append(std::string&& bytes) {
+  Outbox& box = connection_->outbox();
+  box.unsent += bytes.size();
+  if (box.pending.empty())
+    box.pending = std::move(bytes);
+  else
+    box.pending += bytes;
+}
+
+void Exchange::complete(std::function<void()>* dropped) {
+  state_ = State::kDone;
+  connection_->outbox().complete = true;
+  dropped->swap(connection_->outbox().on_close);
+}
+
+void Exchange::send(HttpResponse response) {
+  std::function<void()> dropped;  // destroyed after the lock: it may hold the last reference to anything
+  AnswerFrame frame = frame_;
+  frame.close = frame.close || connection_->core().draining;
+  std::string bytes = render_answer(response, frame);
+  std::lock_guard lock(connection_->outbox().mutex);
+  if (state_ != State::kNew) return;
+  if (connection_->outbox().closed) {
+    state_ = State::kDone;
+    return;
+  }
+  append(std::move(bytes));
+  connection_->outbox().started_status = response.status;
+  complete(&dropped);
+  connection_->wake_writer();
+}
+
+void Exchange::start_stream(int status, std::string content_type, HttpHeaders headers) {
+  AnswerFrame frame = frame_;
+  frame.close = frame.close || connection_->core().draining;
+  std::string bytes = render_stream_head(status, content_type, headers, frame);
+  std::lock_guard lock(connection_->outbox().mutex);
+  if (state_ != State::kNew) return;
+  state_ = State::kStreaming;
+  bodyless_ = frame_.head_only || !status_has_body(status);
+  if (connection_->outbox().closed) return;
+  append(std::move(bytes));
+  connection_->outbox().started_status = status;
+  connection_->wake_writer();
+}
+
+void Exchange::write(std::string piece) {
+  Outbox& box = connection_->outbox();
+  std::lock_guard lock(box.mutex);
+  if (state_ != State::kStreaming || box.closed || box.cut || bodyless_ || piece.empty()) return;
+  std::size_t before = box.pending.size();
+  if (frame_.close_delimited)
+    box.pending += piece;
+  else
+    append_chunk(&box.pending, piece);
+  box.unsent += box.pending.size() - before;
+  if (box.unsent > connection_->core().config.write_buffer_max) {
+    box.cut = true;
+    log_warning("A client takes its stream too slowly: {} bytes wait; it is cut off", box.unsent);
+  }
+  connection_->wake_writer();
+}
+
+void Exchange::finish() {
+  std::function<void()> dropped;
+  Outbox& box = connection_->outbox();
+  std::lock_guard lock(box.mutex);
+  if (state_ != State::kStreaming) return;
+  if (box.closed || box.cut) {
+    state_ = State::kDone;
+    return;
+  }
+  if (!bodyless_ && !frame_.close_delimited) append("0\r\n\r\n");
+  complete(&dropped);
+  connection_->wake_writer();
+}
+
+void Exchange::post(std::function<void()> task) {
+  connection_->io().post([keep = connection_, task = std::move(task)] {
+    try {
+      task();
+    } catch (const std::exception& e) {
+      log_error("A posted HTTP task failed: {}", e.what());
+    }
+  });
+}
+
+void Exchange::on_close(std::function<void()> callback) {
+  Outbox& box = connection_->outbox();
+  {
+    std::lock_guard lock(box.mutex);
+    if (state_ == State::kDone) return;
+    if (!box.closed) {
+      box.on_close.swap(callback);
+      return;
+    }
+  }
+  if (!connection_->io().run_here(callback)) callback();
+}
+
+bool Exchange::closed() const {
+  std::lock_guard lock(connection_->outbox().mutex);
+  return connection_->outbox().closed || connection_->outbox().cut;
+}
+
+}  // namespace pagoda
