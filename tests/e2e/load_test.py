@@ -1,0 +1,106 @@
+"""Sixty-four clients at once, clients that leave, and what stays behind: nothing."""
+import asyncio
+import contextlib
+import threading
+import time
+import unittest
+
+import openai
+
+from harness import Server, in_threads, wait_until
+
+
+class Load(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server("--max-num-seqs", "64")
+        cls.model = openai.OpenAI(base_url=f"{cls.server.url}/v1", api_key="x").models.list().data[0].id
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.__exit__(None, None, None)
+
+    def idle(self):
+        return self.server.metric("vllm:num_requests_running") == 0 and self.server.metric("vllm:kv_cache_usage_perc") == 0
+
+    async def stream(self, client, index, leave_after):
+        """Reads a stream; leaves after so many chunks. Returns the times at which chunks came."""
+        times = []
+        answer = await client.chat.completions.create(
+            model=self.model, messages=[{"role": "user", "content": f"Tell me about topic {index}."}], stream=True,
+            max_tokens=150, temperature=1.0, extra_body={"ignore_eos": True})
+        async for _ in answer:
+            times.append(time.monotonic())
+            if leave_after and len(times) >= leave_after:
+                await answer.close()
+                break
+        return times
+
+    async def run_clients(self, count, leave_after):
+        async with openai.AsyncOpenAI(base_url=f"{self.server.url}/v1", api_key="x", max_retries=0, timeout=120) as client:
+            return await asyncio.gather(*(self.stream(client, i, leave_after if i % 2 else 0) for i in range(count)))
+
+    def test_64_streams_half_of_them_cancelled(self):
+        healthy, stop = [], threading.Event()
+
+        def watch():
+            while not stop.wait(0.1):
+                healthy.append(self.server.get("/health")[0])
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            streams = asyncio.run(self.run_clients(64, leave_after=20))
+        finally:
+            stop.set()
+            watcher.join()
+        self.assertEqual(set(healthy), {200})
+        self.assertTrue(all(len(times) == 20 for times in streams[1::2]))
+        self.assertTrue(all(len(times) >= 100 for times in streams[0::2]), [len(t) for t in streams])
+        # Nobody waited for another to end: the last to begin began before the first to end had ended.
+        self.assertLess(max(t[0] for t in streams), min(t[-1] for t in streams[0::2]))
+        wait_until(self.idle, message="KV blocks or requests were left behind")
+        self.assertGreaterEqual(self.server.metric("vllm:request_success_total"), 64)
+
+    def test_nothing_leaks_over_1000_requests(self):
+        def hurry(index):
+            for i in range(index, 1000, 16):
+                if i % 4 == 0:  # leaves without reading
+                    with contextlib.suppress(Exception):
+                        self.server.raw(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 60\r\n\r\n"
+                                        b'{"prompt": [5, 6], "max_tokens": 40, "stream": true        }', timeout=0.02)
+                else:
+                    self.assertEqual(self.server.post("/v1/completions", {"prompt": [5, 6, 7], "max_tokens": 2})[0], 200)
+
+        in_threads(8, hurry)
+        wait_until(self.idle)
+        threads, descriptors = self.server.num_threads(), self.server.num_descriptors()
+        in_threads(16, hurry)
+        wait_until(self.idle, message="KV blocks or requests were left behind")
+        wait_until(lambda: self.server.num_descriptors() <= descriptors, message="descriptors leak")
+        self.assertEqual(self.server.num_threads(), threads)
+
+    def test_a_full_queue_is_refused_at_once(self):
+        with Server("--max-num-seqs", "1", "--max-num-queued-reqs", "2") as server:
+            body = {"prompt": [5], "max_tokens": 400, "ignore_eos": True}
+
+            def ask(_):
+                status, _, headers = server.post("/v1/completions", body)
+                return status, {k.lower(): v for k, v in headers.items()}.get("retry-after")
+
+            answers = in_threads(8, ask)
+            statuses = [status for status, _ in answers]
+            self.assertEqual(set(statuses), {200, 503}, statuses)
+            self.assertTrue(all(retry and int(retry) >= 1 for status, retry in answers if status == 503))
+            started = time.monotonic()
+            blocker = threading.Thread(target=in_threads, args=(2, ask))
+            blocker.start()
+            wait_until(lambda: server.metric("vllm:num_requests_running") == 1)
+            huge = {"prompt": "word " * 2_000_000, "max_tokens": 1}
+            self.assertEqual(server.post("/v1/completions", huge)[0], 503)  # before 10 MB of text are tokenized
+            blocker.join()
+            self.assertLess(time.monotonic() - started, 60)
+
+
+if __name__ == "__main__":
+    unittest.main()
