@@ -1,0 +1,171 @@
+#include "openai/responses.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "base/json.h"
+
+namespace pagoda {
+namespace {
+
+const ResponseHead kHead{"id-1", "m", "", 1700000000};
+
+TokenLogprobText token(TokenId id, const char* bytes, float logprob, std::vector<TokenText> top = {}) {
+  TokenLogprobText out;
+  out.token = {id, bytes, logprob, 1};
+  out.top = std::move(top);
+  return out;
+}
+
+GenerateRequest chat_request() {
+  GenerateRequest request;
+  request.prompt = ChatPrompt();
+  return request;
+}
+GenerateRequest text_request() {
+  GenerateRequest request;
+  request.prompt = std::vector<TextPrompt>{"p"};
+  return request;
+}
+
+TEST(ErrorBody, HasTheFourMembers) {
+  EXPECT_EQ(
+      write_error({404, "The model `x` does not exist.", "NotFoundError", ""}),
+      R"({"error":{"message":"The model `x` does not exist.","type":"NotFoundError","param":null,"code":404}})");
+  EXPECT_EQ(write_error({400, "a\"b", "BadRequestError", "n"}),
+            R"({"error":{"message":"a\"b","type":"BadRequestError","param":"n","code":400}})");
+}
+
+TEST(ChatChunks, RoleTextAndUsage) {
+  GenerateRequest request = chat_request();
+  EXPECT_EQ(
+      write_chat_role_chunk(kHead, request, 2, nullptr),
+      R"({"id":"id-1","object":"chat.completion.chunk","created":1700000000,"model":"m","choices":[)"
+      R"({"index":2,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]})");
+  TextDelta delta;
+  delta.text = "hi\n";
+  EXPECT_EQ(
+      write_chat_chunk(kHead, request, delta, 0, nullptr),
+      R"({"id":"id-1","object":"chat.completion.chunk","created":1700000000,"model":"m","choices":[)"
+      R"({"index":0,"delta":{"content":"hi\n"},"logprobs":null,"finish_reason":null,"stop_reason":null}]})");
+  delta.finish = FinishReason::kStop;
+  delta.stop_reason = std::string("END");
+  Usage usage{3, 2, 1};
+  EXPECT_EQ(
+      write_chat_chunk(kHead, request, delta, 0, &usage),
+      R"({"id":"id-1","object":"chat.completion.chunk","created":1700000000,"model":"m","choices":[)"
+      R"({"index":0,"delta":{"content":"hi\n"},"logprobs":null,"finish_reason":"stop","stop_reason":"END"}],)"
+      R"("usage":{"prompt_tokens":3,"total_tokens":5,"completion_tokens":2,)"
+      R"("prompt_tokens_details":{"cached_tokens":1}}})");
+  EXPECT_EQ(write_usage_chunk(kHead, request, {3, 2}),
+            R"({"id":"id-1","object":"chat.completion.chunk","created":1700000000,"model":"m","choices":[],)"
+            R"("usage":{"prompt_tokens":3,"total_tokens":5,"completion_tokens":2}})");
+}
+
+TEST(ChatResponse, Whole) {
+  GenerateRequest request = chat_request();
+  request.return_token_ids = true;
+  ChoiceResult choice;
+  TextDelta first;
+  first.text = "a";
+  first.token_ids = {7};
+  first.prompt_token_ids = {1, 2};
+  choice.append(std::move(first));
+  TextDelta last;
+  last.text = "b";
+  last.token_ids = {8};
+  last.finish = FinishReason::kStop;
+  last.stop_reason = TokenId{8};
+  choice.append(std::move(last));
+  EXPECT_EQ(
+      write_chat_response(kHead, request, {choice}, {2, 2}),
+      R"({"id":"id-1","object":"chat.completion","created":1700000000,"model":"m","choices":[{"index":0,)"
+      R"("message":{"role":"assistant","content":"ab","refusal":null,"tool_calls":[],"reasoning":null},)"
+      R"("logprobs":null,"finish_reason":"stop","stop_reason":8,"token_ids":[7,8]}],"service_tier":null,)"
+      R"("usage":{"prompt_tokens":2,"total_tokens":4,"completion_tokens":2},"prompt_logprobs":null,)"
+      R"("prompt_token_ids":[1,2]})");
+}
+
+Value logprobs_of(const std::string& json) {
+  Result<Value> value = parse_json(json);
+  EXPECT_TRUE(value.ok()) << json;
+  return *value->find("choices")->as_array()[0].find("logprobs");
+}
+
+TEST(Logprobs, ChatShape) {
+  GenerateRequest request = chat_request();
+  request.num_logprobs = 2;
+  TextDelta delta;
+  const float kMinusInf = -std::numeric_limits<float>::infinity();
+  delta.logprobs = {token(5, "\xc3", -0.5f, {{5, "\xc3", -0.5f, 1}, {6, "b", kMinusInf, 2}})};
+  EXPECT_EQ(write_json(logprobs_of(write_chat_chunk(kHead, request, delta, 0, nullptr))),
+            R"({"content":[{"token":"�","logprob":-0.5,"bytes":[195],"top_logprobs":[)"
+            R"({"token":"�","logprob":-0.5,"bytes":[195]},{"token":"b","logprob":-9999.0,"bytes":[98]}]}],)"
+            R"("refusal":null})");
+  request.return_tokens_as_token_ids = true;
+  EXPECT_EQ(logprobs_of(write_chat_chunk(kHead, request, delta, 0, nullptr))
+                .find("content")
+                ->as_array()[0]
+                .find("token")
+                ->as_string(),
+            "token_id:5");
+}
+
+TEST(Logprobs, CompletionShapeWithOffsetsInCharacters) {
+  GenerateRequest request = text_request();
+  request.num_logprobs = 1;
+  TextDelta delta;
+  delta.logprobs = {token(5, "é", -0.5f, {{6, "x", -0.25f, 1}}),
+                    token(7, "bc", -1.0f, {{7, "bc", -1.0f, 1}})};
+  int32_t offset = 10;
+  EXPECT_EQ(write_json(logprobs_of(write_completion_chunk(kHead, request, delta, 0, &offset, nullptr))),
+            R"({"text_offset":[10,11],"token_logprobs":[-0.5,-1.0],"tokens":["é","bc"],)"
+            R"("top_logprobs":[{"x":-0.25,"é":-0.5},{"bc":-1.0}]})");
+  EXPECT_EQ(offset, 13);
+}
+
+TEST(Logprobs, EchoPutsThePromptFirst) {
+  GenerateRequest request = text_request();
+  request.num_logprobs = 0;
+  request.echo = true;
+  ChoiceResult choice;
+  choice.whole.prompt_text = "ab";
+  choice.whole.text = "c";
+  choice.whole.prompt_logprobs = {token(1, "a", 0), token(2, "b", -2.0f)};
+  choice.whole.prompt_logprobs[0].has_logprob = false;
+  choice.whole.logprobs = {token(3, "c", -3.0f)};
+  std::string json = write_completion_response(kHead, request, {choice}, {2, 1});
+  EXPECT_EQ(write_json(logprobs_of(json)),
+            R"({"text_offset":[0,1,2],"token_logprobs":[null,-2.0,-3.0],"tokens":["a","b","c"],)"
+            R"("top_logprobs":[null,{"b":-2.0},{"c":-3.0}]})");
+  EXPECT_EQ(parse_json(json)->find("choices")->as_array()[0].find("text")->as_string(), "abc");
+}
+
+TEST(Logprobs, OfThePrompt) {
+  GenerateRequest request = text_request();
+  request.num_prompt_logprobs = 1;
+  ChoiceResult choice;
+  choice.whole.prompt_logprobs = {token(1, "a", 0),
+                                  token(2, "b", -2.0f, {{9, "z", -0.5f, 1}, {2, "b", -2.0f, 2}})};
+  choice.whole.prompt_logprobs[0].has_logprob = false;
+  choice.whole.prompt_logprobs[1].token.rank = 2;
+  Value value = *parse_json(write_completion_response(kHead, request, {choice}, {2, 1}));
+  EXPECT_EQ(write_json(*value.find("choices")->as_array()[0].find("prompt_logprobs")),
+            R"([null,{"2":{"logprob":-2.0,"rank":2,"decoded_token":"b"},)"
+            R"("9":{"logprob":-0.5,"rank":1,"decoded_token":"z"}}])");
+}
+
+TEST(PlainAnswers, ModelsAndTokens) {
+  EXPECT_EQ(
+      write_models({{"m", "/r", 5, 64}}),
+      R"({"object":"list","data":[{"id":"m","object":"model","created":5,"owned_by":"vllm","root":"/r",)"
+      R"("parent":null,"max_model_len":64,"permission":[]}]})");
+  TokenizeAnswer answer{64, {1, 2}, true, {"a", "b"}};
+  EXPECT_EQ(write_tokenize_response(answer),
+            R"({"count":2,"max_model_len":64,"tokens":[1,2],"token_strs":["a","b"]})");
+  EXPECT_EQ(write_detokenize_response("x\ny"), R"({"prompt":"x\ny"})");
+}
+
+}  // namespace
+}  // namespace pagoda
