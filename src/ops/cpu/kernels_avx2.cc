@@ -1,11 +1,7 @@
-#include "ops/cpu/vec_avx2.h"
-// The kernels in terms of it.
-#include "ops/cpu/exp.h"
-// In this order: each uses those before it.
-#include "ops/cpu/gemm.h"
-#include "ops/cpu/rows.h"
+// The vector first: the kernels are written in its terms.
 // clang-format off
-#include "ops/cpu/attend.h"
+#include "ops/cpu/vec_avx2.h"
+#include "ops/cpu/body.h"
 // clang-format on
 
 namespace pagoda::cpu {

@@ -1,0 +1,8 @@
+// All kernels, in terms of the V that one of the vec_*.h has defined before. Included by kernels_*.cc only,
+// in this order.
+// clang-format off
+#include "ops/cpu/exp.h"
+#include "ops/cpu/gemm.h"
+#include "ops/cpu/rows.h"
+#include "ops/cpu/attend.h"
+// clang-format on

@@ -1,0 +1,228 @@
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "ops/activation.h"
+#include "ops/cpu/run.h"
+#include "ops/norm.h"
+#include "ops/rope.h"
+#include "tests/ops/guarded.h"
+
+namespace pagoda {
+namespace {
+
+using namespace pagoda::testing;
+
+const int64_t kWidths[] = {1, 2, 15, 16, 17, 31, 48, 97, 160, 2048};
+
+TEST(Isa, SelectionKeepsToWhatTheMachineHas) {
+  const Isa before = selected_isa();
+  EXPECT_EQ(before, best_isa());
+  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+    Status status = select_isa(isa);
+    EXPECT_EQ(status.ok(), isa <= best_isa()) << isa_name(isa);
+    EXPECT_EQ(selected_isa(), isa <= best_isa() ? isa : best_isa());
+  }
+  ASSERT_TRUE(select_isa(before).ok());
+}
+
+TEST(RmsNorm, EveryVariantAgainstDouble) {
+  Machine machine(2);
+  Random random(1);
+  for (int64_t width : kWidths) {
+    Matrix x(3, width, 2), weight(1, width), scalar(3, width);
+    random.fill(x);
+    random.fill(weight);
+    for (Isa isa : machine_isas()) {
+      WithIsa with(isa);
+      Matrix y(3, width, 7);
+      rms_norm(y.tensor(), x.tensor(), weight.row(0), 1e-5f, machine.stream);
+      for (int64_t t = 0; t < 3; ++t) {
+        double squares = 0;
+        for (int64_t i = 0; i < width; ++i) squares += static_cast<double>(x.row(t)[i]) * x.row(t)[i];
+        const double factor = 1 / std::sqrt(squares / static_cast<double>(width) + 1e-5);
+        for (int64_t i = 0; i < width; ++i) {
+          const double exact = x.row(t)[i] * factor * weight.row(0)[i];
+          // width / 16 + 4 roundings in the sum of positive terms, halved by the root; five more after it.
+          const double bound = (static_cast<double>(width) / 32 + 8) * 0x1p-24 * std::fabs(exact) + 1e-38;
+          ASSERT_NEAR(y.row(t)[i], exact, bound) << isa_name(isa) << " width " << width;
+        }
+      }
+      if (isa == Isa::kScalar)
+        for (int64_t t = 0; t < 3; ++t) std::copy_n(y.row(t), width, scalar.row(t));
+      expect_same(y, scalar, isa_name(isa));
+      Matrix in_place(3, width);
+      for (int64_t t = 0; t < 3; ++t) std::copy_n(x.row(t), width, in_place.row(t));
+      rms_norm(in_place.tensor(), in_place.tensor(), weight.row(0), 1e-5f, machine.stream);
+      expect_same(in_place, scalar, "in place");
+    }
+  }
+}
+
+// Distance in units in the last place.
+int64_t ulps(float a, float b) {
+  auto ordered = [](float x) {
+    int32_t bits = std::bit_cast<int32_t>(x);
+    return static_cast<int64_t>(bits < 0 ? std::numeric_limits<int32_t>::min() - bits : bits);
+  };
+  return std::abs(ordered(a) - ordered(b));
+}
+
+TEST(Exp, WithinOneUlpAndTheSameOnEveryInstructionSet) {
+  std::vector<float> points = {0.0f,   -0.0f,  1e-30f, -1e-30f, 88.72f,  88.73f, 200.0f,
+                               -87.3f, -87.4f, -95.0f, -103.9f, -104.1f, -3e38f};
+  for (float x = -105; x < 90; x += 0.00737f) points.push_back(x);
+  const auto count = static_cast<int64_t>(points.size());
+  Guarded<float> x(count), scalar(count);
+  std::copy(points.begin(), points.end(), x.data());
+  for (Isa isa : machine_isas()) {
+    Guarded<float> y(count);
+    cpu::kernels_of(isa).exp(y.data(), x.data(), count);
+    if (isa == Isa::kScalar) std::copy_n(y.data(), count, scalar.data());
+    for (int64_t i = 0; i < count; ++i) {
+      const auto exact = static_cast<float>(std::exp(static_cast<double>(x[i])));
+      ASSERT_LE(ulps(y[i], exact), 1)
+          << isa_name(isa) << " exp(" << x[i] << ") = " << y[i] << " for " << exact;
+    }
+    EXPECT_TRUE(same_bits(y.data(), scalar.data(), count)) << isa_name(isa);
+    float special[3] = {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(), NAN};
+    cpu::kernels_of(isa).exp(special, special, 3);
+    EXPECT_EQ(special[0], std::numeric_limits<float>::infinity());
+    EXPECT_EQ(special[1], 0.0f);
+    EXPECT_TRUE(std::isnan(special[2]));
+    float one[2] = {0.0f, 0.0f};
+    cpu::kernels_of(isa).exp(one, one, 2);
+    EXPECT_EQ(one[0], 1.0f);
+  }
+}
+
+TEST(SiluMul, EveryVariantAgainstDouble) {
+  Machine machine(2);
+  Random random(2);
+  for (int64_t width : kWidths) {
+    Matrix x(5, 2 * width, 1), scalar(5, width);
+    random.fill(x, 4);
+    x.row(0)[0] = -200;  // exp overflows, the product is zero
+    for (Isa isa : machine_isas()) {
+      WithIsa with(isa);
+      Matrix y(5, width, 3);
+      silu_mul(y.tensor(), x.tensor(), machine.stream);
+      for (int64_t t = 0; t < 5; ++t)
+        for (int64_t i = 0; i < width; ++i) {
+          const double gate = x.row(t)[i], exact = gate / (1 + std::exp(-gate)) * x.row(t)[width + i];
+          // exp (1 ulp = 2 units of 2^-24), sum, quotient, product.
+          ASSERT_NEAR(y.row(t)[i], exact, 6 * 0x1p-24 * std::fabs(exact) + 1e-37)
+              << isa_name(isa) << ' ' << gate;
+        }
+      if (isa == Isa::kScalar)
+        for (int64_t t = 0; t < 5; ++t) std::copy_n(y.row(t), width, scalar.row(t));
+      expect_same(y, scalar, isa_name(isa));
+    }
+  }
+}
+
+TEST(Rope, RotatesPairsOfHalves) {
+  Machine machine(2);
+  Random random(3);
+  for (int32_t head_dim : {2, 8, 30, 64, 128})
+    for (int32_t rotary_dim : {head_dim, (head_dim / 4) * 2}) {
+      if (rotary_dim == 0) continue;
+      RopeConfig config;
+      config.rotary_dim = rotary_dim;
+      RopeTable table(config, 700);
+      const std::vector<int32_t> positions = {0, 1, 77, 699, 5};
+      const int64_t heads = 3, half = rotary_dim / 2;
+      Matrix x(5, heads * head_dim + 4);
+      random.fill(x);
+      for (Isa isa : machine_isas()) {
+        WithIsa with(isa);
+        Matrix y(5, heads * head_dim + 4, 3);
+        for (int64_t t = 0; t < 5; ++t) std::copy_n(x.row(t), y.columns(), y.row(t));
+        rope(y.tensor(), positions.data(), 3, head_dim, table, machine.stream);
+        for (int64_t t = 0; t < 5; ++t)
+          for (int64_t c = 0; c < y.columns(); ++c) {
+            const int64_t d = c % head_dim, i = d % half;
+            double exact = x.row(t)[c], size = 0;
+            if (c < heads * head_dim && d < rotary_dim) {
+              const double angle = positions[static_cast<std::size_t>(t)] *
+                                   std::pow(10000.0, -2.0 * static_cast<double>(i) / rotary_dim);
+              const double a = x.row(t)[c - d + i], b = x.row(t)[c - d + i + half];
+              exact = d < half ? a * std::cos(angle) - b * std::sin(angle)
+                               : b * std::cos(angle) + a * std::sin(angle);
+              size = std::fabs(a) + std::fabs(b);
+            }
+            // Rounded cos and sin, two products, one sum.
+            ASSERT_NEAR(y.row(t)[c], exact, 3 * 0x1p-24 * size) << isa_name(isa) << " head_dim " << head_dim;
+          }
+      }
+    }
+}
+
+TEST(Rope, ScalesFrequenciesAsPublished) {
+  RopeConfig config;
+  config.rotary_dim = 128;
+  config.theta = 500000;
+  auto frequency = [&](RopeConfig::Scaling scaling, double factor, int64_t pair) {
+    config.scaling = scaling;
+    config.factor = factor;
+    RopeTable table(config, 2);
+    return std::atan2(table.sin(1)[pair], table.cos(1)[pair]);
+  };
+  using S = RopeConfig::Scaling;
+  for (int64_t pair : {0, 20, 40, 63}) {
+    const double base = std::pow(500000.0, -static_cast<double>(pair) / 64);
+    EXPECT_NEAR(frequency(S::kNone, 1, pair), base, 1e-7);
+    EXPECT_NEAR(frequency(S::kLinear, 4, pair), base / 4, 1e-7);
+    // Meta's recipe in wavelengths: below 8192 / 4 as it is, above 8192 / 1 divided by 8, between them a
+    // straight line in 8192 / wavelength.
+    const double wavelength = 2 * std::numbers::pi / base;
+    double expected = base;
+    if (wavelength > 8192) expected = base / 8;
+    if (wavelength <= 8192 && wavelength >= 2048) {
+      const double smooth = (8192 / wavelength - 1) / (4 - 1);
+      expected = (1 - smooth) * base / 8 + smooth * base;
+    }
+    EXPECT_NEAR(frequency(S::kLlama3, 8, pair), expected, 1e-6 * expected) << pair;
+  }
+  // Pairs of all three kinds are there.
+  const double middle = std::pow(500000.0, -30.0 / 64);
+  EXPECT_GT(frequency(S::kLlama3, 8, 30), middle / 8 * 1.01);
+  EXPECT_LT(frequency(S::kLlama3, 8, 30), middle * 0.99);
+}
+
+TEST(Rows, TheNumberOfThreadsChangesNothing) {
+  Random random(6);
+  Matrix x(400, 1024), weight(1, 1024);
+  random.fill(x);
+  random.fill(weight);
+  std::vector<int32_t> positions;
+  for (int i = 0; i < 400; ++i) positions.push_back(i * 3);
+  RopeConfig config;
+  config.rotary_dim = 64;
+  RopeTable table(config, 1200);
+  Matrix first_norm(400, 1024), first_silu(400, 512);
+  for (int threads : {1, 2, 3}) {
+    Machine machine(threads);
+    Matrix norm(400, 1024), silu(400, 512);
+    rms_norm(norm.tensor(), x.tensor(), weight.row(0), 1e-6f, machine.stream);
+    rope(norm.tensor(), positions.data(), 16, 64, table, machine.stream);
+    silu_mul(silu.tensor(), x.tensor(), machine.stream);
+    if (threads == 1)
+      for (int64_t t = 0; t < 400; ++t) {
+        std::copy_n(norm.row(t), 1024, first_norm.row(t));
+        std::copy_n(silu.row(t), 512, first_silu.row(t));
+      }
+    expect_same(norm, first_norm, "norm and rope");
+    expect_same(silu, first_silu, "silu");
+    Matrix alone(1, 1024);
+    rms_norm(alone.tensor(), x.tensor(399, 1), weight.row(0), 1e-6f, machine.stream);
+    rope(alone.tensor(), &positions[399], 16, 64, table, machine.stream);
+    EXPECT_TRUE(same_bits(alone.row(0), first_norm.row(399), 1024));
+  }
+}
+
+}  // namespace
+}  // namespace pagoda
