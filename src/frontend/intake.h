@@ -1,11 +1,15 @@
-// The frontend room: the only one that joins text to tokens. Intake turns a GenerateRequest into engine Requests (template,
-// tokenizer, model's limits); OutputStream turns TokenEvents into TextDeltas (detokenize, stop strings, log-probabilities).
-// Threads: admit() runs on an I/O thread and never blocks; rendering and tokenizing run on the text pool; events arrive on
-// the engine thread; next() is called by one thread at a time, the I/O thread of the connection.
+// The frontend room: the only one that joins text to tokens. Intake turns a GenerateRequest into engine
+// Requests (template, tokenizer, model's limits and defaults); OutputStream turns TokenEvents into TextDeltas
+// (detokenize, stop strings, log-probabilities). It knows nothing of JSON or HTTP, and never waits for the
+// engine. Threads: admit() runs on an I/O thread and never blocks; rendering and tokenizing run on the text
+// pool; events arrive on the engine thread; next() is called by one thread at a time, the I/O thread of the
+// connection. Invariant: a stream whose last reference is dropped leaves nothing running in the engine.
 #pragma once
 #include <functional>
 #include <memory>
+#include <mutex>
 
+#include "base/rng.h"
 #include "base/status.h"
 #include "base/thread_pool.h"
 #include "contract/generate_request.h"
@@ -15,12 +19,14 @@
 
 namespace pagoda {
 
-// The answers of one API request: prompts x choices, interleaved as they come.
+// The answers of one API request: prompts x choices, interleaved as they come. What it buffers is bounded by
+// what the request may generate. Destroying it cancels.
 class OutputStream {
  public:
   virtual ~OutputStream() = default;
-  // The next piece, if there is one now; does not wait. After a delta with `error`, or after the last choice's finish,
-  // there is nothing more: done() is true.
+  // The next piece, if there is one now; does not wait. After a delta with `error`, or after the last
+  // choice's finish, there is nothing more: done() is true. A choice that ended by a stop string says so at
+  // once; its tokens are the ones up to that.
   virtual bool next(TextDelta* delta) = 0;
   virtual bool done() const = 0;
   virtual int32_t num_prompts() const = 0;
@@ -30,26 +36,37 @@ class OutputStream {
 
 class Intake {
  public:
-  // All pointers outlive the Intake.
+  // All pointers outlive the Intake and its streams.
   Intake(std::shared_ptr<const ModelInfo> model, Engine* engine, TaskPool* text_pool);
 
-  // Takes places in the engine's queue first (kExhausted or kUnavailable at once, before any work on the text), judges the
-  // model's name (kNotFound), and hands the rest to the text pool. `wake` is called from any thread whenever next() may have
-  // something; it must be cheap and must arrange for next() to be called soon. Errors found on the way (context too long,
-  // template refused, ...) arrive as a delta with `error`.
+  // Takes places in the engine's queue first (kExhausted or kUnavailable at once, before any work on the
+  // text), judges the model's name (kNotFound), and hands the rest to the text pool. `wake` is called from
+  // any thread whenever next() may have something, once until next() has returned false; it must be cheap and
+  // must arrange for next() to be called soon. It is dropped when the stream is done or cancelled. Errors
+  // found on the way (context too long, template refused, ...) arrive as a delta with `error`.
   Result<std::shared_ptr<OutputStream>> admit(GenerateRequest request, std::function<void()> wake);
 
+  // kNotFound unless it is empty or one of the served names.
+  Status check_model_name(const std::string& name) const;
   // The prompt that a chat becomes; errors as of the template. Runs on the calling thread.
   Result<std::string> render_chat(const ChatPrompt& chat) const;
-  // Token ids of a chat or text prompt, judged for nothing but the vocabulary.
+  // Token ids of a chat or of the first text prompt, judged for nothing but the vocabulary.
   Result<std::vector<TokenId>> tokenize(const GenerateRequest& request) const;
+  // The text of ids; kInvalidArgument (`tokens`) for one outside of the vocabulary.
+  Result<std::string> detokenize(const std::vector<TokenId>& ids) const;
 
   const ModelInfo& model() const { return *model_; }
+  TaskPool* text_pool() const { return text_pool_; }
 
  private:
+  uint64_t draw_seed();
+
   std::shared_ptr<const ModelInfo> model_;
   Engine* engine_;
   TaskPool* text_pool_;
+  std::size_t longest_token_ = 0;  // bytes
+  std::mutex seed_mutex_;
+  SplitMix64 seeds_;
 };
 
 }  // namespace pagoda

@@ -21,14 +21,14 @@ struct ModelInfo {
   std::vector<TokenId> eos_token_ids;
   TokenId bos_token_id = -1;
   std::string bos_token, eos_token;
-  std::shared_ptr<const Tokenizer> tokenizer;  // null under --skip-tokenizer-init
-  std::shared_ptr<const ChatTemplate> chat_template;       // null: none; chats are then refused with a clear 400
+  std::shared_ptr<const Tokenizer> tokenizer;         // null under --skip-tokenizer-init
+  std::shared_ptr<const ChatTemplate> chat_template;  // null: none; chats are then refused with a clear 400
   std::shared_ptr<const ChatTemplate> tool_chat_template;  // picked when tools are given; may be null
   bool content_parts = false;  // hand content parts to the template as a list ("openai" content format)
   Object default_template_kwargs;
   bool trust_request_chat_template = false;
-  // Defaults of sampling fields from generation_config.json: temperature, top_p, top_k, min_p, repetition_penalty,
-  // max_new_tokens. What is absent has the API's own default.
+  // Defaults of sampling fields from generation_config.json: temperature, top_p, top_k, min_p,
+  // repetition_penalty, max_new_tokens. What is absent has the API's own default.
   Object default_sampling;
   int32_t max_logprobs = 20;  // -1: vocab_size
   std::string response_role = "assistant";

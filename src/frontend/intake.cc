@@ -1,0 +1,250 @@
+#include "frontend/intake.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <random>
+
+#include "frontend/chat_prompt.h"
+#include "frontend/salt_hash.h"
+#include "frontend/sampling.h"
+#include "frontend/stream_core.h"
+
+namespace pagoda {
+namespace {
+
+// Dropping the handle cancels, though the engine's sinks still hold the core.
+class StreamHandle : public OutputStream {
+ public:
+  explicit StreamHandle(std::shared_ptr<StreamCore> core) : core_(std::move(core)) {}
+  ~StreamHandle() override { core_->cancel(); }
+  bool next(TextDelta* delta) override { return core_->next(delta); }
+  bool done() const override { return core_->done(); }
+  int32_t num_prompts() const override { return core_->num_prompts(); }
+  void cancel() override { core_->cancel(); }
+
+ private:
+  const std::shared_ptr<StreamCore> core_;
+};
+
+int64_t unix_now() {
+  return static_cast<int64_t>(std::time(nullptr));
+}
+
+uint64_t random_64() {
+  std::random_device device;
+  return (static_cast<uint64_t>(device()) << 32) | device();
+}
+
+Status check_vocabulary(const ModelInfo& model, const std::vector<TokenId>& ids, const std::string& field) {
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    if (ids[i] < 0 || ids[i] >= model.vocab_size) {
+      std::string where = fmt::format("{}.{}", field, i);
+      return invalid_argument(
+          fmt::format("{}: token id {} is out of vocabulary (0 to {})", where, ids[i], model.vocab_size - 1),
+          where);
+    }
+  return {};
+}
+
+// One request's way from text to prompts; runs on the text pool.
+class PromptMaker {
+ public:
+  PromptMaker(const ModelInfo& model, const GenerateRequest& request, std::size_t longest_token)
+      : model_(model), request_(request), longest_token_(longest_token) {}
+
+  Result<PreparedPrompt> make(std::size_t index) const {
+    if (const auto* chat = std::get_if<ChatPrompt>(&request_.prompt)) return from_chat(*chat);
+    const auto& prompts = std::get<std::vector<TextPrompt>>(request_.prompt);
+    std::string field = prompts.size() > 1 ? fmt::format("prompt.{}", index) : "prompt";
+    if (const auto* text = std::get_if<std::string>(&prompts[index])) return from_text(*text, field);
+    return from_ids(std::get<std::vector<TokenId>>(prompts[index]), field);
+  }
+
+ private:
+  Result<PreparedPrompt> from_chat(const ChatPrompt& chat) const {
+    PAGODA_TRY(std::string text, render_chat_prompt(model_, chat, unix_now()));
+    PAGODA_TRY(PreparedPrompt out, from_text(text, "messages"));
+    const Value& last = chat.messages.back();
+    bool same_role = last.find("role")->as_string() == answer_role(model_, chat);
+    out.echo_text = request_.echo && same_role ? flat_content(last) : std::string();
+    return out;
+  }
+
+  Result<PreparedPrompt> from_text(const std::string& text, const std::string& field) const {
+    if (model_.tokenizer == nullptr)
+      return invalid_argument(field + ": the server runs without a tokenizer; send token ids", field);
+    if (request_.truncate_prompt_tokens == 0) PAGODA_RETURN_IF_ERROR(judge_bytes(text.size(), field));
+    PreparedPrompt out;
+    model_.tokenizer->encode(text, {.add_special_tokens = request_.add_special_tokens}, &out.ids);
+    if (out.ids.empty()) return invalid_argument(field + ": the prompt has no tokens", field);
+    PAGODA_RETURN_IF_ERROR(check_vocabulary(model_, out.ids, field));
+    PAGODA_TRY(bool cut, truncate(&out.ids));
+    if (request_.echo) out.echo_text = cut ? decode(out.ids) : text;
+    return out;
+  }
+
+  Result<PreparedPrompt> from_ids(const std::vector<TokenId>& ids, const std::string& field) const {
+    PAGODA_RETURN_IF_ERROR(check_vocabulary(model_, ids, field));
+    PreparedPrompt out;
+    out.ids = ids;
+    PAGODA_RETURN_IF_ERROR(truncate(&out.ids).status());
+    if (request_.echo) out.echo_text = decode(out.ids);
+    return out;
+  }
+
+  // A text that can not fit whatever its tokens are is refused before the work of finding them. Normalizers
+  // shorten a text at most threefold (a decomposed character of three code points becomes one).
+  Status judge_bytes(std::size_t bytes, const std::string& field) const {
+    std::size_t most = static_cast<std::size_t>(model_.max_model_len) * longest_token_ * 4;
+    if (bytes <= most) return {};
+    return invalid_argument(fmt::format("This model's maximum context length is {} tokens. However, your "
+                                        "request has {} bytes of text, which "
+                                        "can not fit. Please reduce the length of the {}.",
+                                        model_.max_model_len, bytes, field),
+                            field);
+  }
+
+  // Keeps the tail; true if something was cut.
+  Result<bool> truncate(std::vector<TokenId>* ids) const {
+    int64_t keep = request_.truncate_prompt_tokens;
+    if (keep == 0) return false;
+    if (keep > model_.max_model_len)
+      return invalid_argument(
+          fmt::format(
+              "truncate_prompt_tokens: {} is greater than the model's maximum context length of {} tokens",
+              keep, model_.max_model_len),
+          "truncate_prompt_tokens");
+    if (keep < 0) {  // to what the context has room for
+      int64_t wanted = std::clamp<int64_t>(request_.sampling.max_tokens.value_or(1), 1, model_.max_model_len);
+      keep = std::max<int64_t>(model_.max_model_len - wanted, 1);
+    }
+    if (ids->size() <= static_cast<std::size_t>(keep)) return false;
+    ids->erase(ids->begin(), ids->end() - keep);
+    return true;
+  }
+
+  std::string decode(const std::vector<TokenId>& ids) const {
+    return model_.tokenizer == nullptr ? std::string()
+                                       : model_.tokenizer->decode(ids, request_.skip_special_tokens);
+  }
+
+  const ModelInfo& model_;
+  const GenerateRequest& request_;
+  std::size_t longest_token_;
+};
+
+// All prompts of a request are judged before the first is handed on: an error leaves nothing half done.
+Result<std::vector<PreparedPrompt>> prepare(const ModelInfo& model, const StreamCore& core, Engine* engine,
+                                            std::size_t longest_token, uint64_t seed) {
+  const GenerateRequest& request = core.request();
+  PAGODA_TRY(SamplingParams params, resolve_sampling(model, request, seed));
+  PromptMaker maker(model, request, longest_token);
+  std::vector<PreparedPrompt> prompts;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(core.num_prompts()) && !core.is_cancelled(); ++i) {
+    PAGODA_TRY(PreparedPrompt prompt, maker.make(i));
+    prompt.request = std::make_unique<Request>();
+    Request& out = *prompt.request;
+    out.id = engine->next_request_id();
+    out.params = params;
+    PAGODA_RETURN_IF_ERROR(judge_length(model, request, prompt.ids.size(), &out.params));
+    out.prompt = prompt.ids;
+    out.n = request.n;
+    out.priority = request.priority;
+    out.cache_salt_hash = hash_cache_salt(request.cache_salt);
+    out.arrival = std::chrono::steady_clock::now();
+    out.read_prefix_cache = params.num_prompt_logprobs < 0;
+    prompts.push_back(std::move(prompt));
+  }
+  return prompts;
+}
+
+}  // namespace
+
+Intake::Intake(std::shared_ptr<const ModelInfo> model, Engine* engine, TaskPool* text_pool)
+    : model_(std::move(model)), engine_(engine), text_pool_(text_pool), seeds_(random_64()) {
+  longest_token_ = 1;
+  if (model_->tokenizer == nullptr) return;
+  for (TokenId id = 0; id < model_->tokenizer->vocab_size(); ++id)
+    longest_token_ = std::max(longest_token_, model_->tokenizer->token_bytes(id).size());
+}
+
+uint64_t Intake::draw_seed() {
+  std::lock_guard lock(seed_mutex_);
+  return seeds_.next();
+}
+
+Status Intake::check_model_name(const std::string& name) const {
+  const auto& names = model_->served_names;
+  if (name.empty() || std::find(names.begin(), names.end(), name) != names.end()) return {};
+  return not_found(fmt::format("The model `{}` does not exist.", name), "model");
+}
+
+Result<std::shared_ptr<OutputStream>> Intake::admit(GenerateRequest request, std::function<void()> wake) {
+  PAGODA_RETURN_IF_ERROR(check_model_name(request.model));
+  auto core = std::make_shared<StreamCore>(model_, engine_, std::move(request), std::move(wake));
+  int64_t choices = int64_t{core->request().n} * core->num_prompts();
+  int32_t most = engine_->config().scheduler.max_num_queued_reqs;
+  if (choices > most)  // it would be refused for ever
+    return invalid_argument(
+        fmt::format("n: the request asks for {} answers, the server takes at most {}", choices, most), "n");
+  auto slots = std::make_shared<std::vector<Engine::Slot>>();
+  for (int32_t i = 0; i < core->num_prompts(); ++i) {
+    PAGODA_TRY(Engine::Slot slot, engine_->reserve(core->request().n));
+    slots->push_back(std::move(slot));
+  }
+  auto task = [model = model_, core, slots, engine = engine_, longest = longest_token_, seed = draw_seed()] {
+    if (core->is_cancelled()) return slots->clear();
+    try {
+      auto prompts = prepare(*model, *core, engine, longest, seed);
+      if (!prompts.ok()) {
+        slots->clear();
+        return core->fail(prompts.status());
+      }
+      if (core->is_cancelled()) return slots->clear();
+      for (std::size_t i = 0; i < prompts->size(); ++i) (*prompts)[i].slot = std::move((*slots)[i]);
+      core->start(std::move(*prompts));
+    } catch (const std::exception& error) {  // std::bad_alloc, for one
+      slots->clear();
+      core->fail(internal_error(error.what()));
+    }
+  };
+  PAGODA_RETURN_IF_ERROR(text_pool_->submit(std::move(task)));
+  return std::shared_ptr<OutputStream>(std::make_shared<StreamHandle>(std::move(core)));
+}
+
+Result<std::string> Intake::render_chat(const ChatPrompt& chat) const {
+  return render_chat_prompt(*model_, chat, unix_now());
+}
+
+Result<std::vector<TokenId>> Intake::tokenize(const GenerateRequest& request) const {
+  const bool chat = request.is_chat();
+  std::string text;
+  if (chat) {
+    PAGODA_TRY(text, render_chat(std::get<ChatPrompt>(request.prompt)));
+  } else {
+    const TextPrompt& prompt = std::get<std::vector<TextPrompt>>(request.prompt)[0];
+    if (const auto* ids = std::get_if<std::vector<TokenId>>(&prompt)) {
+      PAGODA_RETURN_IF_ERROR(check_vocabulary(*model_, *ids, "prompt"));
+      return *ids;
+    }
+    text = std::get<std::string>(prompt);
+  }
+  const char* field = chat ? "messages" : "prompt";
+  if (model_->tokenizer == nullptr)
+    return invalid_argument(std::string(field) + ": the server runs without a tokenizer", field);
+  std::vector<TokenId> ids;
+  model_->tokenizer->encode(text, {.add_special_tokens = request.add_special_tokens}, &ids);
+  return ids;
+}
+
+Result<std::string> Intake::detokenize(const std::vector<TokenId>& ids) const {
+  if (model_->tokenizer == nullptr)
+    return invalid_argument("tokens: the server runs without a tokenizer", "tokens");
+  PAGODA_RETURN_IF_ERROR(check_vocabulary(*model_, ids, "tokens"));
+  return model_->tokenizer->decode(ids, false);
+}
+
+}  // namespace pagoda

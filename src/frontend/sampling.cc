@@ -1,0 +1,164 @@
+#include "frontend/sampling.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace pagoda {
+namespace {
+
+constexpr int64_t kDefaultCompletionTokens = 16;
+constexpr double kGreedyBelow = 1e-5;
+// Beyond these a float overflows or vanishes; the distribution is flat (or decided) long before.
+constexpr double kLargest = 1e10, kSmallest = 1e-10;
+
+double default_number(const ModelInfo& model, const char* name, double otherwise) {
+  const Value* value = model.default_sampling.find(name);
+  return value != nullptr && value->is_number() ? value->as_double() : otherwise;
+}
+
+Status check_ids(const ModelInfo& model, const std::vector<TokenId>& ids, const char* field) {
+  for (TokenId id : ids)
+    if (id >= model.vocab_size)
+      return invalid_argument(
+          fmt::format("{}: token id {} is out of vocabulary (0 to {})", field, id, model.vocab_size - 1),
+          field);
+  return {};
+}
+
+Result<int32_t> judge_logprobs(const ModelInfo& model, int32_t wanted, const char* kind, const char* field) {
+  if (wanted < 0) return -1;
+  int32_t most = model.max_logprobs < 0 ? model.vocab_size : model.max_logprobs;
+  if (wanted == kAllLogprobs && most >= model.vocab_size) return model.vocab_size;
+  if (wanted <= most) return std::min(wanted, model.vocab_size);
+  std::string asked = wanted == kAllLogprobs ? std::string("the whole vocabulary") : std::to_string(wanted);
+  return invalid_argument(
+      fmt::format("{}: Requested {} logprobs of {}, which is greater than max allowed: {}", field, kind,
+                  asked, most),
+      field);
+}
+
+// A word can stand at the beginning of a text or after a space; where those are different tokens both are
+// bad.
+Status tokenize_bad_words(const ModelInfo& model, const std::vector<std::string>& words,
+                          SamplingParams* params) {
+  if (words.empty()) return {};
+  if (model.tokenizer == nullptr)
+    return invalid_argument("bad_words: the server runs without a tokenizer", "bad_words");
+  for (const std::string& word : words) {
+    std::size_t begin = word.find_first_not_of(' ');
+    std::string bare = begin == std::string::npos ? word : word.substr(begin);
+    std::vector<TokenId> plain, spaced;
+    model.tokenizer->encode(bare, {}, &plain);
+    model.tokenizer->encode(" " + bare, {}, &spaced);
+    if (plain.empty()) return invalid_argument("bad_words: a word has no tokens", "bad_words");
+    PAGODA_RETURN_IF_ERROR(check_ids(model, plain, "bad_words"));
+    PAGODA_RETURN_IF_ERROR(check_ids(model, spaced, "bad_words"));
+    bool differs = spaced.size() == plain.size() && spaced[0] != plain[0];
+    params->bad_words.push_back(std::move(plain));
+    if (differs) params->bad_words.push_back(std::move(spaced));
+  }
+  return {};
+}
+
+void resolve_numbers(const ModelInfo& model, const SamplingFields& fields, SamplingParams* params) {
+  auto pick = [&](const std::optional<double>& given, const char* name, double otherwise) {
+    return given ? *given : name == nullptr ? otherwise : default_number(model, name, otherwise);
+  };
+  params->temperature = static_cast<float>(std::min(pick(fields.temperature, "temperature", 1), kLargest));
+  double top_p = std::clamp(pick(fields.top_p, "top_p", 1), kSmallest, 1.0);
+  params->top_p = static_cast<float>(top_p);
+  params->min_p = static_cast<float>(std::clamp(pick(fields.min_p, "min_p", 0), 0.0, 1.0));
+  double repetition =
+      std::clamp(pick(fields.repetition_penalty, "repetition_penalty", 1), kSmallest, kLargest);
+  params->repetition_penalty = static_cast<float>(repetition);
+  params->frequency_penalty = static_cast<float>(pick(fields.frequency_penalty, nullptr, 0));
+  params->presence_penalty = static_cast<float>(pick(fields.presence_penalty, nullptr, 0));
+  int64_t top_k = fields.top_k ? *fields.top_k : static_cast<int64_t>(default_number(model, "top_k", 0));
+  params->top_k = top_k <= 0 ? 0 : static_cast<int32_t>(std::min<int64_t>(top_k, model.vocab_size));
+}
+
+Status too_long(const ModelInfo& model, const GenerateRequest& request, std::size_t prompt,
+                int64_t completion) {
+  const char* field = request.is_chat() ? "messages" : "prompt";
+  if (completion <= 0)
+    return invalid_argument(
+        fmt::format("This model's maximum context length is {} tokens. However, your request has {} "
+                    "input tokens, which leaves no room for an answer. Please reduce the length of "
+                    "the {}.",
+                    model.max_model_len, prompt, field),
+        field);
+  // Not added up: the completion may be as large as an integer can be.
+  return invalid_argument(
+      fmt::format(
+          "This model's maximum context length is {} tokens. However, you requested {} tokens ({} in the "
+          "messages, {} in the completion). Please reduce the length of the messages or completion.",
+          model.max_model_len, static_cast<uint64_t>(prompt) + static_cast<uint64_t>(completion), prompt,
+          completion),
+      "max_tokens");
+}
+
+}  // namespace
+
+int32_t wanted_prompt_logprobs(const GenerateRequest& request) {
+  if (request.num_prompt_logprobs >= 0) return request.num_prompt_logprobs;
+  return request.echo && !request.is_chat() ? request.num_logprobs : -1;
+}
+
+Result<SamplingParams> resolve_sampling(const ModelInfo& model, const GenerateRequest& request,
+                                        uint64_t random_seed) {
+  const SamplingFields& fields = request.sampling;
+  SamplingParams params;
+  resolve_numbers(model, fields, &params);
+  if (params.temperature < kGreedyBelow && request.n > 1)
+    return invalid_argument(fmt::format("n: n must be 1 when using greedy sampling, got {}.", request.n),
+                            "n");
+  for (const auto& [id, bias] : fields.logit_bias)
+    PAGODA_RETURN_IF_ERROR(check_ids(model, {id}, "logit_bias"));
+  PAGODA_RETURN_IF_ERROR(check_ids(model, fields.stop_token_ids, "stop_token_ids"));
+  PAGODA_RETURN_IF_ERROR(check_ids(model, fields.allowed_token_ids, "allowed_token_ids"));
+  const char* logprobs_field = request.is_chat() ? "top_logprobs" : "logprobs";
+  PAGODA_TRY(params.num_logprobs, judge_logprobs(model, request.num_logprobs, "sample", logprobs_field));
+  const char* prompt_field = request.num_prompt_logprobs >= 0 ? "prompt_logprobs" : logprobs_field;
+  PAGODA_TRY(params.num_prompt_logprobs,
+             judge_logprobs(model, wanted_prompt_logprobs(request), "prompt", prompt_field));
+  PAGODA_RETURN_IF_ERROR(tokenize_bad_words(model, fields.bad_words, &params));
+  if (!request.stop.empty() && model.tokenizer == nullptr)
+    return invalid_argument("stop: the server runs without a tokenizer; use stop_token_ids", "stop");
+  params.seed = fields.seed ? static_cast<uint64_t>(*fields.seed) : random_seed;
+  params.ignore_eos = fields.ignore_eos;
+  params.logit_bias = fields.logit_bias;
+  params.stop_token_ids = fields.stop_token_ids;
+  params.allowed_token_ids = fields.allowed_token_ids;
+  params.eos_token_ids = model.eos_token_ids;
+  return params;
+}
+
+Status judge_length(const ModelInfo& model, const GenerateRequest& request, std::size_t num_prompt_tokens,
+                    SamplingParams* params) {
+  auto context = static_cast<std::size_t>(model.max_model_len);
+  if (num_prompt_tokens >= context) return too_long(model, request, num_prompt_tokens, 0);
+  auto room = static_cast<int64_t>(context - num_prompt_tokens);
+  const SamplingFields& fields = request.sampling;
+  if (fields.max_tokens && *fields.max_tokens > room)
+    return too_long(model, request, num_prompt_tokens, *fields.max_tokens);
+  int64_t max_tokens = fields.max_tokens   ? *fields.max_tokens
+                       : request.is_chat() ? room
+                                           : std::min(room, kDefaultCompletionTokens);
+  // The operator's limit of generation_config.json holds for everybody.
+  double limit = default_number(model, "max_new_tokens", 0);
+  if (limit >= 1 && limit < static_cast<double>(max_tokens)) max_tokens = static_cast<int64_t>(limit);
+  max_tokens = std::max<int64_t>(max_tokens, 1);
+  int64_t min_tokens = fields.min_tokens.value_or(0);
+  if (min_tokens > max_tokens)
+    return invalid_argument(
+        fmt::format("min_tokens: min_tokens must be less than or equal to max_tokens={}, got {}.", max_tokens,
+                    min_tokens),
+        "min_tokens");
+  params->max_tokens = static_cast<int32_t>(max_tokens);
+  params->min_tokens = static_cast<int32_t>(min_tokens);
+  return {};
+}
+
+}  // namespace pagoda

@@ -1,0 +1,267 @@
+#include "frontend/stream_core.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "frontend/sampling.h"
+
+namespace pagoda {
+namespace {
+
+class PromptSink : public EventSink {
+ public:
+  PromptSink(std::shared_ptr<StreamCore> core, int32_t prompt_index)
+      : core_(std::move(core)), prompt_index_(prompt_index) {}
+  void on_event(TokenEvent&& event) override { core_->put(prompt_index_, std::move(event)); }
+
+ private:
+  const std::shared_ptr<StreamCore> core_;
+  const int32_t prompt_index_;
+};
+
+int32_t count_prompts(const GenerateRequest& request) {
+  const auto* prompts = std::get_if<std::vector<TextPrompt>>(&request.prompt);
+  return prompts == nullptr ? 1 : static_cast<int32_t>(prompts->size());
+}
+
+}  // namespace
+
+StreamCore::StreamCore(std::shared_ptr<const ModelInfo> model, Engine* engine, GenerateRequest request,
+                       std::function<void()> wake)
+    : model_(std::move(model)),
+      engine_(engine),
+      request_(std::move(request)),
+      num_prompts_(count_prompts(request_)),
+      wants_prompt_logprobs_(wanted_prompt_logprobs(request_) >= 0),
+      echo_only_(request_.sampling.max_tokens == 0),
+      stops_(std::make_shared<StopStrings>(request_.stop)),
+      wake_(std::make_shared<std::function<void()>>(std::move(wake))) {}
+
+void StreamCore::start(std::vector<PreparedPrompt> prompts) {
+  // The reader sees prompts_ through the mailbox's lock, taken by the first event after this.
+  prompts_.resize(prompts.size());
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    Prompt& prompt = prompts_[i];
+    prompt.id = prompts[i].request->id;
+    prompt.ids = std::move(prompts[i].ids);
+    prompt.echo_text = std::move(prompts[i].echo_text);
+    prompt.choices.resize(static_cast<std::size_t>(request_.n));
+    bool skips = request_.skip_special_tokens;
+    bool at_start = std::all_of(prompt.ids.begin(), prompt.ids.end(), [&](TokenId id) {
+      return skips && model_->tokenizer != nullptr && model_->tokenizer->is_special(id);
+    });
+    for (Choice& choice : prompt.choices)
+      choice.text = std::make_unique<ChoiceText>(model_->tokenizer, stops_, skips, at_start,
+                                                 request_.include_stop_str_in_output,
+                                                 prompts[i].request->params.min_tokens);
+  }
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    if (is_cancelled()) return;
+    RequestId id = prompts[i].request->id;
+    auto sink = std::make_shared<PromptSink>(shared_from_this(), static_cast<int32_t>(i));
+    Status status =
+        engine_->submit(std::move(prompts[i].request), std::move(prompts[i].slot), std::move(sink));
+    if (!status.ok()) return fail(status);
+    bool too_late = false;
+    {
+      std::lock_guard lock(mutex_);
+      submitted_.push_back(id);
+      too_late = is_cancelled();  // cancel() has looked at submitted_ already, or will see this one
+    }
+    if (too_late) engine_->cancel(id);
+  }
+}
+
+void StreamCore::fail(const Status& status) {
+  Letter letter;
+  letter.error = to_api_error(status);
+  post(std::move(letter));
+}
+
+void StreamCore::put(int32_t prompt_index, TokenEvent&& event) {
+  Letter letter;
+  letter.prompt_index = prompt_index;
+  letter.event = std::move(event);
+  post(std::move(letter));
+}
+
+void StreamCore::post(Letter letter) {
+  std::shared_ptr<std::function<void()>> wake;
+  {
+    std::lock_guard lock(mutex_);
+    if (done()) return;
+    mailbox_.push_back(std::move(letter));
+    if (wake_pending_) return;
+    wake_pending_ = true;
+    wake = wake_;
+  }
+  if (wake != nullptr && *wake) (*wake)();
+}
+
+bool StreamCore::next(TextDelta* delta) {
+  while (!done()) {
+    if (unread_.empty()) {
+      std::lock_guard lock(mutex_);
+      unread_.swap(mailbox_);
+      if (unread_.empty()) {
+        wake_pending_ = false;
+        return false;
+      }
+    }
+    Letter letter = std::move(unread_.front());
+    unread_.pop_front();
+    *delta = TextDelta();
+    if (read(&letter, delta)) return true;
+  }
+  return false;
+}
+
+bool StreamCore::read(Letter* letter, TextDelta* delta) {
+  TokenEvent& event = letter->event;
+  if (!letter->error && event.finish == FinishReason::kError) {
+    log_error("Request {} failed in the engine: {}", request_.request_id, event.error);
+    letter->error = to_api_error(internal_error(event.error));
+  }
+  if (letter->error) {
+    delta->error = std::move(letter->error);
+    finish();
+    cancel();  // the other prompts
+    return true;
+  }
+  Prompt& prompt = prompts_[static_cast<std::size_t>(letter->prompt_index)];
+  if (wants_prompt_logprobs_) {
+    take_prompt_logprobs(&prompt, event.prompt);
+    event.prompt = TokenRows();
+    bool complete = prompt.logprobs.size() >= prompt.ids.size() || event.finish == FinishReason::kAbort;
+    if (!complete &&
+        !event.out.token.empty()) {  // another choice was quicker than choice 0 with the prompt's rows
+      parked_.push_back(std::move(*letter));
+      return false;
+    }
+    if (complete && !parked_.empty()) {
+      for (auto it = parked_.rbegin(); it != parked_.rend(); ++it) unread_.push_front(std::move(*it));
+      parked_.clear();
+    }
+  }
+  return read_event(letter->prompt_index, &event, delta);
+}
+
+bool StreamCore::read_event(int32_t prompt_index, TokenEvent* event, TextDelta* delta) {
+  Prompt& prompt = prompts_[static_cast<std::size_t>(prompt_index)];
+  Choice& choice = prompt.choices[static_cast<std::size_t>(event->choice)];
+  if (choice.ended || (event->out.token.empty() && event->finish == FinishReason::kNone)) return false;
+  delta->prompt_index = prompt_index;
+  delta->choice = event->choice;
+  delta->num_prompt_tokens = static_cast<int32_t>(prompt.ids.size());
+  delta->num_cached_tokens = event->num_cached;
+  if (!choice.begun) begin_choice(&prompt, &choice, delta);
+  if (echo_only_) {
+    if (event->finish == FinishReason::kNone) return false;
+    delta->finish = event->finish == FinishReason::kStop ? FinishReason::kLength : event->finish;
+  } else {
+    take_tokens(&choice, *event, delta);
+  }
+  delta->num_output_tokens = choice.num_output;
+  if (delta->finish != FinishReason::kNone)
+    end_choice(&prompt, &choice, event->finish == FinishReason::kNone);
+  return true;
+}
+
+void StreamCore::take_prompt_logprobs(Prompt* prompt, const TokenRows& rows) {
+  if (rows.token.empty()) return;
+  if (prompt->logprobs.empty() && !prompt->ids.empty()) {  // nothing predicts the first token
+    TokenLogprobText first;
+    first.token = token_text(prompt->ids[0], 0, 0);
+    first.has_logprob = false;
+    prompt->logprobs.push_back(std::move(first));
+  }
+  for (std::size_t i = 0; i < rows.token.size(); ++i) prompt->logprobs.push_back(logprob_text(rows, i));
+}
+
+void StreamCore::begin_choice(Prompt* prompt, Choice* choice, TextDelta* delta) {
+  choice->begun = true;
+  if (request_.return_token_ids) delta->prompt_token_ids = prompt->ids;
+  if (request_.echo) delta->prompt_text = prompt->echo_text;
+  if (!wants_prompt_logprobs_) return;
+  // A prompt of one token has no rows to wait for.
+  if (prompt->logprobs.empty() && !prompt->ids.empty()) {
+    prompt->logprobs.emplace_back().token = token_text(prompt->ids[0], 0, 0);
+    prompt->logprobs.back().has_logprob = false;
+  }
+  if (request_.echo || delta->choice == 0) delta->prompt_logprobs = prompt->logprobs;
+}
+
+void StreamCore::take_tokens(Choice* choice, const TokenEvent& event, TextDelta* delta) {
+  const TokenRows& rows = event.out;
+  bool stopped = false;
+  for (std::size_t i = 0; i < rows.token.size() && !stopped; ++i) {
+    ++choice->num_output;
+    delta->token_ids.push_back(rows.token[i]);
+    if (request_.num_logprobs >= 0) delta->logprobs.push_back(logprob_text(rows, i));
+    // The token that ends an answer is not part of its text.
+    bool is_end = event.finish == FinishReason::kStop && i + 1 == rows.token.size();
+    if (is_end && !request_.include_stop_str_in_output) continue;
+    stopped = choice->text->push(rows.token[i], choice->num_output, &delta->text);
+  }
+  if (!stopped && event.finish != FinishReason::kNone)
+    stopped = choice->text->finish(choice->num_output, &delta->text);
+  if (stopped) {
+    delta->finish = FinishReason::kStop;
+    delta->stop_reason = choice->text->stop_string();
+  } else {
+    delta->finish = event.finish;
+    if (event.finish == FinishReason::kStop && event.stop_token >= 0) delta->stop_reason = event.stop_token;
+  }
+}
+
+void StreamCore::end_choice(Prompt* prompt, Choice* choice, bool still_running) {
+  choice->ended = true;
+  choice->text.reset();
+  prompt->any_running |= still_running;
+  if (++prompt->num_ended < request_.n) return;
+  if (prompt->any_running) engine_->cancel(prompt->id);
+  if (++num_prompts_ended_ == num_prompts_) finish();
+}
+
+TokenText StreamCore::token_text(TokenId id, float logprob, int32_t rank) const {
+  TokenText out;
+  out.id = id;
+  if (model_->tokenizer != nullptr) out.bytes = model_->tokenizer->token_bytes(id);
+  out.logprob = logprob;
+  out.rank = rank;
+  return out;
+}
+
+TokenLogprobText StreamCore::logprob_text(const TokenRows& rows, std::size_t index) const {
+  TokenLogprobText out;
+  float logprob = index < rows.logprob.size() ? rows.logprob[index] : 0;
+  out.token = token_text(rows.token[index], logprob, index < rows.rank.size() ? rows.rank[index] : 0);
+  if (index + 1 >= rows.top_begin.size()) return out;
+  for (int32_t i = rows.top_begin[index]; i < rows.top_begin[index + 1]; ++i) {
+    const TopLogprob& top = rows.top[static_cast<std::size_t>(i)];
+    out.top.push_back(token_text(top.id, top.logprob, i - rows.top_begin[index] + 1));
+  }
+  return out;
+}
+
+void StreamCore::finish() {
+  done_.store(true, std::memory_order_release);
+  std::lock_guard lock(mutex_);
+  wake_.reset();
+  mailbox_.clear();
+}
+
+void StreamCore::cancel() {
+  std::vector<RequestId> running;
+  {
+    std::lock_guard lock(mutex_);
+    if (is_cancelled()) return;
+    cancelled_.store(true, std::memory_order_release);
+    wake_.reset();
+    mailbox_.clear();
+    running = submitted_;
+  }
+  for (RequestId id : running) engine_->cancel(id);
+}
+
+}  // namespace pagoda

@@ -1,0 +1,102 @@
+#pragma once
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "contract/generate_request.h"
+#include "contract/text_delta.h"
+#include "contract/token_event.h"
+#include "engine/engine.h"
+#include "frontend/choice_text.h"
+#include "frontend/model_info.h"
+
+namespace pagoda {
+
+// One prompt of an API request, ready for the engine.
+struct PreparedPrompt {
+  std::vector<TokenId> ids;
+  std::string echo_text;
+  std::unique_ptr<Request> request;
+  Engine::Slot slot;
+};
+
+// What a stream's handle, its task on the text pool and the engine's sinks share. Three threads touch it: the
+// text pool (start, fail), the engine thread (put) and the reader (next). The mailbox is all they share; the
+// rest belongs to the reader from the first put or fail on.
+class StreamCore : public std::enable_shared_from_this<StreamCore> {
+ public:
+  StreamCore(std::shared_ptr<const ModelInfo> model, Engine* engine, GenerateRequest request,
+             std::function<void()> wake);
+
+  const GenerateRequest& request() const { return request_; }
+  int32_t num_prompts() const { return num_prompts_; }
+  bool is_cancelled() const { return cancelled_.load(std::memory_order_acquire); }
+
+  // Text pool: hands the prompts to the engine.
+  void start(std::vector<PreparedPrompt> prompts);
+  void fail(const Status& status);
+  // Engine thread.
+  void put(int32_t prompt_index, TokenEvent&& event);
+  // Reader.
+  bool next(TextDelta* delta);
+  bool done() const { return done_.load(std::memory_order_acquire) || is_cancelled(); }
+  // Any thread.
+  void cancel();
+
+ private:
+  struct Choice {
+    std::unique_ptr<ChoiceText> text;
+    int32_t num_output = 0;
+    bool begun = false, ended = false;
+  };
+  struct Prompt {
+    RequestId id = 0;
+    std::vector<TokenId> ids;
+    std::string echo_text;
+    std::vector<TokenLogprobText> logprobs;  // of the prompt, as far as they have come
+    std::vector<Choice> choices;
+    int32_t num_ended = 0;
+    bool any_running = false;  // a choice ended here by a stop string goes on in the engine, unheard
+  };
+  struct Letter {
+    int32_t prompt_index = 0;
+    TokenEvent event;
+    std::optional<ApiError> error;
+  };
+
+  void post(Letter letter);
+  // False: nothing to tell yet.
+  bool read(Letter* letter, TextDelta* delta);
+  bool read_event(int32_t prompt_index, TokenEvent* event, TextDelta* delta);
+  void take_prompt_logprobs(Prompt* prompt, const TokenRows& rows);
+  void begin_choice(Prompt* prompt, Choice* choice, TextDelta* delta);
+  void take_tokens(Choice* choice, const TokenEvent& event, TextDelta* delta);
+  void end_choice(Prompt* prompt, Choice* choice, bool still_running);
+  TokenText token_text(TokenId id, float logprob, int32_t rank) const;
+  TokenLogprobText logprob_text(const TokenRows& rows, std::size_t index) const;
+  void finish();
+
+  const std::shared_ptr<const ModelInfo> model_;
+  Engine* const engine_;
+  const GenerateRequest request_;
+  const int32_t num_prompts_;
+  const bool wants_prompt_logprobs_, echo_only_;
+  const std::shared_ptr<const StopStrings> stops_;
+
+  std::mutex mutex_;
+  std::deque<Letter> mailbox_;                   // guarded by mutex_
+  std::shared_ptr<std::function<void()>> wake_;  // guarded
+  std::vector<RequestId> submitted_;             // guarded
+  bool wake_pending_ = false;  // guarded: the reader knows and has not yet found the mailbox empty
+  std::atomic<bool> cancelled_{false}, done_{false};
+
+  std::deque<Letter> unread_, parked_;
+  std::vector<Prompt> prompts_;
+  int32_t num_prompts_ended_ = 0;
+};
+
+}  // namespace pagoda
