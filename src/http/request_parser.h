@@ -32,6 +32,7 @@ class RequestParser {
   void fail(HttpError error);
   std::size_t feed_head(std::string_view in);
   std::size_t feed_body(std::string_view in);
+  void judge_unfinished_lines(std::string_view rest);
 
   HeadLimits limits_;
   std::size_t body_bytes_max_;
