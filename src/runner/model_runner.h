@@ -1,6 +1,6 @@
-// The runner room: turns a StepPlan into a StepResult. Owns the decoder, the KV bytes and the state of every row (tokens,
-// block tables, sampling parameters, penalty counts); it never sees a Request, a Scheduler or a grammar, only plans.
-// Used by the engine thread alone.
+// The runner room: turns a StepPlan into a StepResult. Owns the decoder, the KV bytes and the state of every
+// row (tokens, block tables, sampling parameters, penalty counts); it never sees a Request, a Scheduler or a
+// grammar, only plans. Used by the engine thread alone.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -11,7 +11,8 @@
 
 namespace pagoda {
 
-// One per attention kind of a model (full, window). Block ids are shared by all groups' tables but mean other bytes.
+// One per attention kind of a model (full, window). Block ids are shared by all groups' tables but mean other
+// bytes.
 struct KvGroupSpec {
   int32_t block_size;    // tokens
   int32_t window;        // 0: all
@@ -22,7 +23,8 @@ struct KvGroupSpec {
 class ModelRunner {
  public:
   virtual ~ModelRunner() = default;
-  // At most two plans in flight. CPU: may only note it. CUDA: enqueues. The plan must stay valid until wait returns.
+  // At most two plans in flight. CPU: may only note it. CUDA: enqueues. The plan must stay valid until wait
+  // returns.
   virtual Status launch(const StepPlan& plan) = 0;
   // CPU: computes here; the caller is worker 0 of the compute pool. An error is sticky: the engine is dead.
   virtual Result<StepResult> wait(uint64_t step_id) = 0;

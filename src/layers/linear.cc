@@ -1,0 +1,51 @@
+#include "layers/linear.h"
+
+#include <utility>
+
+namespace pagoda {
+namespace {
+
+Result<const StoredTensor*> find(const WeightSource& source, const std::string& name) {
+  const StoredTensor* stored = source.checkpoint.find(name);
+  if (stored == nullptr) return invalid_argument("the checkpoint has no tensor '" + name + "'");
+  return stored;
+}
+
+}  // namespace
+
+Result<std::vector<float>> load_vector(const WeightSource& source, const std::string& name) {
+  PAGODA_TRY(const StoredTensor* stored, find(source, name));
+  return to_floats(source.checkpoint.read(*stored), stored->file);
+}
+
+Result<std::unique_ptr<PackedWeight>> load_packed(const WeightSource& source,
+                                                  std::span<const std::string> names) {
+  std::vector<HeldTensor> held;
+  std::vector<QuantTensor> parts;
+  std::vector<const StoredTensor*> stored;
+  for (const std::string& name : names) {
+    PAGODA_TRY(const StoredTensor* tensor, find(source, name));
+    PAGODA_TRY(HeldTensor part, convert(source.checkpoint.read(*tensor), source.dtype, tensor->file));
+    stored.push_back(tensor);
+    parts.push_back(part.tensor);
+    held.push_back(std::move(part));
+  }
+  PAGODA_TRY(std::unique_ptr<PackedWeight> packed, pack_weight(parts, source.stream));
+  for (const StoredTensor* tensor : stored) source.checkpoint.release(*tensor);
+  return packed;
+}
+
+Result<Linear> Linear::load(const WeightSource& source, std::span<const std::string> names, bool has_bias) {
+  Linear linear;
+  std::vector<std::string> weights;
+  for (const std::string& name : names) {
+    weights.push_back(name + ".weight");
+    if (!has_bias) continue;
+    PAGODA_TRY(std::vector<float> bias, load_vector(source, name + ".bias"));
+    linear.bias_.insert(linear.bias_.end(), bias.begin(), bias.end());
+  }
+  PAGODA_TRY(linear.weight_, load_packed(source, weights));
+  return linear;
+}
+
+}  // namespace pagoda

@@ -1,0 +1,101 @@
+#include "model/config_reader.h"
+
+#include <fmt/format.h>
+
+#include "base/json.h"
+
+namespace pagoda {
+namespace {
+
+// The value as text, short enough for a message.
+std::string shown(const Value& value) {
+  constexpr std::size_t kShown = 80;
+  std::string text = write_json(value);
+  return text.size() <= kShown ? text : std::string(value.type_name());
+}
+
+}  // namespace
+
+ConfigReader::ConfigReader(const Value& object, std::string where)
+    : object_(object), where_(std::move(where)) {
+  if (!object.is_object()) fail(fmt::format("config.json: expected an object, found {}", object.type_name()));
+}
+
+const Value* ConfigReader::find(std::string_view key) const {
+  const Value* value = object_.find(key);
+  return value == nullptr || value->is_null() ? nullptr : value;
+}
+
+void ConfigReader::fail(const std::string& message) {
+  if (status_.ok()) status_ = invalid_argument(message);
+}
+
+void ConfigReader::expected(std::string_view key, const std::string& what, const Value& found) {
+  fail(fmt::format("config.json: `{}{}`: expected {}, found {}", where_, key, what, shown(found)));
+}
+
+int64_t ConfigReader::integer(std::string_view key, std::optional<int64_t> fallback, int64_t min,
+                              int64_t max) {
+  const Value* value = find(key);
+  const int64_t instead = fallback.value_or(min);
+  if (value == nullptr) {
+    if (!fallback) fail(fmt::format("config.json: `{}{}` is missing", where_, key));
+    return instead;
+  }
+  if (value->is_int() && value->as_int() >= min && value->as_int() <= max) return value->as_int();
+  expected(key, fmt::format("an integer from {} to {}", min, max), *value);
+  return instead;
+}
+
+double ConfigReader::number(std::string_view key, std::optional<double> fallback, double min, double max) {
+  const Value* value = find(key);
+  const double instead = fallback.value_or(min);
+  if (value == nullptr) {
+    if (!fallback) fail(fmt::format("config.json: `{}{}` is missing", where_, key));
+    return instead;
+  }
+  if (value->is_number() && value->as_double() >= min && value->as_double() <= max) return value->as_double();
+  expected(key, fmt::format("a number from {} to {}", min, max), *value);
+  return instead;
+}
+
+bool ConfigReader::boolean(std::string_view key, bool fallback) {
+  const Value* value = find(key);
+  if (value == nullptr) return fallback;
+  if (value->is_bool()) return value->as_bool();
+  expected(key, "true or false", *value);
+  return fallback;
+}
+
+std::string ConfigReader::string(std::string_view key, std::string_view fallback) {
+  const Value* value = find(key);
+  if (value != nullptr && value->is_string()) return value->as_string();
+  if (value != nullptr) expected(key, "a string", *value);
+  return std::string(fallback);
+}
+
+std::vector<int32_t> ConfigReader::token_ids(std::string_view key, int64_t vocab_size) {
+  constexpr std::size_t kIdsMax = 1024;
+  const Value* value = find(key);
+  if (value == nullptr) return {};
+  const Array one{*value};
+  const Array& items = value->is_array() ? value->as_array() : one;
+  std::vector<int32_t> ids;
+  for (const Value& item : items) {
+    if (!item.is_int() || item.as_int() < 0 || item.as_int() >= vocab_size || ids.size() == kIdsMax) {
+      expected(key, fmt::format("a token id below {}, or a list of them", vocab_size), *value);
+      return {};
+    }
+    ids.push_back(static_cast<int32_t>(item.as_int()));
+  }
+  return ids;
+}
+
+const Value* ConfigReader::object(std::string_view key) {
+  const Value* value = find(key);
+  if (value == nullptr || value->is_object()) return value;
+  expected(key, "an object", *value);
+  return nullptr;
+}
+
+}  // namespace pagoda

@@ -1,0 +1,44 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "base/value.h"
+
+namespace pagoda {
+
+// Reads fields of a config.json object and judges them: kinds and ranges. The first thing wrong is kept;
+// after it every read returns its fallback, so that a family reads straight through and asks once, at the
+// end. null counts as absent.
+class ConfigReader {
+ public:
+  // `object` outlives the reader. `where`: what stands before a field's name in messages ("rope_scaling.").
+  explicit ConfigReader(const Value& object, std::string where = {});
+
+  bool has(std::string_view key) const { return find(key) != nullptr; }
+  // Without a fallback the field is required.
+  int64_t integer(std::string_view key, std::optional<int64_t> fallback, int64_t min, int64_t max);
+  double number(std::string_view key, std::optional<double> fallback, double min, double max);
+  bool boolean(std::string_view key, bool fallback);
+  std::string string(std::string_view key, std::string_view fallback);
+  // One id or a list of them.
+  std::vector<int32_t> token_ids(std::string_view key, int64_t vocab_size);
+  // A nested object; nullptr if absent.
+  const Value* object(std::string_view key);
+
+  void fail(const std::string& message);  // keeps the first
+  const Status& status() const { return status_; }
+
+ private:
+  const Value* find(std::string_view key) const;
+  void expected(std::string_view key, const std::string& what, const Value& found);
+
+  const Value& object_;
+  std::string where_;
+  Status status_;
+};
+
+}  // namespace pagoda

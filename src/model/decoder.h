@@ -1,0 +1,84 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/status.h"
+#include "layers/mlp.h"
+#include "layers/norm.h"
+#include "layers/vocabulary.h"
+#include "model/config.h"
+
+namespace pagoda {
+
+// One step's flat batch. Arrays are valid during the call.
+struct ForwardInputs {
+  const int32_t* input_ids = nullptr;  // [num_tokens]
+  const int32_t* positions = nullptr;  // [num_tokens]
+  int32_t num_tokens = 0;
+  std::span<const AttnBatch> groups;  // by attention_windows(config)
+};
+
+// Room for the activations of a step, [max_tokens, ...] float32 each. One per stream.
+class Activations {
+ public:
+  Activations(const ModelConfig& config, int32_t max_tokens);
+  static uint64_t bytes(const ModelConfig& config, int32_t max_tokens);
+  int32_t max_tokens() const { return max_tokens_; }
+
+ private:
+  friend class Decoder;
+  int32_t max_tokens_;
+  Buffer residual_, normed_, qkv_, attended_, gate_up_, activated_;
+};
+
+struct DecoderOptions {
+  std::optional<DType> dtype;  // of weight matrices; none: as the checkpoint has its embedding
+  int64_t max_positions = 0;   // 0: the config's context_length
+};
+
+// The one forward pass. Owns the packed weights; immutable once loaded.
+class Decoder {
+ public:
+  // Errors: kInvalidArgument naming the tensors that do not fit.
+  static Result<std::unique_ptr<Decoder>> load(const ModelSpec& spec, const Checkpoint& checkpoint,
+                                               const DecoderOptions& options, Stream& stream);
+
+  // Computes the step; the result stays in `activations` for logits(). Writes K and V of every token to
+  // kv[layer].
+  void forward(const ForwardInputs& inputs, std::span<const KvLayerView> kv, Activations* activations,
+               Stream& stream) const;
+  // out[i] = logits after flat token rows[i] of the last forward: [rows.size(), vocab] float32. For prompts
+  // with log-probabilities it is called with some rows at a time, so that not all logits need room at once.
+  // Requires: rows.size() <= max_tokens; `activations` of the last forward. May be called again with other
+  // rows.
+  void logits(const Tensor& out, std::span<const int32_t> rows, Activations* activations,
+              Stream& stream) const;
+
+  const ModelConfig& config() const { return config_; }
+  DType dtype() const { return dtype_; }
+  int64_t max_positions() const { return rope_.max_positions(); }
+  std::size_t weight_bytes() const;
+
+ private:
+  struct Layer {
+    RmsNorm input_norm, post_attention_norm;
+    Attention attention;
+    GatedMlp mlp;
+    std::size_t group = 0;  // its place in ForwardInputs.groups
+  };
+  Decoder(const ModelConfig& config, int64_t max_positions)
+      : config_(config), rope_(config.rope, max_positions) {}
+  static Result<Layer> load_layer(const ModelSpec& spec, std::size_t index, const WeightSource& source);
+
+  ModelConfig config_;
+  DType dtype_ = DType::kF32;
+  RopeTable rope_;
+  Vocabulary vocabulary_;
+  std::vector<Layer> layers_;
+  RmsNorm final_norm_;
+};
+
+}  // namespace pagoda

@@ -1,0 +1,16 @@
+// Llama 1 to 3.3 and what is built alike (Touvron et al., 2023; Grattafiori et al., 2024): pre-norm RMSNorm,
+// rotary positions, grouped-query attention, SwiGLU.
+#include "model/families/common.h"
+
+namespace pagoda {
+
+Result<ModelSpec> read_llama_spec(const Value& config) {
+  ConfigReader reader(config);
+  ModelSpec spec = read_common_fields(&reader);
+  spec.config.qkv_bias = spec.config.o_bias = reader.boolean("attention_bias", false);
+  spec.config.mlp_bias = reader.boolean("mlp_bias", false);
+  if (!reader.status().ok()) return reader.status();
+  return spec;
+}
+
+}  // namespace pagoda

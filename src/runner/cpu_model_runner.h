@@ -1,0 +1,67 @@
+#pragma once
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "model/decoder.h"
+#include "runner/input_batch.h"
+#include "runner/kv_storage.h"
+#include "runner/model_runner.h"
+#include "runner/row_table.h"
+#include "sample/sampler.h"
+
+namespace pagoda {
+
+// Logits are made for some rows at a time, in no more memory than this (or one row).
+inline constexpr std::size_t kLogitsBytes = 64ull << 20;
+
+// The compute pool and its scratch. One per engine; loads the weights first, then runs the steps.
+struct CpuCompute {
+  explicit CpuCompute(int num_threads, bool pin = false) : pool(num_threads, 20, pin), stream(&pool) {}
+  ComputePool pool;
+  Stream stream;
+};
+
+struct CpuRunnerConfig {
+  int32_t max_num_seqs = 0, max_num_batched_tokens = 0;
+  int32_t block_size = 16, num_blocks = 0;  // including the null block
+  DType kv_dtype = DType::kF32;             // F32, BF16, F16
+  std::size_t logits_bytes = kLogitsBytes;
+};
+
+// Runs plans on this machine's CPU: launch() notes, wait() computes on the calling thread and the pool.
+class CpuModelRunner : public ModelRunner {
+ public:
+  // Error kExhausted: no memory for the cache or the activations.
+  static Result<std::unique_ptr<ModelRunner>> create(const CpuRunnerConfig& config,
+                                                     std::unique_ptr<CpuCompute> compute,
+                                                     std::unique_ptr<Decoder> decoder);
+
+  Status launch(const StepPlan& plan) override;
+  Result<StepResult> wait(uint64_t step_id) override;
+  int32_t vocab_size() const override { return static_cast<int32_t>(decoder_->config().vocab_size); }
+
+ private:
+  CpuModelRunner(const CpuRunnerConfig& config, std::unique_ptr<CpuCompute> compute,
+                 std::unique_ptr<Decoder> decoder, KvStorage storage);
+  StepResult run(const StepPlan& plan);
+  void copy_blocks(const StepPlan& plan);
+  std::vector<SampleOutput> sample(const StepPlan& plan);
+  SampleInput sample_input(const StepPlan& plan, const SampleWork& work, std::span<const float> logits);
+
+  CpuRunnerConfig config_;
+  std::unique_ptr<CpuCompute> compute_;
+  std::unique_ptr<Decoder> decoder_;
+  std::vector<int32_t> windows_;  // by group
+  KvStorage storage_;
+  RowTable rows_;
+  InputBatch batch_;
+  Activations activations_;
+  Sampler sampler_;
+  Buffer logits_;
+  std::deque<const StepPlan*> in_flight_;
+  Status failure_;  // sticky
+};
+
+}  // namespace pagoda

@@ -1,0 +1,34 @@
+#pragma once
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/status.h"
+#include "model/config.h"
+#include "ops/attention.h"
+
+namespace pagoda {
+
+// The bytes of the cache: K and V of num_blocks blocks for every layer. Zero at first, so that a block's tail
+// never holds NaN; pages that no block has used yet cost nothing.
+class KvStorage {
+ public:
+  // Error kExhausted: the system does not give so much memory.
+  static Result<KvStorage> allocate(const ModelConfig& config, DType dtype, int32_t block_size,
+                                    int32_t num_blocks);
+
+  std::span<const KvLayerView> layers() const { return layers_; }
+  // Copies a block in all layers of the group with this window.
+  void copy_block(const ModelConfig& config, int32_t window, int32_t src, int32_t dst) const;
+
+ private:
+  struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+  std::unique_ptr<void, Free> memory_;
+  std::vector<KvLayerView> layers_;
+};
+
+}  // namespace pagoda

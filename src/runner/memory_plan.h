@@ -1,0 +1,46 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/status.h"
+#include "model/config.h"
+#include "runner/model_runner.h"
+
+namespace pagoda {
+
+// One group per distinct attention window of the model, in the order of attention_windows(). For the
+// KvManager and the cache alike.
+std::vector<KvGroupSpec> kv_groups(const ModelConfig& config, int32_t block_size, DType kv_dtype);
+
+struct MemoryRequest {
+  uint64_t usable_bytes = 0;        // what the process may use in all
+  double utilization = 0.9;         // how much of that is for weights, activations and cache
+  uint64_t kv_cache_bytes = 0;      // > 0: exactly this much cache, whatever the rest
+  int32_t num_blocks_override = 0;  // > 0: exactly as many blocks, before everything else
+  uint64_t weight_bytes = 0, activation_bytes = 0;
+  int32_t max_model_len = 0, max_num_seqs = 0, max_num_batched_tokens = 0;
+  std::vector<KvGroupSpec> groups;
+};
+struct MemoryPlan {
+  int32_t num_blocks = 0;  // including the null block
+  uint64_t block_bytes = 0, kv_bytes = 0;
+  double max_concurrency = 0;  // requests of max_model_len tokens that fit at once
+};
+
+// How many blocks fit. When memory is what limits them, no more than max_num_seqs requests of full length can
+// use. Error kInvalidArgument if not even one request of max_model_len fits: how much it needs, how much
+// there is, the greatest length that would fit and the flags that help.
+Result<MemoryPlan> plan_memory(const MemoryRequest& request);
+
+// Blocks that one sequence of num_tokens tokens holds at most, over all groups.
+int64_t blocks_per_sequence(std::span<const KvGroupSpec> groups, int32_t num_tokens,
+                            int32_t max_num_batched_tokens);
+
+// Before anything is loaded: bytes of the weights in this dtype, and of what the runner needs beside weights
+// and cache.
+uint64_t estimate_weight_bytes(const ModelSpec& spec, DType dtype);
+uint64_t estimate_activation_bytes(const ModelConfig& config, int32_t max_num_batched_tokens,
+                                   int64_t max_positions);
+
+}  // namespace pagoda

@@ -1,0 +1,157 @@
+#include "model/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+#include "model/registry.h"
+#include "tests/testing/test_data.h"
+#include "tests/testing/tiny_model.h"
+
+namespace pagoda {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr const char* kBase =
+    R"({"architectures":["LlamaForCausalLM"],"vocab_size":100,"hidden_size":32,"intermediate_size":48,
+        "num_hidden_layers":2,"num_attention_heads":4})";
+
+// kBase with some members replaced; null stays null.
+Result<ModelSpec> read_with(const std::string& changes) {
+  Value config = parse_json(kBase).value();
+  const Value changed = parse_json(changes).value();
+  for (const Member& member : changed.as_object()) config.as_object().set(member.key, member.value);
+  return read_model_spec(config);
+}
+
+TEST(ModelConfig, TakesDefaults) {
+  auto spec = read_with(
+      R"({"head_dim":null,"num_key_value_heads":null,"rope_scaling":null,"torch_dtype":"bfloat16"})");
+  ASSERT_TRUE(spec.ok()) << spec.status().message();
+  const ModelConfig& c = spec->config;
+  EXPECT_EQ(c.attention.num_kv_heads, 4);
+  EXPECT_EQ(c.attention.head_dim, 8);
+  EXPECT_FLOAT_EQ(c.attention_scale, 0.35355339f);
+  EXPECT_FLOAT_EQ(c.norm_eps, 1e-6f);
+  EXPECT_EQ(c.rope.theta, 10000);
+  EXPECT_EQ(c.rope.rotary_dim, 8);
+  EXPECT_EQ(c.context_length, 2048);
+  EXPECT_EQ(c.stored_dtype, "bfloat16");
+  EXPECT_FALSE(c.tied_head || c.qkv_bias || c.o_bias || c.mlp_bias);
+  EXPECT_EQ(c.layers.size(), 2u);
+  EXPECT_EQ(attention_windows(c), std::vector<int32_t>{0});
+  EXPECT_EQ(c.bos_token_id, -1);
+  // 2 * 100 * 32 + 32 + 2 * (2 * 32 + 4 * 32 * 32 + 3 * 32 * 48)
+  EXPECT_EQ(num_parameters(*spec), 23968);
+}
+
+TEST(ModelConfig, ReadsEveryField) {
+  auto spec =
+      read_with(R"({"num_key_value_heads":2,"head_dim":16,"rms_norm_eps":1e-5,"max_position_embeddings":512,
+    "tie_word_embeddings":true,"attention_bias":true,"mlp_bias":true,"eos_token_id":[2,7],"bos_token_id":1,"rope_theta":500000})");
+  ASSERT_TRUE(spec.ok()) << spec.status().message();
+  const ModelConfig& c = spec->config;
+  EXPECT_EQ(c.attention.qkv_size(), 4 * 16 + 2 * 2 * 16);
+  EXPECT_TRUE(c.tied_head && c.qkv_bias && c.o_bias && c.mlp_bias);
+  EXPECT_EQ(c.eos_token_ids, (std::vector<int32_t>{2, 7}));
+  EXPECT_EQ(c.bos_token_id, 1);
+  EXPECT_EQ(c.rope.theta, 500000);
+  EXPECT_EQ(c.context_length, 512);
+  ExpectedTensors expected = expected_tensors(*spec);
+  EXPECT_EQ(expected.tensors.size(), 2u + 2u * (2 + 4 * 2 + 3 * 2));
+  EXPECT_THAT(expected.ignored, ::testing::Contains("lm_head.weight"));
+}
+
+TEST(ModelConfig, RopeScalingInEverySpelling) {
+  const char* llama3 =
+      R"("factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,"original_max_position_embeddings":8192)";
+  for (std::string text :
+       {R"({"rope_scaling":{"rope_type":"llama3",)" + std::string(llama3) + "}}",
+        R"({"rope_scaling":{"type":"llama3",)" + std::string(llama3) + "}}",
+        R"({"rope_parameters":{"rope_type":"llama3","rope_theta":10000.0,)" + std::string(llama3) + "}}"}) {
+    auto spec = read_with(text);
+    ASSERT_TRUE(spec.ok()) << spec.status().message();
+    EXPECT_EQ(spec->config.rope.scaling, RopeConfig::Scaling::kLlama3);
+    EXPECT_EQ(spec->config.rope.factor, 8);
+    EXPECT_EQ(spec->config.rope.high_freq_factor, 4);
+    EXPECT_EQ(spec->config.rope.original_max_position_embeddings, 8192);
+    EXPECT_EQ(spec->config.context_length, 2048);
+  }
+  auto linear = read_with(R"({"rope_scaling":{"type":"linear","factor":4}})");
+  ASSERT_TRUE(linear.ok());
+  EXPECT_EQ(linear->config.rope.scaling, RopeConfig::Scaling::kLinear);
+  EXPECT_EQ(linear->config.context_length, 8192);
+  auto plain = read_with(R"({"rope_parameters":{"rope_type":"default","rope_theta":250000}})");
+  ASSERT_TRUE(plain.ok());
+  EXPECT_EQ(plain->config.rope.theta, 250000);
+}
+
+TEST(ModelConfig, RefusesWhatIsHostile) {
+  struct Case {
+    const char *changes, *words;
+  };
+  const Case cases[] = {
+      {R"({"vocab_size":-5})", "`vocab_size`: expected an integer from 1 to"},
+      {R"({"vocab_size":0})", "`vocab_size`"},
+      {R"({"vocab_size":"100"})", "found \"100\""},
+      {R"({"vocab_size":null})", "`vocab_size` is missing"},
+      {R"({"hidden_size":1e18})", "`hidden_size`"},
+      {R"({"hidden_size":1000000000000000000})", "`hidden_size`"},
+      {R"({"hidden_size":33})", "not a multiple of `num_attention_heads`"},
+      {R"({"intermediate_size":1.5})", "`intermediate_size`"},
+      {R"({"num_hidden_layers":100000000})", "`num_hidden_layers`"},
+      {R"({"num_attention_heads":0})", "`num_attention_heads`"},
+      {R"({"num_key_value_heads":3})", "not a multiple of `num_key_value_heads`"},
+      {R"({"num_key_value_heads":8})", "not a multiple of `num_key_value_heads`"},
+      {R"({"head_dim":7})", "odd"},
+      {R"({"head_dim":[8]})", "`head_dim`"},
+      {R"({"rms_norm_eps":-1})", "`rms_norm_eps`"},
+      {R"({"rms_norm_eps":{}})", "`rms_norm_eps`"},
+      {R"({"max_position_embeddings":9000000000000000000})", "`max_position_embeddings`"},
+      {R"({"tie_word_embeddings":"yes"})", "`tie_word_embeddings`: expected true or false"},
+      {R"({"rope_theta":0})", "`rope_theta`"},
+      {R"({"rope_scaling":"x"})", "`rope_scaling`: expected an object"},
+      {R"({"rope_scaling":{"type":"yarn","factor":4}})", "type 'yarn' is not supported"},
+      {R"({"rope_scaling":{"type":"linear"}})", "`rope_scaling.factor` is missing"},
+      {R"({"rope_scaling":{"type":"linear","factor":1e300}})", "`rope_scaling.factor`"},
+      {R"({"rope_scaling":{"type":"llama3","factor":8,"low_freq_factor":4,"high_freq_factor":1}})",
+       "must be above"},
+      {R"({"rope_scaling":{"type":7}})", "`rope_scaling.type`: expected a string"},
+      {R"({"partial_rotary_factor":0})", "rotates 0 of 8"},
+      {R"({"hidden_act":"gelu"})", "'gelu' is not supported"},
+      {R"({"quantization_config":{"quant_method":"awq"}})", "quantized checkpoints"},
+      {R"({"eos_token_id":100})", "`eos_token_id`: expected a token id below 100"},
+      {R"({"eos_token_id":[1,-1]})", "`eos_token_id`"},
+      {R"({"bos_token_id":"<s>"})", "`bos_token_id`"},
+      {R"({"architectures":["GPT2LMHeadModel"]})", "supported are: LlamaForCausalLM, MistralForCausalLM"},
+      {R"({"architectures":[]})", "names no model"},
+      {R"({"architectures":"LlamaForCausalLM"})", "names no model"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.changes);
+    auto spec = read_with(c.changes);
+    ASSERT_FALSE(spec.ok());
+    EXPECT_THAT(spec.status().message(), HasSubstr(c.words));
+  }
+  EXPECT_FALSE(read_model_spec("[]", "config.json").ok());
+  EXPECT_THAT(read_model_spec("{", "x/config.json").status().message(), HasSubstr("x/config.json"));
+}
+
+TEST(ModelConfig, FamiliesByTypeAndWindow) {
+  auto spec = read_with(R"({"architectures":null,"model_type":"llama"})");
+  ASSERT_TRUE(spec.ok());
+  EXPECT_EQ(spec->config.architecture, "LlamaForCausalLM");
+  const char* head = R"({"architectures":["MistralForCausalLM"],"max_position_embeddings":8192)";
+  auto windows = [&](const std::string& rest) {
+    return attention_windows(read_with(head + rest).value().config);
+  };
+  EXPECT_EQ(windows(R"(,"sliding_window":null})"), std::vector<int32_t>{0});
+  EXPECT_EQ(windows(R"(,"sliding_window":1024})"), std::vector<int32_t>{1024});
+  EXPECT_EQ(windows(R"(,"sliding_window":8192})"), std::vector<int32_t>{0});
+  EXPECT_EQ(windows("}"), std::vector<int32_t>{4096});
+  EXPECT_FALSE(read_with(std::string(head) + R"(,"sliding_window":-1})").ok());
+}
+
+}  // namespace
+}  // namespace pagoda

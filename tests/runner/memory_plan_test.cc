@@ -1,0 +1,97 @@
+#include "runner/memory_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "model/registry.h"
+#include "tests/testing/tiny_model.h"
+
+namespace pagoda {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+constexpr uint64_t kMiB = 1ull << 20;
+
+MemoryRequest request() {
+  MemoryRequest r;
+  r.usable_bytes = 1024 * kMiB;
+  r.utilization = 0.5;
+  r.weight_bytes = 100 * kMiB;
+  r.activation_bytes = 12 * kMiB;
+  r.max_model_len = 1600;
+  r.max_num_seqs = 1000;
+  r.max_num_batched_tokens = 512;
+  r.groups = {{16, 0, kMiB}};
+  return r;
+}
+
+TEST(MemoryPlan, FillsWhatIsLeft) {
+  auto plan = plan_memory(request());
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+  EXPECT_EQ(plan->num_blocks, 400);  // 512 - 112 MiB
+  EXPECT_EQ(plan->kv_bytes, 400 * kMiB);
+  EXPECT_DOUBLE_EQ(plan->max_concurrency, 3.99);
+}
+
+TEST(MemoryPlan, TakesNoMoreThanCanBeUsed) {
+  MemoryRequest r = request();
+  r.max_num_seqs = 2;
+  EXPECT_EQ(plan_memory(r)->num_blocks, 201);
+}
+
+TEST(MemoryPlan, WhatTheOperatorSaysCounts) {
+  MemoryRequest r = request();
+  r.max_num_seqs = 1;
+  r.kv_cache_bytes = 300 * kMiB + 5;
+  EXPECT_EQ(plan_memory(r)->num_blocks, 300);
+  r.num_blocks_override = 111;
+  EXPECT_EQ(plan_memory(r)->num_blocks, 111);
+}
+
+TEST(MemoryPlan, RefusesWhenOneRequestDoesNotFit) {
+  MemoryRequest r = request();
+  r.kv_cache_bytes = 51 * kMiB;
+  auto plan = plan_memory(r);
+  ASSERT_FALSE(plan.ok());
+  EXPECT_THAT(plan.status().message(),
+              AllOf(HasSubstr("max_model_len 1600"), HasSubstr("0.10 GiB are needed"),
+                    HasSubstr("0.05 GiB are available"), HasSubstr("longest that would fit is 800"),
+                    HasSubstr("--kv-cache-memory-bytes")));
+  r.max_model_len = 800;
+  EXPECT_TRUE(plan_memory(r).ok());
+  r.max_model_len = 801;
+  EXPECT_FALSE(plan_memory(r).ok());
+  r = request();
+  r.weight_bytes = 600 * kMiB;
+  EXPECT_THAT(plan_memory(r).status().message(), HasSubstr("not even one block fits"));
+  r = request();
+  r.num_blocks_override = 100;  // one short: the null block holds nothing
+  EXPECT_FALSE(plan_memory(r).ok());
+  r.num_blocks_override = 101;
+  EXPECT_TRUE(plan_memory(r).ok());
+}
+
+TEST(MemoryPlan, AWindowBoundsItsGroup) {
+  const KvGroupSpec groups[] = {{16, 0, 1}, {16, 100, 1}};
+  EXPECT_EQ(blocks_per_sequence(groups, 16, 64), 2);
+  EXPECT_EQ(blocks_per_sequence(groups, 16000, 64), 1000 + 12);  // ceil(163 / 16) + 1
+}
+
+TEST(MemoryPlan, CountsABlocksBytes) {
+  testing::TinyModel tiny = testing::make_tiny_model({.layers = 3, .heads = 4, .kv_heads = 2, .head_dim = 8});
+  auto spec = read_model_spec(tiny.config_json(), "config.json");
+  ASSERT_TRUE(spec.ok()) << spec.status().message();
+  auto groups = kv_groups(spec->config, 16, DType::kBF16);
+  ASSERT_EQ(groups.size(), 1u);
+  EXPECT_EQ(groups[0].block_bytes, 2u * 16 * 2 * 8 * 2 * 3);  // K and V, tokens, heads, dims, bytes, layers
+  std::size_t elements = 0;
+  for (const auto& tensor : tiny.tensors) elements += tensor.values.size();
+  EXPECT_EQ(estimate_weight_bytes(*spec, DType::kBF16), 2 * elements);
+  EXPECT_GT(estimate_activation_bytes(spec->config, 2048, 2048),
+            estimate_activation_bytes(spec->config, 64, 64));
+}
+
+}  // namespace
+}  // namespace pagoda
