@@ -1,6 +1,10 @@
-// The engine room: the loop that is the heart of the house, and its thread. Takes arrivals and cancellations -> plan ->
-// nothing to do? sleep on the queue -> run -> commit -> publish. A failed request never takes the engine with it; a failed
-// runner ends every request with an error event and leaves the engine dead (is_healthy() false).
+// The engine room: the loop that is the heart of the house, and its thread. Takes arrivals and cancellations
+// -> plan -> nothing to do? sleep on the queue -> run -> commit -> publish. It decides nothing (schedule
+// does) and computes nothing (the runner does); it owns both, the KV books and the sinks of what is inside.
+// Any thread may submit and cancel; events leave on the engine thread. One lock a step, none a token.
+// A failed request never takes the engine with it; a failed runner ends every request with an error event and
+// leaves the engine dead (is_healthy() false). Invariant: a request that submit() took has each of its
+// choices ended by exactly one event.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -18,7 +22,7 @@ namespace pagoda {
 
 class Engine {
  public:
-  // Starts the engine thread.
+  // Starts the engine thread. `metrics` outlives the engine.
   Engine(const EngineConfig& config, std::unique_ptr<KvManager> kv, std::unique_ptr<ModelRunner> runner,
          EngineMetrics* metrics);
   // Ends what is still running with kAbort, then joins.
@@ -26,9 +30,8 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // A place in the queue for `choices` choices, given back when the slot is destroyed or when all of them have ended.
-  // Taken before a prompt is tokenized, so that a full queue costs nothing. Errors: kExhausted with a retry hint,
-  // kUnavailable when draining or dead. Any thread; does not block.
+  // A place in the queue for some choices, given back when the slot is destroyed; the engine destroys it when
+  // all choices of its request have ended. May outlive the engine.
   class Slot {
    public:
     Slot() = default;
@@ -40,25 +43,30 @@ class Engine {
     friend class Engine;
     struct Counter;
     Slot(std::shared_ptr<Counter> counter, int32_t choices);
+    void give_back();
     std::shared_ptr<Counter> counter_;
     int32_t choices_ = 0;
   };
+  // Taken before a prompt is tokenized, so that a full queue costs nothing. Errors: kExhausted with a retry
+  // hint; kInvalidArgument for more choices than the queue ever holds; kUnavailable when draining or dead.
+  // Any thread; does not block.
   Result<Slot> reserve(int32_t choices);
 
   RequestId next_request_id();
-  // Takes the request and its slot. Events for it reach `sink` on the engine thread until each choice has finished.
-  // Error kUnavailable when draining or dead: then the sink hears nothing.
+  // Takes the request and its slot. Events for it reach `sink` on the engine thread until each choice has
+  // finished, then the sink is let go. Error kUnavailable when draining or dead: then the sink hears nothing.
+  // Any thread.
   Status submit(std::unique_ptr<Request> request, Slot slot, std::shared_ptr<EventSink> sink);
   // Any thread; harmless for an id that has ended. The sink hears kAbort for each unfinished choice.
   void cancel(RequestId id);
 
-  // No new requests from here on; those inside go on. drain waits until they have ended, at most timeout_s; false if
-  // some were left.
+  // No new requests from here on; those inside go on.
   void stop_admission();
+  // Stops admission and waits until nobody is inside, at most timeout_s; false if some were left.
   bool drain(double timeout_s);
 
   bool is_healthy() const;
-  std::string failure() const;  // why it is not
+  std::string failure() const;   // why it is not
   SchedulerStats stats() const;  // as of the last step
   const EngineConfig& config() const;
 

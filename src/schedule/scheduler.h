@@ -28,13 +28,14 @@ struct SchedulerStats {
   double kv_usage = 0;
 };
 
-// What the last commit did. A choice's prompt counts once, in the commit that completes it for the first
-// time.
+// What the last commit did. A choice's prompt counts once, in the commit that completes it.
 struct StepStats {
   int32_t num_prompt_tokens = 0;  // prompt tokens of choices whose prompt is complete ...
   int32_t num_prompt_cached = 0;  // ... and how many of them were found in the cache or shared with choice 0
   int32_t num_generated_tokens = 0;
-  int32_t num_computed_tokens = 0;    // tokens of the flat batch
+  int32_t num_computed_tokens = 0;    // tokens of the flat batch ...
+  int32_t num_recomputed_tokens = 0;  // ... and how many of them a preemption had thrown away
+  int32_t num_bad = 0;                // choices whose logits were not finite
   std::vector<double> first_token_s;  // seconds from arrival, of choices that got their first token
   std::vector<double> inter_token_s;  // seconds since the choice's token before
 };

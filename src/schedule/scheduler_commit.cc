@@ -37,12 +37,19 @@ void Scheduler::Impl::commit(const StepPlan& plan, const StepResult& result, Tim
                "a result has one entry per sample");
   in_flight = false;
   step_stats.num_prompt_tokens = step_stats.num_prompt_cached = step_stats.num_generated_tokens = 0;
+  step_stats.num_recomputed_tokens = step_stats.num_bad = 0;
   step_stats.num_computed_tokens = plan.num_tokens;
   step_stats.first_token_s.clear();
   step_stats.inter_token_s.clear();
 
   for (const RowWork& work : plan.work) {
-    if (Sequence* seq = rows.owner(work.row)) seq->num_computed += work.num_scheduled_tokens;
+    Sequence* seq = rows.owner(work.row);
+    if (seq == nullptr) continue;  // cancelled while the step ran
+    int32_t end = seq->num_computed + work.num_scheduled_tokens;
+    step_stats.num_recomputed_tokens +=
+        std::max(std::min(end, seq->num_computed_ever) - seq->num_computed, 0);
+    seq->num_computed = end;
+    seq->num_computed_ever = std::max(end, seq->num_computed_ever);
   }
   for (std::size_t sample = 0; sample < num_samples;) sample = settle(plan, result, sample, now, out);
   // Prompts that were only to be computed, and asked for nothing in this step.
@@ -90,6 +97,7 @@ std::size_t Scheduler::Impl::settle(const StepPlan& plan, const StepResult& resu
   if (bad) {
     verdict = {FinishReason::kError};
     event.error = "the model's logits are not finite";
+    ++step_stats.num_bad;
   }
   event.stop_token = verdict.stop_token;
   if (verdict.finish != FinishReason::kNone) {
@@ -136,7 +144,7 @@ void Scheduler::Impl::fork_from_leader(Sequence* seq) {
     return;
   }
   for (const BlockCopy& copy : copies) pending_copies.push_back({seq, copy});
-  seq->num_computed = seq->num_prompt();
+  seq->num_computed = seq->num_computed_ever = seq->num_prompt();
   seq->state = SequenceState::kRunning;
   // Behind the choices of its request: it is as old as they are.
   auto place = std::find(running.begin(), running.end(), leader);

@@ -29,6 +29,7 @@ struct Sequence {
       tokens;  // prompt, then output; empty until first scheduled (the prompt is in the request)
   SeqKv kv;
   int32_t num_computed = 0;
+  int32_t num_computed_ever = 0;    // the most that num_computed has been: less of it is computed again
   int32_t num_prompt_reported = 0;  // prompt tokens 1 .. this have had their log-probabilities handed out
 
   int32_t row = -1;

@@ -1,0 +1,276 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "engine/engine_stats.h"
+#include "engine/inbox.h"
+
+namespace pagoda {
+namespace {
+
+Time clock_now() {
+  return std::chrono::steady_clock::now();
+}
+
+}  // namespace
+
+struct Engine::Slot::Counter {
+  explicit Counter(int32_t most) : limit(most) {}
+  bool take(int32_t choices) {
+    int32_t used_now = used.load(std::memory_order_relaxed);
+    do {
+      if (choices > limit - used_now) return false;
+    } while (!used.compare_exchange_weak(used_now, used_now + choices, std::memory_order_relaxed));
+    return true;
+  }
+  const int32_t limit;
+  std::atomic<int32_t> used{0};
+};
+
+struct Engine::Impl {
+  Impl(const EngineConfig& engine_config, std::unique_ptr<KvManager> kv_manager,
+       std::unique_ptr<ModelRunner> model_runner, EngineMetrics* engine_metrics)
+      : config(engine_config),
+        metrics(engine_metrics),
+        slots(std::make_shared<Slot::Counter>(engine_config.scheduler.max_num_queued_reqs)),
+        kv(std::move(kv_manager)),
+        runner(std::move(model_runner)),
+        scheduler(config.scheduler, kv.get()),
+        engine_stats(metrics, config) {}
+
+  void loop();
+  bool take_inbox();
+  Result<StepResult> run(const StepPlan& plan);
+  void publish();
+  void die(const Status& status);
+  void end_everything(FinishReason reason, const std::string& error);
+  Status refusal() const;
+
+  const EngineConfig config;
+  EngineMetrics* const metrics;
+  const std::shared_ptr<Slot::Counter> slots;
+  std::atomic<RequestId> next_id{1};
+  Inbox inbox;
+
+  // Shared with the callers.
+  mutable std::mutex mutex;
+  std::condition_variable someone_left;
+  int64_t num_inside = 0;
+  std::string failure;
+  SchedulerStats last_stats;
+  std::atomic<bool> healthy{true};
+
+  // The engine thread's own.
+  struct Inside {
+    std::shared_ptr<EventSink> sink;
+    Slot slot;
+    int32_t num_left;  // choices
+  };
+  std::unique_ptr<KvManager> kv;
+  std::unique_ptr<ModelRunner> runner;
+  Scheduler scheduler;
+  EngineStats engine_stats;
+  std::unordered_map<RequestId, Inside> inside;
+  std::vector<Arrival> arrivals;
+  std::vector<RequestId> cancellations;
+  std::vector<TokenEvent> events;
+  std::vector<FinishedStats> finished;
+  double step_s = 0;  // what the last run() took
+  std::thread thread;
+};
+
+// The heart. A step that ends a request frees its blocks before anyone else is planned.
+void Engine::Impl::loop() {
+  while (take_inbox()) {
+    StepPlan& plan = scheduler.plan(clock_now(), &events);
+    if (plan.empty()) {
+      publish();
+      inbox.wait_until(std::min(scheduler.next_deadline(), engine_stats.next_log()));
+      continue;
+    }
+    Result<StepResult> result = run(plan);
+    if (!result.ok()) return die(result.status());
+    scheduler.commit(plan, *result, clock_now(), &events);
+    engine_stats.on_step(scheduler.last_step(), step_s);
+    publish();
+  }
+  end_everything(FinishReason::kAbort, {});
+}
+
+bool Engine::Impl::take_inbox() {
+  bool go_on = inbox.take(&arrivals, &cancellations);
+  for (Arrival& arrival : arrivals) {
+    inside.emplace(arrival.request->id,
+                   Inside{std::move(arrival.sink), std::move(arrival.slot), arrival.request->n});
+    scheduler.submit(std::move(arrival.request));
+  }
+  for (RequestId id : cancellations) scheduler.cancel(id, clock_now(), &events);
+  return go_on;
+}
+
+Result<StepResult> Engine::Impl::run(const StepPlan& plan) {
+  Time begin = clock_now();
+  PAGODA_RETURN_IF_ERROR(runner->launch(plan));
+  Result<StepResult> result = runner->wait(plan.step_id);
+  step_s = std::chrono::duration<double>(clock_now() - begin).count();
+  return result;
+}
+
+// Everything that the last call of the scheduler has brought: events to their sinks, numbers to the metrics.
+// A slot is free, and drain() done, only after the last event is out.
+void Engine::Impl::publish() {
+  int64_t num_gone = 0;
+  for (TokenEvent& event : events) {
+    auto it = inside.find(event.id);
+    PAGODA_CHECK(it != inside.end(), "an event of a request that has ended");
+    bool is_last = event.finish != FinishReason::kNone && --it->second.num_left == 0;
+    it->second.sink->on_event(std::move(event));
+    if (!is_last) continue;
+    inside.erase(it);
+    ++num_gone;
+  }
+  events.clear();
+  finished.clear();
+  scheduler.take_finished(&finished);
+  engine_stats.on_finished(finished);
+  SchedulerStats now = scheduler.stats();
+  engine_stats.on_state(now);
+  engine_stats.maybe_log(clock_now(), now);
+  std::lock_guard lock(mutex);
+  last_stats = now;
+  num_inside -= num_gone;
+  if (num_inside == 0) someone_left.notify_all();
+}
+
+// Whoever has come in until the inbox closed gets the event too.
+void Engine::Impl::end_everything(FinishReason reason, const std::string& error) {
+  inbox.finish();
+  take_inbox();
+  scheduler.abort_all(reason, error, clock_now(), &events);
+  publish();
+}
+
+void Engine::Impl::die(const Status& status) {
+  log_error("the engine has died: {}", status.message());
+  {
+    std::lock_guard lock(mutex);
+    failure = status.message();
+  }
+  healthy.store(false);
+  end_everything(FinishReason::kError, status.message());
+}
+
+Status Engine::Impl::refusal() const {
+  if (!healthy.load()) return {StatusCode::kUnavailable, "the engine has failed and takes no requests"};
+  return {StatusCode::kUnavailable, "the server is shutting down and takes no new requests"};
+}
+
+Engine::Slot::Slot(std::shared_ptr<Counter> counter, int32_t choices)
+    : counter_(std::move(counter)), choices_(choices) {}
+Engine::Slot::Slot(Slot&& other) noexcept
+    : counter_(std::move(other.counter_)), choices_(std::exchange(other.choices_, 0)) {}
+Engine::Slot& Engine::Slot::operator=(Slot&& other) noexcept {
+  if (this == &other) return *this;
+  give_back();
+  counter_ = std::move(other.counter_);
+  choices_ = std::exchange(other.choices_, 0);
+  return *this;
+}
+Engine::Slot::~Slot() {
+  give_back();
+}
+void Engine::Slot::give_back() {
+  if (counter_ != nullptr) counter_->used.fetch_sub(std::exchange(choices_, 0), std::memory_order_relaxed);
+}
+
+Engine::Engine(const EngineConfig& config, std::unique_ptr<KvManager> kv, std::unique_ptr<ModelRunner> runner,
+               EngineMetrics* metrics)
+    : impl_(std::make_unique<Impl>(config, std::move(kv), std::move(runner), metrics)) {
+  impl_->thread = std::thread([impl = impl_.get()] { impl->loop(); });
+}
+
+Engine::~Engine() {
+  impl_->inbox.stop();
+  impl_->thread.join();
+}
+
+Result<Engine::Slot> Engine::reserve(int32_t choices) {
+  if (impl_->inbox.is_closed()) return impl_->refusal();
+  const int32_t limit = impl_->slots->limit;
+  if (choices > limit) {
+    return invalid_argument(
+        fmt::format("{} choices were asked for, but the server's queue holds {} (--max-num-queued-reqs)",
+                    choices, limit),
+        "n");
+  }
+  if (!impl_->slots->take(choices)) {
+    impl_->metrics->rejected_queue_full.add();
+    constexpr int kRetryMs = 1000;
+    return Status(
+               StatusCode::kExhausted,
+               fmt::format("the server's queue is full ({} choices, --max-num-queued-reqs): try again later",
+                           limit))
+        .with_retry_after_ms(kRetryMs);
+  }
+  return Slot(impl_->slots, choices);
+}
+
+RequestId Engine::next_request_id() {
+  return impl_->next_id.fetch_add(1, std::memory_order_relaxed);
+}
+
+Status Engine::submit(std::unique_ptr<Request> request, Slot slot, std::shared_ptr<EventSink> sink) {
+  if (request->arrival == Time{}) request->arrival = clock_now();
+  {
+    std::lock_guard lock(impl_->mutex);
+    ++impl_->num_inside;
+  }
+  if (impl_->inbox.push({std::move(request), std::move(slot), std::move(sink)})) return Status::ok_status();
+  std::lock_guard lock(impl_->mutex);
+  if (--impl_->num_inside == 0) impl_->someone_left.notify_all();
+  return impl_->refusal();
+}
+
+void Engine::cancel(RequestId id) {
+  impl_->inbox.cancel(id);
+}
+
+void Engine::stop_admission() {
+  impl_->inbox.close();
+}
+
+bool Engine::drain(double timeout_s) {
+  stop_admission();
+  std::unique_lock lock(impl_->mutex);
+  constexpr double kForever = 1e9;  // more would overflow the clock
+  return impl_->someone_left.wait_for(lock, std::chrono::duration<double>(std::min(timeout_s, kForever)),
+                                      [this] { return impl_->num_inside == 0; });
+}
+
+bool Engine::is_healthy() const {
+  return impl_->healthy.load();
+}
+
+std::string Engine::failure() const {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->failure;
+}
+
+SchedulerStats Engine::stats() const {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->last_stats;
+}
+
+const EngineConfig& Engine::config() const {
+  return impl_->config;
+}
+
+}  // namespace pagoda

@@ -1,0 +1,122 @@
+#include "engine/engine_stats.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/log.h"
+
+namespace pagoda {
+namespace {
+
+double seconds(Time from, Time to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+Counter& success_counter(EngineMetrics* metrics, FinishReason finish) {
+  switch (finish) {
+    case FinishReason::kStop:
+      return metrics->success_stop;
+    case FinishReason::kLength:
+      return metrics->success_length;
+    case FinishReason::kAbort:
+      return metrics->success_abort;
+    default:
+      return metrics->success_error;
+  }
+}
+
+}  // namespace
+
+EngineStats::EngineStats(EngineMetrics* metrics, const EngineConfig& config)
+    : metrics_(metrics),
+      log_stats_(config.log_stats && config.stats_interval_s > 0),
+      interval_(std::chrono::duration_cast<Time::duration>(
+          std::chrono::duration<double>(config.stats_interval_s))) {}
+
+void EngineStats::on_step(const StepStats& step, double step_s) {
+  metrics_->prompt_tokens.add(step.num_prompt_tokens);
+  metrics_->prompt_tokens_cached.add(step.num_prompt_cached);
+  metrics_->prompt_tokens_local_cache_hit.add(step.num_prompt_cached);
+  metrics_->prompt_tokens_local_compute.add(step.num_prompt_tokens - step.num_prompt_cached);
+  metrics_->prompt_tokens_recomputed.add(step.num_recomputed_tokens);
+  metrics_->generation_tokens.add(step.num_generated_tokens);
+  metrics_->corrupted_requests.add(step.num_bad);
+  metrics_->iteration_tokens_total.observe(step.num_prompt_tokens + step.num_generated_tokens);
+  metrics_->step_time.observe(step_s);
+  for (double latency : step.first_token_s) metrics_->time_to_first_token.observe(latency);
+  for (double latency : step.inter_token_s) metrics_->inter_token_latency.observe(latency);
+  num_prompt_ += step.num_prompt_tokens;
+  num_generated_ += step.num_generated_tokens;
+}
+
+void EngineStats::on_finished(std::span<const FinishedStats> finished) {
+  for (const FinishedStats& stats : finished) {
+    success_counter(metrics_, stats.finish).add();
+    // The rest tells of answers; one that was given up or failed would only blur it.
+    if (stats.finish != FinishReason::kStop && stats.finish != FinishReason::kLength) continue;
+    metrics_->request_prompt_tokens.observe(stats.num_prompt);
+    metrics_->request_generation_tokens.observe(stats.num_output);
+    metrics_->request_params_max_tokens.observe(stats.max_tokens);
+    if (stats.last_of_request) {
+      metrics_->request_params_n.observe(stats.n);
+      metrics_->request_max_num_generation_tokens.observe(stats.max_num_output);
+    }
+    metrics_->e2e_request_latency.observe(seconds(stats.arrival, stats.finished));
+    if (stats.num_output == 0) continue;  // only a prompt: it has no first token
+    double decode_s = seconds(stats.first_token, stats.last_token);
+    metrics_->request_queue_time.observe(seconds(stats.arrival, stats.scheduled));
+    metrics_->request_prefill_time.observe(seconds(stats.scheduled, stats.first_token));
+    metrics_->request_decode_time.observe(decode_s);
+    metrics_->request_inference_time.observe(seconds(stats.scheduled, stats.last_token));
+    metrics_->request_time_per_output_token.observe(stats.num_output > 1 ? decode_s / (stats.num_output - 1)
+                                                                         : 0);
+  }
+}
+
+void EngineStats::on_state(const SchedulerStats& state) {
+  metrics_->num_requests_running.set(state.num_running);
+  metrics_->num_requests_waiting.set(state.num_waiting + state.num_deferred);
+  metrics_->waiting_capacity.set(state.num_waiting);
+  metrics_->waiting_deferred.set(state.num_deferred);
+  metrics_->kv_cache_usage_perc.set(state.kv_usage);
+  metrics_->num_preemptions.add(static_cast<double>(state.num_preemptions - last_state_.num_preemptions));
+  metrics_->prefix_cache_queries.add(static_cast<double>(state.prefix_queries - last_state_.prefix_queries));
+  metrics_->prefix_cache_hits.add(static_cast<double>(state.prefix_hits - last_state_.prefix_hits));
+  last_state_ = state;
+}
+
+Time EngineStats::next_log() const {
+  return log_stats_ && !silent_ ? begin_ + interval_ : Time::max();
+}
+
+void EngineStats::maybe_log(Time now, const SchedulerStats& state) {
+  if (!log_stats_) return;
+  bool idle = num_prompt_ + num_generated_ == 0;
+  if (silent_) {
+    if (idle) return;
+    silent_ = false;
+    begin_ = now;
+  }
+  if (now < begin_ + interval_) return;
+  silent_ = idle;
+  log_info("{}", log_line(now, state));
+}
+
+std::string EngineStats::log_line(Time now, const SchedulerStats& state) {
+  double elapsed_s = std::max(seconds(begin_, now), 1e-9);
+  double hit_rate = state.prefix_queries == 0
+                        ? 0
+                        : static_cast<double>(state.prefix_hits) / static_cast<double>(state.prefix_queries);
+  std::string line = fmt::format(
+      "Engine 000: Avg prompt throughput: {:.1f} tokens/s, Avg generation throughput: {:.1f} tokens/s, "
+      "Running: {} reqs, Waiting: {} reqs, GPU KV cache usage: {:.1f}%, Prefix cache hit rate: {:.1f}%",
+      static_cast<double>(num_prompt_) / elapsed_s, static_cast<double>(num_generated_) / elapsed_s,
+      state.num_running, state.num_waiting + state.num_deferred, state.kv_usage * 100, hit_rate * 100);
+  begin_ = now;
+  num_prompt_ = num_generated_ = 0;
+  return line;
+}
+
+}  // namespace pagoda

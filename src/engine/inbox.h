@@ -1,0 +1,93 @@
+// Where other threads leave arrivals and cancellations for the engine thread. Arrivals are bounded by the
+// slots they carry. Private to the engine room.
+#pragma once
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "contract/request.h"
+#include "contract/token_event.h"
+#include "engine/engine.h"
+
+namespace pagoda {
+
+struct Arrival {
+  std::unique_ptr<Request> request;
+  Engine::Slot slot;
+  std::shared_ptr<EventSink> sink;
+};
+
+class Inbox {
+ public:
+  // False, and the arrival untouched, once closed.
+  bool push(Arrival&& arrival) {
+    {
+      std::lock_guard lock(mutex_);
+      if (closed_) return false;
+      arrivals_.push_back(std::move(arrival));
+    }
+    wake_.notify_one();
+    return true;
+  }
+  void cancel(RequestId id) {
+    {
+      std::lock_guard lock(mutex_);
+      if (finished_) return;
+      cancellations_.push_back(id);
+    }
+    wake_.notify_one();
+  }
+  // No further arrivals.
+  void close() {
+    std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
+  bool is_closed() const {
+    std::lock_guard lock(mutex_);
+    return closed_;
+  }
+  // The engine thread is to end.
+  void stop() {
+    {
+      std::lock_guard lock(mutex_);
+      closed_ = stopping_ = true;
+    }
+    wake_.notify_one();
+  }
+  // Nobody will take anything any more: cancellations are dropped.
+  void finish() {
+    std::lock_guard lock(mutex_);
+    closed_ = finished_ = true;
+  }
+
+  // Engine thread. Replaces what the vectors hold by what has come; false: stop() was called.
+  bool take(std::vector<Arrival>* arrivals, std::vector<RequestId>* cancellations) {
+    arrivals->clear();
+    cancellations->clear();
+    std::lock_guard lock(mutex_);
+    arrivals->swap(arrivals_);
+    cancellations->swap(cancellations_);
+    return !stopping_;
+  }
+  // Engine thread. Sleeps until something has come, at most until `time`.
+  void wait_until(Time time) {
+    std::unique_lock lock(mutex_);
+    auto ready = [&] { return stopping_ || !arrivals_.empty() || !cancellations_.empty(); };
+    if (time == Time::max()) {
+      wake_.wait(lock, ready);
+    } else {
+      wake_.wait_until(lock, time, ready);
+    }
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<Arrival> arrivals_;
+  std::vector<RequestId> cancellations_;
+  bool closed_ = false, stopping_ = false, finished_ = false;
+};
+
+}  // namespace pagoda

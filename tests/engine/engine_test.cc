@@ -1,0 +1,441 @@
+#include "engine/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/log.h"
+#include "base/rng.h"
+#include "tests/testing/fake_runner.h"
+
+namespace pagoda {
+namespace {
+
+using testing::FakeModel;
+using testing::FakeRunner;
+
+// Generous: only a hang reaches it.
+constexpr std::chrono::seconds kPatience{60};
+
+class Sink : public EventSink {
+ public:
+  void on_event(TokenEvent&& event) override {
+    std::lock_guard lock(mutex_);
+    Choice& choice = choices_[event.choice];
+    EXPECT_EQ(choice.finish, FinishReason::kNone) << "an event after the last";
+    choice.tokens.insert(choice.tokens.end(), event.out.token.begin(), event.out.token.end());
+    choice.finish = event.finish;
+    choice.error = event.error;
+    num_ended_ += event.finish != FinishReason::kNone;
+    ++num_events_;
+    changed_.notify_all();
+  }
+  bool wait_ended(int num_choices) {
+    return wait([&] { return num_ended_ >= num_choices; });
+  }
+  bool wait_events(int num_events) {
+    return wait([&] { return num_events_ >= num_events; });
+  }
+  std::vector<TokenId> tokens(int choice = 0) { return get(choice).tokens; }
+  FinishReason finish(int choice = 0) { return get(choice).finish; }
+  std::string error(int choice = 0) { return get(choice).error; }
+  int num_events() {
+    std::lock_guard lock(mutex_);
+    return num_events_;
+  }
+
+ private:
+  struct Choice {
+    std::vector<TokenId> tokens;
+    FinishReason finish = FinishReason::kNone;
+    std::string error;
+  };
+  bool wait(const std::function<bool()>& ready) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, kPatience, ready);
+  }
+  Choice get(int choice) {
+    std::lock_guard lock(mutex_);
+    return choices_[choice];
+  }
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<int, Choice> choices_;
+  int num_ended_ = 0, num_events_ = 0;
+};
+
+// Stops the engine thread inside of a step until opened.
+class Gate {
+ public:
+  void enter() {
+    std::unique_lock lock(mutex_);
+    ++num_inside_;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return open_; });
+    --num_inside_;
+  }
+  bool wait_inside() {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, kPatience, [&] { return num_inside_ > 0; });
+  }
+  void open() {
+    std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int num_inside_ = 0;
+  bool open_ = false;
+};
+
+struct House {
+  MetricsRegistry registry;
+  EngineMetrics metrics{&registry, "m", 64};
+  EngineConfig config;
+  FakeModel model{.seed = 5, .vocab_size = 50, .bad_one_in = 0};
+  std::function<Status(const StepPlan&)> on_wait;
+  std::unique_ptr<Engine> engine;
+
+  House() {
+    config.scheduler.max_num_seqs = 4;
+    config.scheduler.max_num_batched_tokens = 32;
+    config.scheduler.max_model_len = 64;
+    config.scheduler.max_num_queued_reqs = 64;
+    config.cache = {.block_size = 4, .num_blocks = 40};
+    config.log_stats = false;
+  }
+  Engine& start() {
+    const int block_size = config.cache.block_size, num_blocks = config.cache.num_blocks;
+    auto kv = std::make_unique<KvManager>(std::vector<KvGroupConfig>{{block_size, 0}}, num_blocks);
+    auto runner = std::make_unique<FakeRunner>(model, std::vector<KvGroupSpec>{{block_size, 0, 1}},
+                                               num_blocks, config.scheduler.max_num_seqs);
+    runner->on_wait = on_wait;
+    engine = std::make_unique<Engine>(config, std::move(kv), std::move(runner), &metrics);
+    return *engine;
+  }
+  std::unique_ptr<Request> request(std::vector<TokenId> prompt, int max_tokens, int n = 1) {
+    auto request = std::make_unique<Request>();
+    request->id = engine->next_request_id();
+    request->prompt = std::move(prompt);
+    request->params.max_tokens = max_tokens;
+    request->params.seed = 17;
+    request->n = n;
+    return request;
+  }
+  // Submits; the id.
+  RequestId submit(std::unique_ptr<Request> request, std::shared_ptr<Sink> sink) {
+    RequestId id = request->id;
+    Result<Engine::Slot> slot = engine->reserve(request->n);
+    EXPECT_TRUE(slot.ok()) << slot.status().message();
+    Status status = engine->submit(std::move(request), std::move(*slot), std::move(sink));
+    EXPECT_TRUE(status.ok()) << status.message();
+    return id;
+  }
+  std::vector<TokenId> expected(const std::vector<TokenId>& prompt, int count, int choice = 0) const {
+    uint64_t prefix = 0;
+    for (TokenId token : prompt) prefix = model.extend(prefix, token);
+    std::vector<TokenId> out;
+    for (int i = 0; i < count; ++i) {
+      out.push_back(model.sample(prefix, 17 + static_cast<uint64_t>(choice), i));
+      prefix = model.extend(prefix, out.back());
+    }
+    return out;
+  }
+  // Slots come back on the engine thread, just after the last event.
+  bool all_slots_come_back() {
+    Time end = std::chrono::steady_clock::now() + kPatience;
+    while (std::chrono::steady_clock::now() < end) {
+      if (engine->reserve(config.scheduler.max_num_queued_reqs).ok()) return true;
+      std::this_thread::yield();
+    }
+    return false;
+  }
+};
+
+TEST(Engine, AnswersEachChoice) {
+  House house;
+  house.start();
+  auto one = std::make_shared<Sink>(), many = std::make_shared<Sink>();
+  house.submit(house.request({1, 2, 3}, 10), one);
+  house.submit(house.request({4, 5, 6, 7, 8}, 7, 3), many);
+  ASSERT_TRUE(one->wait_ended(1));
+  ASSERT_TRUE(many->wait_ended(3));
+  EXPECT_EQ(one->tokens(), house.expected({1, 2, 3}, 10));
+  EXPECT_EQ(one->finish(), FinishReason::kLength);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(many->tokens(i), house.expected({4, 5, 6, 7, 8}, 7, i));
+  EXPECT_TRUE(house.all_slots_come_back());
+  EXPECT_TRUE(house.engine->drain(60));
+  EXPECT_EQ(house.engine->stats().kv_usage, 0);
+  EXPECT_EQ(house.engine->stats().num_running, 0);
+  EXPECT_EQ(house.metrics.generation_tokens.value(), 10 + 3 * 7);
+  EXPECT_EQ(house.metrics.prompt_tokens.value(), 3 + 3 * 5);
+  EXPECT_EQ(house.metrics.success_length.value(), 4);
+  EXPECT_EQ(house.metrics.time_to_first_token.count(), 4u);
+  EXPECT_EQ(house.metrics.inter_token_latency.count(), 9u + 3 * 6);
+  EXPECT_EQ(house.metrics.e2e_request_latency.count(), 4u);
+  EXPECT_EQ(house.metrics.num_requests_running.value(), 0);
+}
+
+TEST(Engine, FullQueueIsAnAnswer) {
+  House house;
+  house.config.scheduler.max_num_queued_reqs = 4;
+  Engine& engine = house.start();
+  Result<Engine::Slot> three = engine.reserve(3);
+  ASSERT_TRUE(three.ok());
+  Result<Engine::Slot> two = engine.reserve(2);
+  ASSERT_FALSE(two.ok());
+  EXPECT_EQ(two.status().code(), StatusCode::kExhausted);
+  EXPECT_GT(two.status().retry_after_ms(), 0);
+  EXPECT_EQ(house.metrics.rejected_queue_full.value(), 1);
+  EXPECT_TRUE(engine.reserve(1).ok()) << "there was room for one, and it came back";
+  EXPECT_TRUE(engine.reserve(1).ok());
+  Result<Engine::Slot> never = engine.reserve(5);
+  EXPECT_EQ(never.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(never.status().param(), "n");
+  {
+    Engine::Slot moved = std::move(*three);
+    EXPECT_FALSE(engine.reserve(4).ok()) << "a move does not free it";
+  }
+  EXPECT_TRUE(engine.reserve(4).ok());
+}
+
+TEST(Engine, SlotMayOutliveTheEngine) {
+  Engine::Slot slot;
+  {
+    House house;
+    Result<Engine::Slot> reserved = house.start().reserve(2);
+    ASSERT_TRUE(reserved.ok());
+    slot = std::move(*reserved);
+  }
+}
+
+TEST(Engine, CancelWhileWaitingRunningAndInFlight) {
+  House house;
+  house.config.scheduler.max_num_seqs = 1;
+  Gate gate;
+  house.on_wait = [&](const StepPlan&) {
+    gate.enter();
+    return Status::ok_status();
+  };
+  Engine& engine = house.start();
+  auto running = std::make_shared<Sink>(), waiting = std::make_shared<Sink>(),
+       last = std::make_shared<Sink>();
+  RequestId running_id = house.submit(house.request({1, 2}, 40), running);
+  ASSERT_TRUE(gate.wait_inside());
+  RequestId waiting_id = house.submit(house.request({3}, 40, 2), waiting);
+  house.submit(house.request({4}, 3), last);
+  engine.cancel(waiting_id);
+  engine.cancel(running_id);  // its step is in flight
+  engine.cancel(424242);      // nobody
+  gate.open();
+  ASSERT_TRUE(running->wait_ended(1));
+  ASSERT_TRUE(waiting->wait_ended(2));
+  EXPECT_EQ(running->finish(), FinishReason::kAbort);
+  EXPECT_LE(running->tokens().size(), 1u);
+  EXPECT_EQ(waiting->finish(0), FinishReason::kAbort);
+  EXPECT_EQ(waiting->finish(1), FinishReason::kAbort);
+  EXPECT_TRUE(waiting->tokens().empty());
+  ASSERT_TRUE(last->wait_ended(1));
+  EXPECT_EQ(last->tokens(), house.expected({4}, 3));
+  engine.cancel(running_id);  // has ended
+  EXPECT_TRUE(engine.drain(60));
+  EXPECT_EQ(engine.stats().kv_usage, 0);
+  EXPECT_EQ(house.metrics.success_abort.value(), 3);
+}
+
+TEST(Engine, CancelFreesTheBlocksOfAStream) {
+  House house;
+  house.on_wait = [](const StepPlan&) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return Status::ok_status();
+  };
+  Engine& engine = house.start();
+  auto sink = std::make_shared<Sink>();
+  RequestId id = house.submit(house.request({1, 2, 3}, 60), sink);
+  ASSERT_TRUE(sink->wait_events(3));
+  engine.cancel(id);
+  ASSERT_TRUE(sink->wait_ended(1));
+  EXPECT_EQ(sink->finish(), FinishReason::kAbort);
+  EXPECT_TRUE(engine.drain(60));
+  EXPECT_EQ(engine.stats().kv_usage, 0);
+}
+
+TEST(Engine, DrainWaitsForThoseInsideAndRefusesOthers) {
+  House house;
+  Gate gate;
+  house.on_wait = [&](const StepPlan&) {
+    gate.enter();
+    return Status::ok_status();
+  };
+  Engine& engine = house.start();
+  auto sink = std::make_shared<Sink>();
+  house.submit(house.request({1}, 5), sink);
+  Result<Engine::Slot> early = engine.reserve(1);
+  ASSERT_TRUE(gate.wait_inside());
+  EXPECT_FALSE(engine.drain(0.01));
+  EXPECT_EQ(engine.reserve(1).status().code(), StatusCode::kUnavailable);
+  auto late = std::make_shared<Sink>();
+  Status refused = engine.submit(house.request({2}, 5), std::move(*early), late);
+  EXPECT_EQ(refused.code(), StatusCode::kUnavailable);
+  gate.open();
+  EXPECT_TRUE(engine.drain(60));
+  EXPECT_EQ(sink->tokens(), house.expected({1}, 5)) << "drain returns only after the last event";
+  EXPECT_EQ(sink->finish(), FinishReason::kLength);
+  EXPECT_EQ(late->num_events(), 0);
+  EXPECT_TRUE(engine.is_healthy());
+}
+
+TEST(Engine, DeadRunnerEndsEverythingAndSaysSo) {
+  set_log_level(LogLevel::kOff);
+  House house;
+  house.config.scheduler.max_num_seqs = 2;
+  Gate gate;
+  int step = 0;
+  house.on_wait = [&](const StepPlan&) {
+    gate.enter();
+    return ++step < 3 ? Status::ok_status() : internal_error("device lost");
+  };
+  Engine& engine = house.start();
+  auto a = std::make_shared<Sink>(), b = std::make_shared<Sink>(), c = std::make_shared<Sink>();
+  house.submit(house.request({1}, 50), a);
+  house.submit(house.request({2}, 50, 3), b);
+  house.submit(house.request({3}, 50), c);
+  Result<Engine::Slot> early = engine.reserve(1);
+  gate.open();
+  ASSERT_TRUE(a->wait_ended(1));
+  ASSERT_TRUE(b->wait_ended(3));
+  ASSERT_TRUE(c->wait_ended(1));
+  for (Sink* sink : {a.get(), b.get(), c.get()}) {
+    EXPECT_EQ(sink->finish(), FinishReason::kError);
+    EXPECT_EQ(sink->error(), "device lost");
+  }
+  EXPECT_FALSE(engine.is_healthy());
+  EXPECT_EQ(engine.failure(), "device lost");
+  EXPECT_TRUE(engine.drain(60));
+  EXPECT_EQ(engine.reserve(1).status().code(), StatusCode::kUnavailable);
+  auto late = std::make_shared<Sink>();
+  EXPECT_EQ(engine.submit(house.request({4}, 5), std::move(*early), late).code(), StatusCode::kUnavailable);
+  engine.cancel(1);
+  EXPECT_EQ(house.metrics.success_error.value(), 5);
+  EXPECT_EQ(engine.stats().num_running + engine.stats().num_waiting, 0);
+  house.engine.reset();
+  EXPECT_EQ(late->num_events(), 0);
+  set_log_level(LogLevel::kInfo);
+}
+
+TEST(Engine, DestructorEndsEverythingWithAbort) {
+  House house;
+  house.config.scheduler.max_num_seqs = 2;
+  house.on_wait = [](const StepPlan&) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return Status::ok_status();
+  };
+  house.start();
+  auto a = std::make_shared<Sink>(), b = std::make_shared<Sink>();
+  house.submit(house.request({1}, 60), a);
+  house.submit(house.request({2}, 60, 4), b);
+  ASSERT_TRUE(a->wait_events(2));
+  house.engine.reset();
+  EXPECT_EQ(a->finish(), FinishReason::kAbort);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(b->finish(i), FinishReason::kAbort);
+  EXPECT_EQ(a.use_count(), 1) << "the engine lets go of sinks";
+}
+
+TEST(Engine, OneBadSequenceDoesNotHarmTheOthers) {
+  House house;
+  house.model.bad_one_in = 40;
+  house.start();
+  std::vector<std::shared_ptr<Sink>> sinks;
+  int num_bad = 0;
+  for (int i = 0; i < 30; ++i) {
+    sinks.push_back(std::make_shared<Sink>());
+    house.submit(house.request({i, i + 1}, 20), sinks.back());
+  }
+  for (int i = 0; i < 30; ++i) {
+    auto& sink = sinks[static_cast<std::size_t>(i)];
+    ASSERT_TRUE(sink->wait_ended(1));
+    bool failed = sink->finish() == FinishReason::kError;
+    num_bad += failed;
+    std::vector<TokenId> tokens = sink->tokens();
+    EXPECT_EQ(tokens, house.expected({i, i + 1}, static_cast<int>(tokens.size())));
+    EXPECT_EQ(tokens.size() == 20, !failed);
+  }
+  EXPECT_GT(num_bad, 0);
+  EXPECT_LT(num_bad, 30);
+  EXPECT_TRUE(house.engine->is_healthy());
+}
+
+TEST(Engine, WakesUpForADeadline) {
+  House house;
+  house.start();
+  auto sink = std::make_shared<Sink>();
+  auto request = house.request({1, 2}, 5);
+  request->holds = kHoldGrammar;  // nothing to run, so the engine sleeps
+  request->deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(30);
+  house.submit(std::move(request), sink);
+  ASSERT_TRUE(sink->wait_ended(1));
+  EXPECT_EQ(sink->finish(), FinishReason::kAbort);
+}
+
+TEST(Engine, ManyClientsAtOnce) {
+  House house;
+  house.config.cache.num_blocks = 24;  // fewer than four long sequences need
+  house.config.scheduler.max_num_queued_reqs = 20;
+  Engine& engine = house.start();
+  std::atomic<int> num_answered{0}, num_refused{0}, num_cancelled{0};
+  auto client = [&](int number) {
+    SplitMix64 random(static_cast<uint64_t>(number));
+    for (int i = 0; i < 60; ++i) {
+      int n = 1 + static_cast<int>(random.below(3)), max_tokens = 1 + static_cast<int>(random.below(40));
+      std::vector<TokenId> prompt(1 + random.below(20), static_cast<TokenId>(random.below(50)));
+      Result<Engine::Slot> slot = engine.reserve(n);
+      if (!slot.ok()) {
+        EXPECT_EQ(slot.status().code(), StatusCode::kExhausted);
+        ++num_refused;
+        std::this_thread::yield();
+        continue;
+      }
+      auto sink = std::make_shared<Sink>();
+      auto request = house.request(prompt, max_tokens, n);
+      RequestId id = request->id;
+      ASSERT_TRUE(engine.submit(std::move(request), std::move(*slot), sink).ok());
+      if (random.below(3) == 0) {
+        if (random.below(2) == 0) sink->wait_events(1);
+        engine.cancel(id);
+      }
+      ASSERT_TRUE(sink->wait_ended(n));
+      for (int c = 0; c < n; ++c) {
+        std::vector<TokenId> tokens = sink->tokens(c);
+        EXPECT_EQ(tokens, house.expected(prompt, static_cast<int>(tokens.size()), c));
+        bool whole = sink->finish(c) == FinishReason::kLength;
+        EXPECT_TRUE(whole || sink->finish(c) == FinishReason::kAbort);
+        EXPECT_EQ(tokens.size() == static_cast<std::size_t>(max_tokens), whole);
+        (whole ? num_answered : num_cancelled)++;
+      }
+    }
+  };
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 12; ++i) clients.emplace_back(client, i);
+  for (std::thread& thread : clients) thread.join();
+  EXPECT_TRUE(house.all_slots_come_back());
+  EXPECT_TRUE(engine.drain(60));
+  EXPECT_EQ(engine.stats().kv_usage, 0);
+  EXPECT_GT(num_answered.load(), 100);
+  EXPECT_GT(num_cancelled.load(), 20);
+  EXPECT_EQ(house.metrics.success_length.value(), num_answered.load());
+  EXPECT_EQ(house.metrics.success_abort.value(), num_cancelled.load());
+  EXPECT_EQ(house.metrics.rejected_queue_full.value(), num_refused.load());
+}
+
+}  // namespace
+}  // namespace pagoda
