@@ -21,12 +21,15 @@
 namespace pagoda {
 namespace {
 
-// A raw futex: libstdc++ 12's atomic waits keep a proxy table and can lose wake-ups between unrelated addresses.
+// A raw futex: libstdc++ 12's atomic waits keep a proxy table and can lose wake-ups between unrelated
+// addresses.
 void futex_wait(const std::atomic<uint32_t>* word, uint32_t seen) {
-  ::syscall(SYS_futex, reinterpret_cast<const uint32_t*>(word), FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr, 0);
+  ::syscall(SYS_futex, reinterpret_cast<const uint32_t*>(word), FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr,
+            0);
 }
 void futex_wake_all(const std::atomic<uint32_t>* word) {
-  ::syscall(SYS_futex, reinterpret_cast<const uint32_t*>(word), FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+  ::syscall(SYS_futex, reinterpret_cast<const uint32_t*>(word), FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr,
+            0);
 }
 
 void pause_cpu() {
@@ -48,11 +51,12 @@ struct ComputePool::Impl {
   const int num_threads;
   const std::chrono::microseconds spin;
   // Each on its own cache line: the caller writes `epoch`, the workers write `remaining`.
-  alignas(64) std::atomic<uint32_t> epoch{0};      // odd and even both mean "a job"; a change starts one
-  alignas(64) std::atomic<uint32_t> remaining{0};  // workers that have not finished the job
-  alignas(64) std::atomic<uint32_t> parked{0};     // workers asleep, or about to be, on `epoch`
+  alignas(64) std::atomic<uint32_t> epoch{0};           // odd and even both mean "a job"; a change starts one
+  alignas(64) std::atomic<uint32_t> remaining{0};       // workers that have not finished the job
+  alignas(64) std::atomic<uint32_t> parked{0};          // workers asleep, or about to be, on `epoch`
+  alignas(64) std::atomic<uint32_t> caller_waiting{0};  // run() asleep, or about to be, on `remaining`
   std::atomic<bool> stopping{false};
-  const FunctionRef<void(int)>* job = nullptr;     // published by the release store of `epoch`
+  const FunctionRef<void(int)>* job = nullptr;  // published by the release store of `epoch`
   std::vector<std::thread> threads;
 
   Impl(int threads_in, int spin_us) : num_threads(std::max(threads_in, 1)), spin(spin_us) {}
@@ -66,7 +70,8 @@ struct ComputePool::Impl {
       pause_cpu();
       if (i % 64 == 0 && std::chrono::steady_clock::now() >= deadline) break;
     }
-    // seq_cst on both sides: either the waker sees us among the sleepers, or we see its change.
+    // Sequentially consistent on both sides: either the waker sees us among the sleepers, or we see its
+    // change.
     sleepers->fetch_add(1);
     for (;;) {
       uint32_t now = word.load();
@@ -84,12 +89,9 @@ struct ComputePool::Impl {
       seen = await_change(epoch, seen, &parked);
       if (stopping.load(std::memory_order_acquire)) return;
       (*job)(worker);
-      if (remaining.fetch_sub(1) == 1 && caller_waiting.load() != 0)
-        futex_wake_all(&remaining);
+      if (remaining.fetch_sub(1) == 1 && caller_waiting.load() != 0) futex_wake_all(&remaining);
     }
   }
-
-  alignas(64) std::atomic<uint32_t> caller_waiting{0};
 
   void run(FunctionRef<void(int)> next) {
     if (num_threads == 1) return next(0);
@@ -103,7 +105,8 @@ struct ComputePool::Impl {
   }
 };
 
-ComputePool::ComputePool(int num_threads, int spin_us, bool pin) : impl_(std::make_unique<Impl>(num_threads, spin_us)) {
+ComputePool::ComputePool(int num_threads, int spin_us, bool pin)
+    : impl_(std::make_unique<Impl>(num_threads, spin_us)) {
   std::vector<int> cpus = allowed_cpus();
   for (int worker = 1; worker < impl_->num_threads; ++worker) {
     impl_->threads.emplace_back([this, worker, pin, cpus] {
@@ -120,9 +123,13 @@ ComputePool::~ComputePool() {
   for (std::thread& thread : impl_->threads) thread.join();
 }
 
-int ComputePool::num_threads() const { return impl_->num_threads; }
+int ComputePool::num_threads() const {
+  return impl_->num_threads;
+}
 
-void ComputePool::run(FunctionRef<void(int)> job) { impl_->run(job); }
+void ComputePool::run(FunctionRef<void(int)> job) {
+  impl_->run(job);
+}
 
 void ComputePool::parallel_for(int64_t count, int64_t grain, FunctionRef<void(int64_t, int64_t)> job) {
   if (count <= 0) return;
@@ -179,7 +186,8 @@ Status TaskPool::submit(std::function<void()> task) {
     std::lock_guard lock(impl_->mutex);
     if (impl_->stopping) return Status(StatusCode::kUnavailable, "shutting down");
     if (impl_->tasks.size() >= impl_->capacity)
-      return Status(StatusCode::kExhausted, "too many prompts are waiting to be tokenized").with_retry_after_ms(1000);
+      return Status(StatusCode::kExhausted, "too many prompts are waiting to be tokenized")
+          .with_retry_after_ms(1000);
     impl_->tasks.push_back(std::move(task));
   }
   impl_->ready.notify_one();

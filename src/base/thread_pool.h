@@ -1,9 +1,11 @@
-// Two pools. ComputePool: the CPU backend's workers, one job at a time, split by index, no allocation, spin then park.
-// TaskPool: a few threads that run queued functions (tokenizing, rendering).
+// Two pools. ComputePool: the CPU backend's workers, one job at a time, split by index, no allocation, spin
+// then park. TaskPool: a few threads that run queued functions (tokenizing, rendering).
 #pragma once
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <type_traits>
+#include <utility>
 
 #include "base/status.h"
 
@@ -16,7 +18,9 @@ template <class R, class... Args>
 class FunctionRef<R(Args...)> {
  public:
   template <class F>
-  FunctionRef(F&& f)  // NOLINT: implicit on purpose
+  requires(!std::is_same_v<std::remove_cvref_t<F>,
+                           FunctionRef>)  // a copy refers to the callable, not to the original
+      FunctionRef(F&& f)                  // NOLINT: implicit on purpose
       : object_(const_cast<void*>(static_cast<const void*>(&f))), call_([](void* object, Args... args) -> R {
           return (*static_cast<std::remove_reference_t<F>*>(object))(std::forward<Args>(args)...);
         }) {}
@@ -29,15 +33,18 @@ class FunctionRef<R(Args...)> {
 
 class ComputePool {
  public:
-  // `num_threads` workers including the caller of run(), which is worker 0. Workers spin `spin_us` microseconds for the
-  // next job, then park on a futex. With pin, worker i > 0 is bound to the i-th allowed CPU.
+  // `num_threads` workers including the caller of run(), which is worker 0. Workers spin `spin_us`
+  // microseconds for the next job, then park on a futex. With pin, worker i > 0 is bound to the i-th allowed
+  // CPU.
   explicit ComputePool(int num_threads, int spin_us = 20, bool pin = false);
   ~ComputePool();
   ComputePool(const ComputePool&) = delete;
   ComputePool& operator=(const ComputePool&) = delete;
 
   int num_threads() const;
-  // Calls job(worker) once for every worker in [0, num_threads) and returns when all are done. One caller at a time.
+  // Calls job(worker) once for every worker in [0, num_threads) and returns when all are done. One caller at
+  // a time; a job may not call run() itself, nor throw. What the caller wrote before is visible to the job,
+  // and the reverse after.
   void run(FunctionRef<void(int)> job);
   // Splits [0, count) into contiguous ranges, a multiple of `grain` each but for the last; job(begin, end).
   // Which worker gets which range must not matter to the result.

@@ -52,6 +52,23 @@ void pack_panel(std::byte* out, const std::byte* const* rows, int64_t num_rows, 
   }
 }
 
+void pack_rows(PanelWeight* weight, std::span<const QuantTensor> parts, Stream& stream) {
+  const int64_t k = weight->k(), row_bytes = k * static_cast<int64_t>(dtype_bytes(weight->dtype()));
+  std::vector<const std::byte*> rows;
+  rows.reserve(static_cast<std::size_t>(weight->n()));
+  for (const QuantTensor& part : parts)
+    for (int64_t row = 0; row < part.rows; ++row) rows.push_back(part.data.data() + row * row_bytes);
+  split(stream, weight->num_panels(), kLanes * k, [&](int64_t begin, int64_t end) {
+    for (int64_t panel = begin; panel < end; ++panel) {
+      const int64_t first = panel * kLanes, count = std::min(kLanes, weight->n() - first);
+      if (weight->dtype() == DType::kF32)
+        pack_panel<uint32_t>(weight->panel(panel), rows.data() + first, count, k);
+      else
+        pack_panel<uint16_t>(weight->panel(panel), rows.data() + first, count, k);
+    }
+  });
+}
+
 }  // namespace
 
 Result<std::unique_ptr<PackedWeight>> pack_weight(std::span<const QuantTensor> parts, Stream& stream) {
@@ -61,24 +78,13 @@ Result<std::unique_ptr<PackedWeight>> pack_weight(std::span<const QuantTensor> p
     PAGODA_RETURN_IF_ERROR(check_part(part, parts.front()));
     n += part.rows;
   }
-  const DType dtype = parts.front().dtype;
-  const auto row_bytes = k * static_cast<int64_t>(dtype_bytes(dtype));
-  std::vector<const std::byte*> rows;
-  rows.reserve(static_cast<std::size_t>(n));
-  for (const QuantTensor& part : parts)
-    for (int64_t row = 0; row < part.rows; ++row) rows.push_back(part.data.data() + row * row_bytes);
-
-  auto weight = std::make_unique<PanelWeight>(n, k, dtype);
-  split(stream, weight->num_panels(), kLanes * k, [&](int64_t begin, int64_t end) {
-    for (int64_t panel = begin; panel < end; ++panel) {
-      const int64_t first = panel * kLanes, count = std::min(kLanes, n - first);
-      if (dtype == DType::kF32)
-        pack_panel<uint32_t>(weight->panel(panel), rows.data() + first, count, k);
-      else
-        pack_panel<uint16_t>(weight->panel(panel), rows.data() + first, count, k);
-    }
-  });
-  return std::unique_ptr<PackedWeight>(std::move(weight));
+  try {
+    auto weight = std::make_unique<PanelWeight>(n, k, parts.front().dtype);
+    pack_rows(weight.get(), parts, stream);
+    return std::unique_ptr<PackedWeight>(std::move(weight));
+  } catch (const std::bad_alloc&) {
+    return Status(StatusCode::kExhausted, "too little memory to pack weight " + describe(parts.front()));
+  }
 }
 
 void matmul(const Tensor& y, const Tensor& x, const PackedWeight& w, const float* bias, bool accumulate,

@@ -95,37 +95,27 @@ __attribute__((noinline)) void tile(const float* x, int64_t x_stride, const T* c
   store_sums<MR, NP>(c, c_stride, sums);
 }
 
+constexpr int least(int a, int b) {
+  return a < b ? a : b;
+}
 template <class T, int NP>
 PAGODA_INLINE TileFn<T> tile_of(int64_t rows) {
-  switch (rows) {
-    case 1:
-      return tile<T, 1, NP>;
-    case 2:
-      return tile<T, 2, NP>;
-    case 3:
-      return tile<T, 3, NP>;
-    case 4:
-      return tile < T, kTileRows < 4 ? kTileRows : 4, NP > ;
-    case 5:
-      return tile < T, kTileRows < 5 ? kTileRows : 5, NP > ;
-    default:
-      return tile<T, kTileRows, NP>;
-  }
+  static constexpr TileFn<T> kByRows[] = {tile<T, 1, NP>,
+                                          tile<T, 2, NP>,
+                                          tile<T, 3, NP>,
+                                          tile<T, 4, NP>,
+                                          tile<T, least(5, kTileRows), NP>,
+                                          tile<T, least(6, kTileRows), NP>};
+  return kByRows[rows - 1];
 }
 // The tile for `rows` <= kTileRows and `panels` <= kTilePanels, or for one row and kStreamPanels.
 template <class T>
 static TileFn<T> find_tile(int64_t rows, int64_t panels) {
   if (panels > kTilePanels) return tile<T, 1, kStreamPanels>;
-  switch (panels) {
-    case 1:
-      return tile_of<T, 1>(rows);
-    case 2:
-      return tile_of < T, kTilePanels < 2 ? 1 : 2 > (rows);
-    case 3:
-      return tile_of < T, kTilePanels < 3 ? 1 : 3 > (rows);
-    default:
-      return tile_of<T, kTilePanels>(rows);
-  }
+  if (panels == 1) return tile_of<T, 1>(rows);
+  if (panels == 2) return tile_of<T, least(2, kTilePanels)>(rows);
+  if (panels == 3) return tile_of<T, least(3, kTilePanels)>(rows);
+  return tile_of<T, kTilePanels>(rows);
 }
 // How many of `left` panels the next tile takes.
 PAGODA_INLINE int64_t next_panels(int64_t rows, int64_t left) {
