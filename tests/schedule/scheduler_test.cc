@@ -1,0 +1,427 @@
+// What single plans and commits look like; that all of them together are right is tests/sim's matter.
+#include "schedule/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace {
+std::atomic<int64_t> num_allocations{0};
+}  // namespace
+
+// Not inlined: else GCC sees malloc's memory go to delete, and warns.
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  ++num_allocations;
+  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+
+namespace pagoda {
+namespace {
+
+using Ints = std::vector<int32_t>;
+constexpr TokenId kEos = 99;
+
+class SchedulerTest : public ::testing::Test {
+ protected:
+  void make(SchedulerConfig config, int block_size = 4, int num_blocks = 101) {
+    kv_ = std::make_unique<KvManager>(std::vector<KvGroupConfig>{{block_size, 0}}, num_blocks);
+    scheduler_ = std::make_unique<Scheduler>(config, kv_.get());
+  }
+  RequestId submit(int num_prompt, int max_tokens = 16, int n = 1, uint8_t holds = kHoldNone) {
+    auto request = std::make_unique<Request>();
+    request->id = ++last_id_;
+    for (int i = 0; i < num_prompt; ++i) request->prompt.push_back(i);
+    request->params = params_;
+    request->params.max_tokens = max_tokens;
+    request->params.eos_token_ids = {kEos};
+    request->n = n;
+    request->holds = holds;
+    request->arrival = now_;
+    request->deadline = deadline_;
+    scheduler_->submit(std::move(request));
+    return last_id_;
+  }
+  const StepPlan& plan() {
+    now_ += std::chrono::seconds(1);
+    plan_ = &scheduler_->plan(now_, &events_);
+    scheduler_->check();
+    return *plan_;
+  }
+  // Every sample draws `token`.
+  void commit(TokenId token = 50) {
+    StepResult result;
+    result.step_id = plan_->step_id;
+    std::size_t count = plan_->samples.size();
+    result.token.assign(count, token);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (plan_->samples[i].kind == SampleKind::kPromptLogprobs) result.token[i] = plan_->samples[i].target;
+    }
+    result.logprob.assign(count, -1.5f);
+    result.rank.assign(count, 3);
+    result.bad.assign(count, 0);
+    result.top_begin.assign(count + 1, 0);
+    result.num_accepted.assign(plan_->work.size(), 0);
+    scheduler_->commit(*plan_, result, now_, &events_);
+    scheduler_->check();
+  }
+  void step(TokenId token = 50) {
+    plan();
+    ASSERT_FALSE(plan_->empty());
+    commit(token);
+  }
+  // (row, computed, scheduled) of each piece of work.
+  std::vector<Ints> work() const {
+    std::vector<Ints> out;
+    for (const RowWork& w : plan_->work)
+      out.push_back({w.row, w.num_computed_tokens, w.num_scheduled_tokens});
+    return out;
+  }
+  std::vector<TokenEvent> take_events() { return std::exchange(events_, {}); }
+
+  SamplingParams params_;
+  Time now_{std::chrono::seconds(100)}, deadline_ = Time::max();
+  RequestId last_id_ = 0;
+  std::unique_ptr<KvManager> kv_;
+  std::unique_ptr<Scheduler> scheduler_;
+  const StepPlan* plan_ = nullptr;
+  std::vector<TokenEvent> events_;
+};
+
+TEST_F(SchedulerTest, PrefillIsChunkedByTheBudgetAndRunningComesFirst) {
+  make({.max_num_seqs = 4, .max_num_batched_tokens = 10, .max_model_len = 100});
+  submit(4);
+  submit(13);
+  plan();
+  EXPECT_EQ(work(), (std::vector<Ints>{{0, 0, 4}, {1, 0, 6}}));
+  ASSERT_EQ(plan_->samples.size(), 1u) << "the second has not caught up";
+  EXPECT_EQ(plan_->samples[0].row, 0);
+  EXPECT_EQ(plan_->samples[0].flat_index, 3);
+  EXPECT_EQ(plan_->new_rows.size(), 2u);
+  EXPECT_EQ(plan_->new_rows[1].num_tokens, 13) << "a row knows all of its tokens at once";
+  commit();
+  submit(3);
+  plan();
+  EXPECT_EQ(work(), (std::vector<Ints>{{0, 4, 1}, {1, 6, 7}, {2, 0, 2}}));
+  EXPECT_EQ(plan_->num_tokens, 10);
+  EXPECT_EQ(plan_->tokens[static_cast<std::size_t>(plan_->work[0].token_begin)], 50)
+      << "the token just sampled";
+  ASSERT_EQ(plan_->samples.size(), 2u);
+  EXPECT_EQ(plan_->samples[0].output_index, 1);
+  EXPECT_EQ(plan_->samples[1].flat_index, 7);
+  commit();
+  plan();
+  EXPECT_EQ(work(), (std::vector<Ints>{{0, 5, 1}, {1, 13, 1}, {2, 2, 1}}));
+  EXPECT_TRUE(plan_->new_rows.empty());
+}
+
+TEST_F(SchedulerTest, LongPromptsTakeNoMoreThanTheirThreshold) {
+  make({.max_num_seqs = 4,
+        .max_num_batched_tokens = 20,
+        .max_model_len = 100,
+        .long_prefill_token_threshold = 6});
+  submit(30);
+  submit(7);
+  plan();
+  EXPECT_EQ(work(), (std::vector<Ints>{{0, 0, 6}, {1, 0, 6}}));
+}
+
+TEST_F(SchedulerTest, RowsBoundTheBatch) {
+  make({.max_num_seqs = 2, .max_num_batched_tokens = 50, .max_model_len = 100});
+  for (int i = 0; i < 5; ++i) submit(3);
+  EXPECT_EQ(plan().work.size(), 2u);
+  EXPECT_EQ(scheduler_->stats().num_running, 2);
+  EXPECT_EQ(scheduler_->stats().num_waiting, 3);
+  commit(kEos);
+  plan();
+  EXPECT_EQ(plan_->freed_rows.size(), 2u);
+  EXPECT_EQ(plan_->new_rows.size(), 2u);
+}
+
+TEST_F(SchedulerTest, YoungestIsPreemptedAndComesBackFirst) {
+  make({.max_num_seqs = 4, .max_num_batched_tokens = 50, .max_model_len = 40}, 4, 1 + 10);
+  submit(15, 25);  // 4 blocks each
+  submit(15, 25);
+  step();
+  submit(5);
+  plan();
+  EXPECT_EQ(work(), (std::vector<Ints>{{0, 15, 1}, {1, 15, 1}, {2, 0, 5}}));  // 4 + 4 + 2 blocks: full
+  commit();
+  plan();  // the first needs a fifth block: the last goes; the second takes the other of its two blocks
+  EXPECT_EQ(work(), (std::vector<Ints>{{0, 16, 1}, {1, 16, 1}}));
+  EXPECT_EQ(plan_->freed_rows, (Ints{2}));
+  EXPECT_TRUE(plan_->new_rows.empty()) << "nobody is admitted in a step that preempted";
+  EXPECT_EQ(scheduler_->stats().num_preemptions, 1u);
+  EXPECT_EQ(scheduler_->stats().num_waiting, 1);
+  commit();
+  submit(2);
+  plan();
+  EXPECT_EQ(plan_->work.size(), 2u) << "the one at the head does not fit, and nobody overtakes it";
+  commit(kEos);
+  EXPECT_EQ(kv_->num_free(), 10);
+  plan();
+  ASSERT_EQ(plan_->new_rows.size(), 2u);
+  EXPECT_EQ(plan_->new_rows[0].id, 3u);
+  EXPECT_EQ(plan_->new_rows[0].num_tokens, 6) << "the prompt and the token that it had";
+  EXPECT_EQ(plan_->new_rows[0].num_prompt_tokens, 5);
+  EXPECT_EQ(work()[0], (Ints{0, 0, 6}));
+  EXPECT_EQ(plan_->samples[0].output_index, 1);
+  commit();
+  EXPECT_EQ(scheduler_->last_step().num_recomputed_tokens, 5);
+}
+
+TEST_F(SchedulerTest, ChoicesSampleFromOneLogitsRowThenFork) {
+  make({.max_num_seqs = 8, .max_num_batched_tokens = 6, .max_model_len = 100});
+  params_.seed = 40;
+  submit(10, 16, 3);
+  EXPECT_EQ(scheduler_->stats().num_waiting, 3);
+  step();
+  plan();
+  EXPECT_EQ(work(), (std::vector<Ints>{{0, 6, 4}}));
+  ASSERT_EQ(plan_->new_rows.size(), 2u);
+  ASSERT_EQ(plan_->samples.size(), 3u);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(plan_->samples[static_cast<std::size_t>(i)].row, i);
+    EXPECT_EQ(plan_->samples[static_cast<std::size_t>(i)].flat_index, 3);
+    EXPECT_EQ(plan_->samples[static_cast<std::size_t>(i)].output_index, 0);
+  }
+  for (const NewRow& row : plan_->new_rows) {
+    EXPECT_EQ(row.num_tokens, 10);
+    EXPECT_EQ(plan_->tokens[static_cast<std::size_t>(row.token_begin + 9)], 9);
+    EXPECT_EQ(plan_->params[static_cast<std::size_t>(row.params_index)].seed,
+              40u + static_cast<uint64_t>(row.choice));
+  }
+  commit();
+  EXPECT_EQ(100 - kv_->num_free(), 3 + 2) << "two full blocks are shared, the partial one is not";
+  plan();
+  EXPECT_EQ(work(), (std::vector<Ints>{{0, 10, 1}, {1, 10, 1}, {2, 10, 1}}));
+  ASSERT_EQ(plan_->copies.size(), 2u);
+  EXPECT_EQ(plan_->copies[0].src, plan_->copies[1].src);
+  EXPECT_NE(plan_->copies[0].dst, plan_->copies[1].dst);
+  ASSERT_EQ(plan_->new_blocks.size(), 2u);
+  EXPECT_EQ(plan_->new_blocks[0].count, 3) << "a fork's whole table is announced";
+  commit();
+  EXPECT_EQ(scheduler_->last_step().inter_token_s.size(), 3u);
+}
+
+TEST_F(SchedulerTest, ChoicesWithoutARowRunOnTheirOwn) {
+  make({.max_num_seqs = 2, .max_num_batched_tokens = 20, .max_model_len = 100});
+  submit(8, 1, 4);
+  plan();
+  EXPECT_EQ(plan_->samples.size(), 2u);
+  commit();
+  std::vector<TokenEvent> events = take_events();
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[1].choice, 1);
+  EXPECT_EQ(events[1].finish, FinishReason::kLength) << "a choice may end with its first token";
+  EXPECT_EQ(kv_->num_free(), 100);
+  plan();
+  EXPECT_EQ(work(), (std::vector<Ints>{{0, 0, 8}, {1, 0, 8}}));
+  EXPECT_EQ(plan_->new_rows[0].choice, 2);
+  EXPECT_EQ(plan_->new_rows[1].choice, 3);
+  commit();
+  EXPECT_EQ(take_events().size(), 2u);
+  EXPECT_FALSE(scheduler_->has_work());
+  EXPECT_EQ(scheduler_->find(1), nullptr);
+}
+
+TEST_F(SchedulerTest, ForkWithoutBlocksRecomputesLater) {
+  make({.max_num_seqs = 4, .max_num_batched_tokens = 40, .max_model_len = 20}, 4, 1 + 5);
+  submit(17, 3, 2);  // five blocks: none left for the copy
+  step();
+  EXPECT_EQ(scheduler_->stats().num_running, 1);
+  EXPECT_EQ(scheduler_->stats().num_waiting, 1);
+  plan();
+  EXPECT_EQ(plan_->freed_rows, (Ints{1}));
+  EXPECT_TRUE(plan_->copies.empty());
+  commit();
+  step();  // choice 0 ends
+  plan();
+  ASSERT_EQ(plan_->new_rows.size(), 1u);
+  EXPECT_EQ(plan_->new_rows[0].choice, 1);
+  EXPECT_EQ(plan_->new_rows[0].num_tokens, 18);
+  EXPECT_EQ(plan_->samples[0].output_index, 1);
+}
+
+TEST_F(SchedulerTest, PromptLogprobsComeInPiecesWithTheirPositions) {
+  make({.max_num_seqs = 2, .max_num_batched_tokens = 4, .max_model_len = 100});
+  params_.num_prompt_logprobs = 0;
+  submit(6, 1);
+  plan();
+  ASSERT_EQ(plan_->samples.size(), 4u);
+  EXPECT_EQ(plan_->samples[3].target, 4);
+  EXPECT_EQ(plan_->samples[3].flat_index, 3);
+  commit();
+  plan();
+  ASSERT_EQ(plan_->samples.size(), 2u)
+      << "position 4 predicts token 5; position 5 predicts the first new one";
+  EXPECT_EQ(plan_->samples[0].kind, SampleKind::kPromptLogprobs);
+  EXPECT_EQ(plan_->samples[0].target, 5);
+  EXPECT_EQ(plan_->samples[1].kind, SampleKind::kSample);
+  commit();
+  std::vector<TokenEvent> events = take_events();
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0].prompt.token, (Ints{1, 2, 3, 4}));
+  EXPECT_TRUE(events[0].out.token.empty());
+  EXPECT_EQ(events[1].prompt.token, (Ints{5}));
+  EXPECT_EQ(events[1].out.token, (Ints{50}));
+  EXPECT_TRUE(events[1].out.logprob.empty()) << "nobody asked for the output's";
+  EXPECT_EQ(events[1].finish, FinishReason::kLength);
+}
+
+TEST_F(SchedulerTest, PromptAloneIsScoredAndEnds) {
+  make({.max_num_seqs = 4, .max_num_batched_tokens = 40, .max_model_len = 8});
+  params_.num_prompt_logprobs = 1;
+  submit(8, 0, 2);  // max_model_len exactly: nothing follows
+  params_.num_prompt_logprobs = -1;
+  submit(3, 0);
+  plan();
+  EXPECT_EQ(plan_->samples.size(), 7u);
+  commit();
+  std::vector<TokenEvent> events = take_events();
+  ASSERT_EQ(events.size(), 3u);
+  std::set<std::pair<RequestId, int32_t>> ended;
+  for (const TokenEvent& event : events) {
+    EXPECT_EQ(event.finish, FinishReason::kLength);
+    EXPECT_EQ(event.num_output, 0);
+    ended.emplace(event.id, event.choice);
+  }
+  EXPECT_EQ(ended.size(), 3u);
+  EXPECT_EQ(events[0].prompt.token.size(), 7u);
+  EXPECT_EQ(scheduler_->last_step().num_prompt_tokens, 11);
+  EXPECT_FALSE(scheduler_->has_work());
+}
+
+TEST_F(SchedulerTest, WhatCanNeverRunEndsWithAnErrorAndTheOthersGoOn) {
+  make({.max_num_seqs = 4, .max_num_batched_tokens = 40, .max_model_len = 100}, 4, 1 + 5);
+  EXPECT_EQ(scheduler_->max_sequence_len(), 20) << "what the cache holds";
+  submit(20, 5, 2);
+  submit(19, 5);
+  plan();
+  std::vector<TokenEvent> events = take_events();
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0].finish, FinishReason::kError);
+  EXPECT_NE(events[0].error.find("20"), std::string::npos);
+  EXPECT_EQ(plan_->work.size(), 1u);
+  commit();
+  EXPECT_EQ(take_events()[0].finish, FinishReason::kLength) << "19 + 1 tokens are all that fit";
+}
+
+TEST_F(SchedulerTest, HeldRequestsWaitAsideAndKeepTheirPlace) {
+  make({.max_num_seqs = 1, .max_num_batched_tokens = 40, .max_model_len = 100});
+  RequestId held = submit(3, 16, 2, kHoldLora | kHoldGrammar);
+  EXPECT_TRUE(plan().empty());
+  EXPECT_EQ(scheduler_->stats().num_deferred, 2);
+  EXPECT_EQ(scheduler_->stats().num_waiting, 0);
+  RequestId second = submit(3);
+  submit(3);
+  plan();
+  ASSERT_EQ(plan_->new_rows.size(), 1u);
+  EXPECT_EQ(plan_->new_rows[0].id, second);
+  commit(kEos);
+  scheduler_->release_hold(held, kHoldLora);
+  scheduler_->release_hold(held, kHoldKvLoad);
+  EXPECT_EQ(scheduler_->stats().num_deferred, 2) << "one hold is left";
+  scheduler_->release_hold(held, kHoldGrammar);
+  plan();
+  ASSERT_EQ(plan_->new_rows.size(), 1u);
+  EXPECT_EQ(plan_->new_rows[0].id, held) << "it came before the third";
+}
+
+TEST_F(SchedulerTest, DeadlinesEndTheWaitingTheHeldAndTheRunning) {
+  make({.max_num_seqs = 1, .max_num_batched_tokens = 40, .max_model_len = 100});
+  deadline_ = now_ + std::chrono::milliseconds(2500);
+  submit(3);
+  submit(3, 16, 2);
+  submit(3, 16, 1, kHoldLora);
+  deadline_ = Time::max();
+  submit(3);
+  EXPECT_EQ(scheduler_->next_deadline(), Time(std::chrono::milliseconds(102500)));
+  step();
+  step();
+  take_events();
+  plan();
+  std::vector<TokenEvent> events = take_events();
+  ASSERT_EQ(events.size(), 4u);
+  for (const TokenEvent& event : events) EXPECT_EQ(event.finish, FinishReason::kAbort);
+  ASSERT_EQ(plan_->new_rows.size(), 1u);
+  EXPECT_EQ(plan_->new_rows[0].id, 4u);
+  EXPECT_EQ(scheduler_->next_deadline(), Time::max());
+}
+
+TEST_F(SchedulerTest, CancelInFlightDropsWhatTheStepComputes) {
+  make({.max_num_seqs = 4, .max_num_batched_tokens = 40, .max_model_len = 100});
+  RequestId first = submit(6, 16, 3);
+  submit(4);
+  plan();
+  scheduler_->cancel(first, now_, &events_);
+  EXPECT_EQ(take_events().size(), 3u);
+  commit();
+  std::vector<TokenEvent> events = take_events();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].id, 2u);
+  plan();
+  EXPECT_EQ(plan_->freed_rows.size(), 3u);
+  EXPECT_TRUE(plan_->copies.empty());
+  EXPECT_EQ(plan_->work.size(), 1u);
+}
+
+TEST_F(SchedulerTest, FinishedStatsTellTheTimes) {
+  make({.max_num_seqs = 1, .max_num_batched_tokens = 4, .max_model_len = 100});
+  submit(6, 3);
+  submit(2, 1, 2);
+  for (int i = 0; i < 6; ++i) step();
+  EXPECT_FALSE(scheduler_->has_work());
+  std::vector<FinishedStats> finished;
+  scheduler_->take_finished(&finished);
+  ASSERT_EQ(finished.size(), 3u);
+  auto at = [](int s) { return Time(std::chrono::seconds(100 + s)); };
+  EXPECT_EQ(finished[0].arrival, at(0));
+  EXPECT_EQ(finished[0].scheduled, at(1));
+  EXPECT_EQ(finished[0].first_token, at(2));
+  EXPECT_EQ(finished[0].last_token, at(4));
+  EXPECT_EQ(finished[0].finished, at(4));
+  EXPECT_EQ(finished[0].num_output, 3);
+  EXPECT_TRUE(finished[0].last_of_request);
+  EXPECT_EQ(finished[1].scheduled, at(5));
+  EXPECT_FALSE(finished[1].last_of_request);
+  EXPECT_TRUE(finished[2].last_of_request);
+  EXPECT_EQ(finished[2].max_num_output, 1);
+  scheduler_->take_finished(&finished);
+  EXPECT_EQ(finished.size(), 3u) << "each is handed out once";
+}
+
+TEST_F(SchedulerTest, DecodingAllocatesForEventsOnly) {
+  make({.max_num_seqs = 8, .max_num_batched_tokens = 64, .max_model_len = 200}, 64);
+  for (int i = 0; i < 8; ++i) submit(5, 150);
+  for (int i = 0; i < 20; ++i) step();
+  for (int i = 0; i < 20; ++i) {
+    take_events();
+    events_.reserve(8);
+    int64_t before = num_allocations;
+    plan_ = &scheduler_->plan(now_, &events_);
+    EXPECT_EQ(num_allocations, before) << "plan";
+    StepResult result{.step_id = plan_->step_id,
+                      .token = std::vector<TokenId>(8, 50),
+                      .logprob = std::vector<float>(8),
+                      .rank = Ints(8),
+                      .bad = std::vector<uint8_t>(8)};
+    before = num_allocations;
+    scheduler_->commit(*plan_, result, now_, &events_);
+    EXPECT_EQ(num_allocations, before + 8) << "one list of tokens per event";
+  }
+}
+
+}  // namespace
+}  // namespace pagoda
