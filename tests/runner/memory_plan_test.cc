@@ -80,12 +80,12 @@ TEST(MemoryPlan, AWindowBoundsItsGroup) {
 }
 
 TEST(MemoryPlan, CountsABlocksBytes) {
-  testing::TinyModel tiny = testing::make_tiny_model({.layers = 3, .heads = 4, .kv_heads = 2, .head_dim = 8});
+  testing::TinyModel tiny = testing::make_tiny_model({.layers = 3, .heads = 4, .kv_heads = 2, .head_dim = 16});
   auto spec = read_model_spec(tiny.config_json(), "config.json");
   ASSERT_TRUE(spec.ok()) << spec.status().message();
   auto groups = kv_groups(spec->config, 16, DType::kBF16);
   ASSERT_EQ(groups.size(), 1u);
-  EXPECT_EQ(groups[0].block_bytes, 2u * 16 * 2 * 8 * 2 * 3);  // K and V, tokens, heads, dims, bytes, layers
+  EXPECT_EQ(groups[0].block_bytes, 2u * 16 * 2 * 16 * 2 * 3);  // K and V, tokens, heads, dims, bytes, layers
   std::size_t elements = 0;
   for (const auto& tensor : tiny.tensors) elements += tensor.values.size();
   EXPECT_EQ(estimate_weight_bytes(*spec, DType::kBF16), 2 * elements);
