@@ -19,6 +19,7 @@ HttpResponse ServerCore::error(int status, const std::string& message) const {
 
 const HttpHandler* ServerCore::find_route(const HttpRequest& request, HttpResponse* refusal) const {
   auto route = routes.find(request.path);
+  if (route == routes.end()) route = find_subtree(request.path);
   if (route == routes.end()) {
     *refusal = error(404, "Not Found");
     return nullptr;
@@ -33,6 +34,18 @@ const HttpHandler* ServerCore::find_route(const HttpRequest& request, HttpRespon
   if (methods.count("GET") && !methods.count("HEAD")) allow += ", HEAD";
   refusal->headers.emplace_back("allow", allow);
   return nullptr;
+}
+
+ServerCore::Routes::const_iterator ServerCore::find_subtree(const std::string& path) const {
+  auto best = routes.end();
+  for (auto route = routes.begin(); route != routes.end(); ++route) {
+    const std::string& pattern = route->first;
+    if (pattern.size() < 2 || pattern.compare(pattern.size() - 2, 2, "/*") != 0) continue;
+    bool below = path.size() >= pattern.size() &&
+                 path.compare(0, pattern.size() - 1, pattern, 0, pattern.size() - 1) == 0;
+    if (below && (best == routes.end() || pattern.size() > best->first.size())) best = route;
+  }
+  return best;
 }
 
 std::string ServerCore::strip_root(std::string path) const {

@@ -15,7 +15,8 @@ namespace pagoda {
 
 struct ServerCore {
   HttpServerConfig config;
-  std::map<std::string, std::map<std::string, HttpHandler>, std::less<>> routes;  // path → method → handler
+  using Routes = std::map<std::string, std::map<std::string, HttpHandler>, std::less<>>;
+  Routes routes;  // path → method → handler
   std::vector<std::function<std::optional<HttpResponse>(const HttpRequest&)>> filters;
   std::function<std::string(int, const std::string&)> error_writer;
   std::shared_ptr<TlsContext> tls;  // null: plain
@@ -26,6 +27,8 @@ struct ServerCore {
   HttpResponse error(int status, const std::string& message) const;
   // The handler of method and path, or null and the refusal.
   const HttpHandler* find_route(const HttpRequest& request, HttpResponse* refusal) const;
+  // The longest "/*" route above this path.
+  Routes::const_iterator find_subtree(const std::string& path) const;
   // The path as the routes see it: without root_path.
   std::string strip_root(std::string path) const;
   bool logs_access(const std::string& path) const;

@@ -56,6 +56,8 @@ class HttpServer {
 
   // Routes; before start(). An unknown path is 404, a known one with another method 405 with Allow, both
   // answered with the body of the `not_found` hook where set. HEAD is served by GET handlers.
+  // A path that ends in "/*" takes everything below it that has no route of its own; the longest such path
+  // wins.
   void on(std::string method, std::string path, HttpHandler handler);
   // Runs before routing for every request but CORS preflights; a response ends the request (keys, draining).
   void before(std::function<std::optional<HttpResponse>(const HttpRequest&)> filter);

@@ -62,7 +62,7 @@ void read_logit_bias(Fields* fields, SamplingFields* sampling) {
 }
 
 void read_sampling(Fields* fields, const RequestLimits& limits, SamplingFields* sampling) {
-  fields->read("temperature", &sampling->temperature, {.low = 0});
+  fields->read("temperature", &sampling->temperature, {.low = 0, .high = 2});
   fields->read("top_p", &sampling->top_p, {.low = 0, .high = 1, .above = true});
   fields->read("top_k", &sampling->top_k, -1, kInt64Max);
   fields->read("min_p", &sampling->min_p, {.low = 0, .high = 1});

@@ -263,14 +263,12 @@ void read_template_fields(Fields* fields, ChatPrompt* chat) {
   fields->read("reasoning_effort", &effort);
   if (!effort.empty()) chat->template_kwargs.set("reasoning_effort", effort);
   fields->read("chat_template", &chat->chat_template);
-  bool prompt_given = fields->has("add_generation_prompt");
   fields->read("add_generation_prompt", &chat->add_generation_prompt);
   fields->read("continue_final_message", &chat->continue_final_message);
-  if (!chat->continue_final_message) return;
-  if (prompt_given && chat->add_generation_prompt)
+  // Also when add_generation_prompt is only true by default: a turn is either continued or begun.
+  if (chat->continue_final_message && chat->add_generation_prompt)
     fields->fail("continue_final_message",
                  "Cannot set both `continue_final_message` and `add_generation_prompt` to True.");
-  chat->add_generation_prompt = false;
 }
 
 }  // namespace pagoda

@@ -1,5 +1,8 @@
-// The server room: which path answers what, one file per route. It joins http to openai, frontend, engine and metrics and
-// holds no logic of its own beyond that: keys, draining, streaming of deltas.
+// The server room: which path answers what, one file per route. It joins http to openai, frontend, engine and
+// metrics and holds no logic of its own beyond that: keys, draining, streaming of deltas. Threads: handlers
+// and everything that reads an OutputStream run on the I/O thread of their connection; /tokenize and
+// /detokenize do their work on the text pool. Nothing here waits.
+// Invariant: a generation whose client has gone is cancelled in the engine.
 #pragma once
 #include <memory>
 #include <string>
@@ -15,24 +18,26 @@ namespace pagoda {
 
 struct ApiServerConfig {
   HttpServerConfig http;
-  std::vector<std::string> api_keys;  // empty: open. Required under /v1, /v2, /inference, /cohere only, as vLLM does
+  std::vector<std::string>
+      api_keys;  // empty: open. Required under /v1, /v2, /inference, /cohere only, as vLLM does
   RequestLimits limits;
   std::string version, system_fingerprint;
   bool enable_log_requests = false, enable_log_outputs = false;
-  int max_log_len = -1;
+  int max_log_len = -1;  // bytes of a prompt or an answer per log line; -1: all
   bool enable_prompt_tokens_details = false, enable_force_include_usage = false;
   bool return_tokens_as_token_ids = false;
 };
 
 class ApiServer {
  public:
-  // All references outlive the server.
+  // All pointers outlive the server.
   ApiServer(ApiServerConfig config, Intake* intake, Engine* engine, MetricsRegistry* metrics);
   ~ApiServer();
   Status bind();
   Status start();
   int port() const;
-  // Refuses new requests with 503, lets the others end (at most timeout_s), then closes everything. False: some were cut off.
+  // Refuses new requests with 503, lets the others end (at most timeout_s), then closes everything. False:
+  // some were cut off. Afterwards the engine takes no requests either.
   bool drain_and_stop(double timeout_s);
 
  private:

@@ -124,9 +124,9 @@ TEST(ChatRequest, ToolsReachTheTemplate) {
   EXPECT_TRUE(std::get<ChatPrompt>(request->prompt).tools.is_null());
 }
 
-TEST(ChatRequest, ContinueFinalMessageTurnsTheGenerationPromptOff) {
-  GenerateRequest request = chat(chat_body(R"("continue_final_message":true)"));
-  EXPECT_FALSE(std::get<ChatPrompt>(request.prompt).add_generation_prompt);
+TEST(ChatRequest, ContinuesTheFinalMessage) {
+  GenerateRequest request = chat(chat_body(R"("continue_final_message":true,"add_generation_prompt":false)"));
+  EXPECT_TRUE(std::get<ChatPrompt>(request.prompt).continue_final_message);
 }
 
 struct BadCase {
@@ -139,6 +139,8 @@ const BadCase kBadCommon[] = {
     {R"("model":1)", "model"},
     {R"("model":["m"])", "model"},
     {R"("temperature":-0.1)", "temperature"},
+    {R"("temperature":2.1)", "temperature"},
+    {R"("temperature":1180591620717411303424)", "temperature"},
     {R"("temperature":"1")", "temperature"},
     {R"("temperature":true)", "temperature"},
     {R"("top_p":0)", "top_p"},
@@ -268,6 +270,7 @@ const BadCase kBadChat[] = {
     {R"("documents":["d"])", "documents.0"},
     {R"("add_generation_prompt":1)", "add_generation_prompt"},
     {R"("continue_final_message":1)", "continue_final_message"},
+    {R"("continue_final_message":true)", "continue_final_message"},
     {R"("continue_final_message":true,"add_generation_prompt":true)", "continue_final_message"},
     {R"("reasoning_effort":1)", "reasoning_effort"},
     {R"("include_reasoning":1)", "include_reasoning"},

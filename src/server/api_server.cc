@@ -1,0 +1,78 @@
+#include "server/api_server.h"
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "server/auth.h"
+#include "server/reply.h"
+#include "server/routes.h"
+
+namespace pagoda {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+// What is left to do after the engine has ended: writing the last bytes to clients that take them.
+constexpr std::chrono::milliseconds kFlushTime{500}, kPoll{5};
+
+bool wait_until(Clock::time_point deadline, const std::function<bool()>& condition) {
+  while (!condition()) {
+    if (Clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(kPoll);
+  }
+  return true;
+}
+
+}  // namespace
+
+struct ApiServer::Impl {
+  Impl(ApiServerConfig config, Intake* intake, Engine* engine, MetricsRegistry* metrics)
+      : context{std::move(config), intake, engine, metrics, {}}, http(context.config.http) {
+    http.before(
+        [this](const HttpRequest& request) { return check_api_key(request, context.config.api_keys); });
+    http.error_body(plain_error_body);
+    add_chat_route(&http, &context);
+    add_completion_route(&http, &context);
+    add_models_routes(&http, &context);
+    add_tokenize_routes(&http, &context);
+    add_health_routes(&http, &context);
+    add_metrics_route(&http, &context);
+  }
+
+  RouteContext context;
+  HttpServer http;
+};
+
+ApiServer::ApiServer(ApiServerConfig config, Intake* intake, Engine* engine, MetricsRegistry* metrics)
+    : impl_(std::make_unique<Impl>(std::move(config), intake, engine, metrics)) {}
+
+ApiServer::~ApiServer() {
+  impl_->http.stop();
+  impl_->context.generations.clear();
+}
+
+Status ApiServer::bind() {
+  return impl_->http.bind();
+}
+Status ApiServer::start() {
+  return impl_->http.start();
+}
+int ApiServer::port() const {
+  return impl_->http.port();
+}
+
+bool ApiServer::drain_and_stop(double timeout_s) {
+  auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                     std::chrono::duration<double>(std::clamp(timeout_s, 0.0, 1e7)));
+  Impl& impl = *impl_;
+  impl.context.engine->stop_admission();
+  impl.http.drain();
+  bool drained = wait_until(deadline, [&] { return impl.context.generations.size() == 0; });
+  wait_until(std::max(deadline, Clock::now() + kFlushTime),
+             [&] { return !drained || impl.http.num_connections() == 0; });
+  impl.http.stop();
+  impl.context.generations.clear();
+  return drained;
+}
+
+}  // namespace pagoda

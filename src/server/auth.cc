@@ -1,0 +1,54 @@
+#include "server/auth.h"
+
+#include <array>
+
+namespace pagoda {
+namespace {
+
+constexpr std::array<std::string_view, 4> kProtected = {"/v1", "/v2", "/inference", "/cohere"};
+
+bool is_protected(std::string_view path) {
+  for (std::string_view prefix : kProtected)
+    if (path.substr(0, prefix.size()) == prefix) return true;
+  return false;
+}
+
+// The token of "Bearer TOKEN"; empty if it is anything else. The scheme's case does not matter (RFC
+// 9110, 11.1).
+std::string_view bearer_token(std::string_view header) {
+  constexpr std::string_view kScheme = "bearer ";
+  if (header.size() < kScheme.size()) return {};
+  for (std::size_t i = 0; i < kScheme.size(); ++i) {
+    char c = header[i];
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    if (c != kScheme[i]) return {};
+  }
+  header.remove_prefix(kScheme.size());
+  while (!header.empty() && header.front() == ' ') header.remove_prefix(1);
+  return header;
+}
+
+}  // namespace
+
+bool equal_in_constant_time(std::string_view secret, std::string_view given) {
+  std::size_t difference = secret.size() ^ given.size();
+  for (std::size_t i = 0; i < given.size() && !secret.empty(); ++i)
+    difference |=
+        static_cast<unsigned char>(secret[i % secret.size()]) ^ static_cast<unsigned char>(given[i]);
+  return difference == 0;
+}
+
+std::optional<HttpResponse> check_api_key(const HttpRequest& request, const std::vector<std::string>& keys) {
+  if (keys.empty() || request.method == "OPTIONS" || !is_protected(request.path)) return std::nullopt;
+  std::string_view token = bearer_token(request.header("authorization").value_or(""));
+  bool known = false;
+  for (const std::string& key : keys) known |= equal_in_constant_time(key, token);  // all of them, always
+  if (known && !token.empty()) return std::nullopt;
+  HttpResponse response;
+  response.status = 401;
+  response.headers.emplace_back("www-authenticate", "Bearer");
+  response.body = R"({"error":"Unauthorized"})";
+  return response;
+}
+
+}  // namespace pagoda

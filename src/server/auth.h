@@ -1,0 +1,17 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "http/message.h"
+
+namespace pagoda {
+
+// In time that depends on the length of `given` alone.
+bool equal_in_constant_time(std::string_view secret, std::string_view given);
+
+// 401 if the path is under a protected prefix and no key matches; nullopt lets the request pass.
+std::optional<HttpResponse> check_api_key(const HttpRequest& request, const std::vector<std::string>& keys);
+
+}  // namespace pagoda

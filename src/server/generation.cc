@@ -1,0 +1,243 @@
+#include "server/generation.h"
+
+#include <ctime>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/utf8.h"
+#include "frontend/chat_prompt.h"
+#include "http/sse.h"
+#include "server/reply.h"
+#include "server/routes.h"
+
+namespace pagoda {
+namespace {
+
+std::string clip(const std::string& text, int max_len) {
+  if (max_len < 0 || text.size() <= static_cast<std::size_t>(max_len)) return text;
+  std::string_view head = std::string_view(text).substr(0, static_cast<std::size_t>(max_len));
+  return std::string(head.substr(0, complete_utf8_prefix(head)));
+}
+
+std::string prompt_for_log(const GenerateRequest& request) {
+  if (request.is_chat()) return write_json(Value(std::get<ChatPrompt>(request.prompt).messages));
+  Array prompts;
+  for (const TextPrompt& prompt : std::get<std::vector<TextPrompt>>(request.prompt)) {
+    if (const auto* text = std::get_if<std::string>(&prompt)) {
+      prompts.emplace_back(*text);
+    } else {
+      Array ids;
+      for (TokenId id : std::get<std::vector<TokenId>>(prompt)) ids.emplace_back(id);
+      prompts.emplace_back(std::move(ids));
+    }
+  }
+  return write_json(Value(std::move(prompts)));
+}
+
+void log_request(const GenerateRequest& request, int max_len) {
+  const SamplingFields& sampling = request.sampling;
+  auto shown = [](const auto& field) { return field ? fmt::format("{}", *field) : std::string("default"); };
+  log_info(
+      "Received request {}: prompt: {}, params: SamplingParams(n={}, temperature={}, top_p={}, top_k={}, "
+      "seed={}, "
+      "max_tokens={}, stop={}), stream: {}.",
+      request.request_id, clip(prompt_for_log(request), max_len), request.n, shown(sampling.temperature),
+      shown(sampling.top_p), shown(sampling.top_k), shown(sampling.seed), shown(sampling.max_tokens),
+      request.stop.size(), request.stream);
+}
+
+// The request as the writers of answers need it: prompts can be large and are not among that.
+GenerateRequest without_prompt(GenerateRequest* request) {
+  auto prompt = std::move(request->prompt);
+  if (prompt.index() == 0)
+    request->prompt = ChatPrompt();
+  else
+    request->prompt = std::vector<TextPrompt>();
+  GenerateRequest shape = *request;
+  request->prompt = std::move(prompt);
+  return shape;
+}
+
+}  // namespace
+
+void GenerationSet::add(std::shared_ptr<Generation> generation) {
+  std::lock_guard lock(mutex_);
+  members_.insert(std::move(generation));
+}
+void GenerationSet::remove(const std::shared_ptr<Generation>& generation) {
+  std::lock_guard lock(mutex_);
+  members_.erase(generation);
+}
+std::size_t GenerationSet::size() const {
+  std::lock_guard lock(mutex_);
+  return members_.size();
+}
+void GenerationSet::clear() {
+  std::unordered_set<std::shared_ptr<Generation>> all;
+  {
+    std::lock_guard lock(mutex_);
+    all.swap(members_);
+  }
+}
+
+void Generation::begin(RouteContext* context, const HttpRequest& http, GenerateRequest request,
+                       std::shared_ptr<ResponseWriter> writer) {
+  const ApiServerConfig& config = context->config;
+  const ModelInfo& model = context->intake->model();
+  request.request_id =
+      (request.is_chat() ? "chatcmpl-" : "cmpl-") + choose_request_id(http, request.request_id);
+  request.include_usage |= config.enable_force_include_usage;
+  request.return_tokens_as_token_ids |= config.return_tokens_as_token_ids;
+  ResponseHead head;
+  head.id = request.request_id;
+  head.model = request.model.empty() ? model.served_names.front() : request.model;
+  head.system_fingerprint = config.system_fingerprint;
+  head.created = static_cast<int64_t>(std::time(nullptr));
+  if (request.is_chat()) head.role = answer_role(model, std::get<ChatPrompt>(request.prompt));
+  if (config.enable_log_requests) log_request(request, config.max_log_len);
+
+  auto self = std::make_shared<Generation>(context, without_prompt(&request), std::move(head), writer);
+  std::weak_ptr<Generation> weak = self;
+  auto wake = [weak, writer] {
+    writer->post([weak] {
+      if (auto alive = weak.lock()) alive->pump();
+    });
+  };
+  // Before admission: from then on the first delta may come at any time. Tasks of this connection wait for
+  // this one.
+  context->generations.add(self);
+  auto stream = context->intake->admit(std::move(request), std::move(wake));
+  if (!stream.ok()) {
+    context->generations.remove(self);
+    return writer->send(error_response(stream.status()));
+  }
+  self->stream_ = std::move(*stream);
+  self->choices_.resize(static_cast<std::size_t>(self->stream_->num_prompts()) *
+                        static_cast<std::size_t>(self->request_.n));
+  for (std::size_t i = 0; i < self->choices_.size(); ++i)
+    self->choices_[i].result.index = static_cast<int32_t>(i);
+  writer->on_close([weak] {
+    if (auto alive = weak.lock()) alive->cancel();
+  });
+}
+
+Generation::Generation(RouteContext* context, GenerateRequest shape, ResponseHead head,
+                       std::shared_ptr<ResponseWriter> writer)
+    : context_(context), request_(std::move(shape)), head_(std::move(head)), writer_(std::move(writer)) {}
+
+void Generation::cancel() {
+  if (ended_) return;
+  ended_ = true;
+  if (context_->config.enable_log_requests) log_info("Aborted request {}: the client has gone.", head_.id);
+  if (stream_ != nullptr) stream_->cancel();
+  context_->generations.remove(shared_from_this());
+}
+
+void Generation::pump() {
+  if (ended_ || stream_ == nullptr) return;
+  auto self = shared_from_this();  // end() lets go of the last owner
+  TextDelta delta;
+  while (!ended_ && stream_->next(&delta)) {
+    if (delta.error)
+      fail(*delta.error);
+    else
+      take(std::move(delta));
+  }
+  if (!ended_ && stream_->done()) end();
+  if (!events_.empty()) writer_->write(std::move(events_));
+  events_.clear();
+  if (ended_ && streaming_) writer_->finish();
+}
+
+void Generation::take(TextDelta&& delta) {
+  int32_t index = delta.prompt_index * request_.n + delta.choice;
+  Choice& choice = choices_[static_cast<std::size_t>(index)];
+  choice.num_prompt = delta.num_prompt_tokens;
+  choice.num_cached = std::max(choice.num_cached, delta.num_cached_tokens);
+  choice.num_output = delta.num_output_tokens;
+  if (context_->config.enable_log_outputs) choice.logged_text += delta.text;
+  if (!request_.stream) return choice.result.append(std::move(delta));
+  stream_delta(delta, &choice, index);
+}
+
+void Generation::stream_delta(const TextDelta& delta, Choice* choice, int32_t index) {
+  if (!streaming_) start_stream();
+  bool shows = !delta.text.empty() || !delta.prompt_text.empty() || delta.finish != FinishReason::kNone ||
+               request_.num_logprobs >= 0 || request_.return_token_ids || request_.continuous_usage;
+  if (!shows) return;
+  Usage usage = choice_usage(*choice);
+  const Usage* running = request_.continuous_usage ? &usage : nullptr;
+  events_ += sse_event(request_.is_chat() ? write_chat_chunk(head_, request_, delta, index, running)
+                                          : write_completion_chunk(head_, request_, delta, index,
+                                                                   &choice->text_offset, running));
+}
+
+void Generation::start_stream() {
+  streaming_ = true;
+  writer_->start_stream(200, "text/event-stream; charset=utf-8",
+                        {{"cache-control", "no-cache"}, {"x-accel-buffering", "no"}});
+  if (!request_.is_chat()) return;
+  for (std::size_t i = 0; i < choices_.size(); ++i) {
+    Usage usage = choice_usage(choices_[i]);
+    events_ += sse_event(write_chat_role_chunk(head_, request_, static_cast<int32_t>(i),
+                                               request_.continuous_usage ? &usage : nullptr));
+  }
+}
+
+void Generation::end() {
+  ended_ = true;
+  if (context_->config.enable_log_outputs) log_output();
+  if (request_.stream) {
+    if (!streaming_) start_stream();
+    if (request_.include_usage) events_ += sse_event(write_usage_chunk(head_, request_, total_usage()));
+    events_ += sse_event("[DONE]");
+  } else {
+    std::vector<ChoiceResult> results;
+    results.reserve(choices_.size());
+    for (Choice& choice : choices_) results.push_back(std::move(choice.result));
+    Usage usage = total_usage();
+    writer_->send(json_response(request_.is_chat()
+                                    ? write_chat_response(head_, request_, results, usage)
+                                    : write_completion_response(head_, request_, results, usage)));
+  }
+  context_->generations.remove(shared_from_this());
+}
+
+void Generation::fail(const ApiError& error) {
+  ended_ = true;
+  if (streaming_) {
+    events_ += sse_event(write_error(error));
+    events_ += sse_event("[DONE]");
+  } else {
+    writer_->send(error_response(error));
+  }
+  context_->generations.remove(shared_from_this());
+}
+
+void Generation::log_output() const {
+  for (const Choice& choice : choices_)
+    log_info("Generated response {}: choice: {}, output: {}, output tokens: {}.", head_.id,
+             choice.result.index, write_json(Value(clip(choice.logged_text, context_->config.max_log_len))),
+             choice.num_output);
+}
+
+Usage Generation::total_usage() const {
+  Usage usage;
+  int64_t cached = 0;
+  for (std::size_t i = 0; i < choices_.size(); ++i) {
+    usage.completion_tokens += choices_[i].num_output;
+    if (i % static_cast<std::size_t>(request_.n) != 0) continue;  // choices share their prompt
+    usage.prompt_tokens += choices_[i].num_prompt;
+    cached += choices_[i].num_cached;
+  }
+  if (context_->config.enable_prompt_tokens_details) usage.cached_tokens = cached;
+  return usage;
+}
+
+Usage Generation::choice_usage(const Choice& choice) const {
+  Usage usage{choice.num_prompt, choice.num_output};
+  if (context_->config.enable_prompt_tokens_details) usage.cached_tokens = choice.num_cached;
+  return usage;
+}
+
+}  // namespace pagoda

@@ -1,0 +1,76 @@
+#pragma once
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "contract/generate_request.h"
+#include "frontend/intake.h"
+#include "http/message.h"
+#include "openai/responses.h"
+#include "server/api_server.h"
+
+namespace pagoda {
+
+class Generation;
+
+// The generations that are being answered. Keeps them alive; thread-safe.
+class GenerationSet {
+ public:
+  void add(std::shared_ptr<Generation> generation);
+  void remove(const std::shared_ptr<Generation>& generation);
+  std::size_t size() const;
+  // Ends all of them; their clients hear nothing more.
+  void clear();
+
+ private:
+  mutable std::mutex mutex_;
+  std::unordered_set<std::shared_ptr<Generation>> members_;
+};
+
+struct RouteContext;
+
+// One request to a model, from its admission to the last byte of its answer: reads the OutputStream, writes
+// JSON or server-sent events. The status line is sent with the first delta, so that what is wrong before it
+// (a prompt that is too long) is an HTTP error; what goes wrong later is an event. Everything but its
+// creation runs on the connection's I/O thread, one call at a time.
+class Generation : public std::enable_shared_from_this<Generation> {
+ public:
+  // Admits the request and returns; errors are answered at once.
+  static void begin(RouteContext* context, const HttpRequest& http, GenerateRequest request,
+                    std::shared_ptr<ResponseWriter> writer);
+
+  Generation(RouteContext* context, GenerateRequest shape, ResponseHead head,
+             std::shared_ptr<ResponseWriter> writer);
+  void cancel();
+
+ private:
+  // What is known of a choice of the answer; `result` gathers deltas unless they are streamed.
+  struct Choice {
+    ChoiceResult result;
+    int32_t num_prompt = 0, num_cached = 0, num_output = 0, text_offset = 0;
+    std::string logged_text;
+  };
+
+  void pump();
+  void take(TextDelta&& delta);
+  void stream_delta(const TextDelta& delta, Choice* choice, int32_t index);
+  void start_stream();
+  void end();
+  void fail(const ApiError& error);
+  void log_output() const;
+  Usage total_usage() const;
+  Usage choice_usage(const Choice& choice) const;
+
+  RouteContext* const context_;
+  const GenerateRequest request_;  // without its prompt
+  const ResponseHead head_;
+  const std::shared_ptr<ResponseWriter> writer_;
+  std::shared_ptr<OutputStream> stream_;
+  std::vector<Choice> choices_;  // [prompt * n + choice]
+  std::string events_;           // of this pump, not yet written
+  bool streaming_ = false, ended_ = false;
+};
+
+}  // namespace pagoda

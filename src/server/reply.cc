@@ -1,0 +1,89 @@
+#include "server/reply.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <mutex>
+#include <random>
+
+#include "base/rng.h"
+#include "openai/responses.h"
+
+namespace pagoda {
+namespace {
+
+constexpr std::size_t kRequestIdMax = 256;
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return out;
+}
+
+// Unique, not secret.
+std::string random_id() {
+  static std::mutex mutex;
+  static SplitMix64 source([] {
+    std::random_device device;
+    return (static_cast<uint64_t>(device()) << 32) | device();
+  }());
+  std::lock_guard lock(mutex);
+  uint64_t high = source.next();
+  return fmt::format("{:016x}{:016x}", high, source.next());
+}
+
+}  // namespace
+
+HttpResponse json_response(std::string body) {
+  HttpResponse response;
+  response.body = std::move(body);
+  return response;
+}
+
+HttpResponse error_response(const ApiError& error) {
+  HttpResponse response = json_response(write_error(error));
+  response.status = error.http_status;
+  if (error.retry_after_s > 0)
+    response.headers.emplace_back("retry-after", std::to_string(error.retry_after_s));
+  return response;
+}
+
+HttpResponse error_response(const Status& status) {
+  return error_response(to_api_error(status));
+}
+
+std::string plain_error_body(int http_status, const std::string& message) {
+  const char* type = http_status == 404   ? "NotFoundError"
+                     : http_status == 405 ? "MethodNotAllowedError"
+                     : http_status == 413 ? "PayloadTooLargeError"
+                     : http_status == 503 ? "ServiceUnavailableError"
+                     : http_status >= 500 ? "InternalServerError"
+                                          : "BadRequestError";
+  return write_error({http_status, message, type, ""});
+}
+
+std::optional<HttpResponse> check_content_type(const HttpRequest& request) {
+  std::string_view header = request.header("content-type").value_or("");
+  std::string type = lower(header.substr(0, header.find(';')));
+  while (!type.empty() && (type.back() == ' ' || type.back() == '\t')) type.pop_back();
+  auto ends_in = [&](std::string_view end) {
+    return type.size() >= end.size() && type.compare(type.size() - end.size(), end.size(), end) == 0;
+  };
+  if (type.empty() || type == "application/json" || ends_in("+json")) return std::nullopt;
+  return error_response(
+      ApiError{415,
+               fmt::format("The body should be JSON, not {}: send the header 'Content-Type: "
+                           "application/json'",
+                           type.substr(0, 100)),
+               "UnsupportedMediaTypeError", "Content-Type"});
+}
+
+std::string choose_request_id(const HttpRequest& request, const std::string& from_body) {
+  std::string_view header = request.header("x-request-id").value_or("");
+  if (!header.empty() && header.size() <= kRequestIdMax) return std::string(header);
+  if (!from_body.empty() && from_body.size() <= kRequestIdMax) return from_body;
+  return random_id();
+}
+
+}  // namespace pagoda

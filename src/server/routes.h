@@ -1,0 +1,25 @@
+#pragma once
+#include "http/server.h"
+#include "server/api_server.h"
+#include "server/generation.h"
+
+namespace pagoda {
+
+// What every route may use; outlives the HTTP server.
+struct RouteContext {
+  ApiServerConfig config;
+  Intake* intake;
+  Engine* engine;
+  MetricsRegistry* metrics;
+  GenerationSet generations;
+};
+
+// Each is a file of its own.
+void add_chat_route(HttpServer* http, RouteContext* context);        // POST /v1/chat/completions
+void add_completion_route(HttpServer* http, RouteContext* context);  // POST /v1/completions
+void add_models_routes(HttpServer* http, RouteContext* context);     // GET /v1/models, /v1/models/{id}
+void add_tokenize_routes(HttpServer* http, RouteContext* context);   // POST /tokenize, /detokenize
+void add_health_routes(HttpServer* http, RouteContext* context);     // /health, /ping, /version, /load
+void add_metrics_route(HttpServer* http, RouteContext* context);     // GET /metrics
+
+}  // namespace pagoda
