@@ -10,20 +10,20 @@
 
 namespace pagoda {
 
-// Everything below the HTTP server, running. Members are destroyed in reverse order: the front end before the engine.
+// Everything below the HTTP server, running. Members are destroyed in reverse order: the front end before the
+// engine.
 struct Assembly {
   MetricsRegistry metrics;
   std::unique_ptr<EngineMetrics> engine_metrics;
   std::shared_ptr<const ModelInfo> model;
-  std::unique_ptr<ComputePool> compute_pool;
   std::unique_ptr<Engine> engine;
   std::unique_ptr<TaskPool> text_pool;
   std::unique_ptr<Intake> intake;
   std::size_t weight_bytes = 0;
 };
 
-// Loads and starts. Errors say what was wrong and which flag or file mends it. Logs vLLM's start-up lines (KV cache
-// memory, cache size in tokens, maximum concurrency).
+// Loads and starts. Errors say what was wrong and which flag or file mends it. Logs vLLM's start-up lines (KV
+// cache memory, cache size in tokens, maximum concurrency).
 Result<std::unique_ptr<Assembly>> assemble(const ModelOptions& options);
 
 }  // namespace pagoda

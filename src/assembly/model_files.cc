@@ -23,7 +23,8 @@ std::string cached_snapshot(const std::string& reference) {
   std::size_t slash = reference.find('/');
   if (slash == std::string::npos || reference.find('/', slash + 1) != std::string::npos) return {};
   if (reference.find("..") != std::string::npos) return {};
-  std::string repo = hub_cache() + "/models--" + reference.substr(0, slash) + "--" + reference.substr(slash + 1);
+  std::string repo =
+      hub_cache() + "/models--" + reference.substr(0, slash) + "--" + reference.substr(slash + 1);
   Result<std::string> revision = read_file(repo + "/refs/main", 256);
   if (!revision.ok() || revision->find('/') != std::string::npos) return {};
   std::string snapshot = repo + "/snapshots/" + revision->substr(0, revision->find_first_of("\r\n"));
@@ -46,10 +47,11 @@ Result<ModelFiles> ModelFiles::open(const std::string& reference) {
   files.folder_ = cached_snapshot(reference);
   if (!files.folder_.empty()) return files;
   if (fs::exists(reference, ignored))
-    return invalid_argument("'" + reference + "' is not a folder: give the folder that holds config.json", "model");
-  return not_found("no model at '" + reference + "': it is neither a folder nor in the Hugging Face cache (" + hub_cache() +
-                       "). Download it first (for instance `huggingface-cli download " + reference +
-                       "`), then give its folder: pagoda serve PATH",
+    return invalid_argument("'" + reference + "' is not a folder: give the folder that holds config.json",
+                            "model");
+  return not_found("no model at '" + reference + "': it is neither a folder nor in the Hugging Face cache (" +
+                       hub_cache() + "). Download it first (for instance `huggingface-cli download " +
+                       reference + "`), then give its folder: pagoda serve PATH",
                    "model");
 }
 
@@ -76,14 +78,16 @@ Result<Object> ModelFiles::read_object(const std::string& name, bool required) c
   }
   Result<Value> value = parse_json(*text);
   if (!value.ok()) return std::move(value.status()).with_context("'" + path_of(name) + "'");
-  if (!value->is_object()) return invalid_argument("'" + path_of(name) + "' must hold a JSON object", "model");
+  if (!value->is_object())
+    return invalid_argument("'" + path_of(name) + "' must hold a JSON object", "model");
   return std::move(value->as_object());
 }
 
 Result<std::unique_ptr<Checkpoint>> ModelFiles::open_checkpoint() const {
   if (!is_demo()) return Checkpoint::open(folder_);
   std::string_view bytes = demo_file("model.safetensors").value_or("");
-  return Checkpoint::from_bytes(std::as_bytes(std::span(bytes.data(), bytes.size())), path_of("model.safetensors"));
+  return Checkpoint::from_bytes(std::as_bytes(std::span(bytes.data(), bytes.size())),
+                                path_of("model.safetensors"));
 }
 
 }  // namespace pagoda

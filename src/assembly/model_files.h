@@ -1,6 +1,6 @@
-// The assembly room: from a model reference and flags to everything that serves it: config, weights, tokenizer, template,
-// generation defaults, runner, engine, front end. The only room that knows how the others fit together; it has no logic
-// that a request ever runs through.
+// The assembly room: from a model reference and flags to everything that serves it: config, weights,
+// tokenizer, template, generation defaults, runner, engine, front end. The only room that knows how the
+// others fit together; it has no logic that a request ever runs through.
 #pragma once
 #include <memory>
 #include <optional>
@@ -15,8 +15,9 @@ namespace pagoda {
 // Where a model's files come from: a Hugging Face folder, or the binary itself (the built-in demo model).
 class ModelFiles {
  public:
-  // `reference`: empty or "pagoda-demo": the built-in model; a folder; or ORG/NAME, looked up in the local Hugging Face
-  // cache (HF_HUB_CACHE, HF_HOME, ~/.cache/huggingface). Nothing is downloaded. Error kNotFound says where it looked.
+  // `reference`: empty or "pagoda-demo": the built-in model; a folder; or ORG/NAME, looked up in the local
+  // Hugging Face cache (HF_HUB_CACHE, HF_HOME, ~/.cache/huggingface). Nothing is downloaded. Error kNotFound
+  // says where it looked.
   static Result<ModelFiles> open(const std::string& reference);
 
   bool is_demo() const { return folder_.empty(); }

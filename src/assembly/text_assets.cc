@@ -15,7 +15,8 @@ std::string token_text(const Value* value) {
 }
 
 void read_special_tokens(const Object& config, const Object& map, TextAssets* assets) {
-  for (const char* name : {"bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"}) {
+  for (const char* name :
+       {"bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"}) {
     std::string token = token_text(config.find(name));
     if (token.empty()) token = token_text(map.find(name));
     if (!token.empty()) assets->special_tokens.set(name, token);
@@ -24,7 +25,8 @@ void read_special_tokens(const Object& config, const Object& map, TextAssets* as
   if (const Value* eos = assets->special_tokens.find("eos_token")) assets->eos_token = eos->as_string();
 }
 
-Result<std::shared_ptr<const ChatTemplate>> parse_template(const std::string& source, const std::string& where) {
+Result<std::shared_ptr<const ChatTemplate>> parse_template(const std::string& source,
+                                                           const std::string& where) {
   auto parsed = ChatTemplate::parse(source);
   if (!parsed.ok()) return std::move(parsed.status()).with_context("chat template of " + where);
   return parsed;
@@ -38,7 +40,8 @@ Result<std::string> template_of_flag(const std::string& flag) {
   return not_found("--chat-template '" + flag + "' is neither a file nor a template", "chat_template");
 }
 
-Status read_templates(const ModelFiles& files, const Object& config, const std::string& flag, TextAssets* assets) {
+Status read_templates(const ModelFiles& files, const Object& config, const std::string& flag,
+                      TextAssets* assets) {
   if (!flag.empty()) {
     PAGODA_TRY(std::string source, template_of_flag(flag));
     PAGODA_TRY(assets->chat_template, parse_template(source, "--chat-template"));
@@ -77,8 +80,9 @@ Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::string& refer
   PAGODA_TRY(ModelFiles files, ModelFiles::open(reference));
   PAGODA_TRY(std::optional<std::string> json, files.read("tokenizer.json"));
   if (!json)
-    return not_found("'" + files.path_of("tokenizer.json") + "' is missing; only the tokenizer.json format is read",
-                     "tokenizer");
+    return not_found(
+        "'" + files.path_of("tokenizer.json") + "' is missing; only the tokenizer.json format is read",
+        "tokenizer");
   return tokenizer_of(*json, files.path_of("tokenizer.json"));
 }
 

@@ -20,9 +20,9 @@ struct TextAssets {
 // tokenizer.json alone: from a folder, from the file itself, or the built-in model for an empty reference.
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::string& reference);
 
-// Everything of a folder. `chat_template_flag`: --chat-template, a path or the template itself; empty: the model's own
-// (chat_template.jinja, then tokenizer_config.json).
-// Without `with_tokenizer` tokenizer.json is not read.
+// Everything of a folder. `chat_template_flag`: --chat-template, a path or the template itself; empty: the
+// model's own (chat_template.jinja, then tokenizer_config.json). Without `with_tokenizer` tokenizer.json is
+// not read.
 Result<TextAssets> load_text_assets(const ModelFiles& files, const std::string& chat_template_flag,
                                     bool with_tokenizer = true);
 

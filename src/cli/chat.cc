@@ -17,7 +17,8 @@ namespace pagoda {
 namespace {
 
 constexpr FlagSpec kChatFlags[] = {
-    {"url", "", "Chat", FlagKind::kString, "http://localhost:8000/v1", "The server; without the flag the built-in model "
+    {"url", "", "Chat", FlagKind::kString, "http://localhost:8000/v1",
+     "The server; without the flag the built-in model "
      "answers where no server does."},
     {"model-name", "", "Chat", FlagKind::kString, "the server's first", "Model to ask for."},
     {"model", "", "Chat", FlagKind::kString, "", "A model folder to run in this process instead."},
@@ -27,10 +28,13 @@ constexpr FlagSpec kChatFlags[] = {
 };
 constexpr const char* kUsage =
     "usage: pagoda chat [--url URL] [--model-name NAME] [-q QUESTION]\n"
-    "Type a message and Enter; /reset forgets the conversation, /exit or Ctrl-D ends, Ctrl-C stops an answer.\n";
+    "Type a message and Enter; /reset forgets the conversation, /exit or Ctrl-D ends, Ctrl-C stops an "
+    "answer.\n";
 
 std::atomic<bool> interrupted{false};
-void on_interrupt(int) { interrupted = true; }
+void on_interrupt(int) {
+  interrupted = true;
+}
 
 Result<std::unique_ptr<ChatBackend>> open_backend(const FlagValues& flags) {
   if (flags.given("model")) return local_chat(flags.text("model"));

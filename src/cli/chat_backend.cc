@@ -69,7 +69,8 @@ class RemoteChat : public ChatBackend {
     if (!failed.ok()) return failed;
     if (response.status == 200) return {};
     Result<Value> error = parse_json(response.body);
-    return internal_error(error_text(error.ok() ? *error : Value(), "HTTP status " + std::to_string(response.status)));
+    return internal_error(
+        error_text(error.ok() ? *error : Value(), "HTTP status " + std::to_string(response.status)));
   }
 
   HttpHeaders headers() const {

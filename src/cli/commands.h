@@ -1,4 +1,5 @@
-// The cli room: one file per subcommand. The only room besides base/log that prints, and the only one that exits.
+// The cli room: one file per subcommand. The only room besides base/log that prints, and the only one that
+// exits.
 #pragma once
 #include <string>
 #include <vector>

@@ -28,8 +28,12 @@ Value to_value(const YAML::Node& node, int depth) {
   return parsed.ok() && !parsed->is_string() ? *std::move(parsed) : Value(text);
 }
 
-bool is_yes(const std::string& text) { return text == "true" || text == "True" || text == "yes" || text == "on"; }
-bool is_no(const std::string& text) { return text == "false" || text == "False" || text == "no" || text == "off"; }
+bool is_yes(const std::string& text) {
+  return text == "true" || text == "True" || text == "yes" || text == "on";
+}
+bool is_no(const std::string& text) {
+  return text == "false" || text == "False" || text == "no" || text == "off";
+}
 
 void append_flag(const std::string& name, const YAML::Node& node, std::vector<std::string>* out) {
   if (node.IsNull()) {
@@ -59,7 +63,8 @@ Result<std::vector<std::string>> read_config_file(const std::string& path) {
       return invalid_argument("'" + path + "' must be a YAML mapping of flags to values", "config");
     for (const auto& item : root) append_flag(item.first.as<std::string>(), item.second, &arguments);
   } catch (const YAML::Exception& error) {
-    return invalid_argument("'" + path + "', line " + std::to_string(error.mark.line + 1) + ": " + error.msg, "config");
+    return invalid_argument("'" + path + "', line " + std::to_string(error.mark.line + 1) + ": " + error.msg,
+                            "config");
   }
   return arguments;
 }

@@ -77,7 +77,8 @@ void put_dotted(Value* root, const DottedValue& dotted) {
   list->as_array().push_back(std::move(value));
 }
 
-// What the command line means once spellings are equal: `--name=value` for every value, booleans as `--name=true`.
+// What the command line means once spellings are equal: `--name=value` for every value, booleans as
+// `--name=true`.
 struct Normalized {
   std::vector<std::string> arguments;
   std::vector<DottedValue> dotted;
@@ -111,7 +112,8 @@ class Normalizer {
   // The long name that a spelling stands for, if any; `-O3` and `-tp 2` included.
   std::string long_name(const std::string& spelled, std::optional<std::string>* value) const {
     if (spelled.starts_with("--")) {
-      std::string name = spelled.substr(2, spelled.find('.') == std::string::npos ? std::string::npos : spelled.find('.') - 2);
+      std::string name = spelled.substr(
+          2, spelled.find('.') == std::string::npos ? std::string::npos : spelled.find('.') - 2);
       std::replace(name.begin(), name.end(), '_', '-');
       return name;
     }
@@ -157,7 +159,8 @@ class Normalizer {
       out_.arguments.push_back("--" + name + "=" + *value);
       return {};
     }
-    if (spec->kind != FlagKind::kJson) return invalid_argument("flag --" + name + " takes no dotted keys", name);
+    if (spec->kind != FlagKind::kJson)
+      return invalid_argument("flag --" + name + " takes no dotted keys", name);
     std::string path = spelled.substr(dot + 1);
     bool append = path.ends_with('+');
     if (append) path.pop_back();
@@ -169,7 +172,8 @@ class Normalizer {
     std::size_t before = at_;
     while (at_ + 1 < arguments_.size() && !looks_like_flag(arguments_[at_ + 1]))
       out_.arguments.push_back("--" + std::string(spec.name) + "=" + arguments_[++at_]);
-    if (at_ == before) return invalid_argument("flag --" + std::string(spec.name) + " needs a value", spec.name);
+    if (at_ == before)
+      return invalid_argument("flag --" + std::string(spec.name) + " needs a value", spec.name);
     return {};
   }
 
@@ -200,7 +204,8 @@ Result<Value> convert(const FlagSpec& spec, const std::vector<std::string>& text
         return invalid_argument("flag " + flag + ": '" + text + "' is not a number", spec.name);
       return Value(number);
     }
-    case FlagKind::kString: return Value(text);
+    case FlagKind::kString:
+      return Value(text);
     case FlagKind::kList: {
       Array list;
       for (const std::string& item : texts) list.emplace_back(item);
@@ -235,16 +240,20 @@ std::vector<std::string> FlagValues::list(const std::string& name) const {
     for (const Value& item : values_.at(name).as_array()) items.push_back(item.as_string());
   return items;
 }
-Value FlagValues::json(const std::string& name) const { return given(name) ? values_.at(name) : Value(); }
+Value FlagValues::json(const std::string& name) const {
+  return given(name) ? values_.at(name) : Value();
+}
 
-Result<ParsedCommand> parse_flags(std::span<const FlagSpec> table, const std::vector<std::string>& arguments) {
+Result<ParsedCommand> parse_flags(std::span<const FlagSpec> table,
+                                  const std::vector<std::string>& arguments) {
   PAGODA_TRY(Normalized normalized, Normalizer(table, arguments).run());
   CLI::App app;
   app.set_help_flag();
   std::map<std::string, std::vector<std::string>> texts;
   for (const FlagSpec& spec : table)
-    app.add_option("--" + std::string(spec.name), texts[spec.name])->expected(1)->multi_option_policy(
-        CLI::MultiOptionPolicy::TakeAll);
+    app.add_option("--" + std::string(spec.name), texts[spec.name])
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   ParsedCommand parsed;
   app.add_option("positional", parsed.positional);
   try {
@@ -310,13 +319,14 @@ Result<int64_t> parse_human_int(const std::string& text) {
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
   static const std::map<std::string_view, double> kUnits = {
-      {"", 1.},    {"k", 1e3},        {"m", 1e6},          {"g", 1e9},          {"t", 1e12},
+      {"", 1.},     {"k", 1e3},      {"m", 1e6},         {"g", 1e9},           {"t", 1e12},
       {"K", 1024.}, {"M", 1048576.}, {"G", 1073741824.}, {"T", 1099511627776.}};
   auto scale = kUnits.find(unit);
   if (error != std::errc() || scale == kUnits.end())
     return invalid_argument("'" + text + "' is not a whole number (8192, 8k = 8000, 8K = 8192, 1.5m, 2G)");
   double value = number * scale->second;
-  bool fraction_of_binary = value != number && number != std::floor(number) && !unit.empty() && std::isupper(unit[0]);
+  bool fraction_of_binary =
+      value != number && number != std::floor(number) && !unit.empty() && std::isupper(unit[0]);
   if (value != std::floor(value) || std::abs(value) > 9e18 || fraction_of_binary)
     return invalid_argument("'" + text + "' is not a whole number");
   return static_cast<int64_t>(value);

@@ -1,6 +1,8 @@
-// Flags in vLLM's spelling, declared once in a table: parsing, help, configuration file and suggestions all read it.
-// --a-b and --a_b are the same; -tp style short forms; booleans as --x and --no-x; 8k, 1.5m, 2G as sizes; JSON flags as one
-// text or as --flag.key value; --config FILE.yaml gives values that the command line overrides.
+// Flags in vLLM's spelling, declared once in a table: parsing, help, configuration file and suggestions all
+// read it.
+// --a-b and --a_b are the same; -tp style short forms; booleans as --x and --no-x; 8k, 1.5m, 2G as sizes;
+// JSON flags as one text or as --flag.key value; --config FILE.yaml gives values that the command line
+// overrides.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -27,8 +29,8 @@ struct FlagSpec {
   FlagState state = FlagState::kWorks;
 };
 
-// Values that were given; absent ones are not in the map. kBool: bool; kInt: int; kFloat: double; kString: string;
-// kList: array of strings; kJson: the parsed value.
+// Values that were given; absent ones are not in the map. kBool: bool; kInt: int; kFloat: double; kString:
+// string; kList: array of strings; kJson: the parsed value.
 class FlagValues {
  public:
   bool given(const std::string& name) const { return values_.count(name) != 0; }
@@ -50,8 +52,8 @@ struct ParsedCommand {
   std::vector<std::string> positional;
 };
 
-// Errors kInvalidArgument for a person: an unknown flag (with the nearest known one), a missing or malformed value.
-// Requires: `table` has no "help"; --help is seen by wants_help before.
+// Errors kInvalidArgument for a person: an unknown flag (with the nearest known one), a missing or malformed
+// value. Requires: `table` has no "help"; --help is seen by wants_help before.
 Result<ParsedCommand> parse_flags(std::span<const FlagSpec> table, const std::vector<std::string>& arguments);
 
 // True if the arguments ask for help; `topic` is what follows `--help=`.

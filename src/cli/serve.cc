@@ -20,16 +20,20 @@ namespace {
 
 constexpr const char* kUsage =
     "usage: pagoda serve [MODEL] [flags]\n"
-    "Serves MODEL, a Hugging Face folder (or ORG/NAME in the local Hugging Face cache), over an OpenAI-compatible HTTP API.\n"
-    "Without MODEL the built-in demo model is served. Dashes and underscores are equal; sizes may be 8k (8000) or 8K (8192).\n";
+    "Serves MODEL, a Hugging Face folder (or ORG/NAME in the local Hugging Face cache), over an "
+    "OpenAI-compatible HTTP API.\n"
+    "Without MODEL the built-in demo model is served. Dashes and underscores are equal; sizes may be 8k "
+    "(8000) or 8K (8192).\n";
 
 void print_welcome(const ApiServer& server, const ServeOptions& options, const Assembly& assembly) {
   if (!options.http.uds.empty()) {
     log_info("Listening on unix:{}", options.http.uds);
     return;
   }
-  std::string host = options.http.host.empty() || options.http.host == "0.0.0.0" ? "localhost" : options.http.host;
-  std::string url = (options.http.tls.enabled() ? "https://" : "http://") + host + ":" + std::to_string(server.port());
+  std::string host =
+      options.http.host.empty() || options.http.host == "0.0.0.0" ? "localhost" : options.http.host;
+  std::string url =
+      (options.http.tls.enabled() ? "https://" : "http://") + host + ":" + std::to_string(server.port());
   const std::string& model = assembly.model->served_names.front();
   if (options.model.model.empty() && !options.quiet) {
     std::printf(
@@ -77,7 +81,8 @@ int serve(const ServeOptions& options) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
   if (Status status = try_address(options.http); !status.ok()) return fail(status.message());
-  log_info("Pagoda {}: loading {}", kVersion, options.model.model.empty() ? kDemoModelName : options.model.model);
+  log_info("Pagoda {}: loading {}", kVersion,
+           options.model.model.empty() ? kDemoModelName : options.model.model);
   Result<std::unique_ptr<Assembly>> assembly = assemble(options.model);
   if (!assembly.ok()) return fail(assembly.status().message());
   Assembly& parts = **assembly;

@@ -10,11 +10,12 @@ namespace pagoda {
 namespace {
 
 // A number within [low, high], or an error that names the flag and the range.
-Result<int64_t> number_in(const FlagValues& flags, const char* name, int64_t otherwise, int64_t low, int64_t high) {
+Result<int64_t> number_in(const FlagValues& flags, const char* name, int64_t otherwise, int64_t low,
+                          int64_t high) {
   int64_t value = flags.number(name, otherwise);
   if (value >= low && value <= high) return value;
-  return invalid_argument("flag --" + std::string(name) + " must be between " + std::to_string(low) + " and " +
-                              std::to_string(high) + ", not " + std::to_string(value),
+  return invalid_argument("flag --" + std::string(name) + " must be between " + std::to_string(low) +
+                              " and " + std::to_string(high) + ", not " + std::to_string(value),
                           name);
 }
 
@@ -25,7 +26,8 @@ Result<std::string> one_of(const FlagValues& flags, const char* name, const std:
     if (value == choice) return value;
     list += (list.empty() ? "" : ", ") + choice;
   }
-  return invalid_argument("flag --" + std::string(name) + " must be one of " + list + ", not '" + value + "'", name);
+  return invalid_argument("flag --" + std::string(name) + " must be one of " + list + ", not '" + value + "'",
+                          name);
 }
 
 Result<Value> object_flag(const FlagValues& flags, const char* name) {
@@ -88,7 +90,8 @@ Status read_api(const FlagValues& flags, ApiServerConfig* api) {
   api->version = kVersion;
   api->system_fingerprint = std::string("pagoda-") + kVersion;
   api->enable_log_requests = flags.flag("enable-log-requests", false);
-  api->max_log_len = static_cast<int>(std::min<int64_t>(flags.number("max-log-len", -1), std::numeric_limits<int>::max()));
+  api->max_log_len =
+      static_cast<int>(std::min<int64_t>(flags.number("max-log-len", -1), std::numeric_limits<int>::max()));
   api->enable_prompt_tokens_details = flags.flag("enable-prompt-tokens-details", false);
   api->enable_force_include_usage = flags.flag("enable-force-include-usage", false);
   api->return_tokens_as_token_ids = flags.flag("return-tokens-as-token-ids", false);
@@ -99,12 +102,14 @@ Status read_sizes(const FlagValues& flags, ModelOptions* model) {
   constexpr int64_t kMany = 1 << 24;
   if (flags.given("max-model-len")) {
     PAGODA_TRY(model->max_model_len, number_in(flags, "max-model-len", -1, -1, kMany));
-    if (*model->max_model_len == 0) return invalid_argument("--max-model-len must be positive, -1 or auto", "max-model-len");
+    if (*model->max_model_len == 0)
+      return invalid_argument("--max-model-len must be positive, -1 or auto", "max-model-len");
   }
   PAGODA_TRY(model->max_num_seqs, number_in(flags, "max-num-seqs", 128, 1, 65536));
   PAGODA_TRY(model->max_num_batched_tokens, number_in(flags, "max-num-batched-tokens", 2048, 1, kMany));
   PAGODA_TRY(model->max_num_queued_reqs, number_in(flags, "max-num-queued-reqs", 4096, 1, kMany));
-  PAGODA_TRY(model->long_prefill_token_threshold, number_in(flags, "long-prefill-token-threshold", 0, 0, kMany));
+  PAGODA_TRY(model->long_prefill_token_threshold,
+             number_in(flags, "long-prefill-token-threshold", 0, 0, kMany));
   PAGODA_TRY(model->block_size, number_in(flags, "block-size", 16, 1, 1024));
   PAGODA_TRY(model->max_logprobs, number_in(flags, "max-logprobs", 20, -1, kMany));
   PAGODA_TRY(model->num_threads, number_in(flags, "threads", 0, 0, 1024));
@@ -118,7 +123,8 @@ Status read_sizes(const FlagValues& flags, ModelOptions* model) {
   }
   model->memory_utilization = flags.real("gpu-memory-utilization", 0.5);
   if (!(model->memory_utilization > 0 && model->memory_utilization <= 1))
-    return invalid_argument("--gpu-memory-utilization must be above 0 and at most 1", "gpu-memory-utilization");
+    return invalid_argument("--gpu-memory-utilization must be above 0 and at most 1",
+                            "gpu-memory-utilization");
   return {};
 }
 
@@ -128,15 +134,18 @@ Status read_model(const ParsedCommand& command, ModelOptions* model) {
     return invalid_argument("one model at a time: unexpected '" + command.positional[1] + "'");
   model->model = command.positional.empty() ? flags.text("model") : command.positional[0];
   if (!command.positional.empty() && flags.given("model") && flags.text("model") != model->model)
-    return invalid_argument("two models are given: '" + model->model + "' and --model '" + flags.text("model") + "'");
+    return invalid_argument("two models are given: '" + model->model + "' and --model '" +
+                            flags.text("model") + "'");
   model->tokenizer = flags.text("tokenizer");
   model->served_names = flags.list("served-model-name");
-  PAGODA_TRY(model->dtype, one_of(flags, "dtype", "auto", {"auto", "float32", "float", "bfloat16", "float16", "half"}));
-  PAGODA_TRY(model->kv_cache_dtype,
-             one_of(flags, "kv-cache-dtype", "auto", {"auto", "float32", "float", "bfloat16", "float16", "half"}));
+  PAGODA_TRY(model->dtype,
+             one_of(flags, "dtype", "auto", {"auto", "float32", "float", "bfloat16", "float16", "half"}));
+  PAGODA_TRY(model->kv_cache_dtype, one_of(flags, "kv-cache-dtype", "auto",
+                                           {"auto", "float32", "float", "bfloat16", "float16", "half"}));
   PAGODA_TRY(model->load_format, one_of(flags, "load-format", "auto", {"auto", "safetensors", "dummy"}));
   PAGODA_TRY(model->cpu_isa, one_of(flags, "cpu-isa", "", {"", "scalar", "avx2", "avx512"}));
-  model->hf_config = flags.text("hf-config", flags.given("hf-config-path") ? flags.text("hf-config-path") + "/config.json" : "");
+  model->hf_config = flags.text(
+      "hf-config", flags.given("hf-config-path") ? flags.text("hf-config-path") + "/config.json" : "");
   PAGODA_TRY(model->hf_overrides, object_flag(flags, "hf-overrides"));
   model->seed = static_cast<uint64_t>(flags.number("seed", 0));
   model->chat_template = flags.text("chat-template");

@@ -14,14 +14,19 @@ namespace {
 constexpr FlagSpec kRenderFlags[] = {
     {"tokenizer", "", "Render", FlagKind::kString, "the built-in model",
      "Folder with tokenizer_config.json or chat_template.jinja."},
-    {"chat-template", "", "Render", FlagKind::kString, "the tokenizer's", "Template file, or the template itself."},
-    {"now", "", "Render", FlagKind::kString, "the current time", "Date for strftime_now: 2024-07-26 or 2024-07-26T10:00:00 (UTC)."},
+    {"chat-template", "", "Render", FlagKind::kString, "the tokenizer's",
+     "Template file, or the template itself."},
+    {"now", "", "Render", FlagKind::kString, "the current time",
+     "Date for strftime_now: 2024-07-26 or 2024-07-26T10:00:00 (UTC)."},
 };
 constexpr FlagSpec kTokenizeFlags[] = {
     {"tokenizer", "", "Tokenize", FlagKind::kString, "the built-in model", "Folder, or a tokenizer.json."},
-    {"add-special-tokens", "", "Tokenize", FlagKind::kBool, "off", "Add BOS and the like, as the tokenizer defines."},
-    {"decode", "", "Tokenize", FlagKind::kBool, "off", "Standard input is a JSON list of ids; print their text."},
-    {"skip-special-tokens", "", "Tokenize", FlagKind::kBool, "off", "With --decode: leave special tokens out."},
+    {"add-special-tokens", "", "Tokenize", FlagKind::kBool, "off",
+     "Add BOS and the like, as the tokenizer defines."},
+    {"decode", "", "Tokenize", FlagKind::kBool, "off",
+     "Standard input is a JSON list of ids; print their text."},
+    {"skip-special-tokens", "", "Tokenize", FlagKind::kBool, "off",
+     "With --decode: leave special tokens out."},
 };
 
 Result<int64_t> parse_now(const std::string& text) {
@@ -34,7 +39,8 @@ Result<int64_t> parse_now(const std::string& text) {
   return invalid_argument("--now '" + text + "' is not a date such as 2024-07-26 or 2024-07-26T10:00:00");
 }
 
-// Only what rendering needs: a folder with a template but without tokenizer.json will do, and so will no folder at all.
+// Only what rendering needs: a folder with a template but without tokenizer.json will do, and so will no
+// folder at all.
 Result<TextAssets> assets_for_render(const std::string& tokenizer, const std::string& chat_template) {
   if (tokenizer.empty() && !chat_template.empty()) {
     TextAssets assets;
@@ -109,18 +115,20 @@ int run_filter(std::span<const FlagSpec> table, const char* usage, const std::ve
 }  // namespace
 
 int run_render(const std::vector<std::string>& arguments) {
-  return run_filter(kRenderFlags,
-                    "usage: pagoda render --tokenizer DIR [--chat-template FILE] < chat.json\n"
-                    "Prints the prompt that the model would see. The JSON holds `messages` and, where wanted, `tools`,\n"
-                    "`add_generation_prompt` and any other variable of the template.\n",
-                    arguments, render);
+  return run_filter(
+      kRenderFlags,
+      "usage: pagoda render --tokenizer DIR [--chat-template FILE] < chat.json\n"
+      "Prints the prompt that the model would see. The JSON holds `messages` and, where wanted, `tools`,\n"
+      "`add_generation_prompt` and any other variable of the template.\n",
+      arguments, render);
 }
 
 int run_tokenize(const std::vector<std::string>& arguments) {
-  return run_filter(kTokenizeFlags,
-                    "usage: pagoda tokenize --tokenizer DIR|FILE [--add-special-tokens] [--decode] < text\n"
-                    "Standard input to its end is one text; prints its ids as one JSON list, or the reverse.\n",
-                    arguments, tokenize);
+  return run_filter(
+      kTokenizeFlags,
+      "usage: pagoda tokenize --tokenizer DIR|FILE [--add-special-tokens] [--decode] < text\n"
+      "Standard input to its end is one text; prints its ids as one JSON list, or the reverse.\n",
+      arguments, tokenize);
 }
 
 int fail(const std::string& message) {

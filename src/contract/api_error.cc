@@ -12,11 +12,20 @@ ApiError to_api_error(const Status& status) {
   };
   switch (status.code()) {
     case StatusCode::kOk:
-    case StatusCode::kInvalidArgument: break;
-    case StatusCode::kUnauthenticated: become(401, "AuthenticationError"); break;
-    case StatusCode::kNotFound: become(404, "NotFoundError"); break;
-    case StatusCode::kTooLarge: become(413, "PayloadTooLargeError"); break;
-    case StatusCode::kUnimplemented: become(501, "NotImplementedError"); break;
+    case StatusCode::kInvalidArgument:
+      break;
+    case StatusCode::kUnauthenticated:
+      become(401, "AuthenticationError");
+      break;
+    case StatusCode::kNotFound:
+      become(404, "NotFoundError");
+      break;
+    case StatusCode::kTooLarge:
+      become(413, "PayloadTooLargeError");
+      break;
+    case StatusCode::kUnimplemented:
+      become(501, "NotImplementedError");
+      break;
     case StatusCode::kExhausted:
     case StatusCode::kUnavailable:
       become(503, "ServiceUnavailableError");

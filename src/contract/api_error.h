@@ -5,14 +5,16 @@
 
 namespace pagoda {
 
-// What a client is told when a request cannot be answered. `type` as vLLM names it (BadRequestError, NotFoundError, ...).
+// What a client is told when a request cannot be answered. `type` as vLLM names it (BadRequestError,
+// NotFoundError, ...).
 struct ApiError {
   int http_status = 400;
   std::string message, type, param;  // param empty: null
   int retry_after_s = 0;             // 0: no Retry-After header
 };
 
-// The one table from StatusCode to HTTP status and type. The text of kInternal and kIo is replaced by a general one.
+// The one table from StatusCode to HTTP status and type. The text of kInternal and kIo is replaced by a
+// general one.
 ApiError to_api_error(const Status& status);
 
 }  // namespace pagoda

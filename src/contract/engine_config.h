@@ -24,7 +24,7 @@ struct CacheConfig {
 struct EngineConfig {
   SchedulerConfig scheduler;
   CacheConfig cache;
-  std::string model_name;        // label of the metrics
+  std::string model_name;  // label of the metrics
   bool log_stats = true;
   double stats_interval_s = 10;
 };

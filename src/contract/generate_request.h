@@ -14,8 +14,8 @@ namespace pagoda {
 // Stands for "log-probabilities of the whole vocabulary" where a number of alternatives is wanted.
 inline constexpr int32_t kAllLogprobs = std::numeric_limits<int32_t>::max();
 
-// Sampling fields as the client gave them: ranges judged, defaults not yet filled in (generation_config.json supplies
-// them in frontend/).
+// Sampling fields as the client gave them: ranges judged, defaults not yet filled in (generation_config.json
+// supplies them in frontend/).
 struct SamplingFields {
   std::optional<double> temperature, top_p, min_p, repetition_penalty, frequency_penalty, presence_penalty;
   std::optional<int64_t> top_k, min_tokens, max_tokens, seed;
@@ -27,17 +27,18 @@ struct SamplingFields {
 
 // A chat, before its template is rendered.
 struct ChatPrompt {
-  Array messages;            // each an object with a known role; content a string, null or an array of text parts
-  Value tools;               // null or an array of tool objects
-  Object template_kwargs;    // chat_template_kwargs, documents, reasoning_effort...
+  Array messages;  // each an object with a known role; content a string, null or an array of text parts
+  Value tools;     // null or an array of tool objects
+  Object template_kwargs;     // chat_template_kwargs, documents, reasoning_effort...
   std::string chat_template;  // empty: the model's
   bool add_generation_prompt = true, continue_final_message = false;
 };
 // Text, or ids already.
 using TextPrompt = std::variant<std::string, std::vector<TokenId>>;
 
-// A request in the words of the API, fully judged as far as the request alone can tell: the last place with settings as
-// text. What needs the model (template, tokens, context length, vocabulary) is judged by frontend/.
+// A request in the words of the API, fully judged as far as the request alone can tell: the last place with
+// settings as text. What needs the model (template, tokens, context length, vocabulary) is judged by
+// frontend/.
 struct GenerateRequest {
   std::string request_id;  // as the body gave it; the server makes it "chatcmpl-..." or "cmpl-..."
   std::string model;       // as the client named it; empty: the first served name
@@ -50,7 +51,7 @@ struct GenerateRequest {
   bool add_special_tokens = true;  // chat: false, the template writes them
   bool echo = false;
   int32_t num_logprobs = -1, num_prompt_logprobs = -1;  // alternatives; -1: none; kAllLogprobs
-  int64_t truncate_prompt_tokens = 0;                   // 0: no; -1: to the context; otherwise keep the last k tokens
+  int64_t truncate_prompt_tokens = 0;  // 0: no; -1: to the context; otherwise keep the last k tokens
   bool return_token_ids = false, return_tokens_as_token_ids = false;
   bool stream = false, include_usage = false, continuous_usage = false;
   int64_t priority = 0;

@@ -17,7 +17,7 @@ struct Request {
   RequestId id = 0;
   std::vector<TokenId> prompt;  // not empty, shorter than max_model_len
   SamplingParams params;
-  int32_t n = 1;  // choices share the prompt, then fork
+  int32_t n = 1;                                // choices share the prompt, then fork
   std::unique_ptr<TokenConstraint> constraint;  // null: free text
   uint32_t lora_id = 0;                         // 0: the base model
   int64_t priority = 0;                         // lower first

@@ -7,15 +7,16 @@
 
 namespace pagoda {
 
-// How one choice is sampled. Judged by openai/ and frontend/: ranges hold, ids are in the vocabulary; everything below
-// trusts it. Names, ranges and order of application are vLLM's.
+// How one choice is sampled. Judged by openai/ and frontend/: ranges hold, ids are in the vocabulary;
+// everything below trusts it. Names, ranges and order of application are vLLM's.
 struct SamplingParams {
   float temperature = 1, top_p = 1, min_p = 0;  // temperature < 1e-5: greedy
   float repetition_penalty = 1, frequency_penalty = 0, presence_penalty = 0;
   int32_t top_k = 0;  // 0: off
   int32_t min_tokens = 0, max_tokens = 16;
-  int32_t num_logprobs = -1, num_prompt_logprobs = -1;  // -1: none; otherwise how many alternatives besides the token
-  uint64_t seed = 0;  // drawn at admission when the client gave none; choice i uses seed + i
+  int32_t num_logprobs = -1,
+          num_prompt_logprobs = -1;  // -1: none; otherwise how many alternatives besides the token
+  uint64_t seed = 0;                 // drawn at admission when the client gave none; choice i uses seed + i
   bool ignore_eos = false;
   std::vector<std::pair<TokenId, float>> logit_bias;
   std::vector<TokenId> stop_token_ids;     // the client's; generation stops after one of them

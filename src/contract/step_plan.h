@@ -1,6 +1,7 @@
-// What one engine step computes: the value that `schedule` hands to `runner`. Flat vectors of trivially copyable records
-// without pointers (but for `params`, which only the sampling rank needs), so that a tensor-parallel broadcast, a replay
-// file and the fake runner of the tests are a copy. Rows are dense stable indices: a sequence keeps its row until freed.
+// What one engine step computes: the value that `schedule` hands to `runner`. Flat vectors of trivially
+// copyable records without pointers (but for `params`, which only the sampling rank needs), so that a
+// tensor-parallel broadcast, a replay file and the fake runner of the tests are a copy. Rows are dense stable
+// indices: a sequence keeps its row until freed.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -10,10 +11,11 @@
 
 namespace pagoda {
 
-// A row comes to life (also again, after a preemption). ids: plan.tokens[token_begin .. + num_tokens]: everything the
-// sequence has so far, prompt and, after a preemption, output. num_prompt_tokens of them are the prompt. A row need not
-// have work in the plan that brings it: with n > 1 it may only sample, and be told its blocks (shared with choice 0's, or
-// a copy of them) in the next plan, where its work begins behind the prompt.
+// A row comes to life (also again, after a preemption). ids: plan.tokens[token_begin .. + num_tokens]:
+// everything the sequence has so far, prompt and, after a preemption, output. num_prompt_tokens of them are
+// the prompt. A row need not have work in the plan that brings it: with n > 1 it may only sample, and be told
+// its blocks (shared with choice 0's, or a copy of them) in the next plan, where its work begins behind the
+// prompt.
 struct NewRow {
   RequestId id;
   int32_t row, choice, token_begin, num_tokens, num_prompt_tokens, params_index;
@@ -27,22 +29,23 @@ struct NewBlocks {
 struct RowWork {
   int32_t row;
   int32_t num_computed_tokens, num_scheduled_tokens;  // positions computed .. computed + scheduled - 1
-  int32_t num_draft_tokens;                           // the last k scheduled tokens are guesses; 0 without speculation
-  int32_t token_begin;                                // plan.tokens[token_begin ..]; kFromLastStep allowed; may lie
-                                                      // within the range of a NewRow of the same plan
+  int32_t num_draft_tokens;  // the last k scheduled tokens are guesses; 0 without speculation
+  int32_t token_begin;       // plan.tokens[token_begin ..]; kFromLastStep allowed; may lie
+                             // within the range of a NewRow of the same plan
 };
 enum class SampleKind : uint8_t { kSample, kVerifyDraft, kPromptLogprobs };
 // Which logits row feeds which draw. n > 1 after one prefill: many samples, one logits row.
 struct SampleWork {
   int32_t row;
-  int32_t flat_index;    // the token's index in the flat batch: its logits predict the token after it
-  int32_t output_index;  // tokens the choice has generated so far: counter of the noise, horizon of the penalties
-  int32_t mask_row;      // into plan.masks, or -1
-  TokenId target;        // kPromptLogprobs: the token whose log-probability is wanted; otherwise unused
+  int32_t flat_index;  // the token's index in the flat batch: its logits predict the token after it
+  int32_t
+      output_index;  // tokens the choice has generated so far: counter of the noise, horizon of the penalties
+  int32_t mask_row;  // into plan.masks, or -1
+  TokenId target;    // kPromptLogprobs: the token whose log-probability is wanted; otherwise unused
   SampleKind kind;
 };
-// Copy-on-write at a fork: runs before the forward pass. src and dst are block ids. Within a plan no block is the target
-// of two copies, and none is both source and target: their order does not matter.
+// Copy-on-write at a fork: runs before the forward pass. src and dst are block ids. Within a plan no block is
+// the target of two copies, and none is both source and target: their order does not matter.
 struct BlockCopy {
   int32_t group;
   BlockId src, dst;
@@ -50,8 +53,8 @@ struct BlockCopy {
 
 struct StepPlan {
   uint64_t step_id = 0;
-  int32_t num_tokens = 0;  // sum of num_scheduled_tokens
-  int32_t mask_words = 0;  // ceil(vocab_size / 32) when masks is used
+  int32_t num_tokens = 0;           // sum of num_scheduled_tokens
+  int32_t mask_words = 0;           // ceil(vocab_size / 32) when masks is used
   std::vector<int32_t> freed_rows;  // applied first
   std::vector<NewRow> new_rows;     // then these
   std::vector<NewBlocks> new_blocks;

@@ -14,15 +14,17 @@ struct TopLogprob {
 // By sample, in the order of plan.samples.
 struct StepResult {
   uint64_t step_id = 0;
-  std::vector<TokenId> token;      // [num_samples] sampled id; for kPromptLogprobs the target
-  std::vector<float> logprob;      // [num_samples] raw log-probability of `token` (before bias, penalties, temperature)
-  std::vector<int32_t> rank;       // [num_samples] 1-based rank of `token` among the raw logits; 0 where not asked for
-  std::vector<TopLogprob> top;     // the most probable, descending
-  std::vector<int32_t> top_begin;  // [num_samples + 1] into top
+  std::vector<TokenId> token;  // [num_samples] sampled id; for kPromptLogprobs the target
+  std::vector<float>
+      logprob;  // [num_samples] raw log-probability of `token` (before bias, penalties, temperature)
+  std::vector<int32_t>
+      rank;  // [num_samples] 1-based rank of `token` among the raw logits; 0 where not asked for
+  std::vector<TopLogprob> top;        // the most probable, descending
+  std::vector<int32_t> top_begin;     // [num_samples + 1] into top
   std::vector<int32_t> num_accepted;  // [num work rows] drafts that hold; 0 where none were given
   std::vector<TokenId> drafts;        // proposals for the next step
   std::vector<int32_t> draft_begin;   // [num work rows + 1], or empty: no drafts
-  std::vector<uint8_t> bad;           // [num samples] 1: non-finite logits; that sequence fails, the others go on
+  std::vector<uint8_t> bad;  // [num samples] 1: non-finite logits; that sequence fails, the others go on
   double device_ms = 0;
 };
 

@@ -7,7 +7,8 @@
 
 namespace pagoda {
 
-// Tokens with what is known of them. logprob, rank and top are empty unless the request asked for log-probabilities.
+// Tokens with what is known of them. logprob, rank and top are empty unless the request asked for
+// log-probabilities.
 struct TokenRows {
   std::vector<TokenId> token;
   std::vector<float> logprob;
@@ -21,7 +22,8 @@ struct TokenEvent {
   RequestId id = 0;
   int32_t choice = 0;
   TokenRows out;
-  TokenRows prompt;  // with num_prompt_logprobs >= 0: prompt tokens 1 .. end, in order, on choice 0; in pieces when chunked
+  TokenRows prompt;  // with num_prompt_logprobs >= 0: prompt tokens 1 .. end, in order, on choice 0; in
+                     // pieces when chunked
   FinishReason finish = FinishReason::kNone;
   TokenId stop_token = -1;  // kStop by a client's stop_token_id
   int32_t num_prompt = 0, num_cached = 0, num_output = 0;

@@ -1,5 +1,6 @@
-// The contract room: the plain values that cross doors. No behaviour, no threads, no I/O; a room that needs only these
-// depends on nobody. Whoever moves a value through a door gives it away; what comes back is a new value.
+// The contract room: the plain values that cross doors. No behaviour, no threads, no I/O; a room that needs
+// only these depends on nobody. Whoever moves a value through a door gives it away; what comes back is a new
+// value.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -11,7 +12,8 @@ using BlockId = int32_t;
 using RequestId = uint64_t;
 using Time = std::chrono::steady_clock::time_point;
 
-inline constexpr BlockId kNullBlock = 0;  // never allocated; stands for blocks that a sliding window no longer sees
+inline constexpr BlockId kNullBlock =
+    0;  // never allocated; stands for blocks that a sliding window no longer sees
 // "The id sampled for this row in the step before": lets plan N+1 be made before result N is known.
 inline constexpr TokenId kFromLastStep = -1;
 

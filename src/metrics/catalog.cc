@@ -5,9 +5,9 @@ namespace {
 
 const std::vector<double> kTtftBounds = {.001, .005, .01, .02, .04, .06, .08, .1, .25, .5,  .75,
                                          1,    2.5,  5,   7.5, 10,  20,  40,  80, 160, 640, 2560};
-const std::vector<double> kTokenLatencyBounds = {.01, .025, .05, .075, .1, .15, .2, .3, .4, .5,
-                                                 .75, 1,    2.5, 5,    7.5, 10, 20, 40, 80};
-const std::vector<double> kRequestLatencyBounds = {.3, .5, .8, 1,  1.5, 2,   2.5, 5,   10,  15,  20,
+const std::vector<double> kTokenLatencyBounds = {.01, .025, .05, .075, .1,  .15, .2, .3, .4, .5,
+                                                 .75, 1,    2.5, 5,    7.5, 10,  20, 40, 80};
+const std::vector<double> kRequestLatencyBounds = {.3, .5, .8, 1,  1.5, 2,   2.5, 5,   10,   15,  20,
                                                    30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680};
 const std::vector<double> kIterationBounds = {1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384};
 
@@ -31,15 +31,19 @@ Labels with(Labels labels, std::string name, std::string value) {
 class Declare {
  public:
   Declare(MetricsRegistry* registry, const std::string& model_name, int32_t max_model_len)
-      : registry_(registry), labels_{{"engine", "0"}, {"model_name", model_name}}, max_model_len_(max_model_len) {}
+      : registry_(registry),
+        labels_{{"engine", "0"}, {"model_name", model_name}},
+        max_model_len_(max_model_len) {}
   Gauge& gauge(const char* name, const char* help) { return registry_->gauge(name, help, labels_); }
   Gauge& waiting(const char* reason) {
-    return registry_->gauge("vllm:num_requests_waiting_by_reason", "Number of waiting requests by the reason they wait.",
+    return registry_->gauge("vllm:num_requests_waiting_by_reason",
+                            "Number of waiting requests by the reason they wait.",
                             with(labels_, "reason", reason));
   }
   Counter& counter(const char* name, const char* help) { return registry_->counter(name, help, labels_); }
   Counter& source(const char* source) {
-    return registry_->counter("vllm:prompt_tokens_by_source", "Number of prompt tokens by where their KV came from.",
+    return registry_->counter("vllm:prompt_tokens_by_source",
+                              "Number of prompt tokens by where their KV came from.",
                               with(labels_, "source", source));
   }
   Counter& success(const char* reason) {
@@ -47,7 +51,8 @@ class Declare {
                               with(labels_, "finished_reason", reason));
   }
   Counter& rejected(const char* reason) {
-    return registry_->counter("vllm:admission_rejections", "Count of requests refused before they entered the engine.",
+    return registry_->counter("vllm:admission_rejections",
+                              "Count of requests refused before they entered the engine.",
                               with(labels_, "reason", reason));
   }
   Histogram& histogram(const char* name, const char* help, const std::vector<double>& bounds) {
@@ -70,16 +75,20 @@ EngineMetrics::EngineMetrics(MetricsRegistry* registry, const std::string& model
 
 template <class D>
 EngineMetrics::EngineMetrics(D declare)
-    : num_requests_running(declare.gauge("vllm:num_requests_running", "Number of requests in model execution batches.")),
-      num_requests_waiting(declare.gauge("vllm:num_requests_waiting", "Number of requests waiting to be processed.")),
+    : num_requests_running(
+          declare.gauge("vllm:num_requests_running", "Number of requests in model execution batches.")),
+      num_requests_waiting(
+          declare.gauge("vllm:num_requests_waiting", "Number of requests waiting to be processed.")),
       waiting_capacity(declare.waiting("capacity")),
       waiting_deferred(declare.waiting("deferred")),
-      kv_cache_usage_perc(declare.gauge("vllm:kv_cache_usage_perc", "KV-cache usage. 1 means 100 percent usage.")),
+      kv_cache_usage_perc(
+          declare.gauge("vllm:kv_cache_usage_perc", "KV-cache usage. 1 means 100 percent usage.")),
       prompt_tokens(declare.counter("vllm:prompt_tokens", "Number of prefill tokens processed.")),
       generation_tokens(declare.counter("vllm:generation_tokens", "Number of generation tokens processed.")),
       prompt_tokens_local_compute(declare.source("local_compute")),
       prompt_tokens_local_cache_hit(declare.source("local_cache_hit")),
-      prompt_tokens_cached(declare.counter("vllm:prompt_tokens_cached", "Number of prompt tokens found in a cache.")),
+      prompt_tokens_cached(
+          declare.counter("vllm:prompt_tokens_cached", "Number of prompt tokens found in a cache.")),
       prompt_tokens_recomputed(declare.counter("vllm:prompt_tokens_recomputed",
                                                "Number of tokens computed again after a preemption.")),
       prefix_cache_queries(declare.counter("vllm:prefix_cache_queries", "Prefix cache queries, in tokens.")),
@@ -89,40 +98,47 @@ EngineMetrics::EngineMetrics(D declare)
       success_length(declare.success("length")),
       success_abort(declare.success("abort")),
       success_error(declare.success("error")),
-      corrupted_requests(declare.counter("vllm:corrupted_requests", "Number of requests with non-finite logits.")),
+      corrupted_requests(
+          declare.counter("vllm:corrupted_requests", "Number of requests with non-finite logits.")),
       rejected_queue_full(declare.rejected("queue_full")),
       time_to_first_token(declare.histogram("vllm:time_to_first_token_seconds",
                                             "Histogram of time to first token in seconds.", kTtftBounds)),
       inter_token_latency(declare.histogram("vllm:inter_token_latency_seconds",
-                                            "Histogram of inter-token latency in seconds.", kTokenLatencyBounds)),
-      request_time_per_output_token(declare.histogram("vllm:request_time_per_output_token_seconds",
-                                                      "Histogram of time per output token per request in seconds.",
-                                                      kTokenLatencyBounds)),
+                                            "Histogram of inter-token latency in seconds.",
+                                            kTokenLatencyBounds)),
+      request_time_per_output_token(declare.histogram(
+          "vllm:request_time_per_output_token_seconds",
+          "Histogram of time per output token per request in seconds.", kTokenLatencyBounds)),
       e2e_request_latency(declare.histogram("vllm:e2e_request_latency_seconds",
                                             "Histogram of end to end request latency in seconds.",
                                             kRequestLatencyBounds)),
       request_queue_time(declare.histogram("vllm:request_queue_time_seconds",
-                                           "Histogram of time spent in WAITING phase in seconds.", kRequestLatencyBounds)),
+                                           "Histogram of time spent in WAITING phase in seconds.",
+                                           kRequestLatencyBounds)),
       request_prefill_time(declare.histogram("vllm:request_prefill_time_seconds",
                                              "Histogram of time spent in PREFILL phase in seconds.",
                                              kRequestLatencyBounds)),
       request_decode_time(declare.histogram("vllm:request_decode_time_seconds",
-                                            "Histogram of time spent in DECODE phase in seconds.", kRequestLatencyBounds)),
+                                            "Histogram of time spent in DECODE phase in seconds.",
+                                            kRequestLatencyBounds)),
       request_inference_time(declare.histogram("vllm:request_inference_time_seconds",
                                                "Histogram of time spent in RUNNING phase in seconds.",
                                                kRequestLatencyBounds)),
-      request_prompt_tokens(declare.tokens("vllm:request_prompt_tokens", "Number of prefill tokens per request.")),
+      request_prompt_tokens(
+          declare.tokens("vllm:request_prompt_tokens", "Number of prefill tokens per request.")),
       request_generation_tokens(
           declare.tokens("vllm:request_generation_tokens", "Number of generation tokens per request.")),
-      request_max_num_generation_tokens(declare.tokens("vllm:request_max_num_generation_tokens",
-                                                       "Largest number of generation tokens among a request's choices.")),
+      request_max_num_generation_tokens(
+          declare.tokens("vllm:request_max_num_generation_tokens",
+                         "Largest number of generation tokens among a request's choices.")),
       request_params_max_tokens(
           declare.tokens("vllm:request_params_max_tokens", "The max_tokens parameter of requests.")),
-      request_params_n(declare.histogram("vllm:request_params_n", "The n parameter of requests.", {1, 2, 5, 10, 20})),
-      iteration_tokens_total(declare.histogram("vllm:iteration_tokens_total", "Number of tokens per engine step.",
-                                               kIterationBounds)),
-      step_time(declare.histogram("pagoda:engine_step_seconds", "Histogram of the time of one engine step in seconds.",
-                                  kTtftBounds)) {}
+      request_params_n(
+          declare.histogram("vllm:request_params_n", "The n parameter of requests.", {1, 2, 5, 10, 20})),
+      iteration_tokens_total(declare.histogram("vllm:iteration_tokens_total",
+                                               "Number of tokens per engine step.", kIterationBounds)),
+      step_time(declare.histogram("pagoda:engine_step_seconds",
+                                  "Histogram of the time of one engine step in seconds.", kTtftBounds)) {}
 
 void publish_cache_config(MetricsRegistry* registry, const Labels& labels) {
   registry->gauge("vllm:cache_config_info", "Information of the LLMEngine CacheConfig", labels).set(1);

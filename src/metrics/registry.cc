@@ -46,8 +46,12 @@ std::string label_text(const Labels& labels, const std::string& le = {}) {
 
 }  // namespace
 
-void Counter::add(double amount) { add_relaxed(&value_, amount); }
-void Gauge::add(double amount) { add_relaxed(&value_, amount); }
+void Counter::add(double amount) {
+  add_relaxed(&value_, amount);
+}
+void Gauge::add(double amount) {
+  add_relaxed(&value_, amount);
+}
 
 Histogram::Histogram(std::vector<double> upper_bounds)
     : bounds_(std::move(upper_bounds)), buckets_(bounds_.size() + 1) {
@@ -68,8 +72,8 @@ uint64_t Histogram::count() const {
   return total;
 }
 
-MetricsRegistry::Series& MetricsRegistry::series(const std::string& name, const std::string& help, const char* type,
-                                                 const Labels& labels) {
+MetricsRegistry::Series& MetricsRegistry::series(const std::string& name, const std::string& help,
+                                                 const char* type, const Labels& labels) {
   std::lock_guard lock(mutex_);
   auto family = std::find_if(families_.begin(), families_.end(), [&](auto& f) { return f->name == name; });
   if (family == families_.end()) {
@@ -107,7 +111,8 @@ std::string MetricsRegistry::render() const {
   std::string out;
   for (const auto& family : families_) {
     std::string name = family->name + (family->type == "counter" ? "_total" : "");
-    out += "# HELP " + name + " " + escaped(family->help, false) + "\n# TYPE " + name + " " + family->type + "\n";
+    out += "# HELP " + name + " " + escaped(family->help, false) + "\n# TYPE " + name + " " + family->type +
+           "\n";
     for (const Series& entry : family->series) {
       if (entry.counter) out += name + label_text(entry.labels) + " " + number(entry.counter->value()) + "\n";
       if (entry.gauge) out += name + label_text(entry.labels) + " " + number(entry.gauge->value()) + "\n";
@@ -117,7 +122,8 @@ std::string MetricsRegistry::render() const {
       for (std::size_t i = 0; i < histogram.buckets_.size(); ++i) {
         total += histogram.buckets_[i].load(std::memory_order_relaxed);
         std::string le = i < histogram.bounds_.size() ? number(histogram.bounds_[i]) : "+Inf";
-        out += name + "_bucket" + label_text(entry.labels, le) + " " + number(static_cast<double>(total)) + "\n";
+        out +=
+            name + "_bucket" + label_text(entry.labels, le) + " " + number(static_cast<double>(total)) + "\n";
       }
       out += name + "_sum" + label_text(entry.labels) + " " + number(histogram.sum()) + "\n";
       out += name + "_count" + label_text(entry.labels) + " " + number(static_cast<double>(total)) + "\n";

@@ -1,5 +1,6 @@
-// The metrics room: counters, gauges and histograms in Prometheus' text format 0.0.4, declared once in catalog.h with help
-// and unit. Updating is wait-free (relaxed atomics); rendering takes no lock that an update needs.
+// The metrics room: counters, gauges and histograms in Prometheus' text format 0.0.4, declared once in
+// catalog.h with help and unit. Updating is wait-free (relaxed atomics); rendering takes no lock that an
+// update needs.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -49,10 +50,12 @@ class Histogram {
 // Owns the metrics; references stay valid as long as it lives.
 class MetricsRegistry {
  public:
-  // One series per (name, labels); families of one name share help and are printed together. `name` without `_total`.
+  // One series per (name, labels); families of one name share help and are printed together. `name` without
+  // `_total`.
   Counter& counter(const std::string& name, const std::string& help, const Labels& labels);
   Gauge& gauge(const std::string& name, const std::string& help, const Labels& labels);
-  Histogram& histogram(const std::string& name, const std::string& help, const Labels& labels, std::vector<double> bounds);
+  Histogram& histogram(const std::string& name, const std::string& help, const Labels& labels,
+                       std::vector<double> bounds);
   std::string render() const;
 
  private:

@@ -1,3 +1,5 @@
+#include <sys/mman.h>
+
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -7,10 +9,16 @@
 
 namespace pagoda {
 
+// Weights and KV caches are read in short runs all over: with 4 KB pages, translating addresses takes longer than reading.
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
 Buffer::Buffer(std::size_t bytes) : bytes_(bytes) {
   if (bytes == 0) return;
-  data_ = std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+  const std::size_t alignment = bytes >= kHugePage ? kHugePage : 64;
+  const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+  data_ = std::aligned_alloc(alignment, rounded);
   if (data_ == nullptr) throw std::bad_alloc();
+  if (bytes >= kHugePage) (void)madvise(data_, rounded, MADV_HUGEPAGE);  // a hint; refused where there are none
   std::memset(data_, 0, bytes);
 }
 Buffer::Buffer(Buffer&& other) noexcept
@@ -20,6 +28,8 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
   std::swap(bytes_, other.bytes_);
   return *this;
 }
-Buffer::~Buffer() { std::free(data_); }
+Buffer::~Buffer() {
+  std::free(data_);
+}
 
 }  // namespace pagoda

@@ -5,11 +5,13 @@
 
 namespace pagoda {
 namespace {
-constexpr const char* kNames[] = {"F32", "F16", "BF16", "F64", "I8",  "U8",   "I16",    "U16",
+constexpr const char* kNames[] = {"F32", "F16", "BF16", "F64", "I8",   "U8",      "I16",    "U16",
                                   "I32", "U32", "I64",  "U64", "BOOL", "F8_E4M3", "F8_E5M2"};
 }
 
-const char* dtype_name(DType dtype) { return kNames[static_cast<int>(dtype)]; }
+const char* dtype_name(DType dtype) {
+  return kNames[static_cast<int>(dtype)];
+}
 
 bool parse_dtype_name(std::string_view name, DType* dtype) {
   for (int i = 0; i < static_cast<int>(std::size(kNames)); ++i) {
@@ -20,7 +22,9 @@ bool parse_dtype_name(std::string_view name, DType* dtype) {
   return false;
 }
 
-float bf16_to_float(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+float bf16_to_float(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
 
 uint16_t float_to_bf16(float number) {
   uint32_t bits = std::bit_cast<uint32_t>(number);
@@ -30,7 +34,8 @@ uint16_t float_to_bf16(float number) {
 
 // IEEE 754 binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits.
 float f16_to_float(uint16_t half) {
-  uint32_t sign = static_cast<uint32_t>(half & 0x8000) << 16, exponent = half >> 10 & 31, fraction = half & 0x3FF;
+  uint32_t sign = static_cast<uint32_t>(half & 0x8000) << 16, exponent = half >> 10 & 31,
+           fraction = half & 0x3FF;
   if (exponent == 31) return std::bit_cast<float>(sign | 0x7F800000 | fraction << 13);
   if (exponent != 0) return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
   float subnormal = static_cast<float>(fraction) * 0x1p-24f;
@@ -43,7 +48,7 @@ uint16_t float_to_f16(float number) {
   bits &= 0x7FFFFFFF;
   if (bits > 0x7F800000) return sign | 0x7E00;
   if (bits >= 0x477FF000) return sign | 0x7C00;  // 65520 and above round to infinity
-  if (bits < 0x38800000) {                       // below 2^-14: subnormal; adding 0.5 lets the FPU round to 2^-24
+  if (bits < 0x38800000) {  // below 2^-14: subnormal; adding 0.5 lets the FPU round to 2^-24
     float shifted = std::bit_cast<float>(bits) + 0.5f;
     return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x3F000000));
   }

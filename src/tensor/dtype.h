@@ -6,21 +6,41 @@
 namespace pagoda {
 
 // Element types of tensors, named as safetensors names them in dtype_name().
-enum class DType : uint8_t { kF32, kF16, kBF16, kF64, kI8, kU8, kI16, kU16, kI32, kU32, kI64, kU64, kBool, kF8E4M3, kF8E5M2 };
+enum class DType : uint8_t {
+  kF32,
+  kF16,
+  kBF16,
+  kF64,
+  kI8,
+  kU8,
+  kI16,
+  kU16,
+  kI32,
+  kU32,
+  kI64,
+  kU64,
+  kBool,
+  kF8E4M3,
+  kF8E5M2
+};
 
 constexpr std::size_t dtype_bytes(DType dtype) {
   switch (dtype) {
     case DType::kF64:
     case DType::kI64:
-    case DType::kU64: return 8;
+    case DType::kU64:
+      return 8;
     case DType::kF32:
     case DType::kI32:
-    case DType::kU32: return 4;
+    case DType::kU32:
+      return 4;
     case DType::kF16:
     case DType::kBF16:
     case DType::kI16:
-    case DType::kU16: return 2;
-    default: return 1;
+    case DType::kU16:
+      return 2;
+    default:
+      return 1;
   }
 }
 const char* dtype_name(DType dtype);  // "F32", "BF16", ...

@@ -1,5 +1,5 @@
-// The tensor room: what numbers lie where. Tensor is a view that owns nothing; Buffer owns bytes; QuantTensor is a weight
-// as a checkpoint stores it. No arithmetic here.
+// The tensor room: what numbers lie where. Tensor is a view that owns nothing; Buffer owns bytes; QuantTensor
+// is a weight as a checkpoint stores it. No arithmetic here.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -31,7 +31,8 @@ class Buffer {
   std::size_t bytes_ = 0;
 };
 
-// A view of a dense row-major array of up to four dimensions. row_stride lets a view show some columns of a wider matrix.
+// A view of a dense row-major array of up to four dimensions. row_stride lets a view show some columns of a
+// wider matrix.
 struct Tensor {
   void* data = nullptr;
   DType dtype = DType::kF32;
@@ -54,8 +55,9 @@ struct Tensor {
 
 enum class QuantScheme : uint8_t { kNone };  // kNone: plain numbers of `dtype`
 
-// A weight matrix as the checkpoint has it: what weights/ makes and ops/ packs. shape is [out_features, in_features].
-// The bytes belong to the mapped checkpoint and live until the weights are packed. Unaligned in general.
+// A weight matrix as the checkpoint has it: what weights/ makes and ops/ packs. shape is [out_features,
+// in_features]. The bytes belong to the mapped checkpoint and live until the weights are packed. Unaligned in
+// general.
 struct QuantTensor {
   std::string name;
   QuantScheme scheme = QuantScheme::kNone;

@@ -1,0 +1,272 @@
+#include "assembly/assemble.h"
+
+#include <algorithm>
+
+#include "assembly/model_files.h"
+#include "assembly/model_info_builder.h"
+#include "assembly/text_assets.h"
+#include "base/env.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mmap.h"
+#include "model/registry.h"
+#include "ops/isa.h"
+#include "runner/cpu_model_runner.h"
+#include "runner/memory_plan.h"
+
+namespace pagoda {
+namespace {
+
+constexpr double kGiB = 1024. * 1024 * 1024;
+
+// The model before its weights: where its files are, its table, and where its numbers come from.
+struct Source {
+  ModelFiles files;
+  ModelSpec spec;
+  std::unique_ptr<Checkpoint> checkpoint;
+  DType dtype = DType::kF32;  // of the weights as they will be held
+};
+
+Status choose_isa(const std::string& name) {
+  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512})
+    if (name == isa_name(isa)) return select_isa(isa);
+  return {};
+}
+
+Result<std::optional<DType>> parse_dtype_flag(const std::string& name) {
+  if (name == "float32" || name == "float") return std::optional(DType::kF32);
+  if (name == "bfloat16") return std::optional(DType::kBF16);
+  if (name == "float16" || name == "half") return std::optional(DType::kF16);
+  if (name == "auto" || name.empty()) return std::optional<DType>();
+  return invalid_argument("dtype '" + name + "' is not one of auto, float32, bfloat16, float16", "dtype");
+}
+
+Result<Object> read_config(const ModelOptions& options, const ModelFiles& files) {
+  Object config;
+  if (options.hf_config.empty()) {
+    PAGODA_TRY(config, files.read_object("config.json", true));
+  } else {
+    PAGODA_TRY(std::string text, read_file(options.hf_config, 16 << 20));
+    Result<Value> value = parse_json(text);
+    if (!value.ok()) return std::move(value.status()).with_context("'" + options.hf_config + "'");
+    if (!value->is_object())
+      return invalid_argument("'" + options.hf_config + "' must hold a JSON object", "hf-config");
+    config = std::move(value->as_object());
+  }
+  if (options.hf_overrides.is_object())
+    for (const Member& member : options.hf_overrides.as_object()) config.set(member.key, member.value);
+  return config;
+}
+
+// The dtype of the embedding in the file; of config.json where there is no file.
+Result<DType> stored_dtype(const Source& source) {
+  if (source.checkpoint)
+    if (const StoredTensor* tensor = source.checkpoint->find(source.spec.names.embedding + ".weight"))
+      return tensor->dtype;
+  PAGODA_TRY(std::optional<DType> named, parse_dtype_flag(source.spec.config.stored_dtype));
+  return named.value_or(DType::kBF16);
+}
+
+Result<Source> open_source(const ModelOptions& options) {
+  Source source;
+  bool dummy = options.load_format == "dummy";
+  if (!dummy && !options.hf_config.empty() && options.model.empty())
+    return invalid_argument("--hf-config needs a model, or --load-format dummy", "hf-config");
+  if (!dummy || !options.model.empty() || options.hf_config.empty()) {
+    PAGODA_TRY(source.files, ModelFiles::open(options.model));
+  }
+  PAGODA_TRY(Object config, read_config(options, source.files));
+  if (config.find("quantization_config") != nullptr && !config.find("quantization_config")->is_null())
+    return unimplemented(
+        "this checkpoint is quantized (`quantization_config` in config.json); quantized weights are not "
+        "served yet: take the original checkpoint",
+        "quantization");
+  Result<ModelSpec> spec = read_model_spec(Value(std::move(config)));
+  if (!spec.ok()) {
+    std::string where = options.hf_config.empty() ? source.files.path_of("config.json") : options.hf_config;
+    return std::move(spec.status()).with_context("'" + where + "'");
+  }
+  source.spec = *std::move(spec);
+  if (!dummy) {
+    PAGODA_TRY(source.checkpoint, source.files.open_checkpoint());
+  }
+  PAGODA_TRY(std::optional<DType> wanted, parse_dtype_flag(options.dtype));
+  PAGODA_TRY(DType stored, stored_dtype(source));
+  source.dtype = wanted.value_or(stored);
+  return source;
+}
+
+// What does not depend on max_model_len is filled in; the plan is asked for one or for the longest that fits.
+MemoryRequest memory_request(const ModelOptions& options, const Source& source, DType kv_dtype) {
+  MemoryRequest request;
+  request.usable_bytes = usable_memory_bytes();
+  request.utilization = options.memory_utilization;
+  request.kv_cache_bytes = static_cast<uint64_t>(options.kv_cache_memory_bytes.value_or(0));
+  request.num_blocks_override = static_cast<int32_t>(options.num_blocks_override.value_or(0));
+  request.weight_bytes = estimate_weight_bytes(source.spec, source.dtype);
+  request.groups = kv_groups(source.spec.config, static_cast<int32_t>(options.block_size), kv_dtype);
+  return request;
+}
+
+struct Sizes {
+  int32_t max_model_len = 0, max_num_batched_tokens = 0, max_num_seqs = 0;
+  MemoryPlan memory;
+};
+
+// vLLM's rules: no more sequences than tokens in a step, no more tokens than all sequences together can have.
+Result<Sizes> sizes_for(const ModelOptions& options, const Source& source, MemoryRequest request,
+                        int64_t max_model_len) {
+  Sizes sizes;
+  sizes.max_model_len = static_cast<int32_t>(max_model_len);
+  int64_t seqs = std::min(options.max_num_seqs, options.max_num_batched_tokens);
+  sizes.max_num_seqs = static_cast<int32_t>(seqs);
+  sizes.max_num_batched_tokens =
+      static_cast<int32_t>(std::min(options.max_num_batched_tokens, seqs * max_model_len));
+  request.activation_bytes =
+      estimate_activation_bytes(source.spec.config, sizes.max_num_batched_tokens, max_model_len);
+  request.max_model_len = sizes.max_model_len;
+  request.max_num_seqs = sizes.max_num_seqs;
+  request.max_num_batched_tokens = sizes.max_num_batched_tokens;
+  PAGODA_TRY(sizes.memory, plan_memory(request));
+  return sizes;
+}
+
+Result<Sizes> plan_sizes(const ModelOptions& options, const Source& source, DType kv_dtype) {
+  MemoryRequest request = memory_request(options, source, kv_dtype);
+  int64_t context = source.spec.config.context_length, wanted = options.max_model_len.value_or(context);
+  if (wanted > context)
+    return invalid_argument(
+        "--max-model-len " + std::to_string(wanted) + " is more than the " + std::to_string(context) +
+            " positions this model was made for (max_position_embeddings); choose a smaller one",
+        "max-model-len");
+  if (wanted > 0) return sizes_for(options, source, request, wanted);
+  Result<Sizes> best = sizes_for(options, source, request, context);
+  for (int64_t low = 1, high = context;
+       !best.ok() && low < high;) {  // the longest that fits lies in [low, high)
+    int64_t middle = (low + high) / 2;
+    Result<Sizes> sizes = sizes_for(options, source, request, middle);
+    if (!sizes.ok())
+      high = middle;
+    else if (middle == low)
+      best = std::move(sizes);
+    else
+      low = middle;
+  }
+  return best;
+}
+
+std::string with_commas(int64_t number) {
+  std::string text = std::to_string(number);
+  for (int64_t at = static_cast<int64_t>(text.size()) - 3; at > 0; at -= 3)
+    text.insert(static_cast<std::size_t>(at), ",");
+  return text;
+}
+
+// The lines that scripts made for vLLM look for.
+void log_memory(const ModelOptions& options, const Sizes& sizes, std::size_t num_groups) {
+  int64_t tokens = static_cast<int64_t>(sizes.memory.num_blocks - 1) * options.block_size /
+                   static_cast<int64_t>(num_groups);
+  log_info("Available KV cache memory: {:.2f} GiB", static_cast<double>(sizes.memory.kv_bytes) / kGiB);
+  log_info("GPU KV cache size: {} tokens", with_commas(tokens));
+  log_info("Maximum concurrency for {} tokens per request: {:.2f}x", with_commas(sizes.max_model_len),
+           sizes.memory.max_concurrency);
+}
+
+Result<std::unique_ptr<ModelRunner>> load_runner(const ModelOptions& options, Source* source,
+                                                 const Sizes& sizes, DType kv_dtype,
+                                                 std::size_t* weight_bytes) {
+  int threads = options.num_threads > 0 ? static_cast<int>(options.num_threads) : usable_cpu_count();
+  auto compute = std::make_unique<CpuCompute>(threads);
+  if (!source->checkpoint)
+    source->checkpoint =
+        make_dummy_checkpoint(expected_tensors(source->spec), source->dtype, options.seed, &compute->pool);
+  DecoderOptions decoder_options{source->dtype, sizes.max_model_len};
+  PAGODA_TRY(auto decoder,
+             Decoder::load(source->spec, *source->checkpoint, decoder_options, compute->stream));
+  *weight_bytes = decoder->weight_bytes();
+  source->checkpoint.reset();
+  log_info("Loaded {} parameters as {} in {:.2f} GiB; {} compute threads, {} kernels",
+           with_commas(num_parameters(source->spec)), dtype_name(source->dtype),
+           static_cast<double>(*weight_bytes) / kGiB, threads, isa_name(selected_isa()));
+  CpuRunnerConfig config;
+  config.max_num_seqs = sizes.max_num_seqs;
+  config.max_num_batched_tokens = sizes.max_num_batched_tokens;
+  config.block_size = static_cast<int32_t>(options.block_size);
+  config.num_blocks = sizes.memory.num_blocks;
+  config.kv_dtype = kv_dtype;
+  return CpuModelRunner::create(config, std::move(compute), std::move(decoder));
+}
+
+EngineConfig engine_config(const ModelOptions& options, const Sizes& sizes, const std::string& model_name) {
+  EngineConfig config;
+  config.scheduler.max_num_seqs = sizes.max_num_seqs;
+  config.scheduler.max_num_batched_tokens = sizes.max_num_batched_tokens;
+  config.scheduler.max_model_len = sizes.max_model_len;
+  config.scheduler.long_prefill_token_threshold = static_cast<int32_t>(options.long_prefill_token_threshold);
+  config.scheduler.max_num_queued_reqs = static_cast<int32_t>(options.max_num_queued_reqs);
+  config.cache.block_size = static_cast<int32_t>(options.block_size);
+  config.cache.num_blocks = sizes.memory.num_blocks;
+  config.cache.cache_dtype = options.kv_cache_dtype;
+  config.model_name = model_name;
+  config.log_stats = options.log_stats;
+  return config;
+}
+
+// A model without tokenizer.json serves token ids (dummy weights of any shape).
+Result<TextAssets> text_of(const ModelOptions& options, const ModelFiles& files) {
+  if (!options.tokenizer.empty()) {
+    PAGODA_TRY(ModelFiles other, ModelFiles::open(options.tokenizer));
+    return load_text_assets(other, options.chat_template);
+  }
+  bool foreign_shape = options.load_format == "dummy" && !options.hf_config.empty();
+  if (foreign_shape && options.model.empty()) return TextAssets();
+  if (options.load_format == "dummy") {
+    PAGODA_TRY(std::optional<std::string> json, files.read("tokenizer.json"));
+    if (!json) return TextAssets();
+  }
+  return load_text_assets(files, options.chat_template);
+}
+
+void publish_config(MetricsRegistry* registry, const ModelOptions& options, const Sizes& sizes) {
+  publish_cache_config(registry, {{"block_size", std::to_string(options.block_size)},
+                                  {"cache_dtype", options.kv_cache_dtype},
+                                  {"enable_prefix_caching", "False"},
+                                  {"engine", "0"},
+                                  {"gpu_memory_utilization", python_float_repr(options.memory_utilization)},
+                                  {"num_gpu_blocks", std::to_string(sizes.memory.num_blocks)}});
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Assembly>> assemble(const ModelOptions& options) {
+  PAGODA_RETURN_IF_ERROR(choose_isa(options.cpu_isa));
+  PAGODA_TRY(Source source, open_source(options));
+  PAGODA_TRY(std::optional<DType> kv_wanted, parse_dtype_flag(options.kv_cache_dtype));
+  DType kv_dtype = kv_wanted.value_or(source.dtype);
+  PAGODA_TRY(Sizes sizes, plan_sizes(options, source, kv_dtype));
+  PAGODA_TRY(TextAssets text, text_of(options, source.files));
+
+  auto assembly = std::make_unique<Assembly>();
+  PAGODA_TRY(assembly->model,
+             build_model_info(options, source.files, source.spec, std::move(text), sizes.max_model_len));
+  PAGODA_TRY(auto runner, load_runner(options, &source, sizes, kv_dtype, &assembly->weight_bytes));
+
+  std::vector<KvGroupConfig> groups;
+  for (const KvGroupSpec& group :
+       kv_groups(source.spec.config, static_cast<int32_t>(options.block_size), kv_dtype))
+    groups.push_back({group.block_size, group.window});
+  if (options.log_stats) log_memory(options, sizes, groups.size());
+  const std::string& name = assembly->model->served_names.front();
+  assembly->engine_metrics = std::make_unique<EngineMetrics>(&assembly->metrics, name, sizes.max_model_len);
+  publish_config(&assembly->metrics, options, sizes);
+  assembly->engine = std::make_unique<Engine>(engine_config(options, sizes, name),
+                                              std::make_unique<KvManager>(groups, sizes.memory.num_blocks),
+                                              std::move(runner), assembly->engine_metrics.get());
+  assembly->text_pool = std::make_unique<TaskPool>(static_cast<int>(options.num_text_threads),
+                                                   static_cast<std::size_t>(options.max_num_queued_reqs));
+  assembly->intake =
+      std::make_unique<Intake>(assembly->model, assembly->engine.get(), assembly->text_pool.get());
+  return assembly;
+}
+
+}  // namespace pagoda

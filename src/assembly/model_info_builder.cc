@@ -1,0 +1,121 @@
+#include "assembly/model_info_builder.h"
+
+#include <algorithm>
+#include <ctime>
+
+#include "assembly/demo_files.h"
+#include "base/log.h"
+
+namespace pagoda {
+namespace {
+
+// The sampling fields of generation_config.json that are defaults of requests, with the ranges that requests
+// are held to.
+struct SamplingDefault {
+  const char* name;
+  double low, high;
+  bool integer;
+};
+constexpr SamplingDefault kSamplingDefaults[] = {
+    {"temperature", 0, 1e4, false},
+    {"top_p", 1e-9, 1, false},
+    {"top_k", -1, 1e9, true},
+    {"min_p", 0, 1, false},
+    {"repetition_penalty", 1e-9, 1e4, false},
+    {"max_new_tokens", 1, 1e9, true},
+};
+
+Status take_sampling_defaults(const Object& config, const std::string& where, Object* out) {
+  for (const SamplingDefault& field : kSamplingDefaults) {
+    const Value* value = config.find(field.name);
+    if (value == nullptr || value->is_null()) continue;
+    bool right_kind = field.integer ? value->is_int() : value->is_number();
+    if (!right_kind || value->as_double() < field.low || value->as_double() > field.high)
+      return invalid_argument(where + ": `" + field.name + "` is out of range or no number");
+    out->set(field.name, *value);
+  }
+  return {};
+}
+
+Result<Object> generation_config(const ModelOptions& options, const ModelFiles& files) {
+  if (options.generation_config == "vllm") return Object();
+  if (options.generation_config == "auto") return files.read_object("generation_config.json", false);
+  PAGODA_TRY(ModelFiles other, ModelFiles::open(options.generation_config));
+  return other.read_object("generation_config.json", true);
+}
+
+void add_ids(const Value* value, std::vector<TokenId>* ids) {
+  if (value == nullptr) return;
+  if (value->is_array()) {
+    for (const Value& item : value->as_array()) add_ids(&item, ids);
+  } else if (value->is_int() && value->as_int() >= 0 && value->as_int() < (1 << 30)) {
+    ids->push_back(static_cast<TokenId>(value->as_int()));
+  }
+}
+
+// Whatever one of the model's files calls its end: a chat model's turn often ends with another id than its
+// text.
+std::vector<TokenId> end_ids(const ModelSpec& spec, const Object& generation, const TextAssets& assets) {
+  std::vector<TokenId> ids = spec.config.eos_token_ids;
+  add_ids(generation.find("eos_token_id"), &ids);
+  if (assets.tokenizer && !assets.eos_token.empty())
+    if (auto id = assets.tokenizer->token_to_id(assets.eos_token)) ids.push_back(*id);
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  std::erase_if(ids, [&](TokenId id) { return id < 0 || id >= spec.config.vocab_size; });
+  return ids;
+}
+
+Status check_vocabulary(const ModelSpec& spec, const TextAssets& assets) {
+  if (!assets.tokenizer || assets.tokenizer->vocab_size() <= spec.config.vocab_size) return {};
+  return invalid_argument("the tokenizer has ids up to " +
+                          std::to_string(assets.tokenizer->vocab_size() - 1) +
+                          ", but the model's vocabulary has only " + std::to_string(spec.config.vocab_size) +
+                          " entries: tokenizer.json and config.json do not belong together");
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const ModelInfo>> build_model_info(const ModelOptions& options,
+                                                          const ModelFiles& files, const ModelSpec& spec,
+                                                          TextAssets assets, int32_t max_model_len) {
+  PAGODA_RETURN_IF_ERROR(check_vocabulary(spec, assets));
+  auto info = std::make_shared<ModelInfo>();
+  info->root = files.is_demo() && options.model.empty() ? kDemoModelName : options.model;
+  info->served_names = options.served_names;
+  if (info->served_names.empty()) info->served_names.push_back(info->root.empty() ? "dummy" : info->root);
+  info->max_model_len = max_model_len;
+  info->vocab_size = static_cast<int32_t>(spec.config.vocab_size);
+  PAGODA_TRY(Object generation, generation_config(options, files));
+  info->eos_token_ids = end_ids(spec, generation, assets);
+  PAGODA_RETURN_IF_ERROR(
+      take_sampling_defaults(generation, "generation_config.json", &info->default_sampling));
+  if (options.override_generation_config.is_object())
+    PAGODA_RETURN_IF_ERROR(take_sampling_defaults(options.override_generation_config.as_object(),
+                                                  "--override-generation-config", &info->default_sampling));
+  info->bos_token_id = spec.config.bos_token_id;
+  info->bos_token = assets.bos_token;
+  info->eos_token = assets.eos_token;
+  info->chat_template = assets.chat_template;
+  info->tool_chat_template = assets.tool_chat_template;
+  info->content_parts = options.chat_template_content_format == "openai" ||
+                        (options.chat_template_content_format == "auto" && assets.chat_template &&
+                         assets.chat_template->wants_content_parts());
+  info->default_template_kwargs = assets.special_tokens;
+  if (options.default_template_kwargs.is_object())
+    for (const Member& member : options.default_template_kwargs.as_object())
+      info->default_template_kwargs.set(member.key, member.value);
+  info->tokenizer = std::move(assets.tokenizer);
+  info->trust_request_chat_template = options.trust_request_chat_template;
+  info->max_logprobs = static_cast<int32_t>(options.max_logprobs);
+  info->response_role = options.response_role;
+  info->created = static_cast<int64_t>(std::time(nullptr));
+  if (!info->default_sampling.empty())
+    log_info(
+        "Default sampling parameters are taken from the model's generation config; --generation-config vllm "
+        "turns "
+        "that off.");
+  return std::shared_ptr<const ModelInfo>(std::move(info));
+}
+
+}  // namespace pagoda
