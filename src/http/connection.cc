@@ -144,11 +144,11 @@ void Connection::on_input_end() {
 }
 
 void Connection::advance() {
-  bool at_start = parser_->state() == RequestParser::State::kHead && !blank_skipped_;
-  if (at_start && in_ == "\r") return;
-  if (at_start && in_.compare(0, 2, "\r\n") == 0)
-    in_.erase(0, 2);  // RFC 9112, section 2.2: one empty line is forgiven
-  blank_skipped_ = blank_skipped_ || !in_.empty();
+  if (parser_->state() == RequestParser::State::kHead && !blank_skipped_) {
+    if (in_ == "\r") return;
+    if (in_.compare(0, 2, "\r\n") == 0) in_.erase(0, 2);  // RFC 9112, section 2.2: one empty line is forgiven
+    blank_skipped_ = true;
+  }
   in_.erase(0, parser_->feed(in_));
   switch (parser_->state()) {
     case RequestParser::State::kHead:

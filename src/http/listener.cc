@@ -208,6 +208,7 @@ void Listener::accept_all(Acceptor* acceptor) {
       set_option(fd, IPPROTO_TCP, TCP_NODELAY);
       set_option(fd, SOL_SOCKET, SO_KEEPALIVE);
     }
+    starved_ = false;
     on_accept_(fd, family, remote_name(address));
   }
   wait(acceptor);
@@ -216,8 +217,9 @@ void Listener::accept_all(Acceptor* acceptor) {
 // The waiting connection keeps the socket readable: asking again at once would spin until a descriptor is
 // free.
 void Listener::accept_later(Acceptor* acceptor, int error) {
-  log_warning("Cannot accept connections just now: {}; is the limit of open files (ulimit -n) too low?",
-              std::strerror(error));
+  if (!std::exchange(starved_, true))
+    log_warning("Cannot accept connections just now: {}; is the limit of open files (ulimit -n) too low?",
+                std::strerror(error));
   acceptor->pause.expires_after(kAcceptPause);
   acceptor->pause.async_wait([this, acceptor](error_code ec) {
     if (!ec && !closed_) accept_all(acceptor);

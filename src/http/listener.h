@@ -48,6 +48,7 @@ class Listener {
   std::string address_, uds_;
   int port_ = 0;
   bool closed_ = false;
+  bool starved_ = false;  // of descriptors: said once
 };
 
 }  // namespace pagoda

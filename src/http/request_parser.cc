@@ -95,9 +95,11 @@ std::size_t RequestParser::feed_body(std::string_view in) {
   return taken;
 }
 
-// What Beast leaves is the start of a size line or of the trailers, for whose end it would wait until the time is over.
+// What Beast leaves is the start of a size line or of the trailers, for whose end it would wait until the
+// time is over.
 void RequestParser::judge_unfinished_lines(std::string_view rest) {
-  if (rest.size() > kChunkLineBytesMax) return fail({400, "A chunk's size line, or the trailers, are too long."});
+  if (rest.size() > kChunkLineBytesMax)
+    return fail({400, "A chunk's size line, or the trailers, are too long."});
   for (std::size_t i = 0; i < rest.size(); ++i)
     if (rest[i] == '\n' && (i == 0 || rest[i - 1] != '\r'))
       return fail({400, "A line of the chunked request body does not end in CR LF."});
