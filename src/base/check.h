@@ -1,5 +1,5 @@
-// Invariants of our own code. A failed check means that we are wrong, never that the input is: input errors are
-// a Status. Checks stay on in release builds; DCHECK is for the hottest loops only.
+// Invariants of our own code. A failed check means that we are wrong, never that the input is: input errors
+// are a Status. Checks stay on in release builds; DCHECK is for the hottest loops only.
 #pragma once
 
 namespace pagoda {
@@ -9,10 +9,10 @@ namespace pagoda {
 
 }  // namespace pagoda
 
-#define PAGODA_CHECK(condition, message)                                                    \
-  do {                                                                                      \
-    if (!(condition)) [[unlikely]]                                                          \
-      ::pagoda::check_failed(__FILE__, __LINE__, #condition, message);                      \
+#define PAGODA_CHECK(condition, message)                               \
+  do {                                                                 \
+    if (!(condition)) [[unlikely]]                                     \
+      ::pagoda::check_failed(__FILE__, __LINE__, #condition, message); \
   } while (0)
 
 #ifdef NDEBUG

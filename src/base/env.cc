@@ -24,7 +24,8 @@ std::optional<std::string> first_line(const std::string& path) {
 std::optional<uint64_t> number_in(const std::string& path) {
   std::optional<std::string> line = first_line(path);
   uint64_t number = 0;
-  if (!line || std::from_chars(line->data(), line->data() + line->size(), number).ec != std::errc()) return std::nullopt;
+  if (!line || std::from_chars(line->data(), line->data() + line->size(), number).ec != std::errc())
+    return std::nullopt;
   return number;
 }
 
@@ -57,7 +58,8 @@ double cgroup_cpu_quota() {
       if (words >> used >> period && period > 0) quota = std::min(quota, used / period);
     }
     auto used = number_in(dir + "/cpu.cfs_quota_us"), period = number_in(dir + "/cpu.cfs_period_us");
-    if (used && period && *period > 0) quota = std::min(quota, static_cast<double>(*used) / static_cast<double>(*period));
+    if (used && period && *period > 0)
+      quota = std::min(quota, static_cast<double>(*used) / static_cast<double>(*period));
   }
   return quota;
 }
@@ -70,7 +72,8 @@ MemoryLimit cgroup_memory() {
   MemoryLimit result;
   for (const std::string& dir : cgroup_dirs("memory")) {
     auto limit = number_in(dir + "/memory.max"), used = number_in(dir + "/memory.current");
-    if (!limit) limit = number_in(dir + "/memory.limit_in_bytes"), used = number_in(dir + "/memory.usage_in_bytes");
+    if (!limit)
+      limit = number_in(dir + "/memory.limit_in_bytes"), used = number_in(dir + "/memory.usage_in_bytes");
     if (!limit) continue;
     result.limit = std::min(result.limit, *limit);
     if (used) result.room = std::min(result.room, *limit > *used ? *limit - *used : 0);
@@ -81,7 +84,8 @@ MemoryLimit cgroup_memory() {
 uint64_t meminfo_bytes(const std::string& name) {
   std::ifstream file("/proc/meminfo");
   for (std::string line; std::getline(file, line);)
-    if (line.starts_with(name + ":")) return std::strtoull(line.c_str() + name.size() + 1, nullptr, 10) * 1024;
+    if (line.starts_with(name + ":"))
+      return std::strtoull(line.c_str() + name.size() + 1, nullptr, 10) * 1024;
   return 0;
 }
 
@@ -117,8 +121,12 @@ int usable_cpu_count() {
   return std::max(count, 1);
 }
 
-uint64_t usable_memory_bytes() { return std::min(meminfo_bytes("MemTotal"), cgroup_memory().limit); }
+uint64_t usable_memory_bytes() {
+  return std::min(meminfo_bytes("MemTotal"), cgroup_memory().limit);
+}
 
-uint64_t available_memory_bytes() { return std::min(meminfo_bytes("MemAvailable"), cgroup_memory().room); }
+uint64_t available_memory_bytes() {
+  return std::min(meminfo_bytes("MemAvailable"), cgroup_memory().room);
+}
 
 }  // namespace pagoda

@@ -1,5 +1,5 @@
-// The process's surroundings: environment variables (nobody else reads them), and how many CPUs and how much memory we
-// may use, respecting affinity masks and cgroup v1/v2 limits.
+// The process's surroundings: environment variables (nobody else reads them), and how many CPUs and how much
+// memory we may use, respecting affinity masks and cgroup v1/v2 limits.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -12,8 +12,8 @@ std::optional<std::string> environment(const char* name);
 
 // CPUs of the affinity mask, ascending.
 std::vector<int> allowed_cpus();
-// Compute threads that make sense: physical cores within the affinity mask, no more than the cgroup's CPU quota
-// (rounded up), at least 1.
+// Compute threads that make sense: physical cores within the affinity mask, no more than the cgroup's CPU
+// quota (rounded up), at least 1.
 int usable_cpu_count();
 // Bytes of memory we may use: the smaller of physical memory and the cgroup's limit.
 uint64_t usable_memory_bytes();

@@ -90,8 +90,8 @@ struct Builder {
     text.clear();
     return put(Value(static_cast<double>(number)));  // only called above INT64_MAX
   }
-  // The library's own decimal conversion can be an ulp off; from_chars is exact. Out of range it leaves its result alone:
-  // then the library's value tells overflow (infinite) from underflow.
+  // The library's own decimal conversion can be an ulp off; from_chars is exact. Out of range it leaves its
+  // result alone: then the library's value tells overflow (infinite) from underflow.
   bool on_double(double approximate, bj::string_view part, bj::error_code& ec) {
     text.append(part.data(), part.size());
     double number = approximate;
@@ -119,7 +119,8 @@ struct Builder {
     duplicate = true;
     if (reject_duplicates) return false;
     Object merged;
-    std::unordered_map<std::string, std::size_t> place;  // an index, so that many duplicates cost no more than few
+    std::unordered_map<std::string, std::size_t>
+        place;  // an index, so that many duplicates cost no more than few
     for (Member& member : *object) {
       auto [found, is_new] = place.emplace(member.key, merged.size());
       if (is_new)
@@ -149,7 +150,8 @@ Result<Value> parse_json(std::string_view text, const JsonLimits& limits) {
   if (!ec && used < text.size()) ec = bj::error::extra_data;
   if (ec) {
     if (parser.handler().duplicate && limits.reject_duplicate_keys)
-      return invalid_argument("invalid JSON: a key occurs twice in one object, before byte " + std::to_string(used));
+      return invalid_argument("invalid JSON: a key occurs twice in one object, before byte " +
+                              std::to_string(used));
     return invalid_argument("invalid JSON at byte " + std::to_string(used) + ": " + ec.message());
   }
   return std::move(parser.handler().root);
@@ -183,13 +185,27 @@ void append_json_string(std::string* out, std::string_view text, bool ensure_asc
     if (c < 0x80) {
       ++i;
       switch (c) {
-        case '"': *out += "\\\""; break;
-        case '\\': *out += "\\\\"; break;
-        case '\n': *out += "\\n"; break;
-        case '\r': *out += "\\r"; break;
-        case '\t': *out += "\\t"; break;
-        case '\b': *out += "\\b"; break;
-        case '\f': *out += "\\f"; break;
+        case '"':
+          *out += "\\\"";
+          break;
+        case '\\':
+          *out += "\\\\";
+          break;
+        case '\n':
+          *out += "\\n";
+          break;
+        case '\r':
+          *out += "\\r";
+          break;
+        case '\t':
+          *out += "\\t";
+          break;
+        case '\b':
+          *out += "\\b";
+          break;
+        case '\f':
+          *out += "\\f";
+          break;
         default:
           if (c < 0x20)
             escape(c);
@@ -274,7 +290,9 @@ void append_value(std::string* out, const Value& value, const JsonStyle& style, 
 
 }  // namespace
 
-void append_json(std::string* out, const Value& value, const JsonStyle& style) { append_value(out, value, style, 0); }
+void append_json(std::string* out, const Value& value, const JsonStyle& style) {
+  append_value(out, value, style, 0);
+}
 
 std::string write_json(const Value& value, const JsonStyle& style) {
   std::string out;

@@ -1,6 +1,6 @@
-// JSON text <-> Value. The only includer of Boost.JSON. RFC 8259, strict: invalid UTF-8, lone surrogates, comments,
-// trailing text and numbers beyond a double (1e400) are errors. Integers beyond int64 become doubles, so a field that
-// must be an integer is judged by Value::is_int().
+// JSON text <-> Value. The only includer of Boost.JSON. RFC 8259, strict: invalid UTF-8, lone surrogates,
+// comments, trailing text and numbers beyond a double (1e400) are errors. Integers beyond int64 become
+// doubles, so a field that must be an integer is judged by Value::is_int().
 #pragma once
 #include <string>
 #include <string_view>
@@ -21,14 +21,14 @@ Result<Value> parse_json(std::string_view text, const JsonLimits& limits = {});
 struct JsonStyle {
   // Compact `{"a":1}` for the wire; Python's json.dumps spacing `{"a": 1}` for templates.
   bool python_spacing = false;
-  int indent = -1;          // as json.dumps(indent=); -1: one line
+  int indent = -1;  // as json.dumps(indent=); -1: one line
   bool ensure_ascii = false;
   bool sort_keys = false;
 };
 
 // Doubles print in the shortest form that reads back equal, by Python's repr rules (1.0, 0.1, 1e-05, 1e+16);
-// NaN and infinities print as null unless python_spacing, where they print as json.dumps does (NaN, Infinity).
-// Invalid UTF-8 in strings is replaced by U+FFFD, so that what leaves is always valid JSON.
+// NaN and infinities print as null unless python_spacing, where they print as json.dumps does (NaN,
+// Infinity). Invalid UTF-8 in strings is replaced by U+FFFD, so that what leaves is always valid JSON.
 std::string write_json(const Value& value, const JsonStyle& style = {});
 void append_json(std::string* out, const Value& value, const JsonStyle& style = {});
 

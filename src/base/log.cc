@@ -13,7 +13,8 @@ namespace {
 
 spdlog::logger& logger() {
   static std::shared_ptr<spdlog::logger> instance = [] {
-    auto made = std::make_shared<spdlog::logger>("pagoda", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+    auto made =
+        std::make_shared<spdlog::logger>("pagoda", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
     made->set_pattern("%^%l%$ %m-%d %H:%M:%S %v");
     made->flush_on(spdlog::level::info);
     return made;
@@ -23,20 +24,31 @@ spdlog::logger& logger() {
 
 spdlog::level::level_enum level_of(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: return spdlog::level::debug;
-    case LogLevel::kInfo: return spdlog::level::info;
-    case LogLevel::kWarning: return spdlog::level::warn;
-    case LogLevel::kError: return spdlog::level::err;
-    case LogLevel::kOff: return spdlog::level::off;
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
+    case LogLevel::kOff:
+      return spdlog::level::off;
   }
   return spdlog::level::off;
 }
 
 }  // namespace
 
-void set_log_level(LogLevel level) { logger().set_level(level_of(level)); }
-bool log_enabled(LogLevel level) { return logger().should_log(level_of(level)); }
-void log_write(LogLevel level, std::string_view message) { logger().log(level_of(level), "{}", message); }
+void set_log_level(LogLevel level) {
+  logger().set_level(level_of(level));
+}
+bool log_enabled(LogLevel level) {
+  return logger().should_log(level_of(level));
+}
+void log_write(LogLevel level, std::string_view message) {
+  logger().log(level_of(level), "{}", message);
+}
 
 void check_failed(const char* file, int line, const char* condition, const char* message) {
   std::fprintf(stderr, "%s:%d: invariant broken: %s (%s)\n", file, line, message, condition);

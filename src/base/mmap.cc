@@ -41,7 +41,9 @@ void forget(const void* data) {
   }
 }
 
-void say(const char* text) { [[maybe_unused]] auto n = ::write(STDERR_FILENO, text, std::strlen(text)); }
+void say(const char* text) {
+  [[maybe_unused]] auto n = ::write(STDERR_FILENO, text, std::strlen(text));
+}
 
 void on_sigbus(int, siginfo_t* info, void*) {
   auto address = reinterpret_cast<uintptr_t>(info->si_addr);
@@ -136,7 +138,8 @@ Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
     if (count < 0) return cannot("read", path);
     if (count == 0) return text;
     if (text.size() + static_cast<std::size_t>(count) > bytes_max)
-      return Status(StatusCode::kTooLarge, "'" + path + "' is larger than " + std::to_string(bytes_max) + " bytes");
+      return Status(StatusCode::kTooLarge,
+                    "'" + path + "' is larger than " + std::to_string(bytes_max) + " bytes");
     text.append(buffer, static_cast<std::size_t>(count));
   }
 }

@@ -1,5 +1,6 @@
-// Philox4x32-10, the counter-based generator of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as
-// 1, 2, 3" (SC 2011). A pure function of key and counter: noise depends on nothing but what it is asked for.
+// Philox4x32-10, the counter-based generator of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as
+// easy as 1, 2, 3" (SC 2011). A pure function of key and counter: noise depends on nothing but what it is
+// asked for.
 #pragma once
 #include <array>
 #include <cstdint>

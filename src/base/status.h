@@ -11,16 +11,16 @@ namespace pagoda {
 
 enum class StatusCode {
   kOk,
-  kInvalidArgument,   // the caller's input is wrong                        HTTP 400
-  kUnauthenticated,   // missing or wrong key                               HTTP 401
-  kNotFound,          // unknown model, file, route                         HTTP 404
-  kTooLarge,          // body, header or document over its limit            HTTP 413
-  kUnimplemented,     // understood, not built                              HTTP 501
-  kExhausted,         // too little of something now; retry_after_ms says when to ask again   HTTP 503
-  kUnavailable,       // shutting down, or the engine is dead               HTTP 503
-  kCancelled,         // the caller went away
-  kIo,                // the world failed: a file, a socket
-  kInternal,          // ours; the text never reaches a client              HTTP 500
+  kInvalidArgument,  // the caller's input is wrong                        HTTP 400
+  kUnauthenticated,  // missing or wrong key                               HTTP 401
+  kNotFound,         // unknown model, file, route                         HTTP 404
+  kTooLarge,         // body, header or document over its limit            HTTP 413
+  kUnimplemented,    // understood, not built                              HTTP 501
+  kExhausted,        // too little of something now; retry_after_ms says when to ask again   HTTP 503
+  kUnavailable,      // shutting down, or the engine is dead               HTTP 503
+  kCancelled,        // the caller went away
+  kIo,               // the world failed: a file, a socket
+  kInternal,         // ours; the text never reaches a client              HTTP 500
 };
 
 class [[nodiscard]] Status {
@@ -60,8 +60,12 @@ inline Status invalid_argument(std::string message, std::string param = {}) {
 inline Status not_found(std::string message, std::string param = {}) {
   return {StatusCode::kNotFound, std::move(message), std::move(param)};
 }
-inline Status io_error(std::string message) { return {StatusCode::kIo, std::move(message)}; }
-inline Status internal_error(std::string message) { return {StatusCode::kInternal, std::move(message)}; }
+inline Status io_error(std::string message) {
+  return {StatusCode::kIo, std::move(message)};
+}
+inline Status internal_error(std::string message) {
+  return {StatusCode::kInternal, std::move(message)};
+}
 inline Status unimplemented(std::string message, std::string param = {}) {
   return {StatusCode::kUnimplemented, std::move(message), std::move(param)};
 }
@@ -69,8 +73,8 @@ inline Status unimplemented(std::string message, std::string param = {}) {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::move(value)) {}           // NOLINT: implicit on purpose
-  Result(Status status) : state_(std::move(status)) {     // NOLINT
+  Result(T value) : state_(std::move(value)) {}        // NOLINT: implicit on purpose
+  Result(Status status) : state_(std::move(status)) {  // NOLINT
     PAGODA_CHECK(!std::get<Status>(state_).ok(), "a Result made from a Status must be an error");
   }
 
@@ -113,8 +117,8 @@ class [[nodiscard]] Result {
   if (!name.ok()) return name.status();                 \
   declaration = std::move(name).value()
 
-#define PAGODA_RETURN_IF_ERROR(expression)                                   \
-  do {                                                                       \
-    ::pagoda::Status status_from_ = (expression);                            \
-    if (!status_from_.ok()) return status_from_;                             \
+#define PAGODA_RETURN_IF_ERROR(expression)        \
+  do {                                            \
+    ::pagoda::Status status_from_ = (expression); \
+    if (!status_from_.ok()) return status_from_;  \
   } while (0)

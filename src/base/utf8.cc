@@ -3,7 +3,8 @@
 namespace pagoda {
 namespace {
 
-// Table 3-7 of the Unicode Standard: the length of a sequence by its first byte, and the range of its second byte.
+// Table 3-7 of the Unicode Standard: the length of a sequence by its first byte, and the range of its second
+// byte.
 struct Lead {
   uint32_t length;  // 0: cannot start a sequence
   unsigned char low, high;

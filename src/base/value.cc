@@ -10,7 +10,9 @@ const Value* Object::find(std::string_view key) const {
   return nullptr;
 }
 
-Value* Object::find(std::string_view key) { return const_cast<Value*>(std::as_const(*this).find(key)); }
+Value* Object::find(std::string_view key) {
+  return const_cast<Value*>(std::as_const(*this).find(key));
+}
 
 Value& Object::set(std::string key, Value value) {
   if (Value* found = find(key)) return *found = std::move(value);
@@ -18,7 +20,9 @@ Value& Object::set(std::string key, Value value) {
   return members_.back().value;
 }
 
-void Object::append(std::string key, Value value) { members_.push_back({std::move(key), std::move(value)}); }
+void Object::append(std::string key, Value value) {
+  members_.push_back({std::move(key), std::move(value)});
+}
 
 bool Object::erase(std::string_view key) {
   for (auto it = members_.begin(); it != members_.end(); ++it) {
@@ -45,11 +49,14 @@ Value& Value::operator=(Value&& other) noexcept = default;
 Value::~Value() = default;
 
 const char* Value::type_name() const {
-  static constexpr const char* kNames[] = {"null", "boolean", "integer", "number", "string", "array", "object"};
+  static constexpr const char* kNames[] = {"null",   "boolean", "integer", "number",
+                                           "string", "array",   "object"};
   return kNames[data_.index()];
 }
 
-const Value* Value::find(std::string_view key) const { return is_object() ? as_object().find(key) : nullptr; }
+const Value* Value::find(std::string_view key) const {
+  return is_object() ? as_object().find(key) : nullptr;
+}
 
 bool Value::operator==(const Value& other) const {
   if (is_number() && other.is_number() && is_int() != other.is_int()) return as_double() == other.as_double();

@@ -1,5 +1,5 @@
-// Value: null, bool, int64, double, string, array or ordered object. What JSON and YAML become once they are inside,
-// and what the opaque trees (messages, tools, template arguments, schemas) stay.
+// Value: null, bool, int64, double, string, array or ordered object. What JSON and YAML become once they are
+// inside, and what the opaque trees (messages, tools, template arguments, schemas) stay.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -14,8 +14,8 @@ struct Member;
 
 using Array = std::vector<Value>;
 
-// Members in insertion order, keys unique. find() is linear: objects that come from requests are small, and the
-// large ones (a vocabulary) are walked, not searched.
+// Members in insertion order, keys unique. find() is linear: objects that come from requests are small, and
+// the large ones (a vocabulary) are walked, not searched.
 class Object {
  public:
   Object() = default;
@@ -47,18 +47,18 @@ class Value {
   Value& operator=(const Value& other);
   Value& operator=(Value&& other) noexcept;
   ~Value();
-  Value(std::nullptr_t) {}                                     // NOLINT: implicit on purpose, all of these
-  Value(bool b) : data_(b) {}                                  // NOLINT
-  Value(int i) : data_(static_cast<int64_t>(i)) {}             // NOLINT
-  Value(unsigned i) : data_(static_cast<int64_t>(i)) {}        // NOLINT
-  Value(int64_t i) : data_(i) {}                               // NOLINT
-  Value(uint64_t i) : data_(static_cast<int64_t>(i)) {}        // NOLINT
-  Value(double d) : data_(d) {}                                // NOLINT
-  Value(const char* s) : data_(std::string(s)) {}              // NOLINT
-  Value(std::string_view s) : data_(std::string(s)) {}         // NOLINT
-  Value(std::string s) : data_(std::move(s)) {}                // NOLINT
-  Value(Array a) : data_(std::move(a)) {}                      // NOLINT
-  Value(Object o) : data_(std::move(o)) {}                     // NOLINT
+  Value(std::nullptr_t) {}                               // NOLINT: implicit on purpose, all of these
+  Value(bool b) : data_(b) {}                            // NOLINT
+  Value(int i) : data_(static_cast<int64_t>(i)) {}       // NOLINT
+  Value(unsigned i) : data_(static_cast<int64_t>(i)) {}  // NOLINT
+  Value(int64_t i) : data_(i) {}                         // NOLINT
+  Value(uint64_t i) : data_(static_cast<int64_t>(i)) {}  // NOLINT
+  Value(double d) : data_(d) {}                          // NOLINT
+  Value(const char* s) : data_(std::string(s)) {}        // NOLINT
+  Value(std::string_view s) : data_(std::string(s)) {}   // NOLINT
+  Value(std::string s) : data_(std::move(s)) {}          // NOLINT
+  Value(Array a) : data_(std::move(a)) {}                // NOLINT
+  Value(Object o) : data_(std::move(o)) {}               // NOLINT
 
   bool is_null() const { return std::holds_alternative<std::monostate>(data_); }
   bool is_bool() const { return std::holds_alternative<bool>(data_); }
@@ -96,11 +96,23 @@ struct Member {
   Value value;
 };
 
-inline std::size_t Object::size() const { return members_.size(); }
-inline bool Object::empty() const { return members_.empty(); }
-inline std::vector<Member>::const_iterator Object::begin() const { return members_.begin(); }
-inline std::vector<Member>::const_iterator Object::end() const { return members_.end(); }
-inline std::vector<Member>::iterator Object::begin() { return members_.begin(); }
-inline std::vector<Member>::iterator Object::end() { return members_.end(); }
+inline std::size_t Object::size() const {
+  return members_.size();
+}
+inline bool Object::empty() const {
+  return members_.empty();
+}
+inline std::vector<Member>::const_iterator Object::begin() const {
+  return members_.begin();
+}
+inline std::vector<Member>::const_iterator Object::end() const {
+  return members_.end();
+}
+inline std::vector<Member>::iterator Object::begin() {
+  return members_.begin();
+}
+inline std::vector<Member>::iterator Object::end() {
+  return members_.end();
+}
 
 }  // namespace pagoda
