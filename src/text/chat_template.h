@@ -1,6 +1,7 @@
-// Chat templates: Jinja in the dialect and environment that Hugging Face transformers uses (trim_blocks, lstrip_blocks,
-// loop controls, the transparent `generation` block, tojson, raise_exception, strftime_now). A template is hostile input:
-// steps, depth and output are bounded. Immutable after parsing and safe to use from any thread.
+// Chat templates: Jinja in the dialect and environment that Hugging Face transformers uses (trim_blocks,
+// lstrip_blocks, loop controls, the transparent `generation` block, tojson, raise_exception, strftime_now). A
+// template is hostile input: steps, depth and output are bounded. Immutable after parsing and safe to use
+// from any thread.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -13,23 +14,31 @@
 namespace pagoda {
 
 struct TemplateLimits {
-  int64_t steps_max = 20'000'000;              // evaluated nodes
-  int depth_max = 200;                         // nested calls and expressions
-  std::size_t output_bytes_max = 64u << 20;    // also the bound of every string built on the way
+  int64_t steps_max = 20'000'000;            // evaluated nodes
+  int depth_max = 200;                       // nested calls and expressions
+  std::size_t output_bytes_max = 64u << 20;  // also the bound of every string built on the way
 };
 
 class ChatTemplate {
  public:
   // Error kInvalidArgument with the line of the template.
-  static Result<std::shared_ptr<const ChatTemplate>> parse(std::string_view source, const TemplateLimits& limits = {});
+  static Result<std::shared_ptr<const ChatTemplate>> parse(std::string_view source,
+                                                           const TemplateLimits& limits = {});
   virtual ~ChatTemplate() = default;
-  // `context`: messages, tools, add_generation_prompt, bos_token, eos_token and any other variable. `now` is the Unix time
-  // in seconds that strftime_now sees (UTC). Errors kInvalidArgument: "TemplateError: text of raise_exception",
-  // "UndefinedError: ...", "TypeError: ...", "SecurityError: ...", or the limit that was hit.
+  // `context`: messages, tools, add_generation_prompt, bos_token, eos_token and any other variable. `now` is
+  // the Unix time in seconds that strftime_now sees (UTC). Errors kInvalidArgument: "TemplateError: text of
+  // raise_exception", "UndefinedError: ...", "TypeError: ...", "SecurityError: ...", or the limit that was
+  // hit.
   virtual Result<std::string> render(const Object& context, int64_t now) const = 0;
-  // True if the template itself iterates over message.content (the "openai" content format: a list of parts), so that
-  // content parts should not be flattened to a string first.
+  // True if the template itself iterates over message.content (the "openai" content format: a list of parts),
+  // so that content parts should not be flattened to a string first.
   virtual bool wants_content_parts() const = 0;
 };
+
+// The template of a tokenizer_config.json, whose member chat_template is a string or a list of {name,
+// template}. `name`: the one that the caller asks for; empty: "tool_use" if there are tools and there is such
+// a template, else "default". Errors: kNotFound (listing the names that exist), kInvalidArgument.
+Result<std::string> select_chat_template(const Value& tokenizer_config, std::string_view name,
+                                         bool has_tools);
 
 }  // namespace pagoda

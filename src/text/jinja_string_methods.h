@@ -1,0 +1,11 @@
+// The methods of str.
+#pragma once
+#include "text/jinja_methods.h"
+
+namespace pagoda::jinja {
+
+Method find_string_method(std::string_view name);
+// Those that look for parts: split, find, replace, startswith and their kin.
+Method find_string_search_method(std::string_view name);
+
+}  // namespace pagoda::jinja
