@@ -125,6 +125,24 @@ static void add_values(const AttnTask& task, const State& state, int64_t row, in
   }
 }
 
+// Asks for K and V of the keys [begin, end). A head's share of a block is too short a run for the hardware to
+// see a stream.
+template <class T>
+static void prefetch_keys(const AttnTask& task, int64_t begin, int64_t end) {
+  const int64_t size = task.block_size, padded = round_up_lanes(task.head_dim);
+  for (int64_t key = begin, count; key < end; key += count) {
+    const int64_t block = task.block_table[key / size] * task.block_stride, offset = key % size;
+    count = at_most(end - key, size - offset);
+    const char* k =
+        reinterpret_cast<const char*>(static_cast<const T*>(task.k) + block + offset * task.head_dim);
+    const char* v = reinterpret_cast<const char*>(static_cast<const T*>(task.v) + block + offset * padded);
+    for (int64_t i = 0; i < count * padded * static_cast<int64_t>(sizeof(T)); i += 64) {
+      __builtin_prefetch(k + i);
+      __builtin_prefetch(v + i);
+    }
+  }
+}
+
 template <class T>
 static void attend_tile(const AttnTask& task, const State& state, const float* q, float* scores, T* copies,
                         int64_t tile) {
@@ -173,8 +191,10 @@ static void attend(const AttnTask& task, int64_t part, float* data) {
                  last = visible(task, task.num_queries - 1, 0, INT64_MAX);
   const int64_t begin = at_least(first.begin / kKeyTile * kKeyTile, part * kPartition);
   const int64_t end = at_most(last.end, (part + 1) * kPartition);
-  for (int64_t tile = begin; tile < end; tile += kKeyTile)
+  for (int64_t tile = begin; tile < end; tile += kKeyTile) {
+    prefetch_keys<T>(task, tile + kKeyTile, at_most(tile + 2 * kKeyTile, last.end));
     attend_tile<T>(task, state, q, scores, copies, tile);
+  }
   for (int64_t row = 0; row < rows; ++row) state.weights(row)[0] = sum_lanes(load(state.weights(row)));
 }
 static void attn_partition(const AttnTask& task, int64_t part, float* state) {

@@ -1,0 +1,153 @@
+// How fast the ops are, in FLOP/s of useful arithmetic and bytes of weights or cache read per second.
+//   ops_bench --benchmark_filter=matmul/llama
+// Shapes: Llama-3.2-1B (hidden 2048, MLP 8192, 32 heads over 8 of 64) and the built-in demo model (hidden
+// 192).
+#include <benchmark/benchmark.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/env.h"
+#include "ops/attention.h"
+#include "ops/isa.h"
+#include "ops/matmul.h"
+#include "ops/norm.h"
+
+namespace pagoda {
+namespace {
+
+struct Machine {
+  explicit Machine(int threads) : pool(threads, 50), stream(&pool) {}
+  ComputePool pool;
+  Stream stream;
+};
+
+void bench_matmul(benchmark::State& state, int64_t n, int64_t k, int64_t m, DType dtype, Isa isa,
+                  int threads) {
+  if (!select_isa(isa).ok()) return state.SkipWithError("not on this CPU");
+  Machine machine(threads);
+  std::vector<uint16_t> bits(static_cast<std::size_t>(n * k * 2), 0x3C12);
+  QuantTensor part{"w", QuantScheme::kNone, dtype, n, k, std::as_bytes(std::span(bits))};
+  const auto bytes = static_cast<std::size_t>(n * k) * dtype_bytes(dtype);
+  part.data = part.data.first(bytes);
+  auto weight = pack_weight({&part, 1}, machine.stream);
+  std::vector<float> x(static_cast<std::size_t>(m * k), 0.5f), y(static_cast<std::size_t>(m * n));
+  Tensor tx = Tensor::matrix(x.data(), DType::kF32, m, k), ty = Tensor::matrix(y.data(), DType::kF32, m, n);
+  for (auto _ : state) matmul(ty, tx, **weight, nullptr, false, machine.stream);
+  const auto rounds = static_cast<double>(state.iterations());
+  state.counters["FLOP/s"] =
+      benchmark::Counter(2.0 * static_cast<double>(n * k * m) * rounds, benchmark::Counter::kIsRate);
+  state.counters["weights B/s"] =
+      benchmark::Counter(static_cast<double>(bytes) * rounds, benchmark::Counter::kIsRate);
+}
+
+struct Attention {
+  const char* name;
+  int32_t queries, context, seqs;
+};
+const Attention kAttentions[] = {{"decode1x8192", 1, 8192, 1},
+                                 {"decode1x512", 1, 512, 1},
+                                 {"decode32x512", 1, 512, 32},
+                                 {"prefill512", 512, 512, 1},
+                                 {"prefill512of4096", 512, 4096, 1}};
+
+void bench_attention(benchmark::State& state, const Attention& shape, DType dtype, int threads) {
+  const auto [name, queries, context, seqs] = shape;
+  if (!select_isa(best_isa()).ok()) return;
+  Machine machine(threads);
+  constexpr int32_t kHeads = 32, kKvHeads = 8, kDim = 64, kBlock = 16;
+  const int32_t blocks = (context + kBlock - 1) / kBlock;
+  const std::size_t bytes =
+      kv_block_bytes(dtype, kKvHeads, kDim, kBlock) * static_cast<std::size_t>(blocks * seqs);
+  Buffer k(bytes), v(bytes);
+  std::vector<int32_t> starts = {0}, lengths, table;
+  for (int32_t seq = 0; seq < seqs; ++seq) {
+    starts.push_back(starts.back() + queries);
+    lengths.push_back(context);
+  }
+  for (int32_t i = 0; i < blocks * seqs; ++i) table.push_back(i);
+  const int64_t rows = int64_t{queries} * seqs;
+  std::vector<float> q(static_cast<std::size_t>(rows * kHeads * kDim), 0.1f), out(q.size());
+  AttnBatch batch;
+  batch.query_start_loc = starts.data();
+  batch.seq_lens = lengths.data();
+  batch.block_table = table.data();
+  batch.num_seqs = seqs;
+  batch.num_tokens = static_cast<int32_t>(rows);
+  batch.max_blocks = blocks;
+  batch.scale = 0.125f;
+  KvLayerView kv{k.data(), v.data(), dtype, kKvHeads, kDim, kBlock};
+  for (auto _ : state)
+    paged_attention(Tensor::matrix(out.data(), DType::kF32, rows, kHeads * kDim),
+                    Tensor::matrix(q.data(), DType::kF32, rows, kHeads * kDim), kv, batch, kHeads,
+                    machine.stream);
+  const auto rounds = static_cast<double>(state.iterations());
+  const double pairs = queries * (context - (queries - 1) / 2.0) * seqs;
+  state.counters["FLOP/s"] =
+      benchmark::Counter(4.0 * pairs * kHeads * kDim * rounds, benchmark::Counter::kIsRate);
+  state.counters["cache B/s"] =
+      benchmark::Counter(static_cast<double>(2 * bytes) * rounds, benchmark::Counter::kIsRate);
+}
+
+void bench_pack(benchmark::State& state, int threads) {
+  Machine machine(threads);
+  constexpr int64_t kRows = 8192, kColumns = 2048;
+  std::vector<uint16_t> bits(kRows * kColumns, 0x3C12);
+  QuantTensor part{"w", QuantScheme::kNone, DType::kBF16, kRows, kColumns, std::as_bytes(std::span(bits))};
+  for (auto _ : state) benchmark::DoNotOptimize(pack_weight({&part, 1}, machine.stream));
+  state.SetBytesProcessed(state.iterations() * kRows * kColumns * 2);
+}
+
+void bench_norm(benchmark::State& state, int64_t rows, int64_t width) {
+  Machine machine(1);
+  std::vector<float> x(static_cast<std::size_t>(rows * width), 0.5f), y(x.size()),
+      weight(static_cast<std::size_t>(width), 1);
+  for (auto _ : state)
+    rms_norm(Tensor::matrix(y.data(), DType::kF32, rows, width),
+             Tensor::matrix(x.data(), DType::kF32, rows, width), weight.data(), 1e-5f, machine.stream);
+  state.SetBytesProcessed(state.iterations() * rows * width * 8);
+}
+
+struct Shape {
+  const char* name;
+  int64_t n, k;
+};
+const Shape kShapes[] = {{"llama1b/qkv", 3072, 2048},  {"llama1b/gate_up", 16384, 2048},
+                         {"llama1b/down", 2048, 8192}, {"llama1b/head", 128256, 2048},
+                         {"demo/qkv", 320, 192},       {"demo/gate_up", 1024, 192},
+                         {"demo/head", 2048, 192}};
+
+// One thread is timed by its own CPU time, so that a busy machine shows less; several by the wall clock.
+void add(const std::string& name, int threads, const std::function<void(benchmark::State&)>& bench) {
+  auto* added = benchmark::RegisterBenchmark((name + "/threads:" + std::to_string(threads)).c_str(), bench);
+  if (threads > 1) added->UseRealTime();
+}
+
+void register_all() {
+  const int all = usable_cpu_count();
+  std::vector<int> counts = {1};
+  if (all > 1) counts.push_back(all);
+  for (int threads : counts) {
+    for (const Shape& shape : kShapes)
+      for (int64_t m : {1, 4, 32, 512})
+        for (Isa isa : {Isa::kAvx2, Isa::kAvx512})
+          for (DType dtype : {DType::kBF16, DType::kF32}) {
+            if (shape.n > 100000 && (m > 4 || dtype == DType::kF32)) continue;
+            add(std::string("matmul/") + shape.name + "/tokens:" + std::to_string(m) + '/' +
+                    dtype_name(dtype) + '/' + isa_name(isa),
+                threads, [=](auto& state) { bench_matmul(state, shape.n, shape.k, m, dtype, isa, threads); });
+          }
+    for (const Attention& shape : kAttentions)
+      for (DType dtype : {DType::kBF16, DType::kF32})
+        add(std::string("attention/") + shape.name + '/' + dtype_name(dtype), threads,
+            [=](auto& state) { bench_attention(state, shape, dtype, threads); });
+    add("pack", threads, [=](auto& state) { bench_pack(state, threads); });
+  }
+  benchmark::RegisterBenchmark("rms_norm/2048x1", bench_norm, 1, 2048);
+  benchmark::RegisterBenchmark("rms_norm/192x1", bench_norm, 1, 192);
+}
+const bool registered = (register_all(), true);
+
+}  // namespace
+}  // namespace pagoda
