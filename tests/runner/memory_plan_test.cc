@@ -80,7 +80,8 @@ TEST(MemoryPlan, AWindowBoundsItsGroup) {
 }
 
 TEST(MemoryPlan, CountsABlocksBytes) {
-  testing::TinyModel tiny = testing::make_tiny_model({.layers = 3, .heads = 4, .kv_heads = 2, .head_dim = 16});
+  testing::TinyModel tiny =
+      testing::make_tiny_model({.layers = 3, .heads = 4, .kv_heads = 2, .head_dim = 16});
   auto spec = read_model_spec(tiny.config_json(), "config.json");
   ASSERT_TRUE(spec.ok()) << spec.status().message();
   auto groups = kv_groups(spec->config, 16, DType::kBF16);

@@ -1,0 +1,144 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/rng.h"
+#include "layers/mlp.h"
+#include "layers/norm.h"
+#include "layers/vocabulary.h"
+#include "tests/testing/tiny_model.h"
+
+namespace pagoda {
+namespace {
+
+using testing::TinyTensor;
+
+// Weights in memory, and the same as plain lists.
+class Layers : public ::testing::Test {
+ protected:
+  void add(const std::string& name, std::vector<int64_t> shape) {
+    int64_t count = 1;
+    for (int64_t size : shape) count *= size;
+    TinyTensor& tensor = tensors_.emplace_back();
+    tensor.name = name;
+    tensor.shape = std::move(shape);
+    for (int64_t i = 0; i < count; ++i) tensor.values.push_back(static_cast<float>(rng_.uniform() * 2 - 1));
+  }
+  WeightSource source() {
+    bytes_ = testing::safetensors_bytes(tensors_, "float32");
+    checkpoint_ = Checkpoint::from_bytes(std::as_bytes(std::span(bytes_)), "memory").value();
+    return {*checkpoint_, DType::kF32, stream_};
+  }
+  double at(std::size_t tensor, int64_t row, int64_t column) const {
+    return static_cast<double>(
+        tensors_[tensor].values[static_cast<std::size_t>(row * tensors_[tensor].shape.back() + column)]);
+  }
+  std::vector<float> random(int64_t count) {
+    std::vector<float> x;
+    for (int64_t i = 0; i < count; ++i) x.push_back(static_cast<float>(rng_.uniform() * 2 - 1));
+    return x;
+  }
+  static Tensor matrix(std::vector<float>& numbers, int64_t columns) {
+    return Tensor::matrix(numbers.data(), DType::kF32, static_cast<int64_t>(numbers.size()) / columns,
+                          columns);
+  }
+
+  ComputePool pool_{2};
+  Stream stream_{&pool_};
+  SplitMix64 rng_{11};
+  std::vector<TinyTensor> tensors_;
+  std::string bytes_;
+  std::unique_ptr<Checkpoint> checkpoint_;
+};
+
+TEST_F(Layers, SeveralProjectionsAreOneProduct) {
+  add("a.weight", {5, 13});
+  add("a.bias", {5});
+  add("b.weight", {18, 13});
+  add("b.bias", {18});
+  const std::string names[] = {"a", "b"};
+  Linear linear = Linear::load(source(), names, true).value();
+  std::vector<float> x = random(3 * 13), y = random(3 * 23), before = y;
+  for (bool accumulate : {true, false}) {
+    if (accumulate)
+      linear.forward_add(matrix(y, 23), matrix(x, 13), stream_);
+    else
+      linear.forward(matrix(y, 23), matrix(x, 13), stream_);
+    for (int t = 0; t < 3; ++t) {
+      for (int j = 0; j < 23; ++j) {
+        const std::size_t part = j < 5 ? 0 : 2;
+        const int row = j < 5 ? j : j - 5;
+        double expected =
+            at(part + 1, 0, row) +
+            (accumulate ? static_cast<double>(before[static_cast<std::size_t>(t * 23 + j)]) : 0);
+        for (int i = 0; i < 13; ++i)
+          expected += at(part, row, i) * static_cast<double>(x[static_cast<std::size_t>(t * 13 + i)]);
+        EXPECT_NEAR(static_cast<double>(y[static_cast<std::size_t>(t * 23 + j)]), expected, 1e-5);
+      }
+    }
+  }
+}
+
+TEST_F(Layers, GatedMlpAddsToTheResidual) {
+  add("gate.weight", {20, 8});
+  add("up.weight", {20, 8});
+  add("down.weight", {8, 20});
+  GatedMlp mlp = GatedMlp::load(source(), {"gate", "up", "down"}, false).value();
+  std::vector<float> x = random(2 * 8), residual = random(2 * 8), before = residual, gate_up(2 * 40),
+                     activated(2 * 20);
+  mlp.forward(matrix(residual, 8), matrix(x, 8), matrix(gate_up, 40), matrix(activated, 20), stream_);
+  for (int t = 0; t < 2; ++t) {
+    std::vector<double> h(20);
+    for (int j = 0; j < 20; ++j) {
+      double gate = 0, up = 0;
+      for (int i = 0; i < 8; ++i) {
+        gate += at(0, j, i) * static_cast<double>(x[static_cast<std::size_t>(t * 8 + i)]);
+        up += at(1, j, i) * static_cast<double>(x[static_cast<std::size_t>(t * 8 + i)]);
+      }
+      h[static_cast<std::size_t>(j)] = gate / (1 + std::exp(-gate)) * up;
+    }
+    for (int i = 0; i < 8; ++i) {
+      double expected = static_cast<double>(before[static_cast<std::size_t>(t * 8 + i)]);
+      for (int j = 0; j < 20; ++j) expected += at(2, i, j) * h[static_cast<std::size_t>(j)];
+      EXPECT_NEAR(static_cast<double>(residual[static_cast<std::size_t>(t * 8 + i)]), expected, 1e-5);
+    }
+  }
+}
+
+TEST_F(Layers, VocabularyTiedAndNot) {
+  add("embed.weight", {30, 8});
+  add("head.weight", {30, 8});
+  Vocabulary tied = Vocabulary::load(source(), "embed", "").value();
+  Vocabulary untied = Vocabulary::load(source(), "embed", "head").value();
+  EXPECT_LT(tied.bytes(), untied.bytes());
+  const int32_t ids[] = {29, 0, 7};
+  std::vector<float> x(3 * 8), logits(3 * 30);
+  for (std::size_t kind = 0; kind < 2; ++kind) {
+    const Vocabulary& vocabulary = kind == 0 ? tied : untied;
+    vocabulary.embed(matrix(x, 8), ids, stream_);
+    vocabulary.logits(matrix(logits, 30), matrix(x, 8), stream_);
+    for (int t = 0; t < 3; ++t) {
+      for (int i = 0; i < 8; ++i)
+        EXPECT_EQ(static_cast<double>(x[static_cast<std::size_t>(t * 8 + i)]), at(0, ids[t], i));
+      for (int j = 0; j < 30; ++j) {
+        double expected = 0;
+        for (int i = 0; i < 8; ++i) expected += at(kind, j, i) * at(0, ids[t], i);
+        EXPECT_NEAR(static_cast<double>(logits[static_cast<std::size_t>(t * 30 + j)]), expected, 1e-5);
+      }
+    }
+  }
+}
+
+TEST_F(Layers, SayWhatCannotBeLoaded) {
+  add("a.weight", {4, 6});
+  add("b.weight", {4, 5});
+  const std::string both[] = {"a", "b"}, missing[] = {"c"};
+  EXPECT_FALSE(Linear::load(source(), both, false).ok());  // columns differ
+  auto status = Linear::load(source(), missing, false).status();
+  EXPECT_THAT(status.message(), ::testing::HasSubstr("'c.weight'"));
+  EXPECT_FALSE(RmsNorm::load(source(), "norm", 1e-5f).ok());
+}
+
+}  // namespace
+}  // namespace pagoda
