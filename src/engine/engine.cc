@@ -80,7 +80,7 @@ struct Engine::Impl {
   EngineStats engine_stats;
   std::unordered_map<RequestId, Inside> inside;
   std::vector<Arrival> arrivals;
-  std::vector<RequestId> cancellations;
+  std::vector<Departure> departures;
   std::vector<TokenEvent> events;
   std::vector<FinishedStats> finished;
   double step_s = 0;  // what the last run() took
@@ -106,13 +106,18 @@ void Engine::Impl::loop() {
 }
 
 bool Engine::Impl::take_inbox() {
-  bool go_on = inbox.take(&arrivals, &cancellations);
+  bool go_on = inbox.take(&arrivals, &departures);
   for (Arrival& arrival : arrivals) {
     inside.emplace(arrival.request->id,
                    Inside{std::move(arrival.sink), std::move(arrival.slot), arrival.request->n});
     scheduler.submit(std::move(arrival.request));
   }
-  for (RequestId id : cancellations) scheduler.cancel(id, clock_now(), &events);
+  for (const Departure& departure : departures) {
+    if (departure.choice < 0)
+      scheduler.cancel(departure.id, clock_now(), &events);
+    else
+      scheduler.finish(departure.id, departure.choice, clock_now(), &events);
+  }
   return go_on;
 }
 
@@ -240,7 +245,11 @@ Status Engine::submit(std::unique_ptr<Request> request, Slot slot, std::shared_p
 }
 
 void Engine::cancel(RequestId id) {
-  impl_->inbox.cancel(id);
+  impl_->inbox.leave({id, -1});
+}
+
+void Engine::finish(RequestId id, int32_t choice) {
+  impl_->inbox.leave({id, choice});
 }
 
 void Engine::stop_admission() {

@@ -1,4 +1,4 @@
-// Where other threads leave arrivals and cancellations for the engine thread. Arrivals are bounded by the
+// Where other threads leave arrivals and departures for the engine thread. Arrivals are bounded by the
 // slots they carry. Private to the engine room.
 #pragma once
 #include <condition_variable>
@@ -19,6 +19,12 @@ struct Arrival {
   std::shared_ptr<EventSink> sink;
 };
 
+// A request to cancel whole, or (choice >= 0) one of its choices that is complete.
+struct Departure {
+  RequestId id;
+  int32_t choice;
+};
+
 class Inbox {
  public:
   // False, and the arrival untouched, once closed.
@@ -31,11 +37,11 @@ class Inbox {
     wake_.notify_one();
     return true;
   }
-  void cancel(RequestId id) {
+  void leave(Departure departure) {
     {
       std::lock_guard lock(mutex_);
       if (finished_) return;
-      cancellations_.push_back(id);
+      departures_.push_back(departure);
     }
     wake_.notify_one();
   }
@@ -56,25 +62,25 @@ class Inbox {
     }
     wake_.notify_one();
   }
-  // Nobody will take anything any more: cancellations are dropped.
+  // Nobody will take anything any more: departures are dropped.
   void finish() {
     std::lock_guard lock(mutex_);
     closed_ = finished_ = true;
   }
 
   // Engine thread. Replaces what the vectors hold by what has come; false: stop() was called.
-  bool take(std::vector<Arrival>* arrivals, std::vector<RequestId>* cancellations) {
+  bool take(std::vector<Arrival>* arrivals, std::vector<Departure>* departures) {
     arrivals->clear();
-    cancellations->clear();
+    departures->clear();
     std::lock_guard lock(mutex_);
     arrivals->swap(arrivals_);
-    cancellations->swap(cancellations_);
+    departures->swap(departures_);
     return !stopping_;
   }
   // Engine thread. Sleeps until something has come, at most until `time`.
   void wait_until(Time time) {
     std::unique_lock lock(mutex_);
-    auto ready = [&] { return stopping_ || !arrivals_.empty() || !cancellations_.empty(); };
+    auto ready = [&] { return stopping_ || !arrivals_.empty() || !departures_.empty(); };
     if (time == Time::max()) {
       wake_.wait(lock, ready);
     } else {
@@ -86,7 +92,7 @@ class Inbox {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<Arrival> arrivals_;
-  std::vector<RequestId> cancellations_;
+  std::vector<Departure> departures_;
   bool closed_ = false, stopping_ = false, finished_ = false;
 };
 

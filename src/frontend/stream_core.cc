@@ -163,7 +163,7 @@ bool StreamCore::read_event(int32_t prompt_index, TokenEvent* event, TextDelta* 
   }
   delta->num_output_tokens = choice.num_output;
   if (delta->finish != FinishReason::kNone)
-    end_choice(&prompt, &choice, event->finish == FinishReason::kNone);
+    end_choice(&prompt, &choice, event->choice, event->finish == FinishReason::kNone);
   return true;
 }
 
@@ -214,13 +214,11 @@ void StreamCore::take_tokens(Choice* choice, const TokenEvent& event, TextDelta*
   }
 }
 
-void StreamCore::end_choice(Prompt* prompt, Choice* choice, bool still_running) {
+void StreamCore::end_choice(Prompt* prompt, Choice* choice, int32_t choice_index, bool still_running) {
   choice->ended = true;
   choice->text.reset();
-  prompt->any_running |= still_running;
-  if (++prompt->num_ended < request_.n) return;
-  if (prompt->any_running) engine_->cancel(prompt->id);
-  if (++num_prompts_ended_ == num_prompts_) finish();
+  if (still_running) engine_->finish(prompt->id, choice_index);
+  if (++prompt->num_ended == request_.n && ++num_prompts_ended_ == num_prompts_) finish();
 }
 
 TokenText StreamCore::token_text(TokenId id, float logprob, int32_t rank) const {

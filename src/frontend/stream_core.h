@@ -60,7 +60,6 @@ class StreamCore : public std::enable_shared_from_this<StreamCore> {
     std::vector<TokenLogprobText> logprobs;  // of the prompt, as far as they have come
     std::vector<Choice> choices;
     int32_t num_ended = 0;
-    bool any_running = false;  // a choice ended here by a stop string goes on in the engine, unheard
   };
   struct Letter {
     int32_t prompt_index = 0;
@@ -75,7 +74,7 @@ class StreamCore : public std::enable_shared_from_this<StreamCore> {
   void take_prompt_logprobs(Prompt* prompt, const TokenRows& rows);
   void begin_choice(Prompt* prompt, Choice* choice, TextDelta* delta);
   void take_tokens(Choice* choice, const TokenEvent& event, TextDelta* delta);
-  void end_choice(Prompt* prompt, Choice* choice, bool still_running);
+  void end_choice(Prompt* prompt, Choice* choice, int32_t choice_index, bool still_running);
   TokenText token_text(TokenId id, float logprob, int32_t rank) const;
   TokenLogprobText logprob_text(const TokenRows& rows, std::size_t index) const;
   void finish();

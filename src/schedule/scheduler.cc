@@ -187,6 +187,18 @@ void Scheduler::cancel(RequestId id, Time now, std::vector<TokenEvent>* out) {
   impl_->flush_ended();
 }
 
+void Scheduler::finish(RequestId id, int32_t choice, Time now, std::vector<TokenEvent>* out) {
+  auto it = impl_->requests.find(id);
+  if (it == impl_->requests.end()) return;
+  RequestState* state = it->second.get();
+  if (choice < 0 || choice >= state->request->n) return;
+  Sequence* seq = &state->choices[static_cast<std::size_t>(choice)];
+  // One without output is not complete, and others may still lean on it for their prompt.
+  if (seq->state == SequenceState::kEnded || seq->num_output() == 0) return;
+  impl_->end(seq, FinishReason::kStop, now, impl_->event_of(*seq), out);
+  impl_->flush_ended();
+}
+
 void Scheduler::release_hold(RequestId id, Hold hold) {
   auto it = impl_->requests.find(id);
   if (it == impl_->requests.end()) return;

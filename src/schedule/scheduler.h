@@ -61,6 +61,9 @@ class Scheduler {
   void submit(std::unique_ptr<Request> request);
   // All choices of the request end with kAbort at once; what a step in flight computes for them is dropped.
   void cancel(RequestId id, Time now, std::vector<TokenEvent>* out);
+  // One choice ends with kStop at once, the others go on. Harmless for one that has ended. Requires: no step in
+  // flight.
+  void finish(RequestId id, int32_t choice, Time now, std::vector<TokenEvent>* out);
   void release_hold(RequestId id, Hold hold);
 
   // The next step; empty() when there is nothing to do, and then there is nothing to commit. Valid until the

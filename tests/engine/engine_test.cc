@@ -270,6 +270,30 @@ TEST(Engine, CancelFreesTheBlocksOfAStream) {
   EXPECT_EQ(engine.stats().kv_usage, 0);
 }
 
+TEST(Engine, FinishEndsOneChoiceAndLetsTheOthersGoOn) {
+  House house;
+  house.on_wait = [](const StepPlan&) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return Status::ok_status();
+  };
+  Engine& engine = house.start();
+  auto sink = std::make_shared<Sink>();
+  RequestId id = house.submit(house.request({1, 2, 3}, 55, 3), sink);
+  ASSERT_TRUE(sink->wait_events(6));
+  engine.finish(id, 0);
+  engine.finish(id, 0);
+  engine.finish(id, 7);
+  engine.finish(id + 1, 0);
+  ASSERT_TRUE(sink->wait_ended(3));
+  EXPECT_EQ(sink->finish(0), FinishReason::kStop);
+  EXPECT_LT(sink->tokens(0).size(), 55u);
+  EXPECT_EQ(sink->finish(1), FinishReason::kLength);
+  EXPECT_EQ(sink->tokens(2).size(), 55u);
+  EXPECT_TRUE(engine.drain(60));
+  EXPECT_EQ(engine.stats().kv_usage, 0);
+  EXPECT_EQ(house.metrics.success_stop.value(), 1);
+}
+
 TEST(Engine, DrainWaitsForThoseInsideAndRefusesOthers) {
   House house;
   Gate gate;
