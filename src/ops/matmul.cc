@@ -1,11 +1,11 @@
 #include "ops/matmul.h"
 
-#include <cstring>
 #include <limits>
 #include <new>
 #include <string>
 #include <vector>
 
+#include "ops/cpu/pack.h"
 #include "ops/cpu/packed_weight.h"
 
 namespace pagoda {
@@ -33,25 +33,6 @@ Status check_part(const QuantTensor& part, const QuantTensor& first) {
   return {};
 }
 
-// Interleaves up to 16 rows, sources of any alignment, into one panel: out[i * 16 + row] = rows[row][i].
-template <class Bits>
-void pack_panel(std::byte* out, const std::byte* const* rows, int64_t num_rows, int64_t k) {
-  constexpr int64_t kChunk =
-      64;  // elements per row and turn, so that sources are read and the panel written in order
-  Bits chunk[kChunk];
-  Bits turned[kChunk * kLanes] = {};
-  for (int64_t start = 0; start < k; start += kChunk) {
-    const int64_t count = std::min(kChunk, k - start);
-    for (int64_t row = 0; row < num_rows; ++row) {
-      std::memcpy(chunk, rows[row] + start * static_cast<int64_t>(sizeof(Bits)),
-                  static_cast<std::size_t>(count) * sizeof(Bits));
-      for (int64_t i = 0; i < count; ++i) turned[i * kLanes + row] = chunk[i];
-    }
-    std::memcpy(out + start * kLanes * static_cast<int64_t>(sizeof(Bits)), turned,
-                static_cast<std::size_t>(count * kLanes) * sizeof(Bits));
-  }
-}
-
 void pack_rows(PanelWeight* weight, std::span<const QuantTensor> parts, Stream& stream) {
   const int64_t k = weight->k(), row_bytes = k * static_cast<int64_t>(dtype_bytes(weight->dtype()));
   std::vector<const std::byte*> rows;
@@ -61,10 +42,7 @@ void pack_rows(PanelWeight* weight, std::span<const QuantTensor> parts, Stream& 
   split(stream, weight->num_panels(), kLanes * k, [&](int64_t begin, int64_t end) {
     for (int64_t panel = begin; panel < end; ++panel) {
       const int64_t first = panel * kLanes, count = std::min(kLanes, weight->n() - first);
-      if (weight->dtype() == DType::kF32)
-        pack_panel<uint32_t>(weight->panel(panel), rows.data() + first, count, k);
-      else
-        pack_panel<uint16_t>(weight->panel(panel), rows.data() + first, count, k);
+      pack_panel(weight->panel(panel), rows.data() + first, count, k, dtype_bytes(weight->dtype()));
     }
   });
 }
