@@ -87,7 +87,7 @@ void edit_logits(std::span<float> logits, const LogitsEdit& edit) {
   if (edit.mask != nullptr) apply_mask(logits, edit.mask);
   if (!params.allowed_token_ids.empty()) apply_allowed(logits, params.allowed_token_ids);
   apply_bad_words(logits, params.bad_words, edit.history.output());
-  if (edit.output_index < params.min_tokens) {
+  if (edit.output_index < params.min_tokens) {  // as vLLM does it: EOS too, also under ignore_eos
     ban(logits, params.eos_token_ids);
     ban(logits, params.stop_token_ids);
   }
