@@ -12,9 +12,9 @@ class BraceFormatter {
  public:
   BraceFormatter(Budget* budget, const Arguments& arguments) : budget_(budget), arguments_(arguments) {}
 
-  // `depth`: a format specification may hold fields, but theirs may not.
+  // `depth`: a format specification may hold fields, and theirs once more.
   std::string run(std::string_view text, int depth, bool escape) {
-    if (depth > 2) fail("ValueError", "Max string recursion exceeded");
+    if (depth > 3) fail("ValueError", "Max string recursion exceeded");
     std::string out;
     for (std::size_t pos = 0; pos < text.size();) {
       budget_->charge();

@@ -24,7 +24,6 @@ PyValue filter_first(Interpreter&, const PyValue& value, Arguments& arguments) {
 
 PyValue filter_last(Interpreter& interpreter, const PyValue& value, Arguments& arguments) {
   Bound bound("last", arguments, {});
-  require_defined(value);
   if (value.is(Kind::kGenerator) || !is_iterable(value))
     fail("TypeError", quoted(type_name(value)) + " object is not reversible");
   PyValue item;
@@ -109,7 +108,7 @@ PyValue filter_dictsort(Interpreter& interpreter, const PyValue& value, Argument
   if (by != "key" && by != "value")
     fail("FilterArgumentError", "You can only sort by either \"key\" or \"value\"");
   require_defined(value);
-  if (!value.is_dict()) fail_undefined(undefined_member(value, "items"));
+  if (!value.is_dict()) fail("AttributeError", quoted(type_name(value)) + " object has no attribute 'items'");
   std::vector<Keyed> items;
   for (const auto& [key, entry] : value.as<DictData>().entries()) {
     interpreter.budget().charge();
@@ -181,7 +180,7 @@ PyValue filter_sum(Interpreter& interpreter, const PyValue& value, Arguments& ar
 PyValue filter_xmlattr(Interpreter& interpreter, const PyValue& value, Arguments& arguments) {
   Bound bound("xmlattr", arguments, {"autospace"});
   require_defined(value);
-  if (!value.is_dict()) fail_undefined(undefined_member(value, "items"));
+  if (!value.is_dict()) fail("AttributeError", quoted(type_name(value)) + " object has no attribute 'items'");
   std::string out;
   for (const auto& [key, entry] : value.as<DictData>().entries()) {
     if (entry.is_none() || entry.is_undefined()) continue;

@@ -241,9 +241,7 @@ void Interpreter::assign_target(const Expr& target, Scope* scope, const PyValue&
   if (target.kind == ExprKind::kName) return assign(scope, target.symbol, value);
   if (target.kind == ExprKind::kNamespaceTarget) {
     const PyValue* found = lookup(target.symbol, scope);
-    if (found == nullptr)
-      fail_undefined(undefined_name(program_.symbols[static_cast<std::size_t>(target.symbol)]));
-    if (!found->is(Kind::kNamespace))
+    if (found == nullptr || !found->is(Kind::kNamespace))
       fail("TemplateRuntimeError", "cannot assign attribute on non-namespace object");
     budget_.charge();
     found->as<NamespaceData>().set(target.text, value);

@@ -226,6 +226,8 @@ void append_url_quoted(std::string* out, std::string_view text, std::string_view
                                  safe.find(c) != std::string_view::npos);
     if (plain) {
       *out += c;
+    } else if (c == ' ' && safe.empty()) {
+      *out += '+';  // as in a form's values
     } else {
       *out += '%';
       *out += kHex[byte >> 4];
