@@ -34,12 +34,13 @@ std::size_t kv_block_bytes(DType dtype, int32_t num_kv_heads, int32_t head_dim, 
 void kv_store(const KvLayerView& kv, const Tensor& k, const Tensor& v, const AttnBatch& batch,
               Stream& stream);
 
-// Causal attention of this step's queries over the cache, their own tokens included. q, out: [num_tokens, num_heads *
-// head_dim] float32; query head h reads KV head h / (num_heads / num_kv_heads). q and out may not overlap.
-// Requires: num_heads a multiple of num_kv_heads, head_dim <= 1024 (checked where a model's config is read).
-// PROMISE: out[t] depends on q[t] and the cached K/V at positions 0..pos(t) (within the window) alone: it reads only the
-// cache; tiles of 64 keys and partitions of 512 begin at absolute multiples; partials combine in ascending order, also when
-// there is one. The same bits for every batch, chunking, block table, block size, number of threads and instruction set.
+// Causal attention of this step's queries over the cache, their own tokens included. q, out: [num_tokens,
+// num_heads * head_dim] float32; query head h reads KV head h / (num_heads / num_kv_heads). q and out may not
+// overlap. Requires: num_heads a multiple of num_kv_heads, head_dim <= 1024 (checked where a model's config
+// is read). PROMISE: out[t] depends on q[t] and the cached K/V at positions 0..pos(t) (within the window)
+// alone: it reads only the cache; tiles of 64 keys and partitions of 512 begin at absolute multiples;
+// partials combine in ascending order, also when there is one. The same bits for every batch, chunking, block
+// table, block size, number of threads and instruction set.
 void paged_attention(const Tensor& out, const Tensor& q, const KvLayerView& kv, const AttnBatch& batch,
                      int32_t num_heads, Stream& stream);
 
