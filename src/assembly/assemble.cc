@@ -156,9 +156,11 @@ Result<Sizes> plan_sizes(const ModelOptions& options, const Source& source, DTyp
 }
 
 std::string with_commas(int64_t number) {
-  std::string text = std::to_string(number);
-  for (int64_t at = static_cast<int64_t>(text.size()) - 3; at > 0; at -= 3)
-    text.insert(static_cast<std::size_t>(at), ",");
+  std::string digits = std::to_string(number), text;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
+    text += digits[i];
+  }
   return text;
 }
 
