@@ -11,6 +11,15 @@ namespace {
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 constexpr TokenId kAnyToken = std::numeric_limits<TokenId>::max();
 
+// Ids that come from a model's files (EOS, a tokenizer's added tokens) may lie outside of its own vocabulary:
+// then there is nothing to change.
+void change(std::span<float> logits, TokenId id, auto&& new_value) {
+  if (static_cast<std::size_t>(id) < logits.size()) {
+    float& logit = logits[static_cast<std::size_t>(id)];
+    logit = new_value(logit);
+  }
+}
+
 void apply_mask(std::span<float> logits, const uint32_t* mask) {
   for (std::size_t i = 0; i < logits.size(); ++i)
     if ((mask[i / 32] >> (i % 32) & 1) == 0) logits[i] = kNever;
@@ -19,9 +28,18 @@ void apply_mask(std::span<float> logits, const uint32_t* mask) {
 void apply_allowed(std::span<float> logits, std::span<const TokenId> allowed) {
   std::vector<std::pair<TokenId, float>> kept;
   kept.reserve(allowed.size());
-  for (TokenId id : allowed) kept.push_back({id, logits[static_cast<std::size_t>(id)]});
+  for (TokenId id : allowed) {
+    change(logits, id, [&](float logit) {
+      kept.push_back({id, logit});
+      return logit;
+    });
+  }
   std::fill(logits.begin(), logits.end(), kNever);
   for (auto [id, logit] : kept) logits[static_cast<std::size_t>(id)] = logit;
+}
+
+void ban(std::span<float> logits, std::span<const TokenId> ids) {
+  for (TokenId id : ids) change(logits, id, [](float) { return kNever; });
 }
 
 // The last token of each phrase whose beginning has just been generated.
@@ -30,13 +48,8 @@ void apply_bad_words(std::span<float> logits, const std::vector<std::vector<Toke
   for (const std::vector<TokenId>& phrase : phrases) {
     if (phrase.empty() || phrase.size() - 1 > output.size()) continue;
     std::span<const TokenId> recent = output.last(phrase.size() - 1);
-    if (std::equal(recent.begin(), recent.end(), phrase.begin()))
-      logits[static_cast<std::size_t>(phrase.back())] = kNever;
+    if (std::equal(recent.begin(), recent.end(), phrase.begin())) ban(logits, {&phrase.back(), 1});
   }
-}
-
-void ban(std::span<float> logits, std::span<const TokenId> ids) {
-  for (TokenId id : ids) logits[static_cast<std::size_t>(id)] = kNever;
 }
 
 // The tokens' mass by distance from the most probable one, in steps fine enough that the one in which top_p
@@ -91,7 +104,8 @@ void edit_logits(std::span<float> logits, const LogitsEdit& edit) {
     ban(logits, params.eos_token_ids);
     ban(logits, params.stop_token_ids);
   }
-  for (auto [id, bias] : params.logit_bias) logits[static_cast<std::size_t>(id)] += bias;
+  for (auto [id, bias] : params.logit_bias)
+    change(logits, id, [add = bias](float logit) { return logit + add; });
   if (has_penalties(params)) apply_penalties(logits, params, edit.history);
 }
 

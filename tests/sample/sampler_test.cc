@@ -280,6 +280,21 @@ TEST(Sampler, AppliesTheMask) {
   EXPECT_TRUE(out.bad);
 }
 
+TEST(Sampler, IdsOutsideOfTheVocabularyChangeNothing) {
+  Draws draws;
+  SamplingParams params;
+  params.temperature = 0;
+  params.min_tokens = 9;
+  params.eos_token_ids = {1, 4, 1 << 30};
+  params.stop_token_ids = {-1};
+  params.bad_words = {{5}};
+  params.logit_bias = {{6, 50.0f}};
+  TokenHistory history;
+  EXPECT_EQ(draws.run({0, 9, 2, 1}, params, 1, history, 1), std::vector<TokenId>{2});
+  params.allowed_token_ids = {0, 8};
+  EXPECT_EQ(draws.run({0, 9, 2, 1}, params, 1, history, 1), std::vector<TokenId>{0});
+}
+
 TEST(Sampler, NonFiniteLogitsAreBadForThatSampleOnly) {
   ComputePool pool(2);
   Sampler sampler(2);
