@@ -292,7 +292,10 @@ void Connection::answer_done() {
   {
     std::lock_guard lock(outbox_.mutex);
     outbox_.complete = false;
+    if (outbox_.pending.capacity() > kWriteBytes)
+      std::string().swap(outbox_.pending);  // an idle client holds no large answer's memory
   }
+  if (out_.capacity() > kWriteBytes) std::string().swap(out_);
   ++num_answers_;
   if (close_after_answer_ || input_ended_ || core_->draining) return start_linger();
   phase_ = Phase::kRead;
@@ -328,7 +331,7 @@ void Connection::close() {
   {
     std::lock_guard lock(outbox_.mutex);
     outbox_.closed = true;
-    outbox_.pending = {};
+    std::string().swap(outbox_.pending);
     complete = outbox_.complete;
     callback.swap(outbox_.on_close);
   }
