@@ -25,7 +25,8 @@ Result<std::unique_ptr<PackedWeight>> load_packed(const WeightSource& source,
   std::vector<const StoredTensor*> stored;
   for (const std::string& name : names) {
     PAGODA_TRY(const StoredTensor* tensor, find(source, name));
-    PAGODA_TRY(HeldTensor part, convert(source.checkpoint.read(*tensor), source.dtype, tensor->file));
+    PAGODA_TRY(HeldTensor part,
+               convert(source.checkpoint.read(*tensor), source.dtype, tensor->file, &source.stream.pool()));
     stored.push_back(tensor);
     parts.push_back(part.tensor);
     held.push_back(std::move(part));

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "base/thread_pool.h"
 #include "tensor/tensor.h"
 
 namespace pagoda {
@@ -60,7 +61,9 @@ class Checkpoint {
 
 // The same numbers as `dtype`, rounded to nearest even; moved through unchanged if they have it already. F32,
 // F16 and BF16 only. Error kInvalidArgument: another dtype, or a finite number that `dtype` cannot hold.
-Result<HeldTensor> convert(HeldTensor held, DType dtype, const std::string& file);
+// `pool` shares the work; may be null.
+Result<HeldTensor> convert(HeldTensor held, DType dtype, const std::string& file,
+                           ComputePool* pool = nullptr);
 // F32, F16 or BF16 numbers, widened.
 Result<std::vector<float>> to_floats(const HeldTensor& held, const std::string& file);
 

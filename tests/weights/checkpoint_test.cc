@@ -131,6 +131,23 @@ TEST(Checkpoint, ConvertsBetweenFloatKinds) {
       AllOf(HasSubstr("'i' of 'memory'"), HasSubstr("expected F32, F16 or BF16, found I32")));
 }
 
+TEST(Checkpoint, ConversionIsTheSameInParallel) {
+  testing::TinyTensor tensor{"a", {331, 100}, {}};
+  for (int i = 0; i < 33100; ++i) tensor.values.push_back(static_cast<float>(i - 9000) * 0.37f);
+  std::string bytes = testing::safetensors_bytes({tensor}, "float32");
+  auto checkpoint = Checkpoint::from_bytes(std::as_bytes(std::span(bytes)), "memory");
+  ASSERT_TRUE(checkpoint.ok());
+  ComputePool pool(3);
+  for (DType dtype : {DType::kBF16, DType::kF16}) {
+    auto alone = convert((*checkpoint)->read((*checkpoint)->tensors()[0]), dtype, "memory");
+    auto shared = convert((*checkpoint)->read((*checkpoint)->tensors()[0]), dtype, "memory", &pool);
+    ASSERT_TRUE(alone.ok() && shared.ok());
+    std::vector<float> numbers = to_floats(*alone, "").value();
+    EXPECT_EQ(numbers, to_floats(*shared, "").value());
+    EXPECT_NEAR(numbers[33000], 24000 * 0.37, 40);
+  }
+}
+
 TEST(ExpectedTensors, PatternsMatchWholeNames) {
   EXPECT_TRUE(name_matches("*.rotary_emb.inv_freq", "model.layers.0.self_attn.rotary_emb.inv_freq"));
   EXPECT_FALSE(name_matches("*.rotary_emb.inv_freq", "model.rotary_emb.inv_freq.x"));
