@@ -153,19 +153,20 @@ std::vector<std::string> wrap_line(std::string_view line, std::size_t width, boo
   std::size_t used = 0, next = 0;
   while (next < chunks.size()) {
     std::string_view chunk = chunks[next];
-    std::size_t size = static_cast<std::size_t>(count_chars(chunk));
+    // Only as far as a line reaches: a chunk may be the whole text.
+    std::size_t room = char_offset(chunk, static_cast<int64_t>(width - used));
     if (used == 0 && !lines.empty() && is_blank(chunk[0])) {
       ++next;
       continue;
     }
-    if (used + size <= width) {
+    if (room == chunk.size()) {
       current += chunk;
-      used += size;
+      used += static_cast<std::size_t>(count_chars(chunk));
       ++next;
       continue;
     }
-    if (size > width && (break_words || used == 0)) {
-      std::size_t room = break_words ? char_offset(chunk, static_cast<int64_t>(width - used)) : chunk.size();
+    if ((break_words || used == 0) && char_offset(chunk, static_cast<int64_t>(width)) < chunk.size()) {
+      if (!break_words) room = chunk.size();
       current += chunk.substr(0, room);
       chunks[next].remove_prefix(room);
       if (chunks[next].empty()) ++next;

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <filesystem>
 #include <map>
 #include <regex>
 
@@ -59,6 +58,101 @@ TEST(ChatTemplate, RendersRealTemplatesAsTransformersDoes) {
   }
   EXPECT_EQ(failed, 0) << "of " << vectors->as_array().size();
   EXPECT_GE(vectors->as_array().size(), 455u);
+}
+
+TEST(ChatTemplate, KnowsWhoReadsContentParts) {
+  const std::pair<const char*, bool> kCases[] = {
+      {"{% for m in messages %}{{ m.content }}{% endfor %}", false},
+      {"{% for m in messages %}{{ m['content'] | trim }}{% endfor %}", false},
+      {"{% for m in messages %}{% for p in m['content'] %}{{ p.text }}{% endfor %}{% endfor %}", true},
+      {"{% for m in messages[1:] %}{% if m.content is string %}{{ m.content }}{% else %}{% for p in "
+       "m.content "
+       "%}{{ p['text'] }}{% endfor %}{% endif %}{% endfor %}",
+       true},
+      {"{% set rest = messages[1:] %}{% for m in rest %}{% set c = m.content %}{% for p in c %}{% endfor "
+       "%}{% endfor %}",
+       true},
+      {"{% macro show(c) %}{% for p in c %}{% endfor %}{% endmacro %}{% for m in messages %}{{ "
+       "show(m.content) "
+       "}}{% endfor %}",
+       true},
+      {"{% for m in messages %}{{ show(m.content) }}{% endfor %}{% macro show(c) %}{{ c }}{% endmacro %}",
+       false},
+      {"{{ messages[0].content[0].text }}", true},
+      {"{{ messages[0]['content'][0]['text'] }}", true},
+      {"{% for m in messages %}{{ m.content | selectattr('type', 'equalto', 'text') | list }}{% endfor %}",
+       true},
+      {"{% for m in messages %}{{ m.get('content')[0].text }}{% endfor %}", true},
+      {"{% for m in messages %}{{ m.content.split('</think>')[-1] }}{{ m.content[0] }}{% endfor %}", false},
+      {"{% for m in messages %}{% for c in m.tool_calls %}{{ c.content }}{% endfor %}{% endfor %}", false},
+      {"{% for c in content %}{% endfor %}", false},
+  };
+  for (const auto& [source, wants] : kCases) {
+    auto chat_template = ChatTemplate::parse(source);
+    ASSERT_TRUE(chat_template.ok()) << source << chat_template.status().message();
+    EXPECT_EQ((*chat_template)->wants_content_parts(), wants) << source;
+  }
+}
+
+TEST(ChatTemplate, KnowsWhichRealTemplatesReadContentParts) {
+  PAGODA_TEST_DATA_OR_SKIP(dir, "chat_templates");
+  const std::pair<const char*, bool> kCases[] = {
+      {"Qwen-Qwen2.5-7B-Instruct.jinja", false},
+      {"google-gemma-2-2b-it.jinja", false},
+      {"microsoft-Phi-3.5-mini-instruct.jinja", false},
+      {"Mistral-Small-3.2-24B-Instruct-2506.jinja", true},
+      {"google-gemma-4-31B-it.jinja", true},
+      {"Qwen3.5-4B.jinja", true},
+  };
+  for (const auto& [name, wants] : kCases) {
+    auto chat_template = ChatTemplate::parse(read(dir + "/" + name));
+    ASSERT_TRUE(chat_template.ok()) << name;
+    EXPECT_EQ((*chat_template)->wants_content_parts(), wants) << name;
+  }
+}
+
+TEST(ChatTemplate, IsSelectedFromTokenizerConfig) {
+  Value one = *parse_json(R"({"chat_template": "one"})");
+  Value several = *parse_json(R"({"chat_template": [{"name": "default", "template": "plain"},
+                                                    {"name": "tool_use", "template": "tools"},
+                                                    {"name": "rag", "template": "documents"}]})");
+  Value odd =
+      *parse_json(R"({"chat_template": [{"name": "rag", "template": "documents"}, 5, {"name": "default"}]})");
+  EXPECT_EQ(*select_chat_template(one, "", true), "one");
+  EXPECT_EQ(*select_chat_template(several, "", false), "plain");
+  EXPECT_EQ(*select_chat_template(several, "", true), "tools");
+  EXPECT_EQ(*select_chat_template(several, "rag", true), "documents");
+  EXPECT_EQ(*select_chat_template(odd, "rag", false), "documents");
+  EXPECT_EQ(select_chat_template(one, "rag", false).status().code(), StatusCode::kNotFound);
+  EXPECT_NE(select_chat_template(odd, "", false).status().message().find("'rag'"), std::string::npos);
+  EXPECT_EQ(select_chat_template(*parse_json("{}"), "", false).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(select_chat_template(*parse_json(R"({"chat_template": 5})"), "", false).status().code(),
+            StatusCode::kInvalidArgument);
+}
+
+// A chat of ten turns takes well under a millisecond; the bound leaves room for a busy machine.
+TEST(ChatTemplate, RendersFast) {
+  auto chat_template = ChatTemplate::parse(
+      "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] | trim + '<|im_end|>\n' "
+      "}}{% endfor %}");
+  ASSERT_TRUE(chat_template.ok());
+  Array messages;
+  for (int i = 0; i < 20; ++i) {
+    Object message;
+    message.set("role", i % 2 ? "assistant" : "user");
+    message.set("content", std::string(400, 'x'));
+    messages.push_back(message);
+  }
+  Object context;
+  context.set("messages", messages);
+  double best = 1;
+  for (int i = 0; i < 50; ++i) {
+    auto start = std::chrono::steady_clock::now();
+    ASSERT_TRUE((*chat_template)->render(context, kNow).ok());
+    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  RecordProperty("best_us", static_cast<int>(best * 1e6));
+  EXPECT_LT(best, 0.01);
 }
 
 }  // namespace
