@@ -377,6 +377,27 @@ TEST_F(SchedulerTest, CancelInFlightDropsWhatTheStepComputes) {
   EXPECT_EQ(plan_->work.size(), 1u);
 }
 
+TEST_F(SchedulerTest, OneChoiceCanBeFinishedFromAbove) {
+  make({.max_num_seqs = 4, .max_num_batched_tokens = 40, .max_model_len = 100});
+  RequestId id = submit(6, 16, 2);
+  scheduler_->finish(id, 0, now_, &events_);
+  EXPECT_TRUE(events_.empty()) << "it has no output yet";
+  step();
+  take_events();
+  scheduler_->finish(id, 0, now_, &events_);  // its partial block is still to be copied for choice 1
+  scheduler_->finish(id, 0, now_, &events_);
+  scheduler_->finish(id, 2, now_, &events_);
+  scheduler_->finish(id + 1, 0, now_, &events_);
+  std::vector<TokenEvent> events = take_events();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].finish, FinishReason::kStop);
+  EXPECT_EQ(events[0].num_output, 1);
+  plan();
+  EXPECT_EQ(plan_->freed_rows, (Ints{0}));
+  EXPECT_EQ(work(), (std::vector<Ints>{{1, 6, 1}}));
+  EXPECT_EQ(plan_->copies.size(), 1u);
+}
+
 TEST_F(SchedulerTest, FinishedStatsTellTheTimes) {
   make({.max_num_seqs = 1, .max_num_batched_tokens = 4, .max_model_len = 100});
   submit(6, 3);

@@ -28,6 +28,7 @@ constexpr TokenId kEos = 0, kOtherEos = 1;
 struct Counts {
   int64_t steps = 0, choices = 0, tokens = 0, preemptions = 0, copies = 0, shared_samples = 0;
   int64_t stops = 0, lengths = 0, aborts = 0, errors = 0, prompt_logprobs = 0, windowed_worlds = 0;
+  int64_t finished_from_above = 0;
 };
 
 class World {
@@ -57,6 +58,7 @@ class World {
     while (num_left_ > 0 || !live_.empty()) {
       arrive();
       disturb();
+      finish_somebody();
       ASSERT_NO_FATAL_FAILURE(step());
       if (::testing::Test::HasFailure()) return;
     }
@@ -185,6 +187,21 @@ class World {
     for (auto& [id, live] : live_) {
       if (live.held && chance(num_left_ == 0 ? 0.5 : 0.05)) release(id, &live);
     }
+  }
+
+  // Somebody's reader has found a stop string.
+  void finish_somebody() {
+    if (!chance(0.05) || live_.empty()) return;
+    auto it = std::next(live_.begin(), pick(0, static_cast<int>(live_.size()) - 1));
+    int number = pick(0, static_cast<int>(it->second.choices.size()) - 1);
+    Choice& choice = it->second.choices[static_cast<std::size_t>(number)];
+    if (choice.finish == FinishReason::kNone && !choice.tokens.empty()) {
+      choice.expected = {choice.tokens, FinishReason::kStop};
+      ++counts_->finished_from_above;
+    }
+    scheduler_->finish(it->first, number, now_, &events_);
+    scheduler_->check();
+    take_events();
   }
 
   void release(RequestId id, Live* live) {
@@ -407,6 +424,7 @@ TEST(SchedulerSim, AnswersDoNotDependOnTheWayThere) {
   EXPECT_GT(counts.errors, 100);
   EXPECT_GT(counts.prompt_logprobs, 1000);
   EXPECT_GT(counts.windowed_worlds, 20);
+  EXPECT_GT(counts.finished_from_above, 200);
 }
 
 }  // namespace
