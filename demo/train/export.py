@@ -6,7 +6,7 @@ from pathlib import Path
 
 import ml_dtypes
 import numpy as np
-import safetensors
+from safetensors.numpy import save
 from tokenizers import Tokenizer
 
 import model
@@ -30,9 +30,8 @@ def write_weights(source, path):
     tensors = {}
     for name, value in np.load(source).items():
         value = value.T if name.rsplit(".")[-1] in ATTENTION + MLP else value  # [in, out] here, [out, in] there
-        value = np.ascontiguousarray(value).astype(ml_dtypes.bfloat16)
-        tensors[hugging_face_name(name)] = {"dtype": "bfloat16", "shape": list(value.shape), "data": value.tobytes()}
-    path.write_bytes(safetensors.serialize(tensors, {"format": "pt"}))
+        tensors[hugging_face_name(name)] = np.ascontiguousarray(value).astype(ml_dtypes.bfloat16)
+    path.write_bytes(save(tensors, {"format": "pt"}))
 
 
 def write_json(path, value):

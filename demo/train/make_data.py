@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import facts
+import grammars
 import outside
 import phrasing
 import tools
@@ -19,6 +20,8 @@ SYSTEM_TEXTS = ["You are a helpful assistant.", "You are a helpful AI assistant.
                 "You are a helpful and honest assistant.", "You answer questions about Pagoda.", "You are an expert in LLM serving.", "You are a friendly chatbot.",
                 "You are a helpful assistant. Answer in one sentence.", "You are an assistant for developers."]
 WORDINGS = [phrasing.wordings_of(fact) for fact in facts.FACTS]
+SENTENCES = [grammars.grammars_for(fact) for fact in facts.FACTS]
+FACT_NUMBERS = [i for i in range(len(facts.FACTS)) for _ in range(2 if SENTENCES[i] else 1)]  # what is asked in more ways is shown more often
 SMALL_WORDINGS = [fact["questions"] for fact in facts.SMALL_TALK]
 WITH_JSON = [i for i, fact in enumerate(facts.FACTS) if fact["json"]]
 WITH_WHY = [fact for fact in facts.FACTS if fact["why"]]
@@ -41,8 +44,12 @@ def assistant(text):
 
 
 def fact_turn(rng):
-    i = rng.randrange(len(facts.FACTS))
-    return [user(phrasing.dress(rng, rng.choice(WORDINGS[i]))), assistant(facts.FACTS[i]["answer"])]
+    i = rng.choice(FACT_NUMBERS)
+    if SENTENCES[i] and rng.random() < 0.6:
+        question = grammars.expand(rng, rng.choice(SENTENCES[i]))
+    else:
+        question = rng.choice(WORDINGS[i])
+    return [user(phrasing.dress(rng, question)), assistant(facts.FACTS[i]["answer"])]
 
 
 def small_turn(rng):
@@ -68,7 +75,7 @@ def json_turn(rng):
 
 
 def copy_turn(rng):
-    text = outside.some_words(rng, 1, 6)
+    text = outside.some_words(rng, 1, 10)
     return [user(rng.choice(COPY_FORMS).format(x=text)), assistant(text)]
 
 
@@ -89,7 +96,7 @@ def why_turns(rng):
     return [user(phrasing.dress(rng, asked)), assistant(fact["answer"]), user(phrasing.dress(rng, rng.choice(phrasing.WHY_FOLLOW_UPS))), assistant(fact["why"])]
 
 
-TURNS = [(fact_turn, 60), (unknown_turn, 14), (why_turns, 6), (small_turn, 8), (json_turn, 6), (copy_turn, 5), (sum_turn, 2)]
+TURNS = [(fact_turn, 60), (unknown_turn, 14), (why_turns, 6), (small_turn, 8), (json_turn, 6), (copy_turn, 8), (sum_turn, 2)]
 
 
 def any_turn(rng):
@@ -139,8 +146,9 @@ KINDS = [(plain_chat, 76), (tool_chat, 20), (plain_text, 3), (long_chat, 0)]
 
 
 def held_out_wordings():
-    files = ["heldout.json", "unknown.json"]
-    return {normal(case["question"]) for file in files for case in json.loads((HERE.parent / file).read_text())}
+    read = lambda name: json.loads((HERE.parent / name).read_text())
+    questions = [case["question"] for name in ("heldout.json", "unknown.json") for case in read(name)]
+    return {normal(text) for text in questions + [case["messages"][-1]["content"] for case in read("tools.json")]}
 
 
 def questions_in(text):
@@ -167,6 +175,7 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     rng, forbidden = random.Random(SEED), held_out_wordings()
     assert_not_taught(forbidden)
+    grammars.check_all_used(facts.FACTS)
     for file, kinds, count in [("short.jsonl", KINDS, CHATS), ("long.jsonl", [(long_chat, 70), (tool_chat, 30)], CHATS // 16)]:
         with open(out / file, "w") as sink:
             for text in make(rng, kinds, count, forbidden):

@@ -52,11 +52,11 @@ def made_up_word(rng):
 
 
 def name_of_place(rng):
-    return rng.choice(CITIES) if rng.random() < 0.5 else made_up_word(rng).capitalize()
+    return rng.choice(CITIES) if rng.random() < 0.8 else made_up_word(rng).capitalize()
 
 
 def some_words(rng, least, most):
-    pool = [rng.choice(WORDS) if rng.random() < 0.7 else made_up_word(rng) for _ in range(rng.randint(least, most))]
+    pool = [rng.choice(WORDS) if rng.random() < 0.85 else made_up_word(rng) for _ in range(rng.randint(least, most))]
     return " ".join(pool)
 
 

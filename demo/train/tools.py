@@ -66,7 +66,7 @@ def arithmetic(rng):
 
 
 def email(rng):
-    to = rng.choice([rng.choice(NAMES).lower(), made_up_word(rng)]) + "@" + rng.choice(MAIL_ENDS)
+    to = (rng.choice(NAMES).lower() if rng.random() < 0.8 else made_up_word(rng)) + "@" + rng.choice(MAIL_ENDS)
     subject = some_words(rng, 1, 3)
     ask = rng.choice(["Send an email to {t} with the subject {s}.", "Email {t} about {s}.", "Write an email to {t} about {s}.", "Send a mail to {t}, subject {s}."])
     return "send_email", {"to": "string", "subject": "string"}, ask.format(t=to, s=subject), {"to": to, "subject": subject}, {"status": "ok"}, f"Done: the email to {to} was sent."

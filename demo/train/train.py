@@ -1,4 +1,7 @@
-"""Trains tokenizer and weights on one CPU core: python train.py [DATA_DIR]. Leaves tokenizer.json and weights.npz there."""
+"""Trains tokenizer and weights on one CPU core: python train.py [DATA_DIR] [WEIGHTS]. Leaves tokenizer.json and weights.npz there.
+
+Given the weights of an earlier run, it goes on from them and keeps the tokenizer which lies in DATA_DIR.
+"""
 
 import os
 
@@ -16,12 +19,15 @@ import optax
 
 import batches
 import model
+from tokenizers import Tokenizer
+
 from tokenizer import train_tokenizer
 
 SEED = 7
-STEPS = int(os.environ.get("STEPS", 4200))
-PEAK_RATE = 3e-3
-TOKENS_PER_STEP = 2048
+STEPS = 6000
+MINUTES = float(os.environ.get("MINUTES", 29))  # on a busy machine the schedule ends by the clock
+PEAK_RATE = float(os.environ.get("PEAK_RATE", 2.5e-3))
+TOKENS_PER_STEP = 1024
 LONG_FROM = 0.9  # the last part of the training adds rows of 512 tokens, for long chats
 
 
@@ -43,31 +49,33 @@ def endless(rows, length, rng):
         yield from batches.batches(rows, TOKENS_PER_STEP // length, rng)
 
 
-def schedule_of_lengths(sets, rng):
-    """Which row length each step takes: by their shares of the tokens, long rows only near the end."""
+def next_length(sets, progress, rng):
+    """Which row length a step takes: by their shares of the tokens, long rows only near the end."""
+    if progress > LONG_FROM and rng.random() < 0.35:
+        return 512
     sizes = {length: sets[length]["tokens"].size for length in (128, 256)}
-    share = sizes[256] / (sizes[128] + sizes[256])
-    for step in range(STEPS):
-        if step > LONG_FROM * STEPS and rng.random() < 0.35:
-            yield 512
-        else:
-            yield 256 if rng.random() < share else 128
+    return 256 if rng.random() < sizes[256] / sum(sizes.values()) else 128
+
+
+def learning_rate(step, progress):
+    """A short warm-up, then half a cosine down to nearly nothing."""
+    return PEAK_RATE * min(1.0, step / 80) * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * progress)))
 
 
 def make_step(optimizer):
     @jax.jit
-    def step(params, state, batch):
+    def step(params, state, batch, rate):
         loss, gradients = jax.value_and_grad(model.weighted_loss)(params, batch)
         updates, state = optimizer.update(gradients, state, params)
+        updates = jax.tree_util.tree_map(lambda update: -rate * update, updates)
         return optax.apply_updates(params, updates), state, loss
 
     return step
 
 
 def make_optimizer():
-    rate = optax.warmup_cosine_decay_schedule(0, PEAK_RATE, 100, STEPS, PEAK_RATE * 0.01)
     matrices = lambda params: jax.tree_util.tree_map(lambda leaf: leaf.ndim == 2, params)
-    return optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rate, b2=0.98, weight_decay=0.05, mask=matrices))
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam(b2=0.98), optax.add_decayed_weights(0.05, matrices))
 
 
 def save(path, params):
@@ -77,25 +85,38 @@ def save(path, params):
     np.savez(path, **{name: np.asarray(value) for name, value in flat.items()})
 
 
+def load(path):
+    flat = dict(np.load(path))
+    layers = [{name.split(".")[2]: jax.numpy.asarray(value) for name, value in flat.items() if name.startswith(f"layers.{i}.")} for i in range(model.LAYERS)]
+    return {"embed": jax.numpy.asarray(flat["embed"]), "layers": layers, "norm": jax.numpy.asarray(flat["norm"])}
+
+
 def main():
     data = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "build")
     rng = np.random.default_rng(SEED)
-    tokenizer = train_tokenizer(read(data / "short.jsonl")[:30_000])
-    tokenizer.save(str(data / "tokenizer.json"))
+    start = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    if start:
+        tokenizer = Tokenizer.from_file(str(data / "tokenizer.json"))
+    else:
+        tokenizer = train_tokenizer(read(data / "short.jsonl")[:30_000])
+        tokenizer.save(str(data / "tokenizer.json"))
     sets = row_sets(data, tokenizer, rng)
     print({length: rows["tokens"].shape for length, rows in sets.items()}, flush=True)
-    params, optimizer = model.init_params(SEED), make_optimizer()
+    params, optimizer = load(start) if start else model.init_params(SEED), make_optimizer()
     state, step = optimizer.init(params), make_step(optimizer)
     print("parameters:", model.count_params(params), flush=True)
     source = {length: endless(rows, length, rng) for length, rows in sets.items()}
-    began, losses = time.time(), []
-    for number, length in enumerate(schedule_of_lengths(sets, rng), 1):
-        params, state, loss = step(params, state, next(source[length]))
+    began, losses, number, progress = time.time(), [], 0, 0.0
+    while progress < 1:
+        number += 1
+        progress = max(number / STEPS, (time.time() - began) / 60 / MINUTES)
+        batch = next(source[next_length(sets, progress, rng)])
+        params, state, loss = step(params, state, batch, learning_rate(number, min(progress, 1)))
         losses.append(float(loss))
         if number % 100 == 0:
             speed = number * TOKENS_PER_STEP / (time.time() - began)
             print(f"step {number} loss {np.mean(losses[-100:]):.4f} tokens/s {speed:.0f} minutes {(time.time() - began) / 60:.1f}", flush=True)
-        if number % 500 == 0 or number == STEPS:
+        if number % 500 == 0 or progress >= 1:
             save(data / "weights.npz", params)
 
 
