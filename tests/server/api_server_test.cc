@@ -1,0 +1,405 @@
+#include "server/api_server.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <thread>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "http/client.h"
+#include "tests/testing/scripted_house.h"
+
+namespace pagoda {
+namespace {
+
+using testing::bytes_of;
+using testing::ScriptedHouse;
+
+constexpr char kChat[] = "/v1/chat/completions";
+constexpr char kText[] = "/v1/completions";
+constexpr char kUser[] = R"("messages":[{"role":"user","content":"hi"}])";
+
+struct Site {
+  ScriptedHouse house;
+  ApiServerConfig config;
+  std::unique_ptr<ApiServer> server;
+
+  Site() {
+    set_log_level(LogLevel::kWarning);
+    config.http.host = "127.0.0.1";
+    config.http.port = 0;
+    config.http.num_threads = 2;
+    config.http.access_log = false;
+    config.version = "1.2.3";
+  }
+  ~Site() { server.reset(); }
+  void start() {
+    house.start();
+    server = std::make_unique<ApiServer>(config, house.intake.get(), house.engine.get(), &house.registry);
+    ASSERT_TRUE(server->bind().ok());
+    ASSERT_TRUE(server->start().ok());
+  }
+  std::string url(const std::string& path) const {
+    return "http://127.0.0.1:" + std::to_string(server->port()) + path;
+  }
+  HttpResponse call(const std::string& method, const std::string& path, const std::string& body = {},
+                    HttpHeaders headers = {}) const {
+    ClientRequest request;
+    request.method = method;
+    request.url = url(path);
+    request.body = body;
+    request.headers = std::move(headers);
+    request.timeout_s = 60;
+    Result<HttpResponse> response = http_request(request);
+    EXPECT_TRUE(response.ok()) << response.status().message();
+    return response.ok() ? *response : HttpResponse{.status = 0};
+  }
+  HttpResponse get(const std::string& path) const { return call("GET", path); }
+  HttpResponse post(const std::string& path, const std::string& body) const {
+    return call("POST", path, body);
+  }
+  // The data of each event; the last one must be [DONE].
+  std::vector<std::string> stream(const std::string& path, const std::string& body) const {
+    std::string text = post(path, body).body;
+    std::vector<std::string> events;
+    for (std::size_t at = 0; at < text.size();) {
+      std::size_t end = text.find("\n\n", at);
+      EXPECT_EQ(text.compare(at, 6, "data: "), 0) << text.substr(at);
+      if (end == std::string::npos) break;
+      events.push_back(text.substr(at + 6, end - at - 6));
+      at = end + 2;
+    }
+    EXPECT_FALSE(events.empty());
+    if (!events.empty()) {
+      EXPECT_EQ(events.back(), "[DONE]");
+      events.pop_back();
+    }
+    return events;
+  }
+  bool wait_idle() const {
+    for (int i = 0; i < 6000; ++i) {
+      SchedulerStats stats = house.engine->stats();
+      if (get("/load").body == R"({"server_load":0})" && stats.num_running + stats.num_waiting == 0)
+        return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return false;
+  }
+};
+
+Value json(const std::string& text) {
+  Result<Value> value = parse_json(text);
+  EXPECT_TRUE(value.ok()) << text;
+  return value.ok() ? *value : Value();
+}
+const Value& at(const Value& value, std::initializer_list<const char*> path) {
+  const Value* now = &value;
+  for (const char* name : path) {
+    const Value* inner =
+        now->is_array() ? &now->as_array()[static_cast<std::size_t>(std::atoi(name))] : now->find(name);
+    static const Value kNone;
+    if (inner == nullptr) {
+      ADD_FAILURE() << "no " << name << " in " << write_json(value);
+      return kNone;
+    }
+    now = inner;
+  }
+  return *now;
+}
+
+TEST(ApiServer, ChatWholeAndStreamed) {
+  Site site;
+  site.start();
+  Value whole = json(site.post(kChat, std::string("{") + kUser + R"(,"model":"second/name"})").body);
+  EXPECT_EQ(at(whole, {"choices", "0", "message", "content"}).as_string(), "Hello, world.");
+  EXPECT_EQ(at(whole, {"choices", "0", "finish_reason"}).as_string(), "stop");
+  EXPECT_EQ(at(whole, {"model"}).as_string(), "second/name");
+  EXPECT_EQ(at(whole, {"id"}).as_string().substr(0, 9), "chatcmpl-");
+  EXPECT_EQ(at(whole, {"usage", "completion_tokens"}).as_int(), 14);
+
+  auto events = site.stream(kChat, std::string("{") + kUser + R"(,"stream":true,"n":2,"stream_options":{}})");
+  std::string text[2];
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    Value chunk = json(events[i]);
+    EXPECT_EQ(at(chunk, {"object"}).as_string(), "chat.completion.chunk");
+    if (i < 2) {
+      EXPECT_EQ(at(chunk, {"choices", "0", "delta", "role"}).as_string(), "assistant");
+    }
+    if (i + 1 == events.size()) {
+      EXPECT_TRUE(at(chunk, {"choices"}).as_array().empty());
+      EXPECT_EQ(at(chunk, {"usage", "completion_tokens"}).as_int(), 28);
+      EXPECT_EQ(at(chunk, {"usage", "prompt_tokens"}).as_int(),
+                at(whole, {"usage", "prompt_tokens"}).as_int());
+    } else {
+      text[at(chunk, {"choices", "0", "index"}).as_int()] +=
+          at(chunk, {"choices", "0", "delta", "content"}).as_string();
+    }
+  }
+  EXPECT_EQ(text[0], "Hello, world.");
+  EXPECT_EQ(text[1], "Hello, world.");
+}
+
+TEST(ApiServer, CompletionsWholeAndStreamed) {
+  Site site;
+  site.start();
+  std::string body = R"({"prompt":["a","b"],"max_tokens":5,"echo":true,"logprobs":1,"n":2)";
+  Value whole = json(site.post(kText, body + "}").body);
+  ASSERT_EQ(at(whole, {"choices"}).as_array().size(), 4u);
+  EXPECT_EQ(at(whole, {"choices", "3", "text"}).as_string(), "bHello");
+  EXPECT_EQ(at(whole, {"choices", "3", "index"}).as_int(), 3);
+  EXPECT_EQ(at(whole, {"choices", "3", "logprobs", "tokens"}).as_array().size(), 7u);
+  EXPECT_TRUE(at(whole, {"choices", "0", "logprobs", "token_logprobs", "0"}).is_null());
+  EXPECT_EQ(at(whole, {"usage", "prompt_tokens"}).as_int(), 4);
+  EXPECT_EQ(at(whole, {"usage", "completion_tokens"}).as_int(), 20);
+
+  std::string text[4];
+  Array offsets[4];
+  auto events =
+      site.stream(kText, body + R"(,"stream":true,"stream_options":{"continuous_usage_stats":true}})");
+  for (const std::string& event : events) {
+    Value chunk = json(event);
+    EXPECT_NE(chunk.find("usage"), nullptr) << event;
+    if (at(chunk, {"choices"}).as_array().empty()) continue;
+    auto index = static_cast<std::size_t>(at(chunk, {"choices", "0", "index"}).as_int());
+    text[index] += at(chunk, {"choices", "0", "text"}).as_string();
+    for (const Value& offset : at(chunk, {"choices", "0", "logprobs", "text_offset"}).as_array())
+      offsets[index].push_back(offset);
+  }
+  for (int i = 0; i < 4; ++i) {
+    const Value& choice = at(whole, {"choices"}).as_array()[static_cast<std::size_t>(i)];
+    EXPECT_EQ(text[i], at(choice, {"text"}).as_string());
+    EXPECT_EQ(Value(offsets[i]), at(choice, {"logprobs", "text_offset"}));
+  }
+}
+
+struct ErrorCase {
+  const char *method, *path, *body;
+  int status;
+  const char *type, *param;
+};
+
+TEST(ApiServer, Errors) {
+  Site site;
+  site.start();
+  const ErrorCase cases[] = {
+      {"POST", kChat, "{", 400, "BadRequestError", "body"},
+      {"POST", kChat, "", 400, "BadRequestError", "body"},
+      {"POST", kChat, R"({"messages":[{"role":"user","content":"x"}],"n":0})", 400, "BadRequestError", "n"},
+      {"POST", kChat, R"({"messages":[{"role":"user","content":"x"}],"model":"m"})", 404, "NotFoundError",
+       "model"},
+      {"POST", kChat, R"({"messages":[{"role":"user","content":"x"}],"n":2,"temperature":0,"stream":true})",
+       400, "BadRequestError", "n"},
+      {"POST", kText, R"({"prompt":[999]})", 400, "BadRequestError", "prompt.0"},
+      {"POST", kText, R"({"prompt":"x","max_tokens":300})", 400, "BadRequestError", "max_tokens"},
+      {"POST", kText, R"({"prompt":"x","max_tokens":300,"stream":true})", 400, "BadRequestError",
+       "max_tokens"},
+      {"POST", "/tokenize", "{}", 400, "BadRequestError", "prompt"},
+      {"POST", "/tokenize", R"({"prompt":"x","model":"m"})", 404, "NotFoundError", "model"},
+      {"POST", "/detokenize", R"({"tokens":[999]})", 400, "BadRequestError", "tokens.0"},
+      {"GET", "/v1/models/nothing", "", 404, "NotFoundError", "model"},
+      {"GET", "/nothing", "", 404, "NotFoundError", nullptr},
+      {"GET", kChat, "", 405, "MethodNotAllowedError", nullptr},
+  };
+  for (const ErrorCase& one : cases) {
+    HttpResponse response = site.call(one.method, one.path, one.body);
+    EXPECT_EQ(response.status, one.status) << one.path << one.body << response.body;
+    Value error = at(json(response.body), {"error"});
+    EXPECT_EQ(at(error, {"code"}).as_int(), one.status);
+    EXPECT_EQ(at(error, {"type"}).as_string(), one.type);
+    EXPECT_EQ(at(error, {"param"}), one.param == nullptr ? Value() : Value(one.param)) << response.body;
+  }
+  HttpResponse response = site.call("POST", kText, R"({"prompt":"x"})", {{"Content-Type", "text/html"}});
+  EXPECT_EQ(response.status, 415) << response.body;
+  response =
+      site.call("POST", kText, R"({"prompt":"x"})", {{"Content-Type", "Application/JSON ; charset=utf-8"}});
+  EXPECT_EQ(response.status, 200) << response.body;
+}
+
+TEST(ApiServer, SmallRoutes) {
+  Site site;
+  site.start();
+  EXPECT_EQ(site.get("/health").status, 200);
+  EXPECT_EQ(site.get("/health").body, "");
+  EXPECT_EQ(site.get("/ping").status, 200);
+  EXPECT_EQ(site.post("/ping", "").status, 200);
+  EXPECT_EQ(site.get("/version").body, R"({"version":"1.2.3"})");
+  EXPECT_NE(site.get("/metrics").body.find("vllm:num_requests_running"), std::string::npos);
+  Value models = json(site.get("/v1/models").body);
+  EXPECT_EQ(at(models, {"data", "0", "id"}).as_string(), "scripted");
+  EXPECT_EQ(at(models, {"data", "1", "id"}).as_string(), "second/name");
+  EXPECT_EQ(at(json(site.get("/v1/models/second/name").body), {"max_model_len"}).as_int(), 256);
+  EXPECT_EQ(at(json(site.get("/v1/models/second%2Fname").body), {"id"}).as_string(), "second/name");
+  Value tokens = json(site.post("/tokenize", R"({"prompt":"hi","return_token_strs":true})").body);
+  EXPECT_EQ(write_json(tokens),
+            R"({"count":3,"max_model_len":256,"tokens":[256,104,105],"token_strs":["<s>","h","i"]})");
+  EXPECT_EQ(site.post("/detokenize", R"({"tokens":[104,105]})").body, R"({"prompt":"hi"})");
+  Value chat = json(site.post("/tokenize", std::string("{") + kUser + "}").body);
+  EXPECT_EQ(at(chat, {"tokens", "0"}).as_int(), 256);
+}
+
+TEST(ApiServer, KeysAndRequestIds) {
+  Site site;
+  site.config.api_keys = {"k1", "k2"};
+  site.config.system_fingerprint = "fp";
+  site.config.enable_prompt_tokens_details = true;
+  site.start();
+  EXPECT_EQ(site.get("/v1/models").status, 401);
+  EXPECT_EQ(site.get("/health").status, 200);
+  std::string body = R"({"prompt":"x","request_id":"mine"})";
+  HttpResponse response = site.call("POST", kText, body, {{"Authorization", "Bearer k2"}});
+  Value answer = json(response.body);
+  EXPECT_EQ(at(answer, {"id"}).as_string(), "cmpl-mine");
+  EXPECT_EQ(at(answer, {"system_fingerprint"}).as_string(), "fp");
+  EXPECT_EQ(at(answer, {"usage", "prompt_tokens_details", "cached_tokens"}).as_int(), 0);
+  response = site.call("POST", kText, body, {{"Authorization", "Bearer k1"}, {"X-Request-Id", "theirs"}});
+  EXPECT_EQ(at(json(response.body), {"id"}).as_string(), "cmpl-theirs");
+}
+
+// Holds the engine inside of its steps.
+class Gate {
+ public:
+  Status enter() {
+    std::unique_lock lock(mutex_);
+    ++entered_;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return open_; });
+    return {};
+  }
+  void wait_entered() {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, std::chrono::seconds(60), [&] { return entered_ > 0; });
+  }
+  void open() {
+    std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int entered_ = 0;
+  bool open_ = false;
+};
+
+TEST(ApiServer, FullQueueIs503WithRetryAfter) {
+  Site site;
+  Gate gate;
+  site.house.config.scheduler.max_num_queued_reqs = 1;
+  site.house.on_step = [&] { return gate.enter(); };
+  site.start();
+  std::thread first([&] { EXPECT_EQ(site.post(kText, R"({"prompt":"x"})").status, 200); });
+  gate.wait_entered();
+  HttpResponse response = site.post(kText, R"({"prompt":"x"})");
+  EXPECT_EQ(response.status, 503);
+  bool retry = false;
+  for (const auto& [name, value] : response.headers)
+    retry |= (name == "retry-after" || name == "Retry-After") && value != "0";
+  EXPECT_TRUE(retry);
+  EXPECT_EQ(site.get("/health").status, 200);
+  gate.open();
+  first.join();
+}
+
+TEST(ApiServer, AClientThatLeavesIsCancelled) {
+  Site site;
+  site.house.script = [](const std::vector<TokenId>&, int32_t) { return std::vector<TokenId>(1000, 'a'); };
+  site.house.on_step = [] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    return Status();
+  };
+  site.start();
+  ClientRequest request;
+  request.method = "POST";
+  request.url = site.url(kText);
+  request.body = R"({"prompt":"x","max_tokens":250,"stream":true,"n":3})";
+  request.headers = {{"Content-Type", "application/json"}};
+  auto started = std::chrono::steady_clock::now();
+  (void)http_stream(request, [](std::string_view) { return false; });  // hangs up at the first piece
+  EXPECT_TRUE(site.wait_idle());
+  EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(4))
+      << "the whole answer takes 5 s";
+  EXPECT_EQ(site.house.metrics.success_abort.value(), 3);
+  EXPECT_EQ(site.house.engine->stats().kv_usage, 0);
+}
+
+TEST(ApiServer, FailureInMidStreamIsAnEvent) {
+  Site site;
+  std::atomic<int> steps{0};
+  site.house.on_step = [&] { return ++steps > 5 ? internal_error("secret detail") : Status(); };
+  site.start();
+  set_log_level(LogLevel::kOff);
+  auto events = site.stream(kText, R"({"prompt":"x","stream":true})");
+  Value last = json(events.back());
+  EXPECT_EQ(at(last, {"error", "code"}).as_int(), 500);
+  EXPECT_EQ(events.back().find("secret"), std::string::npos);
+  EXPECT_EQ(site.get("/health").status, 503);
+  EXPECT_EQ(site.post(kText, R"({"prompt":"x"})").status, 503);
+}
+
+TEST(ApiServer, DrainsWhatIsRunning) {
+  Site site;
+  Gate gate;
+  site.house.on_step = [&] { return gate.enter(); };
+  site.start();
+  std::string text;
+  std::thread client([&] {
+    text = at(json(site.post(kText, R"({"prompt":"x"})").body), {"choices", "0", "text"}).as_string();
+  });
+  gate.wait_entered();
+  std::thread opener([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    gate.open();
+  });
+  EXPECT_TRUE(site.server->drain_and_stop(60));
+  client.join();
+  opener.join();
+  EXPECT_EQ(text, "Hello, world.");
+  EXPECT_EQ(site.house.engine->reserve(1).status().code(), StatusCode::kUnavailable);
+}
+
+TEST(ApiServer, StopsInTimeWithRequestsInside) {
+  Site site;
+  Gate gate;
+  site.house.on_step = [&] { return gate.enter(); };
+  site.start();
+  std::thread client([&] {
+    ClientRequest request;
+    request.method = "POST";
+    request.url = site.url(kText);
+    request.body = R"({"prompt":"x"})";
+    (void)http_request(request);
+  });
+  gate.wait_entered();
+  EXPECT_FALSE(site.server->drain_and_stop(0.05));
+  client.join();
+  gate.open();
+  EXPECT_TRUE(site.house.engine->drain(60)) << "what was cut off is cancelled in the engine";
+}
+
+TEST(ApiServer, ManyClients) {
+  Site site;
+  site.start();
+  std::vector<std::thread> clients;
+  std::atomic<int> good{0};
+  for (int c = 0; c < 8; ++c) {
+    clients.emplace_back([&, c] {
+      for (int i = 0; i < 6; ++i) {
+        bool stream = (c + i) % 2 == 0;
+        std::string body = std::string("{") + kUser + (stream ? R"(,"stream":true})" : "}");
+        HttpResponse response = site.post(kChat, body);
+        bool whole = !stream && at(json(response.body), {"choices", "0", "message", "content"}) ==
+                                    Value("Hello, world.");
+        good += response.status == 200 && (whole || response.body.find("data: [DONE]") != std::string::npos);
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(good, 48);
+  EXPECT_TRUE(site.wait_idle());
+}
+
+}  // namespace
+}  // namespace pagoda
