@@ -52,23 +52,25 @@ class PieceCache {
 
   // The entry of this key, or nullptr.
   const Entry* find(const Key& key) const {
-    const Entry& entry = entries_[key.hash % kEntries];
-    bool same = entry.owner == key.owner && entry.key_size == key.size && entry.key == key.words;
-    return same ? &entry : nullptr;
+    const Entry* pair = &entries_[key.hash % kPairs * 2];
+    for (const Entry* entry : {pair, pair + 1})
+      if (entry->owner == key.owner && entry->key_size == key.size && entry->key == key.words) return entry;
+    return nullptr;
   }
-  // Requires: count <= kIds.
+  // Takes the first place of two, whose entry takes the second. Requires: count <= kIds.
   void put(const Key& key, const int32_t* ids, std::size_t count) {
-    Entry& entry = entries_[key.hash % kEntries];
-    entry.key = key.words;
-    entry.owner = key.owner;
-    entry.key_size = key.size;
-    entry.num_ids = static_cast<uint16_t>(count);
-    std::memcpy(entry.ids.data(), ids, count * sizeof(int32_t));
+    Entry* entry = &entries_[key.hash % kPairs * 2];
+    entry[1] = entry[0];
+    entry->key = key.words;
+    entry->owner = key.owner;
+    entry->key_size = key.size;
+    entry->num_ids = static_cast<uint16_t>(count);
+    std::memcpy(entry->ids.data(), ids, count * sizeof(int32_t));
   }
 
  private:
-  static constexpr std::size_t kEntries = 1 << 15;
-  PieceCache() : entries_(std::make_unique<Entry[]>(kEntries)) {}
+  static constexpr std::size_t kPairs = 1 << 14;
+  PieceCache() : entries_(std::make_unique<Entry[]>(2 * kPairs)) {}
   std::unique_ptr<Entry[]> entries_;
 };
 
