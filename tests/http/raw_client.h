@@ -197,6 +197,10 @@ inline std::string post_request(const std::string& body) {
 // A writer that a handler leaves for the test to use, from the test's own thread.
 class Held {
  public:
+  ~Held() {
+    std::lock_guard lock(mutex_);
+    writer_.reset();
+  }
   HttpHandler handler() {
     return [this](HttpRequest request, Writer writer) {
       std::lock_guard lock(mutex_);
