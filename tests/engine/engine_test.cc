@@ -294,6 +294,34 @@ TEST(Engine, FinishEndsOneChoiceAndLetsTheOthersGoOn) {
   EXPECT_EQ(house.metrics.success_stop.value(), 1);
 }
 
+TEST(Engine, OneChoiceIsFinishedByItsReader) {
+  House house;
+  Gate gate;
+  std::atomic<bool> closed{false};
+  house.on_wait = [&](const StepPlan&) {
+    if (closed) gate.enter();
+    return Status::ok_status();
+  };
+  Engine& engine = house.start();
+  closed = true;
+  auto sink = std::make_shared<Sink>();
+  RequestId id = house.submit(house.request({1, 2, 3}, 30, 2), sink);
+  ASSERT_TRUE(gate.wait_inside());
+  engine.finish(id, 1);  // no output yet: nothing to finish
+  closed = false;
+  gate.open();
+  ASSERT_TRUE(sink->wait_events(2));
+  engine.finish(id, 1);
+  engine.finish(id, 1);
+  ASSERT_TRUE(sink->wait_ended(2));
+  EXPECT_EQ(sink->tokens(0), house.expected({1, 2, 3}, 30));
+  EXPECT_EQ(sink->finish(0), FinishReason::kLength);
+  std::vector<TokenId> tokens = sink->tokens(1);
+  EXPECT_EQ(tokens, house.expected({1, 2, 3}, static_cast<int>(tokens.size()), 1));
+  EXPECT_EQ(sink->finish(1) == FinishReason::kStop, tokens.size() < 30);
+  EXPECT_TRUE(engine.drain(60));
+}
+
 TEST(Engine, DrainWaitsForThoseInsideAndRefusesOthers) {
   House house;
   Gate gate;
