@@ -8,4 +8,4 @@ build=${1:-build}
 python make_data.py "$build"
 python train.py "$build"
 python export.py "$build"
-python evaluate.py
+python evaluate.py --write-golden
