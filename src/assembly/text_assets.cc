@@ -40,11 +40,19 @@ Result<std::string> template_of_flag(const std::string& flag) {
   return not_found("--chat-template '" + flag + "' is neither a file nor a template", "chat_template");
 }
 
+}  // namespace
+
+Result<std::shared_ptr<const ChatTemplate>> load_chat_template(const std::string& flag) {
+  PAGODA_TRY(std::string source, template_of_flag(flag));
+  return parse_template(source, "--chat-template");
+}
+
+namespace {
+
 Status read_templates(const ModelFiles& files, const Object& config, const std::string& flag,
                       TextAssets* assets) {
   if (!flag.empty()) {
-    PAGODA_TRY(std::string source, template_of_flag(flag));
-    PAGODA_TRY(assets->chat_template, parse_template(source, "--chat-template"));
+    PAGODA_TRY(assets->chat_template, load_chat_template(flag));
     return {};
   }
   PAGODA_TRY(std::optional<std::string> file, files.read("chat_template.jinja"));

@@ -44,14 +44,7 @@ Result<int64_t> parse_now(const std::string& text) {
 Result<TextAssets> assets_for_render(const std::string& tokenizer, const std::string& chat_template) {
   if (tokenizer.empty() && !chat_template.empty()) {
     TextAssets assets;
-    std::string source = chat_template;
-    if (source.find('{') == std::string::npos) {
-      PAGODA_TRY(ModelFiles here, ModelFiles::open("."));
-      PAGODA_TRY(std::optional<std::string> file, here.read(chat_template));
-      if (!file) return not_found("--chat-template '" + chat_template + "' does not exist");
-      source = *file;
-    }
-    PAGODA_TRY(assets.chat_template, ChatTemplate::parse(source));
+    PAGODA_TRY(assets.chat_template, load_chat_template(chat_template));
     return assets;
   }
   PAGODA_TRY(ModelFiles files, ModelFiles::open(tokenizer));
