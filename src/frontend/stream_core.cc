@@ -132,7 +132,9 @@ bool StreamCore::read(Letter* letter, TextDelta* delta) {
   if (wants_prompt_logprobs_) {
     take_prompt_logprobs(&prompt, event.prompt);
     event.prompt = TokenRows();
-    bool complete = prompt.logprobs.size() >= prompt.ids.size() || event.finish == FinishReason::kAbort;
+    // Nothing predicts the first token: a prompt of one has no rows.
+    bool complete = prompt.ids.size() <= 1 || prompt.logprobs.size() >= prompt.ids.size() ||
+                    event.finish == FinishReason::kAbort;
     if (!complete &&
         !event.out.token.empty()) {  // another choice was quicker than choice 0 with the prompt's rows
       parked_.push_back(std::move(*letter));
@@ -175,7 +177,8 @@ void StreamCore::take_prompt_logprobs(Prompt* prompt, const TokenRows& rows) {
     first.has_logprob = false;
     prompt->logprobs.push_back(std::move(first));
   }
-  for (std::size_t i = 0; i < rows.token.size(); ++i) prompt->logprobs.push_back(logprob_text(rows, i));
+  for (std::size_t i = 0; i < rows.token.size() && prompt->logprobs.size() < prompt->ids.size(); ++i)
+    prompt->logprobs.push_back(logprob_text(rows, i));
 }
 
 void StreamCore::begin_choice(Prompt* prompt, Choice* choice, TextDelta* delta) {

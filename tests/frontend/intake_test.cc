@@ -272,6 +272,14 @@ TEST(OutputStream, EchoAndLogprobs) {
   request.prompt = std::vector<TextPrompt>{std::vector<TokenId>{kBos, 'a', 'b'}};
   request.echo = true;
   EXPECT_EQ(ask(&house, request).choices.at({0, 0}).prompt_text, "ab");
+  request.prompt = std::vector<TextPrompt>{std::vector<TokenId>{'a'}};  // nothing predicts its only token
+  request.num_logprobs = 0;
+  request.n = 2;
+  whole = ask(&house, request);
+  for (int choice : {0, 1}) {
+    EXPECT_EQ(whole.choices.at({0, choice}).prompt_logprobs.size(), 1u);
+    EXPECT_EQ(whole.choices.at({0, choice}).text, "ok");
+  }
 }
 
 TEST(Intake, ContextLength) {
