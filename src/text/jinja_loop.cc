@@ -22,6 +22,7 @@ class LoopMethod : public ObjectData {
 }  // namespace
 
 void LoopData::drop_items() {
+  ended_ = true;
   before_ = current_ = ahead_ = sized_ = PyValue();
   rest_.clear();
   last_changed_.clear();
@@ -116,6 +117,7 @@ PyValue LoopData::changed(const Arguments& arguments) const {
   const auto& values = arguments.positional;
   bool same = changed_before_ && values.size() == last_changed_.size();
   for (std::size_t i = 0; same && i < values.size(); ++i) same = equals(budget_, values[i], last_changed_[i]);
+  if (ended_) return PyValue::boolean(true);  // kept beyond its loop, it must not collect values again
   changed_before_ = true;
   last_changed_ = values;
   return PyValue::boolean(!same);

@@ -69,6 +69,7 @@ class LoopData : public ObjectData, public std::enable_shared_from_this<LoopData
   mutable int64_t known_length_ = -1;
   mutable std::vector<PyValue> last_changed_;
   mutable bool changed_before_ = false;
+  bool ended_ = false;
 };
 
 }  // namespace pagoda::jinja
