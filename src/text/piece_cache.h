@@ -2,6 +2,7 @@
 // fixed size (2 MiB), so that no input makes it grow. A new entry takes the place of the one that hashed
 // alike.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -65,7 +66,7 @@ class PieceCache {
     entry->owner = key.owner;
     entry->key_size = key.size;
     entry->num_ids = static_cast<uint16_t>(count);
-    std::memcpy(entry->ids.data(), ids, count * sizeof(int32_t));
+    std::copy_n(ids, count, entry->ids.begin());
   }
 
  private:

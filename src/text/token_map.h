@@ -26,7 +26,7 @@ inline uint64_t hash_bytes(std::string_view bytes) {
     hash = mix_bits(hash ^ word ^ kOther, kMul);
   }
   uint64_t word = 0;
-  std::memcpy(&word, p, left);
+  if (left > 0) std::memcpy(&word, p, left);
   return mix_bits(hash ^ word ^ kOther, kMul);
 }
 
@@ -67,7 +67,7 @@ class TokenMap {
       const Slot& slot = slots_[i];
       if (slot.id < 0) return i;
       if (slot.hash == tag && slot.length == key.size() &&
-          std::memcmp(text_.data() + slot.offset, key.data(), key.size()) == 0)
+          std::string_view(text_.data() + slot.offset, slot.length) == key)
         return i;
     }
   }
