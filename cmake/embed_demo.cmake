@@ -17,5 +17,6 @@ file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/demo_files.inc CONTENT "${ta
 set_source_files_properties(${CMAKE_BINARY_DIR}/generated/demo_files.S PROPERTIES OBJECT_DEPENDS "${demo_files}")
 get_target_property(assembly_type assembly TYPE)
 if(NOT assembly_type STREQUAL INTERFACE_LIBRARY)
+  target_include_directories(assembly PRIVATE ${CMAKE_BINARY_DIR}/generated)
   target_sources(assembly PRIVATE ${CMAKE_BINARY_DIR}/generated/demo_files.S)
 endif()

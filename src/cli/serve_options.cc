@@ -92,6 +92,8 @@ Status read_api(const FlagValues& flags, ApiServerConfig* api) {
   api->enable_log_requests = flags.flag("enable-log-requests", false);
   api->max_log_len =
       static_cast<int>(std::min<int64_t>(flags.number("max-log-len", -1), std::numeric_limits<int>::max()));
+  api->enable_log_outputs = api->enable_log_requests && flags.flag("enable-log-outputs", false);
+  api->limits.exclude_tools_when_tool_choice_none = flags.flag("exclude-tools-when-tool-choice-none", false);
   api->enable_prompt_tokens_details = flags.flag("enable-prompt-tokens-details", false);
   api->enable_force_include_usage = flags.flag("enable-force-include-usage", false);
   api->return_tokens_as_token_ids = flags.flag("return-tokens-as-token-ids", false);

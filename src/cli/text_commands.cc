@@ -17,7 +17,7 @@ constexpr FlagSpec kRenderFlags[] = {
     {"chat-template", "", "Render", FlagKind::kString, "the tokenizer's",
      "Template file, or the template itself."},
     {"now", "", "Render", FlagKind::kString, "the current time",
-     "Date for strftime_now: 2024-07-26 or 2024-07-26T10:00:00 (UTC)."},
+     "What strftime_now sees: 2024-07-26 or 2024-07-26T10:00:00 (UTC); any other text is its answer."},
 };
 constexpr FlagSpec kTokenizeFlags[] = {
     {"tokenizer", "", "Tokenize", FlagKind::kString, "the built-in model", "Folder, or a tokenizer.json."},
@@ -29,14 +29,15 @@ constexpr FlagSpec kTokenizeFlags[] = {
      "With --decode: leave special tokens out."},
 };
 
-Result<int64_t> parse_now(const std::string& text) {
-  if (text.empty()) return static_cast<int64_t>(std::time(nullptr));
-  for (const char* format : {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d", "%d %b %Y"}) {
+// An ISO date is a moment, printed as the template asks; anything else is what strftime_now answers as it stands.
+TemplateClock parse_now(const std::string& text) {
+  if (text.empty()) return {static_cast<int64_t>(std::time(nullptr)), ""};
+  for (const char* format : {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"}) {
     std::tm date{};
     const char* end = strptime(text.c_str(), format, &date);
-    if (end != nullptr && *end == 0) return static_cast<int64_t>(timegm(&date));
+    if (end != nullptr && *end == 0) return {static_cast<int64_t>(timegm(&date)), ""};
   }
-  return invalid_argument("--now '" + text + "' is not a date such as 2024-07-26 or 2024-07-26T10:00:00");
+  return {0, text};
 }
 
 // Only what rendering needs: a folder with a template but without tokenizer.json will do, and so will no
@@ -52,7 +53,6 @@ Result<TextAssets> assets_for_render(const std::string& tokenizer, const std::st
 }
 
 Result<std::string> render(const FlagValues& flags, const std::string& chat_json) {
-  PAGODA_TRY(int64_t now, parse_now(flags.text("now")));
   PAGODA_TRY(TextAssets assets, assets_for_render(flags.text("tokenizer"), flags.text("chat-template")));
   PAGODA_TRY(Value chat, parse_json(chat_json));
   if (!chat.is_object()) return invalid_argument("standard input must be a JSON object with `messages`");
@@ -62,7 +62,7 @@ Result<std::string> render(const FlagValues& flags, const std::string& chat_json
   bool tools = chat.find("tools") != nullptr && !chat.find("tools")->is_null();
   auto chat_template = tools && assets.tool_chat_template ? assets.tool_chat_template : assets.chat_template;
   if (!chat_template) return not_found("this tokenizer has no chat template; give one with --chat-template");
-  return chat_template->render(context, now);
+  return chat_template->render(context, parse_now(flags.text("now")));
 }
 
 Result<std::string> tokenize(const FlagValues& flags, const std::string& input) {

@@ -96,7 +96,7 @@ Result<std::string> render_chat_prompt(const ModelInfo& model, const ChatPrompt&
         "--chat-template, or use "
         "/v1/completions",
         "messages");
-  Result<std::string> prompt = used->render(template_context(model, chat, parts), now);
+  Result<std::string> prompt = used->render(template_context(model, chat, parts), {now, ""});
   if (!prompt.ok())
     return invalid_argument("The chat template refused the request: " + prompt.status().message(),
                             "messages");

@@ -20,9 +20,9 @@ class JinjaTemplate : public ChatTemplate {
   JinjaTemplate(jinja::Program program, const TemplateLimits& limits)
       : program_(std::move(program)), limits_(limits), wants_parts_(jinja::reads_content_parts(program_)) {}
 
-  Result<std::string> render(const Object& context, int64_t now) const override {
+  Result<std::string> render(const Object& context, const TemplateClock& clock) const override {
     try {
-      jinja::Interpreter interpreter(program_, limits_, context, now);
+      jinja::Interpreter interpreter(program_, limits_, context, clock);
       return interpreter.run();
     } catch (const jinja::Fault& fault) {
       // What the template itself raises is a message to the caller: no line, as in Python.

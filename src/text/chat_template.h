@@ -19,17 +19,22 @@ struct TemplateLimits {
   std::size_t output_bytes_max = 64u << 20;  // also the bound of every string built on the way
 };
 
+// What strftime_now sees.
+struct TemplateClock {
+  int64_t unix_s = 0;  // UTC
+  std::string fixed;   // if not empty: what strftime_now answers, whatever the format
+};
+
 class ChatTemplate {
  public:
   // Error kInvalidArgument with the line of the template.
   static Result<std::shared_ptr<const ChatTemplate>> parse(std::string_view source,
                                                            const TemplateLimits& limits = {});
   virtual ~ChatTemplate() = default;
-  // `context`: messages, tools, add_generation_prompt, bos_token, eos_token and any other variable. `now` is
-  // the Unix time in seconds that strftime_now sees (UTC). Errors kInvalidArgument: "TemplateError: text of
+  // `context`: messages, tools, add_generation_prompt, bos_token, eos_token and any other variable. Errors kInvalidArgument: "TemplateError: text of
   // raise_exception", "UndefinedError: ...", "TypeError: ...", "SecurityError: ...", or the limit that was
   // hit.
-  virtual Result<std::string> render(const Object& context, int64_t now) const = 0;
+  virtual Result<std::string> render(const Object& context, const TemplateClock& clock) const = 0;
   // True if the template itself iterates over message.content (the "openai" content format: a list of parts),
   // so that content parts should not be flattened to a string first.
   virtual bool wants_content_parts() const = 0;

@@ -7,8 +7,8 @@
 namespace pagoda::jinja {
 
 Interpreter::Interpreter(const Program& program, const TemplateLimits& limits, const Object& context,
-                         int64_t now)
-    : program_(program), budget_(limits), now_(now), root_(program.symbols.size()) {
+                         const TemplateClock& clock)
+    : program_(program), budget_(limits), clock_(clock), root_(program.symbols.size()) {
   for (std::size_t i = 0; i < root_.size(); ++i) {
     const std::string& name = program.symbols[i];
     const Value* given = context.find(name);

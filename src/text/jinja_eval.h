@@ -25,7 +25,7 @@ struct Scope {
 
 class Interpreter {
  public:
-  Interpreter(const Program& program, const TemplateLimits& limits, const Object& context, int64_t now);
+  Interpreter(const Program& program, const TemplateLimits& limits, const Object& context, const TemplateClock& clock);
   ~Interpreter();
   Interpreter(const Interpreter&) = delete;
   Interpreter& operator=(const Interpreter&) = delete;
@@ -34,7 +34,7 @@ class Interpreter {
   std::string run();
 
   Budget& budget() { return budget_; }
-  int64_t now() const { return now_; }
+  const TemplateClock& clock() const { return clock_; }
   PyValue call(const PyValue& callee, Arguments& arguments);
   PyValue make_namespace(std::shared_ptr<NamespaceData> data);
   // A filter's iterator. `release`: it keeps values that it has seen, which may lead back to itself.
@@ -86,7 +86,7 @@ class Interpreter {
 
   const Program& program_;
   Budget budget_;
-  const int64_t now_;
+  const TemplateClock& clock_;
   std::string output_;
   std::string* out_ = &output_;
   struct RootVariable {

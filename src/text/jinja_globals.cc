@@ -86,7 +86,9 @@ PyValue raise_exception(Interpreter& interpreter, Arguments& arguments) {
 
 PyValue strftime_now(Interpreter& interpreter, Arguments& arguments) {
   Bound bound("strftime_now", arguments, {"format"}, 1);
-  return PyValue::string(format_time(&interpreter.budget(), bound.string(0, ""), interpreter.now()));
+  const TemplateClock& clock = interpreter.clock();
+  if (!clock.fixed.empty()) return PyValue::string(clock.fixed);
+  return PyValue::string(format_time(&interpreter.budget(), bound.string(0, ""), clock.unix_s));
 }
 
 struct CyclerState : Heap {

@@ -61,7 +61,10 @@ class Lifecycle(unittest.TestCase):
             again = subprocess.Popen([BINARY, "serve", "--port", str(port)], stdout=subprocess.DEVNULL,
                                      stderr=subprocess.DEVNULL)
             try:
-                wait_until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
+                def listening():
+                    with socket.socket() as probe:
+                        return probe.connect_ex(("127.0.0.1", port)) == 0
+                wait_until(listening)
             finally:
                 again.send_signal(signal.SIGINT)
                 self.assertEqual(again.wait(20), 0)

@@ -1,13 +1,15 @@
 """Sixty-four clients at once, clients that leave, and what stays behind: nothing."""
 import asyncio
 import contextlib
+import json
+import tempfile
 import threading
 import time
 import unittest
 
 import openai
 
-from harness import Server, in_threads, wait_until
+from harness import SOURCE, Server, in_threads, wait_until
 
 
 class Load(unittest.TestCase):
@@ -81,25 +83,35 @@ class Load(unittest.TestCase):
         self.assertEqual(self.server.num_threads(), threads)
 
     def test_a_full_queue_is_refused_at_once(self):
-        with Server("--max-num-seqs", "1", "--max-num-queued-reqs", "2") as server:
-            body = {"prompt": [5], "max_tokens": 400, "ignore_eos": True}
+        # A larger model with random weights, so that a request takes seconds.
+        config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 1024, "num_hidden_layers": 6,
+                  "num_attention_heads": 16, "num_key_value_heads": 4, "intermediate_size": 4096, "vocab_size": 2048,
+                  "max_position_embeddings": 1024, "rms_norm_eps": 1e-5, "torch_dtype": "bfloat16"}
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(config, file)
+            file.flush()
+            with Server("--load-format", "dummy", "--hf-config", file.name, "--tokenizer", SOURCE / "demo" / "model",
+                        "--max-num-seqs", "1", "--max-num-queued-reqs", "2") as server:
+                self.fill_queue(server)
 
-            def ask(_):
-                status, _, headers = server.post("/v1/completions", body)
-                return status, {k.lower(): v for k, v in headers.items()}.get("retry-after")
+    def fill_queue(self, server):
+        def ask(_):
+            body = {"prompt": [5], "max_tokens": 500, "ignore_eos": True}
+            status, _, headers = server.post("/v1/completions", body)
+            return status, {k.lower(): v for k, v in headers.items()}.get("retry-after")
 
-            answers = in_threads(8, ask)
-            statuses = [status for status, _ in answers]
-            self.assertEqual(set(statuses), {200, 503}, statuses)
-            self.assertTrue(all(retry and int(retry) >= 1 for status, retry in answers if status == 503))
-            started = time.monotonic()
-            blocker = threading.Thread(target=in_threads, args=(2, ask))
-            blocker.start()
-            wait_until(lambda: server.metric("vllm:num_requests_running") == 1)
-            huge = {"prompt": "word " * 2_000_000, "max_tokens": 1}
-            self.assertEqual(server.post("/v1/completions", huge)[0], 503)  # before 10 MB of text are tokenized
-            blocker.join()
-            self.assertLess(time.monotonic() - started, 60)
+        blocker = threading.Thread(target=in_threads, args=(2, ask))
+        blocker.start()
+        wait_until(lambda: server.metric("vllm:num_requests_running") + server.metric("vllm:num_requests_waiting") == 2)
+        started = time.monotonic()
+        for status, retry_after in in_threads(6, ask):
+            self.assertEqual(status, 503)
+            self.assertGreaterEqual(int(retry_after), 1)
+        huge = {"prompt": "word " * 2_000_000, "max_tokens": 1}
+        self.assertEqual(server.post("/v1/completions", huge)[0], 503)  # before 10 MB of text are tokenized
+        self.assertTrue(blocker.is_alive(), f"the queue was no longer full after {time.monotonic() - started:.1f} s")
+        blocker.join()
+        self.assertEqual(server.post("/v1/completions", huge)[0], 400)  # with room: longer than the context
 
 
 if __name__ == "__main__":

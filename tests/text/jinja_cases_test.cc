@@ -13,7 +13,7 @@ constexpr int64_t kMidnight = 1721952000;  // 26 Jul 2024 00:00 UTC
 
 Result<std::string> run(std::string_view source, const Object& context) {
   PAGODA_TRY(auto chat_template, ChatTemplate::parse(source));
-  return chat_template->render(context, kMidnight);
+  return chat_template->render(context, {kMidnight, ""});
 }
 
 // The kind of error must be the same; where people read the message, the message too.

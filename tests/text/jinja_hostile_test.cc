@@ -26,7 +26,7 @@ std::string chain(const char* step, int count) {
 
 Result<std::string> run(std::string_view source, const Object& context, const TemplateLimits& limits = {}) {
   PAGODA_TRY(auto chat_template, ChatTemplate::parse(source, limits));
-  return chat_template->render(context, 0);
+  return chat_template->render(context, {});
 }
 
 struct Hostile {
@@ -250,7 +250,7 @@ TEST(JinjaHostile, BrokenRealTemplatesDoNotCrash) {
         auto chat_template = ChatTemplate::parse(broken, limits);
         if (!chat_template.ok()) continue;
         ++parsed;
-        rendered += (*chat_template)->render(context->as_object(), 0).ok();
+        rendered += (*chat_template)->render(context->as_object(), {}).ok();
       }
     }
   }
