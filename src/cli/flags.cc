@@ -92,8 +92,8 @@ class Normalizer {
   Result<Normalized> run() {
     for (; at_ < arguments_.size(); ++at_) {
       const std::string& argument = arguments_[at_];
-      if (argument == "--") {
-        for (++at_; at_ < arguments_.size(); ++at_) out_.arguments.push_back(arguments_[at_]);
+      if (argument == "--") {  // positional from here on
+        for (; at_ < arguments_.size(); ++at_) out_.arguments.push_back(arguments_[at_]);
         break;
       }
       if (!looks_like_flag(argument))
@@ -253,6 +253,7 @@ Result<ParsedCommand> parse_flags(std::span<const FlagSpec> table,
   for (const FlagSpec& spec : table)
     app.add_option("--" + std::string(spec.name), texts[spec.name])
         ->expected(1)
+        ->allow_extra_args(false)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   ParsedCommand parsed;
   app.add_option("positional", parsed.positional);
