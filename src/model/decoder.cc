@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 namespace pagoda {
 namespace {
@@ -67,6 +68,16 @@ Result<std::unique_ptr<Decoder>> Decoder::load(const ModelSpec& spec, const Chec
       kRopeBytesMax)
     return invalid_argument("a context of " + std::to_string(max_positions) +
                             " positions needs too large a table of angles: use a smaller --max-model-len");
+  try {
+    return load_weights(spec, source, max_positions);
+  } catch (const std::bad_alloc&) {
+    return Status(StatusCode::kExhausted,
+                  "too little memory for the weights: use a smaller --dtype or model");
+  }
+}
+
+Result<std::unique_ptr<Decoder>> Decoder::load_weights(const ModelSpec& spec, const WeightSource& source,
+                                                       int64_t max_positions) {
   std::unique_ptr<Decoder> decoder(new Decoder(spec.config, max_positions));
   decoder->dtype_ = source.dtype;
   PAGODA_TRY(decoder->vocabulary_,

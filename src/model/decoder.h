@@ -42,7 +42,7 @@ struct DecoderOptions {
 // The one forward pass. Owns the packed weights; immutable once loaded.
 class Decoder {
  public:
-  // Errors: kInvalidArgument naming the tensors that do not fit.
+  // Errors: kInvalidArgument naming the tensors that do not fit; kExhausted: too little memory.
   static Result<std::unique_ptr<Decoder>> load(const ModelSpec& spec, const Checkpoint& checkpoint,
                                                const DecoderOptions& options, Stream& stream);
 
@@ -71,6 +71,8 @@ class Decoder {
   };
   Decoder(const ModelConfig& config, int64_t max_positions)
       : config_(config), rope_(config.rope, max_positions) {}
+  static Result<std::unique_ptr<Decoder>> load_weights(const ModelSpec& spec, const WeightSource& source,
+                                                       int64_t max_positions);
   static Result<Layer> load_layer(const ModelSpec& spec, std::size_t index, const WeightSource& source);
 
   ModelConfig config_;

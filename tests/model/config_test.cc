@@ -82,6 +82,10 @@ TEST(ModelConfig, RopeScalingInEverySpelling) {
   ASSERT_TRUE(linear.ok());
   EXPECT_EQ(linear->config.rope.scaling, RopeConfig::Scaling::kLinear);
   EXPECT_EQ(linear->config.context_length, 8192);
+  auto both = read_with(
+      R"({"rope_scaling":{"type":"linear","factor":4},"rope_parameters":{"rope_type":"linear","factor":4}})");
+  ASSERT_TRUE(both.ok());
+  EXPECT_EQ(both->config.context_length, 8192);  // stretched once
   auto plain = read_with(R"({"rope_parameters":{"rope_type":"default","rope_theta":250000}})");
   ASSERT_TRUE(plain.ok());
   EXPECT_EQ(plain->config.rope.theta, 250000);
@@ -106,6 +110,8 @@ TEST(ModelConfig, RefusesWhatIsHostile) {
       {R"({"num_key_value_heads":8})", "not a multiple of `num_key_value_heads`"},
       {R"({"head_dim":7})", "odd"},
       {R"({"head_dim":[8]})", "`head_dim`"},
+      {R"({"head_dim":1026})", "`head_dim`: expected an integer from 2 to 1024"},
+      {R"({"hidden_size":8192})", "heads of 2048 dimensions"},
       {R"({"rms_norm_eps":-1})", "`rms_norm_eps`"},
       {R"({"rms_norm_eps":{}})", "`rms_norm_eps`"},
       {R"({"max_position_embeddings":9000000000000000000})", "`max_position_embeddings`"},

@@ -9,7 +9,8 @@ namespace {
 
 // Far above any model there is, and small enough that products of any two fit an int64 many times over.
 constexpr int64_t kVocabMax = 1 << 24, kHiddenMax = 1 << 18, kIntermediateMax = 1 << 21, kLayersMax = 2048;
-constexpr int64_t kHeadsMax = 4096, kHeadDimMax = 2048, kPositionsMax = 1 << 24;
+constexpr int64_t kHeadsMax = 4096, kPositionsMax = 1 << 24;
+constexpr int64_t kHeadDimMax = 1024;  // what ops/attention.h takes
 
 void read_attention_shape(ConfigReader* reader, ModelConfig* config) {
   const int64_t heads = reader->integer("num_attention_heads", {}, 1, kHeadsMax);
@@ -25,6 +26,11 @@ void read_attention_shape(ConfigReader* reader, ModelConfig* config) {
         config->hidden_size, heads));
   const int64_t head_dim =
       reader->integer("head_dim", std::max<int64_t>(config->hidden_size / heads, 2), 2, kHeadDimMax);
+  if (head_dim > kHeadDimMax)
+    reader->fail(
+        fmt::format("config.json: heads of {} dimensions (`hidden_size` / `num_attention_heads`) are too "
+                    "large: at most {} are supported",
+                    head_dim, kHeadDimMax));
   if (head_dim % 2 != 0)
     reader->fail(fmt::format("config.json: head_dim ({}) is odd: rotary positions need pairs", head_dim));
   config->attention = {static_cast<int32_t>(heads), static_cast<int32_t>(kv_heads),
@@ -64,8 +70,7 @@ ModelSpec read_common_fields(ConfigReader* reader) {
   if (reader->has("quantization_config"))
     reader->fail(
         "config.json: `quantization_config`: quantized checkpoints are not supported; use the float32, "
-        "bfloat16 or "
-        "float16 one");
+        "bfloat16 or float16 one");
   c.stored_dtype = reader->string("torch_dtype", reader->string("dtype", ""));
   std::vector<int32_t> bos = reader->token_ids("bos_token_id", c.vocab_size);
   if (!bos.empty()) c.bos_token_id = bos[0];
@@ -105,6 +110,7 @@ void read_rope(ConfigReader* reader, ModelConfig* config) {
           "config.json: `{}`: type '{}' is not supported, only default, linear and llama3", key, type));
     }
     if (!scaling.status().ok()) reader->fail(scaling.status().message());
+    return;  // a config that has both tells the same twice
   }
 }
 
