@@ -12,8 +12,8 @@
 namespace pagoda {
 namespace {
 
-double gib(uint64_t bytes) {
-  return static_cast<double>(bytes) / static_cast<double>(1ull << 30);
+double gib(double bytes) {
+  return bytes / static_cast<double>(1ull << 30);
 }
 
 int64_t ceil_div(int64_t a, int64_t b) {
@@ -43,10 +43,11 @@ Status too_little(const MemoryRequest& request, uint64_t available, uint64_t blo
       "Use a smaller --max-model-len, or give the cache more: --kv-cache-memory-bytes, "
       "--gpu-memory-utilization (now {:.2f} "
       "of {:.2f} GiB, of which weights take {:.2f} GiB and activations {:.2f} GiB)",
-      request.max_model_len, gib(static_cast<uint64_t>(needed_blocks) * block_bytes), gib(available),
+      request.max_model_len, gib(static_cast<double>(needed_blocks) * static_cast<double>(block_bytes)),
+      gib(static_cast<double>(available)),
       longest > 0 ? fmt::format("the longest that would fit is {}", longest) : "not even one block fits",
-      request.utilization, gib(request.usable_bytes), gib(request.weight_bytes),
-      gib(request.activation_bytes)));
+      request.utilization, gib(static_cast<double>(request.usable_bytes)),
+      gib(static_cast<double>(request.weight_bytes)), gib(static_cast<double>(request.activation_bytes))));
 }
 
 }  // namespace
@@ -90,6 +91,11 @@ Result<MemoryPlan> plan_memory(const MemoryRequest& request) {
   int64_t num_blocks;
   if (request.num_blocks_override > 0) {
     num_blocks = request.num_blocks_override;
+    if (plan.block_bytes > static_cast<uint64_t>(INT64_MAX / num_blocks))
+      return invalid_argument(fmt::format("{} blocks of {} bytes each are more than any machine has: use a "
+                                          "smaller --num-gpu-blocks-override",
+                                          num_blocks, plan.block_bytes),
+                              "num-gpu-blocks-override");
     available = static_cast<uint64_t>(num_blocks) * plan.block_bytes;
   } else if (request.kv_cache_bytes > 0) {
     num_blocks = static_cast<int64_t>(std::min<uint64_t>(available / plan.block_bytes, INT32_MAX));

@@ -73,6 +73,18 @@ TEST(MemoryPlan, RefusesWhenOneRequestDoesNotFit) {
   EXPECT_TRUE(plan_memory(r).ok());
 }
 
+TEST(MemoryPlan, SizesThatOverflowAreRefused) {
+  MemoryRequest r = request();
+  r.groups = {{1024, 0, 1ull << 46}};
+  r.num_blocks_override = 1 << 30;
+  auto plan = plan_memory(r);
+  ASSERT_FALSE(plan.ok());
+  EXPECT_THAT(plan.status().message(), HasSubstr("--num-gpu-blocks-override"));
+  r.num_blocks_override = 0;
+  r.kv_cache_bytes = INT64_MAX;
+  EXPECT_EQ(plan_memory(r)->num_blocks, (1 << 17) - 1);
+}
+
 TEST(MemoryPlan, AWindowBoundsItsGroup) {
   const KvGroupSpec groups[] = {{16, 0, 1}, {16, 100, 1}};
   EXPECT_EQ(blocks_per_sequence(groups, 16, 64), 2);
