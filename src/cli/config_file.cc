@@ -2,6 +2,8 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
+
 #include "base/json.h"
 #include "base/mmap.h"
 
@@ -35,10 +37,17 @@ bool is_no(const std::string& text) {
   return text == "false" || text == "False" || text == "no" || text == "off";
 }
 
-void append_flag(const std::string& name, const YAML::Node& node, std::vector<std::string>* out) {
+bool takes_json(std::span<const FlagSpec> table, std::string name) {
+  std::replace(name.begin(), name.end(), '_', '-');
+  return std::any_of(table.begin(), table.end(),
+                     [&](const FlagSpec& spec) { return name == spec.name && spec.kind == FlagKind::kJson; });
+}
+
+void append_flag(std::span<const FlagSpec> table, const std::string& name, const YAML::Node& node,
+                 std::vector<std::string>* out) {
   if (node.IsNull()) {
     return;
-  } else if (node.IsMap()) {
+  } else if (node.IsMap() || (node.IsSequence() && takes_json(table, name))) {
     out->push_back("--" + name + "=" + write_json(to_value(node, 0)));
   } else if (node.IsSequence()) {
     for (const YAML::Node& item : node)
@@ -54,14 +63,14 @@ void append_flag(const std::string& name, const YAML::Node& node, std::vector<st
 
 }  // namespace
 
-Result<std::vector<std::string>> read_config_file(const std::string& path) {
+Result<std::vector<std::string>> read_config_file(std::span<const FlagSpec> table, const std::string& path) {
   PAGODA_TRY(std::string text, read_file(path, 1 << 20));
   std::vector<std::string> arguments;
   try {
     YAML::Node root = YAML::Load(text);
     if (!root.IsMap() && !root.IsNull())
       return invalid_argument("'" + path + "' must be a YAML mapping of flags to values", "config");
-    for (const auto& item : root) append_flag(item.first.as<std::string>(), item.second, &arguments);
+    for (const auto& item : root) append_flag(table, item.first.as<std::string>(), item.second, &arguments);
   } catch (const YAML::Exception& error) {
     return invalid_argument("'" + path + "', line " + std::to_string(error.mark.line + 1) + ": " + error.msg,
                             "config");

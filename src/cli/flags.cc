@@ -1,8 +1,5 @@
 #include "cli/flags.h"
 
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -77,11 +74,11 @@ void put_dotted(Value* root, const DottedValue& dotted) {
   list->as_array().push_back(std::move(value));
 }
 
-// What the command line means once spellings are equal: `--name=value` for every value, booleans as
-// `--name=true`.
+// What the command line means once spellings are equal; booleans have the value "true" or "false".
 struct Normalized {
-  std::vector<std::string> arguments;
+  std::map<std::string, std::vector<std::string>> texts;  // of each given flag, in order
   std::vector<DottedValue> dotted;
+  std::vector<std::string> positional;
 };
 
 class Normalizer {
@@ -93,11 +90,12 @@ class Normalizer {
     for (; at_ < arguments_.size(); ++at_) {
       const std::string& argument = arguments_[at_];
       if (argument == "--") {  // positional from here on
-        for (; at_ < arguments_.size(); ++at_) out_.arguments.push_back(arguments_[at_]);
+        out_.positional.insert(out_.positional.end(),
+                               arguments_.begin() + static_cast<std::ptrdiff_t>(at_) + 1, arguments_.end());
         break;
       }
       if (!looks_like_flag(argument))
-        out_.arguments.push_back(argument);
+        out_.positional.push_back(argument);
       else
         PAGODA_RETURN_IF_ERROR(flag(argument));
     }
@@ -138,14 +136,14 @@ class Normalizer {
     if (spec == nullptr && name.starts_with("no-")) {
       spec = find_flag(table_, name.substr(3));
       if (spec != nullptr && spec->kind == FlagKind::kBool && !value) {
-        out_.arguments.push_back("--" + std::string(spec->name) + "=false");
+        out_.texts[spec->name].push_back("false");
         return {};
       }
       spec = nullptr;
     }
     if (spec == nullptr) return unknown_flag(table_, name);
     if (spec->kind == FlagKind::kBool) {
-      out_.arguments.push_back("--" + name + "=" + value.value_or("true"));
+      out_.texts[name].push_back(value.value_or("true"));
       return {};
     }
     if (spec->kind == FlagKind::kList && !value) return list(*spec);
@@ -156,7 +154,7 @@ class Normalizer {
     }
     std::size_t dot = spelled.find('.');
     if (dot == std::string::npos) {
-      out_.arguments.push_back("--" + name + "=" + *value);
+      out_.texts[name].push_back(*value);
       return {};
     }
     if (spec->kind != FlagKind::kJson)
@@ -171,7 +169,7 @@ class Normalizer {
   Status list(const FlagSpec& spec) {
     std::size_t before = at_;
     while (at_ + 1 < arguments_.size() && !looks_like_flag(arguments_[at_ + 1]))
-      out_.arguments.push_back("--" + std::string(spec.name) + "=" + arguments_[++at_]);
+      out_.texts[spec.name].push_back(arguments_[++at_]);
     if (at_ == before)
       return invalid_argument("flag --" + std::string(spec.name) + " needs a value", spec.name);
     return {};
@@ -247,26 +245,11 @@ Value FlagValues::json(const std::string& name) const {
 Result<ParsedCommand> parse_flags(std::span<const FlagSpec> table,
                                   const std::vector<std::string>& arguments) {
   PAGODA_TRY(Normalized normalized, Normalizer(table, arguments).run());
-  CLI::App app;
-  app.set_help_flag();
-  std::map<std::string, std::vector<std::string>> texts;
-  for (const FlagSpec& spec : table)
-    app.add_option("--" + std::string(spec.name), texts[spec.name])
-        ->expected(1)
-        ->allow_extra_args(false)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   ParsedCommand parsed;
-  app.add_option("positional", parsed.positional);
-  try {
-    std::vector<std::string> reversed(normalized.arguments.rbegin(), normalized.arguments.rend());
-    app.parse(reversed);
-  } catch (const CLI::Error& error) {
-    return invalid_argument(error.what());
-  }
-  for (const FlagSpec& spec : table) {
-    if (texts[spec.name].empty()) continue;
-    PAGODA_TRY(Value value, convert(spec, texts[spec.name]));
-    parsed.flags.set(spec.name, std::move(value));
+  parsed.positional = std::move(normalized.positional);
+  for (const auto& [name, texts] : normalized.texts) {
+    PAGODA_TRY(Value value, convert(*find_flag(table, name), texts));
+    parsed.flags.set(name, std::move(value));
   }
   for (const DottedValue& dotted : normalized.dotted) {
     Value value = parsed.flags.json(dotted.spec->name);

@@ -1,9 +1,12 @@
 // `pagoda serve`: from flags to a running server, and its orderly end.
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <thread>
 
 #include "assembly/assemble.h"
 #include "assembly/demo_files.h"
@@ -60,6 +63,25 @@ int wait_for_end(const Engine& engine, const sigset_t& signals) {
   }
 }
 
+// Ends the process at a signal that comes while the model is loaded: nobody waits for the signals yet, and
+// loading may take minutes.
+class LoadingInterrupt {
+ public:
+  explicit LoadingInterrupt(const sigset_t& signals)
+      : watcher_([signals](const std::stop_token& loaded) {
+          timespec timeout{0, 50'000'000};
+          while (!loaded.stop_requested()) {
+            int signal = sigtimedwait(&signals, nullptr, &timeout);
+            if (signal <= 0) continue;
+            log_warning("Interrupted while loading.");
+            std::_Exit(128 + signal);
+          }
+        }) {}
+
+ private:
+  std::jthread watcher_;
+};
+
 // A second signal while draining ends the process at once.
 void end_at_second_signal(const sigset_t& signals) {
   std::signal(SIGINT, SIG_DFL);
@@ -83,7 +105,9 @@ int serve(const ServeOptions& options) {
   if (Status status = try_address(options.http); !status.ok()) return fail(status.message());
   log_info("Pagoda {}: loading {}", kVersion,
            options.model.model.empty() ? kDemoModelName : options.model.model);
+  std::optional<LoadingInterrupt> interrupt(std::in_place, signals);
   Result<std::unique_ptr<Assembly>> assembly = assemble(options.model);
+  interrupt.reset();
   if (!assembly.ok()) return fail(assembly.status().message());
   Assembly& parts = **assembly;
 
@@ -107,7 +131,7 @@ Result<ParsedCommand> parse_with_config(const std::vector<std::string>& argument
   PAGODA_TRY(ParsedCommand given, parse_flags(serve_flag_table(), arguments));
   if (!given.flags.given("config")) return given;
   std::string path = given.flags.text("config");
-  PAGODA_TRY(std::vector<std::string> more, read_config_file(path));
+  PAGODA_TRY(std::vector<std::string> more, read_config_file(serve_flag_table(), path));
   Result<ParsedCommand> file = parse_flags(serve_flag_table(), more);
   if (!file.ok()) return std::move(file.status()).with_context("'" + path + "'");
   ParsedCommand merged = *std::move(file);

@@ -48,6 +48,10 @@ TEST(Flags, EverySpellingOfVllmIsUnderstood) {
       {{"--hf-overrides", "{\"rope_theta\": 1e6}"}, "hf-overrides={\"rope_theta\":1000000.0}"},
       {{"--hf-overrides.rope_scaling.factor", "8"}, "hf-overrides={\"rope_scaling\":{\"factor\":8}}"},
       {{"--hf_overrides.a_b", "x", "--hf-overrides.l+", "1"}, "hf-overrides={\"a_b\":\"x\",\"l\":[1]}"},
+      {{"--allowed-origins", "[\"http://a\",\"http://b\"]"}, "allowed-origins=[\"http://a\",\"http://b\"]"},
+      {{"--chat-template", "[{{ x }}]", "--port=1"}, "chat-template=\"[{{ x }}]\" port=1"},
+      {{"--chat-template="}, "chat-template=\"\""},
+      {{"--port="}, "error: flag --port: '' is not a whole number (8192, 8k = 8000, 8K = 8192, 1.5m, 2G)"},
       {{"--gpu-memory-utilization", "0.9"}, "gpu-memory-utilization=0.9"},
       {{"--chat-template", "-- weird"}, "error: flag --chat-template needs a value"},
       {{"--chat-template=-- weird"}, "chat-template=\"-- weird\""},
@@ -96,18 +100,18 @@ TEST(Flags, TheTableHasNoDoubles) {
 TEST(ConfigFile, BecomesArguments) {
   auto path = std::filesystem::temp_directory_path() / ("pagoda_config_" + std::to_string(::getpid()) + ".yaml");
   std::ofstream(path) << "port: 8001\nserved-model-name: [a, b]\nenable-log-requests: true\nenable_prefix_caching: false\n"
-                         "hf-overrides: {rope_theta: 1e6, name: \"5\"}\n";
-  Result<std::vector<std::string>> arguments = read_config_file(path);
+                         "hf-overrides: {rope_theta: 1e6, name: \"5\"}\nallowed_origins: [\"http://a\"]\n";
+  Result<std::vector<std::string>> arguments = read_config_file(serve_flag_table(), path);
   ASSERT_TRUE(arguments.ok()) << arguments.status().message();
   EXPECT_EQ(describe(parse_flags(serve_flag_table(), *arguments)),
-            "enable-log-requests=true enable-prefix-caching=false hf-overrides={\"rope_theta\":1000000.0,\"name\":\"5\"} "
+            "allowed-origins=[\"http://a\"] enable-log-requests=true enable-prefix-caching=false hf-overrides={\"rope_theta\":1000000.0,\"name\":\"5\"} "
             "port=8001 served-model-name=[\"a\",\"b\"]");
   std::ofstream(path) << "port: [1\n";
-  EXPECT_NE(read_config_file(path).status().message().find("line"), std::string::npos);
+  EXPECT_NE(read_config_file(serve_flag_table(), path).status().message().find("line"), std::string::npos);
   std::ofstream(path) << "- a\n";
-  EXPECT_FALSE(read_config_file(path).ok());
+  EXPECT_FALSE(read_config_file(serve_flag_table(), path).ok());
   std::filesystem::remove(path);
-  EXPECT_EQ(read_config_file(path).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(read_config_file(serve_flag_table(), path).status().code(), StatusCode::kNotFound);
 }
 
 }  // namespace
