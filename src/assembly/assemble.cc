@@ -76,11 +76,6 @@ Result<Source> open_source(const ModelOptions& options) {
     PAGODA_TRY(source.files, ModelFiles::open(options.model));
   }
   PAGODA_TRY(Object config, read_config(options, source.files));
-  if (config.find("quantization_config") != nullptr && !config.find("quantization_config")->is_null())
-    return unimplemented(
-        "this checkpoint is quantized (`quantization_config` in config.json); quantized weights are not "
-        "served yet: take the original checkpoint",
-        "quantization");
   Result<ModelSpec> spec = read_model_spec(Value(std::move(config)));
   if (!spec.ok()) {
     std::string where = options.hf_config.empty() ? source.files.path_of("config.json") : options.hf_config;
@@ -174,6 +169,17 @@ void log_memory(const ModelOptions& options, const Sizes& sizes, std::size_t num
            sizes.memory.max_concurrency);
 }
 
+// The cache's pages are taken as its blocks are first used: too little memory would show only under load.
+void warn_of_scarce_memory(uint64_t kv_bytes) {
+  uint64_t available = available_memory_bytes();
+  if (kv_bytes <= available) return;
+  log_warning(
+      "The KV cache may grow to {:.2f} GiB, but only {:.2f} GiB of memory are free now; under load the "
+      "system "
+      "may end this process. Use a smaller --gpu-memory-utilization, or --kv-cache-memory-bytes.",
+      static_cast<double>(kv_bytes) / kGiB, static_cast<double>(available) / kGiB);
+}
+
 Result<std::unique_ptr<ModelRunner>> load_runner(const ModelOptions& options, Source* source,
                                                  const Sizes& sizes, DType kv_dtype,
                                                  std::size_t* weight_bytes) {
@@ -220,8 +226,6 @@ Result<TextAssets> text_of(const ModelOptions& options, const ModelFiles& files)
     PAGODA_TRY(ModelFiles other, ModelFiles::open(options.tokenizer));
     return load_text_assets(other, options.chat_template);
   }
-  bool foreign_shape = options.load_format == "dummy" && !options.hf_config.empty();
-  if (foreign_shape && options.model.empty()) return TextAssets();
   if (options.load_format == "dummy") {
     PAGODA_TRY(std::optional<std::string> json, files.read("tokenizer.json"));
     if (!json) return TextAssets();
@@ -258,6 +262,7 @@ Result<std::unique_ptr<Assembly>> assemble(const ModelOptions& options) {
        kv_groups(source.spec.config, static_cast<int32_t>(options.block_size), kv_dtype))
     groups.push_back({group.block_size, group.window});
   if (options.log_stats) log_memory(options, sizes, groups.size());
+  warn_of_scarce_memory(sizes.memory.kv_bytes);
   const std::string& name = assembly->model->served_names.front();
   assembly->engine_metrics = std::make_unique<EngineMetrics>(&assembly->metrics, name, sizes.max_model_len);
   publish_config(&assembly->metrics, options, sizes);

@@ -28,7 +28,8 @@ std::string cached_snapshot(const std::string& reference) {
   Result<std::string> revision = read_file(repo + "/refs/main", 256);
   if (!revision.ok() || revision->find('/') != std::string::npos) return {};
   std::string snapshot = repo + "/snapshots/" + revision->substr(0, revision->find_first_of("\r\n"));
-  return fs::is_directory(snapshot) ? snapshot : std::string();
+  std::error_code ignored;
+  return fs::is_directory(snapshot, ignored) ? snapshot : std::string();
 }
 
 }  // namespace
@@ -41,6 +42,7 @@ Result<ModelFiles> ModelFiles::open(const std::string& reference) {
     return files;
   }
   if (reference.empty() || reference == kDemoModelName) {
+    files.is_demo_ = true;
     if (demo_file("config.json")) return files;
     return not_found("this binary was built without the demo model; give a model folder: pagoda serve PATH");
   }
@@ -64,6 +66,7 @@ Result<std::optional<std::string>> ModelFiles::read(const std::string& name) con
     std::optional<std::string_view> bytes = demo_file(name);
     return bytes ? std::optional<std::string>(*bytes) : std::nullopt;
   }
+  if (folder_.empty()) return std::optional<std::string>();
   Result<std::string> text = read_file(path_of(name));
   if (text.ok()) return std::optional<std::string>(*std::move(text));
   if (text.status().code() == StatusCode::kNotFound) return std::optional<std::string>();

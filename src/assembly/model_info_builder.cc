@@ -81,7 +81,7 @@ Result<std::shared_ptr<const ModelInfo>> build_model_info(const ModelOptions& op
                                                           TextAssets assets, int32_t max_model_len) {
   PAGODA_RETURN_IF_ERROR(check_vocabulary(spec, assets));
   auto info = std::make_shared<ModelInfo>();
-  info->root = files.is_demo() && options.model.empty() ? kDemoModelName : options.model;
+  info->root = files.is_demo() ? kDemoModelName : options.model;
   info->served_names = options.served_names;
   if (info->served_names.empty()) info->served_names.push_back(info->root.empty() ? "dummy" : info->root);
   info->max_model_len = max_model_len;
@@ -113,8 +113,7 @@ Result<std::shared_ptr<const ModelInfo>> build_model_info(const ModelOptions& op
   if (!info->default_sampling.empty())
     log_info(
         "Default sampling parameters are taken from the model's generation config; --generation-config vllm "
-        "turns "
-        "that off.");
+        "turns that off.");
   return std::shared_ptr<const ModelInfo>(std::move(info));
 }
 

@@ -1,0 +1,189 @@
+#include "assembly/assemble.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstdio>
+#include <functional>
+#include <mutex>
+
+#include "base/json.h"
+#include "tests/testing/tiny_model.h"
+
+namespace pagoda {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::TempDir;
+using testing::TinyModel;
+using testing::TinyModelOptions;
+
+// The tokenizer of the built-in model fits: its ids are below this.
+constexpr int kVocab = 2048;
+
+ModelOptions small_options(const std::string& model) {
+  ModelOptions options;
+  options.model = model;
+  options.tokenizer = "pagoda-demo";
+  options.kv_cache_memory_bytes = 4 << 20;
+  options.max_num_batched_tokens = 64;
+  options.num_threads = 1;
+  options.log_stats = false;
+  return options;
+}
+
+TinyModel write_tiny(const std::string& folder, TinyModelOptions options = {}) {
+  options.vocab = kVocab;
+  TinyModel model = testing::make_tiny_model(options);
+  testing::write_tiny_model(model, folder);
+  return model;
+}
+
+class Sink : public EventSink {
+ public:
+  void on_event(TokenEvent&& event) override {
+    std::lock_guard lock(mutex_);
+    tokens_.insert(tokens_.end(), event.out.token.begin(), event.out.token.end());
+    finish_ = event.finish;
+    if (finish_ != FinishReason::kNone) ended_.notify_all();
+  }
+  // What came until the end; empty if it did not end well.
+  std::vector<TokenId> wait() {
+    std::unique_lock lock(mutex_);
+    ended_.wait_for(lock, std::chrono::seconds(60), [&] { return finish_ != FinishReason::kNone; });
+    return finish_ == FinishReason::kLength ? tokens_ : std::vector<TokenId>();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  std::vector<TokenId> tokens_;
+  FinishReason finish_ = FinishReason::kNone;
+};
+
+TEST(Assemble, AFolderBecomesAnEngineThatSaysWhatTheDefinitionSays) {
+  TempDir folder;
+  TinyModel model = write_tiny(folder.path(), {.shards = 2});
+  auto assembly = assemble(small_options(folder.path()));
+  ASSERT_TRUE(assembly.ok()) << assembly.status().message();
+  Engine& engine = *(*assembly)->engine;
+  EXPECT_GT((*assembly)->weight_bytes, 0u);
+  EXPECT_EQ((*assembly)->model->vocab_size, kVocab);
+  EXPECT_EQ((*assembly)->model->max_model_len, 256);
+  EXPECT_EQ((*assembly)->model->served_names, std::vector<std::string>{folder.path()});
+  EXPECT_EQ(engine.config().scheduler.max_num_seqs, 64);  // no more than tokens in a step
+
+  auto request = std::make_unique<Request>();
+  request->id = engine.next_request_id();
+  request->prompt = {5, 17, 1000, 3};
+  request->params.temperature = 0;
+  request->params.max_tokens = 6;
+  std::vector<int32_t> ids = request->prompt;
+  auto sink = std::make_shared<Sink>();
+  ASSERT_TRUE(engine.submit(std::move(request), engine.reserve(1).value(), sink).ok());
+  std::vector<TokenId> said = sink->wait();
+  ASSERT_EQ(said.size(), 6u);
+  for (TokenId token : said) {
+    std::vector<double> logits = model.logits(ids).back();
+    EXPECT_NEAR(logits[static_cast<std::size_t>(token)], *std::max_element(logits.begin(), logits.end()),
+                1e-4);
+    ids.push_back(token);
+  }
+  EXPECT_THAT((*assembly)->metrics.render(), HasSubstr("vllm:cache_config_info{"));
+}
+
+TEST(Assemble, TheBuiltInModelNeedsNoFlags) {
+  ModelOptions options = small_options("");
+  options.tokenizer.clear();
+  auto assembly = assemble(options);
+  ASSERT_TRUE(assembly.ok()) << assembly.status().message();
+  const ModelInfo& model = *(*assembly)->model;
+  EXPECT_EQ(model.served_names, std::vector<std::string>{"pagoda-demo"});
+  ASSERT_TRUE(model.tokenizer != nullptr && model.chat_template != nullptr);
+  EXPECT_FALSE(model.eos_token_ids.empty());
+}
+
+TEST(Assemble, DummyWeightsOfAnyShapeNeedNoFolder) {
+  TempDir folder;
+  testing::write_file(folder.file("shape.json"), write_tiny(folder.path()).config_json());
+  ModelOptions options = small_options("");
+  options.tokenizer.clear();
+  options.load_format = "dummy";
+  options.hf_config = folder.file("shape.json");
+  auto assembly = assemble(options);
+  ASSERT_TRUE(assembly.ok()) << assembly.status().message();
+  const ModelInfo& model = *(*assembly)->model;
+  EXPECT_EQ(model.tokenizer, nullptr);
+  // Nothing of the built-in model's.
+  EXPECT_TRUE(model.default_sampling.empty());
+  EXPECT_EQ(model.eos_token_ids, (std::vector<TokenId>{2}));
+  EXPECT_EQ(model.served_names, std::vector<std::string>{"dummy"});
+}
+
+TEST(Assemble, TheLongestThatFits) {
+  TempDir folder;
+  write_tiny(folder.path());
+  ModelOptions options = small_options(folder.path());
+  options.num_blocks_override = 11;  // ten to use, of 16 tokens
+  options.max_model_len = -1;
+  auto assembly = assemble(options);
+  ASSERT_TRUE(assembly.ok()) << assembly.status().message();
+  EXPECT_EQ((*assembly)->engine->config().scheduler.max_model_len, 160);
+  options.max_model_len = 161;
+  EXPECT_THAT(assemble(options).status().message(), HasSubstr("the longest that would fit is 160"));
+}
+
+TEST(Assemble, WhatIsWrongIsNamed) {
+  struct Case {
+    const char* words;
+    std::function<void(ModelOptions*, const TempDir&)> change;
+  };
+  const Case cases[] = {
+      {"neither a folder nor in the Hugging Face cache", [](auto* o, auto&) { o->model = "no/such-model"; }},
+      {"is not a folder", [](auto* o, auto& dir) { o->model = dir.file("config.json"); }},
+      {"dtype 'int3'", [](auto* o, auto&) { o->dtype = "int3"; }},
+      {"--max-model-len 257 is more than the 256", [](auto* o, auto&) { o->max_model_len = 257; }},
+      {"too small for one request", [](auto* o, auto&) { o->kv_cache_memory_bytes = 1 << 10; }},
+      {"--hf-config needs a model",
+       [](auto* o, auto& dir) { o->model.clear(), o->hf_config = dir.file("config.json"); }},
+      {"tokenizer.json' is missing", [](auto* o, auto&) { o->tokenizer.clear(); }},
+      {"do not belong together",
+       [](auto* o, auto&) { o->hf_overrides = parse_json(R"({"vocab_size":100})").value(); }},
+      {"quantized checkpoints",
+       [](auto* o, auto&) { o->hf_overrides = parse_json(R"({"quantization_config":{}})").value(); }},
+      {"does not fit the model",
+       [](auto* o, auto&) { o->hf_overrides = parse_json(R"({"intermediate_size":64})").value(); }},
+      {"config.json' must hold a JSON object",
+       [](auto*, auto& dir) { testing::write_file(dir.file("config.json"), "[1]"); }},
+      {"invalid JSON", [](auto*, auto& dir) { testing::write_file(dir.file("config.json"), "{"); }},
+      {"config.json' is missing",
+       [](auto* o, auto& dir) { o->hf_config.clear(), std::remove(dir.file("config.json").c_str()); }},
+      {"header length",
+       [](auto*, auto& dir) {
+         testing::write_file(dir.file("model.safetensors"), "\xff\xff\xff\xff\xff\xff\xff\x7f");
+       }},
+      {"`temperature` is out of range",
+       [](auto*, auto& dir) {
+         testing::write_file(dir.file("generation_config.json"), R"({"temperature":-1})");
+       }},
+      {"`top_k` is out of range",
+       [](auto* o, auto&) { o->override_generation_config = parse_json(R"({"top_k":1.5})").value(); }},
+      {"neither a file nor a template", [](auto* o, auto&) { o->chat_template = "no-such-file"; }},
+      {"chat template of --chat-template", [](auto* o, auto&) { o->chat_template = "{% if %}"; }},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.words);
+    TempDir folder;
+    write_tiny(folder.path());
+    ModelOptions options = small_options(folder.path());
+    c.change(&options, folder);
+    auto assembly = assemble(options);
+    ASSERT_FALSE(assembly.ok());
+    EXPECT_THAT(assembly.status().message(), HasSubstr(c.words));
+  }
+}
+
+}  // namespace
+}  // namespace pagoda

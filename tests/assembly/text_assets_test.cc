@@ -1,0 +1,76 @@
+#include "assembly/text_assets.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/testing/tiny_model.h"
+
+namespace pagoda {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::TempDir;
+using testing::write_file;
+
+// The folder's template filled in with nothing but its special tokens.
+std::string rendered(const ChatTemplate& chat_template, const TextAssets& assets) {
+  return chat_template.render(assets.special_tokens, TemplateClock{}).value();
+}
+
+Result<TextAssets> load(const TempDir& folder, const std::string& flag = {}) {
+  return load_text_assets(ModelFiles::open(folder.path()).value(), flag, /*with_tokenizer=*/false);
+}
+
+TEST(TextAssets, SpecialTokensInEverySpelling) {
+  TempDir folder;
+  write_file(folder.file("tokenizer_config.json"),
+             R"({"bos_token":"<s>","eos_token":{"content":"</s>","lstrip":false},"unk_token":null})");
+  write_file(folder.file("special_tokens_map.json"), R"({"bos_token":"<other>","unk_token":"<unk>"})");
+  TextAssets assets = load(folder).value();
+  EXPECT_EQ(assets.bos_token, "<s>");
+  EXPECT_EQ(assets.eos_token, "</s>");
+  EXPECT_EQ(assets.special_tokens.find("unk_token")->as_string(), "<unk>");
+  EXPECT_EQ(assets.special_tokens.find("pad_token"), nullptr);
+  EXPECT_EQ(assets.chat_template, nullptr);
+}
+
+TEST(TextAssets, TheFlagThenTheFileThenTheConfig) {
+  TempDir folder;
+  write_file(folder.file("tokenizer_config.json"),
+             R"({"chat_template":"config {{ bos_token }}","bos_token":"B"})");
+  TextAssets assets = load(folder).value();
+  EXPECT_EQ(rendered(*assets.chat_template, assets), "config B");
+  EXPECT_EQ(assets.tool_chat_template, nullptr);
+  write_file(folder.file("chat_template.jinja"), "file {{ bos_token }}");
+  assets = load(folder).value();
+  EXPECT_EQ(rendered(*assets.chat_template, assets), "file B");
+  assets = load(folder, "flag {{ bos_token }}").value();
+  EXPECT_EQ(rendered(*assets.chat_template, assets), "flag B");
+  assets = load(folder, folder.file("chat_template.jinja")).value();
+  EXPECT_EQ(rendered(*assets.chat_template, assets), "file B");
+}
+
+TEST(TextAssets, ATemplateOfItsOwnForTools) {
+  TempDir folder;
+  write_file(
+      folder.file("tokenizer_config.json"),
+      R"({"chat_template":[{"name":"default","template":"plain"},{"name":"tool_use","template":"tools"}]})");
+  TextAssets assets = load(folder).value();
+  EXPECT_EQ(rendered(*assets.chat_template, assets), "plain");
+  ASSERT_NE(assets.tool_chat_template, nullptr);
+  EXPECT_EQ(rendered(*assets.tool_chat_template, assets), "tools");
+}
+
+TEST(TextAssets, ErrorsNameTheFile) {
+  TempDir folder;
+  write_file(folder.file("tokenizer.json"), "{}");
+  EXPECT_THAT(load_tokenizer(folder.path()).status().message(), HasSubstr("tokenizer.json"));
+  EXPECT_THAT(load_tokenizer(folder.file("tokenizer.json")).status().message(), HasSubstr("tokenizer.json"));
+  EXPECT_EQ(load_tokenizer(folder.file("nothing")).status().code(), StatusCode::kNotFound);
+  write_file(folder.file("chat_template.jinja"), "{% for %}");
+  EXPECT_THAT(load(folder).status().message(), HasSubstr("chat_template.jinja"));
+  EXPECT_EQ(load_chat_template("no-such-file").status().code(), StatusCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace pagoda
