@@ -205,7 +205,7 @@ Result<std::unique_ptr<ModelRunner>> load_runner(const ModelOptions& options, So
   return CpuModelRunner::create(config, std::move(compute), std::move(decoder));
 }
 
-EngineConfig engine_config(const ModelOptions& options, const Sizes& sizes, const std::string& model_name) {
+EngineConfig engine_config(const ModelOptions& options, const Sizes& sizes) {
   EngineConfig config;
   config.scheduler.max_num_seqs = sizes.max_num_seqs;
   config.scheduler.max_num_batched_tokens = sizes.max_num_batched_tokens;
@@ -215,7 +215,6 @@ EngineConfig engine_config(const ModelOptions& options, const Sizes& sizes, cons
   config.cache.block_size = static_cast<int32_t>(options.block_size);
   config.cache.num_blocks = sizes.memory.num_blocks;
   config.cache.cache_dtype = options.kv_cache_dtype;
-  config.model_name = model_name;
   config.log_stats = options.log_stats;
   return config;
 }
@@ -266,7 +265,7 @@ Result<std::unique_ptr<Assembly>> assemble(const ModelOptions& options) {
   const std::string& name = assembly->model->served_names.front();
   assembly->engine_metrics = std::make_unique<EngineMetrics>(&assembly->metrics, name, sizes.max_model_len);
   publish_config(&assembly->metrics, options, sizes);
-  assembly->engine = std::make_unique<Engine>(engine_config(options, sizes, name),
+  assembly->engine = std::make_unique<Engine>(engine_config(options, sizes),
                                               std::make_unique<KvManager>(groups, sizes.memory.num_blocks),
                                               std::move(runner), assembly->engine_metrics.get());
   assembly->text_pool = std::make_unique<TaskPool>(static_cast<int>(options.num_text_threads),

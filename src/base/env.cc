@@ -40,7 +40,7 @@ std::vector<std::string> cgroup_dirs(const std::string& controller) {
     bool v2 = names.empty();
     if (!v2 && ("," + names + ",").find("," + controller + ",") == std::string::npos) continue;
     std::string root = v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/" + names;
-    while (!path.empty() && path != "/") {
+    while (path.size() > 1 && path[0] == '/') {
       dirs.push_back(root + path);
       path.resize(path.rfind('/'));
     }

@@ -16,7 +16,8 @@ namespace {
 class LevelName : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
-    static constexpr std::string_view kNames[] = {"TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "OFF"};
+    static constexpr std::string_view kNames[] = {"TRACE", "DEBUG",    "INFO", "WARNING",
+                                                  "ERROR", "CRITICAL", "OFF"};
     std::string_view name = kNames[message.level];
     out.append(name.data(), name.data() + name.size());
   }

@@ -14,13 +14,14 @@ struct SamplingParams {
   float repetition_penalty = 1, frequency_penalty = 0, presence_penalty = 0;
   int32_t top_k = 0;  // 0: off
   int32_t min_tokens = 0, max_tokens = 16;
-  int32_t num_logprobs = -1,
-          num_prompt_logprobs = -1;  // -1: none; otherwise how many alternatives besides the token
-  uint64_t seed = 0;                 // drawn at admission when the client gave none; choice i uses seed + i
+  // How many alternatives besides the token; -1: no log-probabilities at all.
+  int32_t num_logprobs = -1, num_prompt_logprobs = -1;
+  uint64_t seed = 0;  // drawn at admission when the client gave none; choice i uses seed + i
   bool ignore_eos = false;
   std::vector<std::pair<TokenId, float>> logit_bias;
   std::vector<TokenId> stop_token_ids;     // the client's; generation stops after one of them
-  std::vector<TokenId> eos_token_ids;      // the model's; not looked at under ignore_eos
+  std::vector<TokenId> eos_token_ids;      // the model's; they end nothing under ignore_eos, but are banned
+                                           // like stop_token_ids until min_tokens are there
   std::vector<TokenId> allowed_token_ids;  // empty: all
   std::vector<std::vector<TokenId>> bad_words;
 };

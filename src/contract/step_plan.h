@@ -30,16 +30,17 @@ struct RowWork {
   int32_t row;
   int32_t num_computed_tokens, num_scheduled_tokens;  // positions computed .. computed + scheduled - 1
   int32_t num_draft_tokens;  // the last k scheduled tokens are guesses; 0 without speculation
-  int32_t token_begin;       // plan.tokens[token_begin ..]; kFromLastStep allowed; may lie
-                             // within the range of a NewRow of the same plan
+  // plan.tokens[token_begin ..]; kFromLastStep allowed; may lie within the range of a NewRow of the same
+  // plan.
+  int32_t token_begin;
 };
 enum class SampleKind : uint8_t { kSample, kVerifyDraft, kPromptLogprobs };
 // Which logits row feeds which draw. n > 1 after one prefill: many samples, one logits row.
 struct SampleWork {
   int32_t row;
   int32_t flat_index;  // the token's index in the flat batch: its logits predict the token after it
-  int32_t
-      output_index;  // tokens the choice has generated so far: counter of the noise, horizon of the penalties
+  // Tokens the choice has generated so far: counter of the noise, horizon of the penalties.
+  int32_t output_index;
   int32_t mask_row;  // into plan.masks, or -1
   TokenId target;    // kPromptLogprobs: the token whose log-probability is wanted; otherwise unused
   SampleKind kind;

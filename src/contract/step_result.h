@@ -15,10 +15,10 @@ struct TopLogprob {
 struct StepResult {
   uint64_t step_id = 0;
   std::vector<TokenId> token;  // [num_samples] sampled id; for kPromptLogprobs the target
-  std::vector<float>
-      logprob;  // [num_samples] raw log-probability of `token` (before bias, penalties, temperature)
-  std::vector<int32_t>
-      rank;  // [num_samples] 1-based rank of `token` among the raw logits; 0 where not asked for
+  // [num_samples] raw log-probability of `token` (before bias, penalties, temperature).
+  std::vector<float> logprob;
+  // [num_samples] 1-based rank of `token` among the raw logits; 0 where not asked for.
+  std::vector<int32_t> rank;
   std::vector<TopLogprob> top;        // the most probable, descending
   std::vector<int32_t> top_begin;     // [num_samples + 1] into top
   std::vector<int32_t> num_accepted;  // [num work rows] drafts that hold; 0 where none were given

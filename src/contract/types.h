@@ -12,8 +12,8 @@ using BlockId = int32_t;
 using RequestId = uint64_t;
 using Time = std::chrono::steady_clock::time_point;
 
-inline constexpr BlockId kNullBlock =
-    0;  // never allocated; stands for blocks that a sliding window no longer sees
+// Never allocated; stands for blocks that a sliding window no longer sees.
+inline constexpr BlockId kNullBlock = 0;
 // "The id sampled for this row in the step before": lets plan N+1 be made before result N is known.
 inline constexpr TokenId kFromLastStep = -1;
 

@@ -59,8 +59,8 @@ class Engine {
   Status submit(std::unique_ptr<Request> request, Slot slot, std::shared_ptr<EventSink> sink);
   // Any thread; harmless for an id that has ended. The sink hears kAbort for each unfinished choice.
   void cancel(RequestId id);
-  // One choice is complete for a reason that only its reader can see (a stop string): it ends with kStop, the others go
-  // on. Any thread; harmless for one that has ended. Requires: choice >= 0.
+  // One choice is complete for a reason that only its reader can see (a stop string): it ends with kStop, the
+  // others go on. Any thread; harmless for one that has ended. Requires: choice >= 0.
   void finish(RequestId id, int32_t choice);
 
   // No new requests from here on; those inside go on.

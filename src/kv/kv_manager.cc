@@ -144,12 +144,6 @@ int32_t KvManager::num_free() const {
 int32_t KvManager::num_blocks() const {
   return impl_->pool.num_blocks();
 }
-int32_t KvManager::num_groups() const {
-  return static_cast<int32_t>(impl_->groups.size());
-}
-int32_t KvManager::block_size() const {
-  return impl_->groups[0].block_size;
-}
 
 double KvManager::usage() const {
   int32_t total = num_blocks() - 1;

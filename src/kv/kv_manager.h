@@ -60,10 +60,8 @@ class KvManager {
 
   int32_t num_free() const;
   int32_t num_blocks() const;
-  int32_t num_groups() const;
-  int32_t block_size() const;  // of group 0
-  double usage() const;        // 1 - free / (num_blocks - 1)
-  void check() const;          // conservation; O(blocks)
+  double usage() const;  // 1 - free / (num_blocks - 1)
+  void check() const;    // conservation; O(blocks)
   // As check(), and the references are exactly those of these sequences. O(blocks + table entries).
   void check(std::span<const SeqKv* const> all) const;
 

@@ -1,7 +1,6 @@
 // The sample room: from a row of logits to a token. Order as vLLM's: raw log-probabilities (if asked for) ->
 // mask -> allowed ids -> bad words -> min_tokens -> logit_bias -> penalties -> greedy, or temperature ->
-// min_p -> top_k -> top_p
-// -> Gumbel-max draw. Trusts its parameters: they were judged at the door.
+// min_p -> top_k -> top_p -> Gumbel-max draw. Trusts its parameters: they were judged at the door.
 //
 // Invariant: what a sample gets is a pure function of its logits, parameters, history, output_index and mask,
 // in every bit; neighbours, rows and threads do not enter. Holds no state but scratch; used by one thread at

@@ -61,8 +61,8 @@ class Scheduler {
   void submit(std::unique_ptr<Request> request);
   // All choices of the request end with kAbort at once; what a step in flight computes for them is dropped.
   void cancel(RequestId id, Time now, std::vector<TokenEvent>* out);
-  // One choice ends with kStop at once, the others go on. Harmless for one that has ended. Requires: no step in
-  // flight.
+  // One choice ends with kStop at once, the others go on. Harmless for one that has ended. Requires: no step
+  // in flight that will be committed.
   void finish(RequestId id, int32_t choice, Time now, std::vector<TokenEvent>* out);
   void release_hold(RequestId id, Hold hold);
 

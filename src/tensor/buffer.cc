@@ -9,7 +9,7 @@
 
 namespace pagoda {
 
-// Weights and KV caches are read in short runs all over: with 4 KB pages, translating addresses takes longer than reading.
+// Weights are read in short runs all over: with 4 KB pages, translating addresses takes longer than reading.
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 Buffer::Buffer(std::size_t bytes) : bytes_(bytes) {
@@ -18,7 +18,8 @@ Buffer::Buffer(std::size_t bytes) : bytes_(bytes) {
   const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
   data_ = std::aligned_alloc(alignment, rounded);
   if (data_ == nullptr) throw std::bad_alloc();
-  if (bytes >= kHugePage) (void)madvise(data_, rounded, MADV_HUGEPAGE);  // a hint; refused where there are none
+  if (bytes >= kHugePage)
+    (void)madvise(data_, rounded, MADV_HUGEPAGE);  // a hint; refused where there are none
   std::memset(data_, 0, bytes);
 }
 Buffer::Buffer(Buffer&& other) noexcept
