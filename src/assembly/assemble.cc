@@ -222,8 +222,9 @@ EngineConfig engine_config(const ModelOptions& options, const Sizes& sizes) {
 // A model without tokenizer.json serves token ids (dummy weights of any shape).
 Result<TextAssets> text_of(const ModelOptions& options, const ModelFiles& files) {
   if (!options.tokenizer.empty()) {
-    PAGODA_TRY(ModelFiles other, ModelFiles::open(options.tokenizer));
-    return load_text_assets(other, options.chat_template);
+    Result<ModelFiles> other = ModelFiles::open(options.tokenizer);
+    if (!other.ok()) return std::move(other.status()).with_context("--tokenizer");
+    return load_text_assets(*other, options.chat_template);
   }
   if (options.load_format == "dummy") {
     PAGODA_TRY(std::optional<std::string> json, files.read("tokenizer.json"));

@@ -32,6 +32,9 @@ std::string cached_snapshot(const std::string& reference) {
   return fs::is_directory(snapshot, ignored) ? snapshot : std::string();
 }
 
+// The largest tokenizers take some 40 MB.
+constexpr std::size_t kFileBytesMax = std::size_t{256} << 20;
+
 }  // namespace
 
 Result<ModelFiles> ModelFiles::open(const std::string& reference) {
@@ -67,7 +70,7 @@ Result<std::optional<std::string>> ModelFiles::read(const std::string& name) con
     return bytes ? std::optional<std::string>(*bytes) : std::nullopt;
   }
   if (folder_.empty()) return std::optional<std::string>();
-  Result<std::string> text = read_file(path_of(name));
+  Result<std::string> text = read_file(path_of(name), kFileBytesMax);
   if (text.ok()) return std::optional<std::string>(*std::move(text));
   if (text.status().code() == StatusCode::kNotFound) return std::optional<std::string>();
   return text.status();

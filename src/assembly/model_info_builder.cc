@@ -40,8 +40,9 @@ Status take_sampling_defaults(const Object& config, const std::string& where, Ob
 Result<Object> generation_config(const ModelOptions& options, const ModelFiles& files) {
   if (options.generation_config == "vllm") return Object();
   if (options.generation_config == "auto") return files.read_object("generation_config.json", false);
-  PAGODA_TRY(ModelFiles other, ModelFiles::open(options.generation_config));
-  return other.read_object("generation_config.json", true);
+  Result<ModelFiles> other = ModelFiles::open(options.generation_config);
+  if (!other.ok()) return std::move(other.status()).with_context("--generation-config");
+  return other->read_object("generation_config.json", true);
 }
 
 void add_ids(const Value* value, std::vector<TokenId>* ids) {

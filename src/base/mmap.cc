@@ -73,14 +73,15 @@ class Descriptor {
 };
 
 Status cannot(const char* verb, const std::string& path) {
-  Status status = io_error(std::string("cannot ") + verb + " '" + path + "': " + std::strerror(errno));
-  return errno == ENOENT ? not_found(status.message()) : status;
+  const int error = errno;
+  std::string message = std::string("cannot ") + verb + " '" + path + "': " + std::strerror(error);
+  return error == ENOENT ? not_found(std::move(message)) : io_error(std::move(message));
 }
 
 }  // namespace
 
 Result<MappedFile> MappedFile::open(const std::string& path) {
-  Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a FIFO would wait for its writer
   if (fd.get() < 0) return cannot("open", path);
   struct stat info;
   if (::fstat(fd.get(), &info) != 0) return cannot("read the size of", path);

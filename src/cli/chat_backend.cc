@@ -131,8 +131,9 @@ class LocalChat : public ChatBackend {
 
 }  // namespace
 
-Result<std::unique_ptr<ChatBackend>> connect_chat(const std::string& url, const std::string& model,
+Result<std::unique_ptr<ChatBackend>> connect_chat(const std::string& base_url, const std::string& model,
                                                   const std::string& api_key) {
+  std::string url = base_url.substr(0, base_url.find_last_not_of('/') + 1);
   RemoteChat probe(url, model, api_key);
   PAGODA_TRY(HttpResponse response, http_request({"GET", url + "/models", "", probe.headers(), 5}));
   Result<Value> body = parse_json(response.body);

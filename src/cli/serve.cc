@@ -38,14 +38,15 @@ void print_welcome(const ApiServer& server, const ServeOptions& options, const A
   std::string url =
       (options.http.tls.enabled() ? "https://" : "http://") + host + ":" + std::to_string(server.port());
   const std::string& model = assembly.model->served_names.front();
+  bool has_keys = !options.api_config().api_keys.empty();
   if (options.model.model.empty() && !options.quiet) {
     std::printf(
         "\nPagoda is serving its built-in demo model: a very small one, made to try the server with.\n"
         "It listens on %s and speaks the OpenAI API. Ctrl-C ends it. Try:\n\n"
-        "  curl %s/v1/chat/completions -H 'Content-Type: application/json' \\\n"
+        "  curl %s/v1/chat/completions -H 'Content-Type: application/json' %s\\\n"
         "    -d '{\"messages\": [{\"role\": \"user\", \"content\": \"What is Pagoda?\"}]}'\n\n"
         "A model of yours: ./pagoda serve PATH. A chat in the terminal: ./pagoda chat.\n\n",
-        url.c_str(), url.c_str());
+        url.c_str(), url.c_str(), has_keys ? "-H 'Authorization: Bearer KEY' " : "");
     std::fflush(stdout);
   }
   log_info("Serving {} on {}", model, url);

@@ -1,4 +1,5 @@
 // `pagoda render` and `pagoda tokenize`: the text side of a model, without the model.
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
@@ -29,7 +30,8 @@ constexpr FlagSpec kTokenizeFlags[] = {
      "With --decode: leave special tokens out."},
 };
 
-// An ISO date is a moment, printed as the template asks; anything else is what strftime_now answers as it stands.
+// An ISO date is a moment, printed as the template asks; anything else is what strftime_now answers as it
+// stands.
 TemplateClock parse_now(const std::string& text) {
   if (text.empty()) return {static_cast<int64_t>(std::time(nullptr)), ""};
   for (const char* format : {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"}) {
@@ -102,6 +104,7 @@ int run_filter(std::span<const FlagSpec> table, const char* usage, const std::ve
   Result<std::string> output = command(parsed->flags, input);
   if (!output.ok()) return fail(output.status().message());
   std::fwrite(output->data(), 1, output->size(), stdout);
+  if (std::fflush(stdout) != 0) return fail(std::string("cannot write the answer: ") + std::strerror(errno));
   return 0;
 }
 

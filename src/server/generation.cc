@@ -179,6 +179,7 @@ void Generation::start_stream() {
   if (!request_.is_chat()) return;
   for (std::size_t i = 0; i < choices_.size(); ++i) {
     Usage usage = choice_usage(choices_[i]);
+    usage.completion_tokens = 0;  // the role comes before all tokens, though it leaves with the first
     events_ += sse_event(write_chat_role_chunk(head_, request_, static_cast<int32_t>(i),
                                                request_.continuous_usage ? &usage : nullptr));
   }

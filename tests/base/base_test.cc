@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -120,6 +121,9 @@ TEST_F(MappedFileTest, ReadsWhatIsThereAndNamesWhatIsNot) {
   EXPECT_EQ(MappedFile::open(path_).status().code(), StatusCode::kNotFound);
   EXPECT_NE(MappedFile::open(path_).status().message().find(path_.string()), std::string::npos);
   EXPECT_FALSE(MappedFile::open("/tmp").ok());
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_FALSE(MappedFile::open(path_).ok()) << "a FIFO that nobody writes to";
+  std::filesystem::remove(path_);
   std::ofstream(path_) << "";
   EXPECT_EQ(MappedFile::open(path_)->bytes().size(), 0u);
   std::ofstream(path_) << "hello";

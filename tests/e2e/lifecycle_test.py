@@ -147,6 +147,8 @@ class Flags(unittest.TestCase):
 
     def test_mistakes_are_named(self):
         for arguments, words in ((["--prot", "1"], "--port"), (["--port", "70000"], "--port"), (["/nowhere"], "/nowhere"),
+                                 (["--tokenizer", "/nowhere"], "--tokenizer"),
+                                 (["--generation-config", "/nowhere"], "--generation-config"),
                                  (["--dtype", "int3"], "--dtype"), (["--max-model-len", "1e9"], "max"),
                                  (["--ssl-certfile", "x"], "ssl-keyfile"), (["--kv-cache-memory-bytes", "1000"], "KV"),
                                  (["--max-model-len", "100k"], "max")):
@@ -170,6 +172,8 @@ class Commands(unittest.TestCase):
         self.assertEqual(run("tokenize", "--tokenizer", folder, stdin="Pagoda"),
                          run("tokenize", "--tokenizer", folder / "tokenizer.json", stdin="Pagoda"))
         self.assertIn("999999", run("tokenize", "--decode", stdin="[999999]", code=1)[1])
+        with open("/dev/full", "w") as full:
+            self.assertEqual(subprocess.run([BINARY, "tokenize"], input="a", stdout=full, stderr=subprocess.PIPE, text=True).returncode, 1)
 
     def test_render(self):
         chat = json.dumps({"messages": [{"role": "user", "content": "hi"}]})
@@ -186,7 +190,7 @@ class Commands(unittest.TestCase):
     def test_chat(self):
         self.assertIn("engine", run("chat", "--model", SOURCE / "demo" / "model", "-q", "What is Pagoda?")[0].lower())
         with Server() as server:
-            out, _ = run("chat", "--url", f"{server.url}/v1", stdin="What is Pagoda?\n/reset\nWhat is Pagoda?\n/exit\n")
+            out, _ = run("chat", "--url", f"{server.url}/v1/", stdin="What is Pagoda?\n/reset\nWhat is Pagoda?\n/exit\n")
             self.assertGreaterEqual(out.lower().count("engine"), 2)
         self.assertIn("error", run("chat", "--url", "http://127.0.0.1:9/v1", "-q", "hi", code=1)[1])
 

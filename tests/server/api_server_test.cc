@@ -119,13 +119,14 @@ TEST(ApiServer, ChatWholeAndStreamed) {
   EXPECT_EQ(at(whole, {"id"}).as_string().substr(0, 9), "chatcmpl-");
   EXPECT_EQ(at(whole, {"usage", "completion_tokens"}).as_int(), 14);
 
-  auto events = site.stream(kChat, std::string("{") + kUser + R"(,"stream":true,"n":2,"stream_options":{}})");
+  auto events = site.stream(kChat, std::string("{") + kUser + R"(,"stream":true,"n":2,"stream_options":{"continuous_usage_stats":true}})");
   std::string text[2];
   for (std::size_t i = 0; i < events.size(); ++i) {
     Value chunk = json(events[i]);
     EXPECT_EQ(at(chunk, {"object"}).as_string(), "chat.completion.chunk");
     if (i < 2) {
       EXPECT_EQ(at(chunk, {"choices", "0", "delta", "role"}).as_string(), "assistant");
+      EXPECT_EQ(at(chunk, {"usage", "completion_tokens"}).as_int(), 0);
     }
     if (i + 1 == events.size()) {
       EXPECT_TRUE(at(chunk, {"choices"}).as_array().empty());
