@@ -1,0 +1,131 @@
+#include "cli/serve_options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cli/serve_flags.h"
+
+namespace pagoda {
+namespace {
+
+using ::testing::HasSubstr;
+
+Result<ServeOptions> options_of(const std::vector<std::string>& arguments) {
+  PAGODA_TRY(ParsedCommand command, parse_flags(serve_flag_table(), arguments));
+  return serve_options(command);
+}
+
+TEST(ServeOptions, WithoutFlags) {
+  ServeOptions options = options_of({}).value();
+  EXPECT_EQ(options.model.model, "");
+  EXPECT_FALSE(options.model.max_model_len.has_value());
+  EXPECT_FALSE(options.model.kv_cache_memory_bytes.has_value());
+  EXPECT_EQ(options.model.max_num_seqs, 128);
+  EXPECT_EQ(options.model.max_num_batched_tokens, 2048);
+  EXPECT_EQ(options.http.port, 8000);
+  EXPECT_EQ(options.shutdown_timeout_s, 30);
+  EXPECT_TRUE(options.model.log_stats && options.http.access_log);
+  EXPECT_FALSE(options.quiet);
+}
+
+TEST(ServeOptions, EachFlagReachesItsPlace) {
+  ServeOptions options = options_of({"folder",
+                                     "--port",
+                                     "0",
+                                     "--max-model-len",
+                                     "auto",
+                                     "--max-num-seqs",
+                                     "7",
+                                     "--block-size",
+                                     "32",
+                                     "--kv-cache-memory-bytes",
+                                     "1G",
+                                     "--num-gpu-blocks-override",
+                                     "9",
+                                     "--gpu-memory-utilization",
+                                     "0.25",
+                                     "--dtype",
+                                     "half",
+                                     "--served-model-name",
+                                     "a",
+                                     "b",
+                                     "--api-key",
+                                     "k",
+                                     "--max-logprobs",
+                                     "-1",
+                                     "--disable-log-stats",
+                                     "--uvicorn-log-level",
+                                     "error",
+                                     "--shutdown-timeout",
+                                     "5",
+                                     "--disable-access-log-for-endpoints",
+                                     "/health,/metrics",
+                                     "--allowed-origins",
+                                     "[\"http://x\"]",
+                                     "--hf-config-path",
+                                     "shape",
+                                     "--enable-log-outputs",
+                                     "--max-log-len",
+                                     "12",
+                                     "--threads",
+                                     "3"})
+                             .value();
+  const ModelOptions& model = options.model;
+  EXPECT_EQ(model.model, "folder");
+  EXPECT_EQ(model.max_model_len, -1);
+  EXPECT_EQ(model.max_num_seqs, 7);
+  EXPECT_EQ(model.block_size, 32);
+  EXPECT_EQ(model.kv_cache_memory_bytes, 1 << 30);
+  EXPECT_EQ(model.num_blocks_override, 9);
+  EXPECT_EQ(model.memory_utilization, 0.25);
+  EXPECT_EQ(model.dtype, "half");
+  EXPECT_EQ(model.served_names, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(model.max_logprobs, -1);
+  EXPECT_EQ(model.hf_config, "shape/config.json");
+  EXPECT_EQ(model.num_threads, 3);
+  EXPECT_FALSE(model.log_stats);
+  EXPECT_EQ(options.api.api_keys, std::vector<std::string>{"k"});
+  EXPECT_EQ(options.api.max_log_len, 12);
+  EXPECT_FALSE(options.api.enable_log_outputs);  // not without --enable-log-requests
+  EXPECT_EQ(options.http.port, 0);
+  EXPECT_EQ(options.http.cors.allowed_origins, std::vector<std::string>{"http://x"});
+  EXPECT_EQ(options.http.access_log_excluded_paths, (std::vector<std::string>{"/health", "/metrics"}));
+  EXPECT_EQ(options.shutdown_timeout_s, 5);
+  EXPECT_TRUE(options.quiet && options.log_level == LogLevel::kError);
+}
+
+TEST(ServeOptions, WhatIsOutOfRangeIsNamed) {
+  struct Case {
+    std::vector<std::string> arguments;
+    const char* words;
+  };
+  const Case cases[] = {
+      {{"--port", "70000"}, "--port must be between 0 and 65535, not 70000"},
+      {{"--max-model-len", "0"}, "--max-model-len must be positive"},
+      {{"--max-model-len", "9e18"}, "--max-model-len"},
+      {{"--max-num-seqs", "0"}, "--max-num-seqs must be between 1"},
+      {{"--max-num-batched-tokens", "-1"}, "--max-num-batched-tokens"},
+      {{"--block-size", "100000"}, "--block-size"},
+      {{"--num-gpu-blocks-override", "1"}, "--num-gpu-blocks-override must be between 2"},
+      {{"--kv-cache-memory-bytes", "0"}, "--kv-cache-memory-bytes"},
+      {{"--gpu-memory-utilization", "1.5"}, "--gpu-memory-utilization must be above 0"},
+      {{"--dtype", "int8"}, "--dtype must be one of auto, float32"},
+      {{"--hf-overrides", "[1]"}, "--hf-overrides must be a JSON object"},
+      {{"--allowed-origins", "[1]"}, "--allowed-origins must be a JSON list of strings"},
+      {{"--ssl-certfile", "c.pem"}, "go together"},
+      {{"--api-key="}, "--api-key must not be empty"},
+      {{"a", "b"}, "one model at a time"},
+      {{"a", "--model", "b"}, "two models are given"},
+      {{"--uvicorn-log-level", "loud"}, "--uvicorn-log-level must be one of"},
+      {{"--shutdown-timeout", "-1"}, "--shutdown-timeout"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.words);
+    auto options = options_of(c.arguments);
+    ASSERT_FALSE(options.ok());
+    EXPECT_THAT(options.status().message(), HasSubstr(c.words));
+  }
+}
+
+}  // namespace
+}  // namespace pagoda
