@@ -1,0 +1,55 @@
+#include "base/mmap.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace pagoda {
+namespace {
+
+class MappedFileTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    path_ = std::filesystem::temp_directory_path() / ("pagoda_mmap_" + std::to_string(::getpid()));
+  }
+  void TearDown() override { std::filesystem::remove(path_); }
+  std::filesystem::path path_;
+};
+
+TEST_F(MappedFileTest, ReadsWhatIsThereAndNamesWhatIsNot) {
+  EXPECT_EQ(MappedFile::open(path_).status().code(), StatusCode::kNotFound);
+  EXPECT_NE(MappedFile::open(path_).status().message().find(path_.string()), std::string::npos);
+  EXPECT_FALSE(MappedFile::open("/tmp").ok());
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_FALSE(MappedFile::open(path_).ok()) << "a FIFO that nobody writes to";
+  std::filesystem::remove(path_);
+  std::ofstream(path_) << "";
+  EXPECT_EQ(MappedFile::open(path_)->bytes().size(), 0u);
+  std::ofstream(path_) << "hello";
+  EXPECT_EQ(MappedFile::open(path_)->text(), "hello");
+  EXPECT_EQ(*read_file(path_), "hello");
+  EXPECT_EQ(read_file(path_, 4).status().code(), StatusCode::kTooLarge);
+}
+
+#ifndef __SANITIZE_ADDRESS__
+#ifndef __SANITIZE_THREAD__
+TEST_F(MappedFileTest, AFileCutOffLaterEndsTheProcessWithItsName) {
+  std::ofstream(path_) << std::string(1 << 16, 'x');
+  auto touch_after_truncation = [&] {
+    install_sigbus_handler();
+    Result<MappedFile> file = MappedFile::open(path_);
+    std::filesystem::resize_file(path_, 0);
+    volatile char c = file->text()[40000];
+    (void)c;
+  };
+  EXPECT_EXIT(touch_after_truncation(), ::testing::ExitedWithCode(1),
+              "truncated while it was in use: .*pagoda_mmap");
+}
+#endif
+#endif
+
+}  // namespace
+}  // namespace pagoda
