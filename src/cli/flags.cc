@@ -299,6 +299,10 @@ std::string help_text(std::span<const FlagSpec> table, const std::string& usage,
 }
 
 Result<int64_t> parse_human_int(const std::string& text) {
+  int64_t exact = 0;  // a double holds whole numbers only up to 2^53
+  if (auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), exact);
+      error == std::errc() && end == text.data() + text.size())
+    return exact;
   double number = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));

@@ -33,8 +33,9 @@ void print_welcome(const ApiServer& server, const ServeOptions& options, const A
     log_info("Listening on unix:{}", options.http.uds);
     return;
   }
-  std::string host =
-      options.http.host.empty() || options.http.host == "0.0.0.0" ? "localhost" : options.http.host;
+  std::string host = options.http.host;
+  if (host.empty() || host == "0.0.0.0" || host == "::") host = "localhost";
+  if (host.find(':') != std::string::npos) host = "[" + host + "]";  // an IPv6 address
   std::string url =
       (options.http.tls.enabled() ? "https://" : "http://") + host + ":" + std::to_string(server.port());
   const std::string& model = assembly.model->served_names.front();

@@ -90,8 +90,8 @@ Status read_api(const FlagValues& flags, ApiServerConfig* api) {
   api->version = kVersion;
   api->system_fingerprint = std::string("pagoda-") + kVersion;
   api->enable_log_requests = flags.flag("enable-log-requests", false);
-  api->max_log_len =
-      static_cast<int>(std::min<int64_t>(flags.number("max-log-len", -1), std::numeric_limits<int>::max()));
+  api->max_log_len = static_cast<int>(
+      std::clamp<int64_t>(flags.number("max-log-len", -1), -1, std::numeric_limits<int>::max()));
   api->enable_log_outputs = api->enable_log_requests && flags.flag("enable-log-outputs", false);
   api->limits.exclude_tools_when_tool_choice_none = flags.flag("exclude-tools-when-tool-choice-none", false);
   api->enable_prompt_tokens_details = flags.flag("enable-prompt-tokens-details", false);

@@ -34,6 +34,8 @@ TEST(Flags, EverySpellingOfVllmIsUnderstood) {
       {{"--port=9000", "model"}, "model port=9000"},
       {{"--max_model_len", "8k"}, "max-model-len=8000"},
       {{"--max-model-len", "8K"}, "max-model-len=8192"},
+      {{"--seed", "9007199254740993"}, "seed=9007199254740993"},
+      {{"--seed", "1.5k"}, "seed=1500"},
       {{"--max-model-len", "-1"}, "max-model-len=-1"},
       {{"--max-model-len", "auto"}, "max-model-len=-1"},
       {{"-tp", "2"}, "tensor-parallel-size=2"},
