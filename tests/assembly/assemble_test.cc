@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include "base/json.h"
+#include "ops/isa.h"
 #include "tests/testing/tiny_model.h"
 
 namespace pagoda {
@@ -46,6 +47,7 @@ class Sink : public EventSink {
   void on_event(TokenEvent&& event) override {
     std::lock_guard lock(mutex_);
     tokens_.insert(tokens_.end(), event.out.token.begin(), event.out.token.end());
+    logprobs_.insert(logprobs_.end(), event.out.logprob.begin(), event.out.logprob.end());
     finish_ = event.finish;
     if (finish_ != FinishReason::kNone) ended_.notify_all();
   }
@@ -55,11 +57,14 @@ class Sink : public EventSink {
     ended_.wait_for(lock, std::chrono::seconds(60), [&] { return finish_ != FinishReason::kNone; });
     return finish_ == FinishReason::kLength ? tokens_ : std::vector<TokenId>();
   }
+  // After wait().
+  const std::vector<float>& logprobs() const { return logprobs_; }
 
  private:
   std::mutex mutex_;
   std::condition_variable ended_;
   std::vector<TokenId> tokens_;
+  std::vector<float> logprobs_;
   FinishReason finish_ = FinishReason::kNone;
 };
 
@@ -103,6 +108,40 @@ TEST(Assemble, TheBuiltInModelNeedsNoFlags) {
   EXPECT_EQ(model.served_names, std::vector<std::string>{"pagoda-demo"});
   ASSERT_TRUE(model.tokenizer != nullptr && model.chat_template != nullptr);
   EXPECT_FALSE(model.eos_token_ids.empty());
+}
+
+TEST(Assemble, EveryInstructionSetGivesTheSameBits) {
+  TempDir folder;
+  write_tiny(folder.path(), {.dtype = "bfloat16", .llama3_rope = true});
+  std::vector<TokenId> tokens;
+  std::vector<float> logprobs;
+  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+    if (isa > best_isa()) break;
+    SCOPED_TRACE(isa_name(isa));
+    ModelOptions options = small_options(folder.path());
+    options.cpu_isa = isa_name(isa);
+    auto assembly = assemble(options);
+    ASSERT_TRUE(assembly.ok()) << assembly.status().message();
+    Engine& engine = *(*assembly)->engine;
+    auto request = std::make_unique<Request>();
+    request->id = engine.next_request_id();
+    for (TokenId id = 0; id < 90; ++id) request->prompt.push_back(id * 37 % kVocab);
+    request->params.seed = 11;
+    request->params.top_p = 0.95f;
+    request->params.max_tokens = 40;
+    request->params.num_logprobs = 0;
+    auto sink = std::make_shared<Sink>();
+    ASSERT_TRUE(engine.submit(std::move(request), engine.reserve(1).value(), sink).ok());
+    std::vector<TokenId> said = sink->wait();
+    ASSERT_EQ(said.size(), 40u);
+    if (tokens.empty()) {
+      tokens = said;
+      logprobs = sink->logprobs();
+    }
+    EXPECT_EQ(said, tokens);
+    EXPECT_EQ(sink->logprobs(), logprobs);  // to the bit
+  }
+  EXPECT_TRUE(select_isa(best_isa()).ok());
 }
 
 TEST(Assemble, DummyWeightsOfAnyShapeNeedNoFolder) {
