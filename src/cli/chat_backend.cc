@@ -1,5 +1,6 @@
 #include "cli/chat_backend.h"
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 
@@ -13,7 +14,7 @@ namespace {
 // Splits a stream of server-sent events into their data lines, however the bytes arrive.
 class SseReader {
  public:
-  // Calls on_data for each complete `data:` line; false if on_data said so.
+  // Calls on_data for each complete `data:` line; false if on_data said so, or a line has no end.
   bool feed(std::string_view bytes, const std::function<bool(std::string_view)>& on_data) {
     buffer_ += bytes;
     for (std::size_t end; (end = buffer_.find('\n')) != std::string::npos; buffer_.erase(0, end + 1)) {
@@ -21,10 +22,12 @@ class SseReader {
       if (line.ends_with('\r')) line.remove_suffix(1);
       if (line.starts_with("data: ") && !on_data(line.substr(6))) return false;
     }
-    return true;
+    return !line_is_endless();
   }
+  bool line_is_endless() const { return buffer_.size() >= kLineBytesMax; }
 
  private:
+  static constexpr std::size_t kLineBytesMax = std::size_t{16} << 20;
   std::string buffer_;
 };
 
@@ -48,6 +51,8 @@ class RemoteChat : public ChatBackend {
     body.set("messages", messages);
     body.set("stream", true);
     ClientRequest request{"POST", url_ + "/chat/completions", write_json(Value(std::move(body))), headers()};
+    bool stopped = false;
+    request.go_on = [&] { return !(stopped = !on_text("")); };
     SseReader reader;
     Status failed;
     auto on_event = [&](std::string_view data) {
@@ -64,13 +69,16 @@ class RemoteChat : public ChatBackend {
       const Value* content = delta == nullptr ? nullptr : delta->find("content");
       return content == nullptr || !content->is_string() || on_text(content->as_string());
     };
-    PAGODA_TRY(HttpResponse response,
-               http_stream(request, [&](std::string_view bytes) { return reader.feed(bytes, on_event); }));
+    Result<HttpResponse> response =
+        http_stream(request, [&](std::string_view bytes) { return reader.feed(bytes, on_event); });
+    if (stopped) return {};
+    if (!response.ok()) return response.status();
     if (!failed.ok()) return failed;
-    if (response.status == 200) return {};
-    Result<Value> error = parse_json(response.body);
+    if (reader.line_is_endless()) return io_error("the server's answer is one endless line");
+    if (response->status == 200) return {};
+    Result<Value> error = parse_json(response->body);
     return internal_error(
-        error_text(error.ok() ? *error : Value(), "HTTP status " + std::to_string(response.status)));
+        error_text(error.ok() ? *error : Value(), "HTTP status " + std::to_string(response->status)));
   }
 
   HttpHeaders headers() const {
@@ -111,8 +119,12 @@ class LocalChat : public ChatBackend {
     while (!stream->done()) {
       {
         std::unique_lock lock(signal->mutex);
-        signal->ready.wait(lock, [&] { return signal->set; });
+        signal->ready.wait_for(lock, std::chrono::milliseconds(50), [&] { return signal->set; });
         signal->set = false;
+      }
+      if (!on_text("")) {
+        stream->cancel();
+        return {};
       }
       for (TextDelta delta; stream->next(&delta); delta = {}) {
         if (delta.error) return internal_error(delta.error->message);

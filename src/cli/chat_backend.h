@@ -13,7 +13,8 @@ namespace pagoda {
 class ChatBackend {
  public:
   virtual ~ChatBackend() = default;
-  // Streams the answer to `messages`; on_text returns false to stop it. The error is for the person.
+  // Streams the answer to `messages`; on_text returns false to stop it; it is called with empty text
+  // now and then while nothing comes. The error is for the person.
   virtual Status answer(const Array& messages, const std::function<bool(std::string_view)>& on_text) = 0;
   virtual std::string name() const = 0;
 };

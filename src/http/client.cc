@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -93,8 +94,13 @@ class Call {
       PAGODA_TRY(tls_, TlsContext::for_client());
     }
     asio::co_spawn(context_, work(), asio::detached);
-    auto limit = std::chrono::duration<double>(request_.timeout_s);
-    context_.run_for(std::chrono::duration_cast<std::chrono::nanoseconds>(limit));
+    using Clock = std::chrono::steady_clock;
+    auto end = Clock::now() +
+               std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(request_.timeout_s));
+    while (!done_ && !context_.stopped() && Clock::now() < end) {
+      context_.run_until(request_.go_on ? std::min(end, Clock::now() + std::chrono::milliseconds(50)) : end);
+      if (!done_ && request_.go_on && !request_.go_on()) return io_error("given up");
+    }
     if (!done_)
       return io_error("no whole answer from " + url_.authority + " within " +
                       std::to_string(request_.timeout_s) + " s");

@@ -15,6 +15,8 @@ struct ClientRequest {
   std::string method = "GET", url, body;
   HttpHeaders headers;
   double timeout_s = 600;
+  // Asked some twenty times a second while the answer is awaited; false hangs up (kIo). Empty: never.
+  std::function<bool()> go_on;
 };
 // The whole answer. Errors kIo: refused, timed out, not HTTP.
 Result<HttpResponse> http_request(const ClientRequest& request);

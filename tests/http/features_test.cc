@@ -343,7 +343,8 @@ TEST(Client, RefusesWrongUrls) {
 
 TEST(Descriptors, RunningOutOfThemOnlyDelays) {
 #ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "UBSan opens a pipe to judge an object's type, and reports a fault when there is no descriptor for it";
+  GTEST_SKIP() << "UBSan opens a pipe to judge an object's type, and reports a fault when there is no "
+                  "descriptor for it";
 #endif
   auto server = make_server(local_config());
   start(server.get());
@@ -377,6 +378,25 @@ TEST(Descriptors, RunningOutOfThemOnlyDelays) {
   ::setrlimit(RLIMIT_NOFILE, &before);
   EXPECT_TRUE(eventually([&] { return server->num_connections() == 6; }));
   ::close(spare);
+}
+
+TEST(Client, HangsUpOnASilentServerWhenItsOwnerHasEnough) {
+  int silent = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(::bind(silent, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(::listen(silent, 1), 0);
+  ASSERT_EQ(::getsockname(silent, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  ClientRequest request;
+  request.url = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/";
+  request.timeout_s = 30;
+  int asked = 0;
+  request.go_on = [&] { return ++asked < 3; };
+  EXPECT_EQ(http_request(request).status().code(), StatusCode::kIo);
+  EXPECT_EQ(asked, 3);
+  ::close(silent);
 }
 
 }  // namespace
