@@ -79,6 +79,26 @@ void resolve_numbers(const ModelInfo& model, const SamplingFields& fields, Sampl
   params->top_k = top_k <= 0 ? 0 : static_cast<int32_t>(std::min<int64_t>(top_k, model.vocab_size));
 }
 
+// Of the allowed tokens one must be left: where filters forbid them all, the first step could sample nothing.
+Status judge_allowed(const SamplingParams& params) {
+  if (params.allowed_token_ids.empty()) return {};
+  std::vector<TokenId> forbidden;
+  if (params.min_tokens > 0) {
+    forbidden = params.stop_token_ids;
+    forbidden.insert(forbidden.end(), params.eos_token_ids.begin(), params.eos_token_ids.end());
+  }
+  for (const std::vector<TokenId>& phrase : params.bad_words)
+    if (phrase.size() == 1) forbidden.push_back(phrase[0]);
+  std::sort(forbidden.begin(), forbidden.end());
+  bool any_left =
+      std::any_of(params.allowed_token_ids.begin(), params.allowed_token_ids.end(),
+                  [&](TokenId id) { return !std::binary_search(forbidden.begin(), forbidden.end(), id); });
+  if (any_left) return {};
+  return invalid_argument(
+      "allowed_token_ids: no token could be generated: bad_words or min_tokens forbid all of them",
+      "allowed_token_ids");
+}
+
 Status too_long(const ModelInfo& model, const GenerateRequest& request, std::size_t prompt,
                 int64_t completion) {
   const char* field = request.is_chat() ? "messages" : "prompt";
@@ -158,7 +178,7 @@ Status judge_length(const ModelInfo& model, const GenerateRequest& request, std:
         "min_tokens");
   params->max_tokens = static_cast<int32_t>(max_tokens);
   params->min_tokens = static_cast<int32_t>(min_tokens);
-  return {};
+  return judge_allowed(*params);
 }
 
 }  // namespace pagoda

@@ -96,7 +96,7 @@ std::size_t Scheduler::Impl::settle(const StepPlan& plan, const StepResult& resu
   StopVerdict verdict = judge_stop(*seq, max_len);
   if (bad) {
     verdict = {FinishReason::kError};
-    event.error = "the model's logits are not finite";
+    event.error = "no token could be sampled: the logits are not finite, or the request's filters forbid all";
     ++step_stats.num_bad;
   }
   event.stop_token = verdict.stop_token;

@@ -82,7 +82,9 @@ std::optional<HttpResponse> check_content_type(const HttpRequest& request) {
 std::string choose_request_id(const HttpRequest& request, const std::string& from_body) {
   std::string_view header = request.header("x-request-id").value_or("");
   if (!header.empty() && header.size() <= kRequestIdMax) return std::string(header);
-  if (!from_body.empty() && from_body.size() <= kRequestIdMax) return from_body;
+  bool printable =  // it goes into log lines
+      std::none_of(from_body.begin(), from_body.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+  if (!from_body.empty() && from_body.size() <= kRequestIdMax && printable) return from_body;
   return random_id();
 }
 

@@ -370,6 +370,11 @@ TEST(Intake, RefusesWhatTheModelCanNotDo) {
       {"logprobs", [](GenerateRequest* r) { r->num_logprobs = kAllLogprobs; }},
       {"prompt_logprobs", [](GenerateRequest* r) { r->num_prompt_logprobs = 5; }},
       {"min_tokens", [](GenerateRequest* r) { r->sampling.min_tokens = 101; }},
+      {"allowed_token_ids",
+       [](GenerateRequest* r) {
+         r->sampling.allowed_token_ids = r->sampling.stop_token_ids = {5};
+         r->sampling.min_tokens = 1;
+       }},
       {"prompt.1",
        [](GenerateRequest* r) {
          r->prompt = std::vector<TextPrompt>{std::vector<TokenId>{1, 262}};

@@ -256,6 +256,9 @@ TEST(ApiServer, KeysAndRequestIds) {
   EXPECT_EQ(at(answer, {"usage", "prompt_tokens_details", "cached_tokens"}).as_int(), 0);
   response = site.call("POST", kText, body, {{"Authorization", "Bearer k1"}, {"X-Request-Id", "theirs"}});
   EXPECT_EQ(at(json(response.body), {"id"}).as_string(), "cmpl-theirs");
+  body = R"({"prompt":"x","request_id":"mine\nINFO forged"})";
+  response = site.call("POST", kText, body, {{"Authorization", "Bearer k2"}});
+  EXPECT_EQ(at(json(response.body), {"id"}).as_string().find("forged"), std::string::npos);
 }
 
 // Holds the engine inside of its steps.
