@@ -19,7 +19,7 @@ PyValue like(const PyValue& self, std::string text) {
 template <std::string (*Convert)(std::string_view)>
 PyValue convert(Interpreter& interpreter, const PyValue& self, Arguments& arguments) {
   Bound bound("str method", arguments, {});
-  interpreter.budget().charge_bytes(self.text().size());
+  interpreter.budget().charge(static_cast<int64_t>(self.text().size() / 2));  // a table look-up per character
   return like(self, Convert(self.text()));
 }
 
@@ -125,7 +125,7 @@ PyValue join(Interpreter& interpreter, const PyValue& self, Arguments& arguments
 template <bool (*Predicate)(uint32_t)>
 PyValue all_chars(Interpreter& interpreter, const PyValue& self, Arguments& arguments) {
   Bound bound("str method", arguments, {});
-  interpreter.budget().charge(static_cast<int64_t>(self.text().size() / 32));
+  interpreter.budget().charge(static_cast<int64_t>(self.text().size() / 2));  // a table look-up per character
   for (std::size_t i = 0; i < self.text().size();) {
     Utf8Char c = decode_utf8(self.text(), i);
     if (!Predicate(c.code_point)) return PyValue::boolean(false);

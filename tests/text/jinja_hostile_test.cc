@@ -119,6 +119,7 @@ std::vector<Hostile> too_much() {
       {"power of one", "{{ 1 ** 9223372036854775807 }}", ""},
       {"abs of minimum", "{{ (-9223372036854775807 - 1)|abs }}", "OverflowError"},
       {"slice bounds", "{{ 'abc'[9223372036854775807:-9223372036854775807:-9223372036854775807] }}", ""},
+      {"endless capitals", million + "{% set x = ('a' * 1000000)|upper %}{% endfor %}", "steps"},
       {"slow search", "{{ ('a' * 1000000).find('a' * 500000 ~ 'b') }}", ""},
       {"slow search backwards", "{{ ('a' * 1000000).rfind('b' ~ 'a' * 500000) }}", "steps"},
       {"invalid UTF-8", "{{ '\xff\xfe' ~ s }}\x80", ""},
