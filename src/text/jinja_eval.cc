@@ -5,6 +5,15 @@
 #include "text/jinja_text.h"
 
 namespace pagoda::jinja {
+namespace {
+
+// Filters and methods read the whole of their text at least once; what they do beyond that they charge
+// themselves.
+void charge_reading(Budget* budget, const PyValue& value) {
+  if (value.is_string()) budget->charge(static_cast<int64_t>(value.text().size() / 32));
+}
+
+}  // namespace
 
 Interpreter::Interpreter(const Program& program, const TemplateLimits& limits, const Object& context,
                          const TemplateClock& clock)
@@ -185,6 +194,7 @@ PyValue Interpreter::eval_call(const Expr& expr, Scope* scope, const PyValue* ca
     if (method != nullptr) {
       eval_arguments(*expr.arguments, scope, &arguments);
       if (caller != nullptr) arguments.named.emplace_back("caller", *caller);
+      charge_reading(&budget_, self);
       return method(*this, self, arguments);
     }
     PyValue callee = get_attribute(&budget_, self, target.text);
@@ -220,6 +230,7 @@ PyValue Interpreter::eval_filter(const Expr& expr, Scope* scope, const PyValue* 
     fail("TemplateRuntimeError", "No filter named " + quoted(expr.text) + " found.");
   Arguments arguments;
   eval_arguments(*expr.arguments, scope, &arguments);
+  charge_reading(&budget_, value);
   return expr.filter(*this, value, arguments);
 }
 

@@ -71,6 +71,7 @@ PyValue expandtabs(Interpreter& interpreter, const PyValue& self, Arguments& arg
   Bound bound("expandtabs", arguments, {"tabsize"});
   int64_t size = bound.integer(0, 8), column = 0;
   std::string out;
+  interpreter.budget().charge(static_cast<int64_t>(self.text().size()));
   for (std::string_view c : split_chars(self.text())) {
     if (c == "\t") {
       int64_t blanks = size > 0 ? size - column % size : 0;

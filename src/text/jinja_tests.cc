@@ -85,6 +85,7 @@ bool has_case(Interpreter& interpreter, const PyValue& value, Arguments& argumen
   Bound bound("test", arguments, {});
   bool wanted = false;
   std::string text = interpreter.str(value);
+  interpreter.budget().charge(static_cast<int64_t>(text.size()));
   for (std::string_view c : split_chars(text)) {
     uint32_t code = decode_utf8(c, 0).code_point;
     if (kUpper ? is_lower(code) : is_upper(code)) return false;

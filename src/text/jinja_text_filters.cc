@@ -208,6 +208,7 @@ PyValue filter_wordwrap(Interpreter& interpreter, const PyValue& value, Argument
 PyValue filter_wordcount(Interpreter& interpreter, const PyValue& value, Arguments& arguments) {
   Bound bound("wordcount", arguments, {});
   std::string text = interpreter.str(value);
+  interpreter.budget().charge(static_cast<int64_t>(text.size()));  // each character is classified
   int64_t words = 0;
   bool inside = false;
   for (std::string_view c : split_chars(text)) {
@@ -283,6 +284,7 @@ PyValue filter_striptags(Interpreter& interpreter, const PyValue& value, Argumen
     }
   }
   std::string out;
+  interpreter.budget().charge(static_cast<int64_t>(plain.size()));
   for (std::string_view c : split_chars(plain)) {
     bool blank = strip_space(c, true, false).empty();
     if (!blank)
