@@ -31,9 +31,9 @@ class ChatTemplate {
   static Result<std::shared_ptr<const ChatTemplate>> parse(std::string_view source,
                                                            const TemplateLimits& limits = {});
   virtual ~ChatTemplate() = default;
-  // `context`: messages, tools, add_generation_prompt, bos_token, eos_token and any other variable. Errors kInvalidArgument: "TemplateError: text of
-  // raise_exception", "UndefinedError: ...", "TypeError: ...", "SecurityError: ...", or the limit that was
-  // hit.
+  // `context`: messages, tools, add_generation_prompt, bos_token, eos_token and any other variable. Errors
+  // kInvalidArgument: "TemplateError: text of raise_exception", "UndefinedError: ...", "TypeError: ...",
+  // "SecurityError: ...", or the limit that was hit.
   virtual Result<std::string> render(const Object& context, const TemplateClock& clock) const = 0;
   // True if the template itself iterates over message.content (the "openai" content format: a list of parts),
   // so that content parts should not be flattened to a string first.

@@ -25,7 +25,8 @@ struct Scope {
 
 class Interpreter {
  public:
-  Interpreter(const Program& program, const TemplateLimits& limits, const Object& context, const TemplateClock& clock);
+  Interpreter(const Program& program, const TemplateLimits& limits, const Object& context,
+              const TemplateClock& clock);
   ~Interpreter();
   Interpreter(const Interpreter&) = delete;
   Interpreter& operator=(const Interpreter&) = delete;

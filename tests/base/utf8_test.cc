@@ -24,11 +24,14 @@ TEST(Utf8, IllFormedPartsBecomeReplacementCharacters) {
   struct Case {
     std::string bytes, text;
   } cases[] = {
-      {"a\xff" "b", "a\xEF\xBF\xBD" "b"},
-      {"\xE2\x82", "\xEF\xBF\xBD"},                                  // one for an unfinished sequence
+      {"a\xff"
+       "b",
+       "a\xEF\xBF\xBD"
+       "b"},
+      {"\xE2\x82", "\xEF\xBF\xBD"},  // one for an unfinished sequence
       {"\xE2\x82X", "\xEF\xBF\xBDX"},
-      {"\xED\xA0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"},      // a surrogate
-      {"\xC0\xAF", "\xEF\xBF\xBD\xEF\xBF\xBD"},                      // overlong
+      {"\xED\xA0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"},  // a surrogate
+      {"\xC0\xAF", "\xEF\xBF\xBD\xEF\xBF\xBD"},                  // overlong
       {"\xF0\x9F\x99\x82", "\xF0\x9F\x99\x82"},
       {"\xF4\x90\x80\x80", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"},
       {"\x80\x80", "\xEF\xBF\xBD\xEF\xBF\xBD"},
@@ -44,9 +47,18 @@ TEST(Utf8, OnlyAnUnfinishedEndIsHeldBack) {
   struct Case {
     std::string bytes;
     std::size_t complete;
-  } cases[] = {{"", 0},          {"ab", 2},           {"a\xE2", 1},     {"a\xE2\x82", 1}, {"a\xE2\x82\xAC", 4},
-               {"\xF0\x9F\x99", 0}, {"a\x80", 2},     {"a\xE2X", 3},    {"\xED\xA0", 2},  {"\xC0", 1},
-               {"\xF0\x9F\x99\x82", 4}, {"\x80\x80\x80\x80", 4}};
+  } cases[] = {{"", 0},
+               {"ab", 2},
+               {"a\xE2", 1},
+               {"a\xE2\x82", 1},
+               {"a\xE2\x82\xAC", 4},
+               {"\xF0\x9F\x99", 0},
+               {"a\x80", 2},
+               {"a\xE2X", 3},
+               {"\xED\xA0", 2},
+               {"\xC0", 1},
+               {"\xF0\x9F\x99\x82", 4},
+               {"\x80\x80\x80\x80", 4}};
   for (const Case& c : cases) EXPECT_EQ(complete_utf8_prefix(c.bytes), c.complete) << c.bytes;
 }
 

@@ -1,10 +1,9 @@
 #include "cli/flags.h"
 
 #include <gtest/gtest.h>
-
-#include <cstdio>
 #include <unistd.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -59,9 +58,11 @@ TEST(Flags, EverySpellingOfVllmIsUnderstood) {
       {{"--chat-template=-- weird"}, "chat-template=\"-- weird\""},
       {{"--", "--port"}, "--port"},
       {{"--prot", "1"}, "error: unknown flag --prot; did you mean --port? (--help lists all)"},
-      {{"--max-modellen", "1"}, "error: unknown flag --max-modellen; did you mean --max-model-len? (--help lists all)"},
+      {{"--max-modellen", "1"},
+       "error: unknown flag --max-modellen; did you mean --max-model-len? (--help lists all)"},
       {{"--port"}, "error: flag --port needs a value"},
-      {{"--port", "x"}, "error: flag --port: 'x' is not a whole number (8192, 8k = 8000, 8K = 8192, 1.5m, 2G)"},
+      {{"--port", "x"},
+       "error: flag --port: 'x' is not a whole number (8192, 8k = 8000, 8K = 8192, 1.5m, 2G)"},
       {{"--hf-overrides", "{"}, "error: flag --hf-overrides: invalid JSON at byte 1: incomplete JSON"},
       {{"--enable-lora=perhaps"}, "error: flag --enable-lora is a switch: --enable-lora or --no-enable-lora"},
   };
@@ -72,7 +73,8 @@ TEST(Flags, HumanSizes) {
   struct Case {
     const char* text;
     int64_t number;
-  } good[] = {{"0", 0}, {"8192", 8192}, {"1k", 1000}, {"1K", 1024}, {"1.5m", 1500000}, {"2G", 2147483648}, {"-1", -1}};
+  } good[] = {{"0", 0},          {"8192", 8192},     {"1k", 1000}, {"1K", 1024},
+              {"1.5m", 1500000}, {"2G", 2147483648}, {"-1", -1}};
   for (const Case& c : good) EXPECT_EQ(*parse_human_int(c.text), c.number) << c.text;
   for (const char* text : {"", "k", "1.5", "1.5K", "1kb", "nan", "1e30", "0x10", "1 k"})
     EXPECT_FALSE(parse_human_int(text).ok()) << text;
@@ -100,13 +102,16 @@ TEST(Flags, TheTableHasNoDoubles) {
 }
 
 TEST(ConfigFile, BecomesArguments) {
-  auto path = std::filesystem::temp_directory_path() / ("pagoda_config_" + std::to_string(::getpid()) + ".yaml");
-  std::ofstream(path) << "port: 8001\nserved-model-name: [a, b]\nenable-log-requests: true\nenable_prefix_caching: false\n"
-                         "hf-overrides: {rope_theta: 1e6, name: \"5\"}\nallowed_origins: [\"http://a\"]\n";
+  auto path =
+      std::filesystem::temp_directory_path() / ("pagoda_config_" + std::to_string(::getpid()) + ".yaml");
+  std::ofstream(path)
+      << "port: 8001\nserved-model-name: [a, b]\nenable-log-requests: true\nenable_prefix_caching: false\n"
+         "hf-overrides: {rope_theta: 1e6, name: \"5\"}\nallowed_origins: [\"http://a\"]\n";
   Result<std::vector<std::string>> arguments = read_config_file(serve_flag_table(), path);
   ASSERT_TRUE(arguments.ok()) << arguments.status().message();
   EXPECT_EQ(describe(parse_flags(serve_flag_table(), *arguments)),
-            "allowed-origins=[\"http://a\"] enable-log-requests=true enable-prefix-caching=false hf-overrides={\"rope_theta\":1000000.0,\"name\":\"5\"} "
+            "allowed-origins=[\"http://a\"] enable-log-requests=true enable-prefix-caching=false "
+            "hf-overrides={\"rope_theta\":1000000.0,\"name\":\"5\"} "
             "port=8001 served-model-name=[\"a\",\"b\"]");
   std::ofstream(path) << "port: [1\n";
   EXPECT_NE(read_config_file(serve_flag_table(), path).status().message().find("line"), std::string::npos);

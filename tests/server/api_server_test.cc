@@ -119,7 +119,9 @@ TEST(ApiServer, ChatWholeAndStreamed) {
   EXPECT_EQ(at(whole, {"id"}).as_string().substr(0, 9), "chatcmpl-");
   EXPECT_EQ(at(whole, {"usage", "completion_tokens"}).as_int(), 14);
 
-  auto events = site.stream(kChat, std::string("{") + kUser + R"(,"stream":true,"n":2,"stream_options":{"continuous_usage_stats":true}})");
+  auto events =
+      site.stream(kChat, std::string("{") + kUser +
+                             R"(,"stream":true,"n":2,"stream_options":{"continuous_usage_stats":true}})");
   std::string text[2];
   for (std::size_t i = 0; i < events.size(); ++i) {
     Value chunk = json(events[i]);

@@ -14,6 +14,8 @@ std::string test_data_dir() {
   return dir;
 }
 
-std::string source_path(const std::string& relative) { return std::string(PAGODA_SOURCE_DIR) + "/" + relative; }
+std::string source_path(const std::string& relative) {
+  return std::string(PAGODA_SOURCE_DIR) + "/" + relative;
+}
 
 }  // namespace pagoda::testing

@@ -33,7 +33,7 @@ TEST(Regex, ReadsPatternsAsOnigurumaDoes) {
       {R"([\w-]+)", "(a-\xE2\x80\xBF)", "a-\xE2\x80\xBF"},  // and so are all connectors
       {R"(\W)", "a\xCC\x81.", "."},
       {R"(\d+)", "x\xD9\xA1\xD9\xA2", "\xD9\xA1\xD9\xA2"},
-      {R"(\h+)", "xyzBEEF", "BEEF"},    // hexadecimal digits
+      {R"(\h+)", "xyzBEEF", "BEEF"},  // hexadecimal digits
       {R"(\s+$)", "a  \nb  ", "  "},  // $ is the end of a line
       {R"(^b)", "a\nb", "b"},
       {R"((?i:'s))", "'S", "'S"},
