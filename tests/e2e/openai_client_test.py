@@ -53,19 +53,19 @@ class OpenAiClient(unittest.TestCase):
 
     def test_seeded_answers_repeat_whatever_else_runs(self):
         def ask(_):
-            return self.chat(temperature=1.3, seed=7, max_tokens=30).choices[0].message.content
+            return self.chat(temperature=2, top_p=1, seed=7, max_tokens=30).choices[0].message.content
         alone = ask(0)
         self.assertEqual(set(in_threads(12, ask)), {alone})
-        others = {self.chat(temperature=1.3, seed=s, max_tokens=30).choices[0].message.content for s in range(6)}
+        others = {self.chat(temperature=2, top_p=1, seed=s, max_tokens=30).choices[0].message.content for s in range(8)}
         self.assertGreater(len(others), 1)
 
     def test_several_choices(self):
-        answer = self.chat(temperature=1.5, n=3, seed=1, max_tokens=12)
+        answer = self.chat(temperature=2, top_p=1, n=3, seed=1, max_tokens=12)
         self.assertEqual([c.index for c in answer.choices], [0, 1, 2])
-        again = self.chat(temperature=1.5, n=3, seed=1, max_tokens=12)
+        again = self.chat(temperature=2, top_p=1, n=3, seed=1, max_tokens=12)
         self.assertEqual([c.message.content for c in answer.choices], [c.message.content for c in again.choices])
         streamed = ["", "", ""]
-        for chunk in self.chat(temperature=1.5, n=3, seed=1, max_tokens=12, stream=True):
+        for chunk in self.chat(temperature=2, top_p=1, n=3, seed=1, max_tokens=12, stream=True):
             for choice in chunk.choices:
                 streamed[choice.index] += choice.delta.content or ""
         self.assertEqual(streamed, [c.message.content for c in answer.choices])
