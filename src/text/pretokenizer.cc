@@ -85,13 +85,16 @@ void PreTokenizer::run_step(std::size_t step, const Piece& piece, PieceSink* sin
   run_metaspace(std::get<Metaspace>(kind), step, piece, sink);
 }
 
+void PreTokenizer::hand_on(std::size_t step, const Piece& piece, std::size_t begin, std::size_t end,
+                           PieceSink* sink) const {
+  run_step(step + 1,
+           Piece{piece.text.substr(begin, end - begin), piece.at_start && begin == 0, piece.spelled}, sink);
+}
+
 void PreTokenizer::split_regex(const SplitRegex& split, std::size_t step, const Piece& piece,
                                PieceSink* sink) const {
   std::string_view text = piece.text;
-  auto emit = [&](std::size_t begin, std::size_t end) {
-    run_step(step + 1, Piece{text.substr(begin, end - begin), piece.at_start && begin == 0, piece.spelled},
-             sink);
-  };
+  auto emit = [&](std::size_t begin, std::size_t end) { hand_on(step, piece, begin, end, sink); };
   Splitter splitter(split.behavior, split.invert, emit);
   std::size_t done = 0, search = 0, begin = 0, end = 0;
   if (split.scanner.has_value()) {
@@ -115,10 +118,7 @@ void PreTokenizer::split_regex(const SplitRegex& split, std::size_t step, const 
 void PreTokenizer::split_text(const SplitText& split, std::size_t step, const Piece& piece,
                               PieceSink* sink) const {
   std::string_view text = piece.text;
-  auto emit = [&](std::size_t begin, std::size_t end) {
-    run_step(step + 1, Piece{text.substr(begin, end - begin), piece.at_start && begin == 0, piece.spelled},
-             sink);
-  };
+  auto emit = [&](std::size_t begin, std::size_t end) { hand_on(step, piece, begin, end, sink); };
   Splitter splitter(split.behavior, split.invert, emit);
   std::size_t done = 0;
   for (std::size_t at; (at = text.find(split.separator, done)) != std::string_view::npos;) {
@@ -133,10 +133,7 @@ void PreTokenizer::split_text(const SplitText& split, std::size_t step, const Pi
 void PreTokenizer::split_chars(const SplitChars& split, std::size_t step, const Piece& piece,
                                PieceSink* sink) const {
   std::string_view text = piece.text;
-  auto emit = [&](std::size_t begin, std::size_t end) {
-    run_step(step + 1, Piece{text.substr(begin, end - begin), piece.at_start && begin == 0, piece.spelled},
-             sink);
-  };
+  auto emit = [&](std::size_t begin, std::size_t end) { hand_on(step, piece, begin, end, sink); };
   auto matches = [&](uint32_t c) {
     switch (split.kind) {
       case CharKind::kPunctuation:

@@ -81,6 +81,9 @@ class PreTokenizer {
   void finish();  // marks the last step, drops steps that do nothing
 
   void run_step(std::size_t step, const Piece& piece, PieceSink* sink) const;
+  // Bytes [begin, end) of a piece to the step after this one.
+  void hand_on(std::size_t step, const Piece& piece, std::size_t begin, std::size_t end,
+               PieceSink* sink) const;
   void split_regex(const SplitRegex& split, std::size_t step, const Piece& piece, PieceSink* sink) const;
   void split_text(const SplitText& split, std::size_t step, const Piece& piece, PieceSink* sink) const;
   void split_chars(const SplitChars& split, std::size_t step, const Piece& piece, PieceSink* sink) const;
