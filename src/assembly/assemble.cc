@@ -212,9 +212,6 @@ EngineConfig engine_config(const ModelOptions& options, const Sizes& sizes) {
   config.scheduler.max_model_len = sizes.max_model_len;
   config.scheduler.long_prefill_token_threshold = static_cast<int32_t>(options.long_prefill_token_threshold);
   config.scheduler.max_num_queued_reqs = static_cast<int32_t>(options.max_num_queued_reqs);
-  config.cache.block_size = static_cast<int32_t>(options.block_size);
-  config.cache.num_blocks = sizes.memory.num_blocks;
-  config.cache.cache_dtype = options.kv_cache_dtype;
   config.log_stats = options.log_stats;
   return config;
 }

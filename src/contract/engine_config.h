@@ -1,6 +1,5 @@
 #pragma once
 #include <cstdint>
-#include <string>
 
 namespace pagoda {
 
@@ -13,15 +12,8 @@ struct SchedulerConfig {
   int32_t max_num_queued_reqs = 4096;        // choices waiting or running over all requests; more are refused
 };
 
-struct CacheConfig {
-  int32_t block_size = 16;
-  int32_t num_blocks = 0;  // including the null block
-  std::string cache_dtype = "auto";
-};
-
 struct EngineConfig {
   SchedulerConfig scheduler;
-  CacheConfig cache;
   bool log_stats = true;
   double stats_interval_s = 10;
 };

@@ -18,7 +18,7 @@ std::string shown(const Value& value) {
 
 ConfigReader::ConfigReader(const Value& object, std::string where)
     : object_(object), where_(std::move(where)) {
-  if (!object.is_object()) fail(fmt::format("config.json: expected an object, found {}", object.type_name()));
+  if (!object.is_object()) fail(fmt::format("expected an object, found {}", object.type_name()));
 }
 
 const Value* ConfigReader::find(std::string_view key) const {
@@ -31,7 +31,7 @@ void ConfigReader::fail(const std::string& message) {
 }
 
 void ConfigReader::expected(std::string_view key, const std::string& what, const Value& found) {
-  fail(fmt::format("config.json: `{}{}`: expected {}, found {}", where_, key, what, shown(found)));
+  fail(fmt::format("`{}{}`: expected {}, found {}", where_, key, what, shown(found)));
 }
 
 int64_t ConfigReader::integer(std::string_view key, std::optional<int64_t> fallback, int64_t min,
@@ -39,7 +39,7 @@ int64_t ConfigReader::integer(std::string_view key, std::optional<int64_t> fallb
   const Value* value = find(key);
   const int64_t instead = fallback.value_or(min);
   if (value == nullptr) {
-    if (!fallback) fail(fmt::format("config.json: `{}{}` is missing", where_, key));
+    if (!fallback) fail(fmt::format("`{}{}` is missing", where_, key));
     return instead;
   }
   if (value->is_int() && value->as_int() >= min && value->as_int() <= max) return value->as_int();
@@ -51,7 +51,7 @@ double ConfigReader::number(std::string_view key, std::optional<double> fallback
   const Value* value = find(key);
   const double instead = fallback.value_or(min);
   if (value == nullptr) {
-    if (!fallback) fail(fmt::format("config.json: `{}{}` is missing", where_, key));
+    if (!fallback) fail(fmt::format("`{}{}` is missing", where_, key));
     return instead;
   }
   if (value->is_number() && value->as_double() >= min && value->as_double() <= max) return value->as_double();

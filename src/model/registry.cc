@@ -27,7 +27,7 @@ std::vector<std::string> supported_architectures() {
 
 Result<ModelSpec> read_model_spec(const Value& config) {
   if (!config.is_object())
-    return invalid_argument(fmt::format("config.json: expected an object, found {}", config.type_name()));
+    return invalid_argument(fmt::format("expected an object, found {}", config.type_name()));
   const Value* architectures = config.find("architectures");
   const Value* model_type = config.find("model_type");
   std::string name;

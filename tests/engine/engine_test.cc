@@ -111,11 +111,10 @@ struct House {
     config.scheduler.max_num_batched_tokens = 32;
     config.scheduler.max_model_len = 64;
     config.scheduler.max_num_queued_reqs = 64;
-    config.cache = {.block_size = 4, .num_blocks = 40};
     config.log_stats = false;
   }
+  int block_size = 4, num_blocks = 40;
   Engine& start() {
-    const int block_size = config.cache.block_size, num_blocks = config.cache.num_blocks;
     auto kv = std::make_unique<KvManager>(std::vector<KvGroupConfig>{{block_size, 0}}, num_blocks);
     auto runner = std::make_unique<FakeRunner>(model, std::vector<KvGroupSpec>{{block_size, 0, 1}},
                                                num_blocks, config.scheduler.max_num_seqs);
@@ -441,7 +440,7 @@ TEST(Engine, WakesUpForADeadline) {
 
 TEST(Engine, ManyClientsAtOnce) {
   House house;
-  house.config.cache.num_blocks = 24;  // fewer than four long sequences need
+  house.num_blocks = 24;  // fewer than four long sequences need
   house.config.scheduler.max_num_queued_reqs = 20;
   Engine& engine = house.start();
   std::atomic<int> num_answered{0}, num_refused{0}, num_cancelled{0};

@@ -179,7 +179,6 @@ inline ScriptedHouse::ScriptedHouse() {
   config.scheduler.max_num_batched_tokens = 512;
   config.scheduler.max_model_len = 256;
   config.scheduler.max_num_queued_reqs = 64;
-  config.cache = {.block_size = 16, .num_blocks = 400};
   config.log_stats = false;
   script = [](const std::vector<TokenId>&, int32_t) { return bytes_of("Hello, world."); };
 }
@@ -190,8 +189,9 @@ inline ScriptedHouse::~ScriptedHouse() {
 }
 
 inline void ScriptedHouse::start() {
-  auto groups = std::vector<KvGroupConfig>{{config.cache.block_size, 0}};
-  engine = std::make_unique<Engine>(config, std::make_unique<KvManager>(groups, config.cache.num_blocks),
+  constexpr int32_t kBlockSize = 16, kNumBlocks = 400;
+  const std::vector<KvGroupConfig> groups = {{kBlockSize, 0}};
+  engine = std::make_unique<Engine>(config, std::make_unique<KvManager>(groups, kNumBlocks),
                                     std::make_unique<ScriptedRunner>(script, on_step), &metrics);
   text_pool = std::make_unique<TaskPool>(2, 256);
   intake = std::make_unique<Intake>(std::make_shared<const ModelInfo>(model), engine.get(), text_pool.get());

@@ -17,22 +17,22 @@ void read_attention_shape(ConfigReader* reader, ModelConfig* config) {
   const int64_t kv_heads = reader->integer("num_key_value_heads", heads, 1, kHeadsMax);
   if (heads % kv_heads != 0)
     reader->fail(
-        fmt::format("config.json: `num_attention_heads` ({}) is not a multiple of `num_key_value_heads` ({})",
+        fmt::format("`num_attention_heads` ({}) is not a multiple of `num_key_value_heads` ({})",
                     heads, kv_heads));
   if (!reader->has("head_dim") && config->hidden_size % heads != 0)
     reader->fail(fmt::format(
-        "config.json: `hidden_size` ({}) is not a multiple of `num_attention_heads` ({}), and there is "
+        "`hidden_size` ({}) is not a multiple of `num_attention_heads` ({}), and there is "
         "no `head_dim`",
         config->hidden_size, heads));
   const int64_t head_dim =
       reader->integer("head_dim", std::max<int64_t>(config->hidden_size / heads, 2), 2, kHeadDimMax);
   if (head_dim > kHeadDimMax)
     reader->fail(
-        fmt::format("config.json: heads of {} dimensions (`hidden_size` / `num_attention_heads`) are too "
+        fmt::format("heads of {} dimensions (`hidden_size` / `num_attention_heads`) are too "
                     "large: at most {} are supported",
                     head_dim, kHeadDimMax));
   if (head_dim % 2 != 0)
-    reader->fail(fmt::format("config.json: head_dim ({}) is odd: rotary positions need pairs", head_dim));
+    reader->fail(fmt::format("head_dim ({}) is odd: rotary positions need pairs", head_dim));
   config->attention = {static_cast<int32_t>(heads), static_cast<int32_t>(kv_heads),
                        static_cast<int32_t>(head_dim)};
   config->attention_scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim)));
@@ -46,7 +46,7 @@ void read_llama3_scaling(ConfigReader* scaling, const ModelConfig& config, RopeC
   rope->original_max_position_embeddings = static_cast<double>(
       scaling->integer("original_max_position_embeddings", config.context_length, 1, kPositionsMax));
   if (rope->high_freq_factor <= rope->low_freq_factor)
-    scaling->fail("config.json: rope scaling: `high_freq_factor` must be above `low_freq_factor`");
+    scaling->fail("rope scaling: `high_freq_factor` must be above `low_freq_factor`");
 }
 
 }  // namespace
@@ -66,10 +66,10 @@ ModelSpec read_common_fields(ConfigReader* reader) {
 
   const std::string activation = reader->string("hidden_act", "silu");
   if (activation != "silu" && activation != "swish")
-    reader->fail("config.json: `hidden_act`: '" + activation + "' is not supported, only silu");
+    reader->fail("`hidden_act`: '" + activation + "' is not supported, only silu");
   if (reader->has("quantization_config"))
     reader->fail(
-        "config.json: `quantization_config`: quantized checkpoints are not supported; use the float32, "
+        "`quantization_config`: quantized checkpoints are not supported; use the float32, "
         "bfloat16 or float16 one");
   c.stored_dtype = reader->string("torch_dtype", reader->string("dtype", ""));
   std::vector<int32_t> bos = reader->token_ids("bos_token_id", c.vocab_size);
@@ -86,7 +86,7 @@ void read_rope(ConfigReader* reader, ModelConfig* config) {
   rope.rotary_dim = static_cast<int32_t>(static_cast<double>(config->attention.head_dim) * rotated);
   if (rope.rotary_dim < 2 || rope.rotary_dim % 2 != 0)
     reader->fail(fmt::format(
-        "config.json: `partial_rotary_factor` rotates {} of {} dimensions of a head: expected an even "
+        "`partial_rotary_factor` rotates {} of {} dimensions of a head: expected an even "
         "number of them",
         rope.rotary_dim, config->attention.head_dim));
   rope.theta = reader->number("rope_theta", 10000.0, kThetaMin, kThetaMax);
@@ -102,12 +102,12 @@ void read_rope(ConfigReader* reader, ModelConfig* config) {
       rope.factor = scaling.number("factor", {}, 1, 1e6);
       config->context_length =
           static_cast<int64_t>(static_cast<double>(config->context_length) * rope.factor);
-      if (config->context_length > kPositionsMax) scaling.fail("config.json: the scaled context is too long");
+      if (config->context_length > kPositionsMax) scaling.fail("the scaled context is too long");
     } else if (type == "llama3") {
       read_llama3_scaling(&scaling, *config, &rope);
     } else if (type != "default") {
       scaling.fail(fmt::format(
-          "config.json: `{}`: type '{}' is not supported, only default, linear and llama3", key, type));
+          "`{}`: type '{}' is not supported, only default, linear and llama3", key, type));
     }
     if (!scaling.status().ok()) reader->fail(scaling.status().message());
     return;  // a config that has both tells the same twice
