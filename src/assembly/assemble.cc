@@ -28,7 +28,7 @@ struct Source {
 };
 
 Status choose_isa(const std::string& name) {
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512})
+  for (Isa isa : kIsas)
     if (name == isa_name(isa)) return select_isa(isa);
   return {};
 }

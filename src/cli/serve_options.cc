@@ -145,7 +145,7 @@ Status read_model(const ParsedCommand& command, ModelOptions* model) {
   PAGODA_TRY(model->kv_cache_dtype, one_of(flags, "kv-cache-dtype", "auto",
                                            {"auto", "float32", "float", "bfloat16", "float16", "half"}));
   PAGODA_TRY(model->load_format, one_of(flags, "load-format", "auto", {"auto", "safetensors", "dummy"}));
-  PAGODA_TRY(model->cpu_isa, one_of(flags, "cpu-isa", "", {"", "scalar", "avx2", "avx512"}));
+  PAGODA_TRY(model->cpu_isa, one_of(flags, "cpu-isa", "", {"", "scalar", "avx2", "avx512", "avx512_bf16"}));
   model->hf_config = flags.text(
       "hf-config", flags.given("hf-config-path") ? flags.text("hf-config-path") + "/config.json" : "");
   PAGODA_TRY(model->hf_overrides, object_flag(flags, "hf-overrides"));

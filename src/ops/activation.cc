@@ -11,7 +11,7 @@ void silu_mul(const Tensor& y, const Tensor& x, Stream& stream) {
   cpu::split(stream, x.rows(), 8 * count, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       const float* gate = x.row<float>(t);
-      cpu::kernels().silu_mul(y.row<float>(t), gate, gate + count, count);
+      cpu::kernels().rows.silu_mul(y.row<float>(t), gate, gate + count, count);
     }
   });
 }

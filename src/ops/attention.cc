@@ -120,12 +120,12 @@ class Plan {
     AttnTask task = task_of(item, worker);
     float* total = scratch(worker);
     float* part_state = total + state_floats_;
-    kernels().attn_reset(task, total);
+    kernels().attention.reset(task, total);
     for (auto [part, end] = parts_of(task); part < end; ++part) {
-      kernels().attn_partition(task, part, part_state);
-      kernels().attn_merge(task, total, part_state);
+      kernels().attention.partition(task, part, part_state);
+      kernels().attention.merge(task, total, part_state);
     }
-    kernels().attn_finish(task, total);
+    kernels().attention.finish(task, total);
   }
 
   // Few items, long contexts: the partitions of an item go to different threads, then are merged as
@@ -140,15 +140,15 @@ class Plan {
       const Parts parts = parts_of(task);
       const int64_t part = i % max_parts_;
       if (part >= parts.begin && part < parts.end)
-        kernels().attn_partition(task, part, partials + i * state_floats_);
+        kernels().attention.partition(task, part, partials + i * state_floats_);
     });
     spread(items, [&](int64_t item, int worker) {
       AttnTask task = task_of(item, worker);
       float* total = scratch(worker);
-      kernels().attn_reset(task, total);
+      kernels().attention.reset(task, total);
       for (auto [part, end] = parts_of(task); part < end; ++part)
-        kernels().attn_merge(task, total, partials + (item * max_parts_ + part) * state_floats_);
-      kernels().attn_finish(task, total);
+        kernels().attention.merge(task, total, partials + (item * max_parts_ + part) * state_floats_);
+      kernels().attention.finish(task, total);
     });
   }
 
@@ -182,7 +182,7 @@ void kv_store(const KvLayerView& kv, const Tensor& k, const Tensor& v, const Att
       task.key = k.row<float>(t);
       task.value = v.row<float>(t);
       task.slot = batch.slot_mapping[t];
-      kernels().kv_store(task);
+      kernels().attention.kv_store(task);
     }
   });
 }

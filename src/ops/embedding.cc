@@ -14,7 +14,7 @@ void embedding(const Tensor& y, const int32_t* input_ids, const PackedWeight& ta
       PAGODA_CHECK(id >= 0 && id < table.n(), "token id outside of the embedding table");
       const std::byte* row =
           weight.panel(id / kLanes) + id % kLanes * static_cast<int64_t>(dtype_bytes(weight.dtype()));
-      kernels().gather(elem_of(weight.dtype()), y.row<float>(t), row, kLanes, table.k());
+      kernels().matmul.gather(elem_of(weight.dtype()), y.row<float>(t), row, kLanes, table.k());
     }
   });
 }

@@ -15,9 +15,9 @@ namespace {
 struct Registers {
   unsigned a = 0, b = 0, c = 0, d = 0;
 };
-Registers cpuid(unsigned leaf) {
+Registers cpuid(unsigned leaf, unsigned subleaf = 0) {
   Registers r;
-  __get_cpuid_count(leaf, 0, &r.a, &r.b, &r.c, &r.d);
+  __get_cpuid_count(leaf, subleaf, &r.a, &r.b, &r.c, &r.d);
   return r;
 }
 bool has(unsigned word, int bit) {
@@ -42,7 +42,9 @@ Isa detect() {
   if (!(avx && fma && f16c && avx2)) return Isa::kScalar;
   const bool avx512 =
       has(extended.b, 16) && has(extended.b, 17) && has(extended.b, 30) && has(extended.b, 31);
-  return avx512 && (state & kZmm) == kZmm ? Isa::kAvx512 : Isa::kAvx2;
+  if (!avx512 || (state & kZmm) != kZmm) return Isa::kAvx2;
+  const bool vnni = has(extended.c, 11), bf16 = has(cpuid(7, 1).a, 5);
+  return vnni && bf16 ? Isa::kAvx512Bf16 : Isa::kAvx512;
 }
 #else
 Isa detect() {
@@ -82,6 +84,8 @@ const char* isa_name(Isa isa) {
       return "avx2";
     case Isa::kAvx512:
       return "avx512";
+    case Isa::kAvx512Bf16:
+      return "avx512_bf16";
   }
   return "unknown";
 }
@@ -90,6 +94,7 @@ namespace cpu {
 
 const KernelTable& kernels_of(Isa isa) {
 #if defined(__x86_64__)
+  if (isa == Isa::kAvx512Bf16) return kAvx512Bf16Kernels;
   if (isa == Isa::kAvx512) return kAvx512Kernels;
   if (isa == Isa::kAvx2) return kAvx2Kernels;
 #endif

@@ -92,7 +92,7 @@ void matmul(const Tensor& y, const Tensor& x, const PackedWeight& w, const float
       task.m = std::min(kMaxRows, num_tokens - row);
       task.x = x.row<float>(row);
       task.y = y.row<float>(row);
-      kernels().matmul(task);
+      kernels().matmul.matmul(task);
     }
   };
   if (workers == 1) return job(0);

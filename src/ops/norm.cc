@@ -10,7 +10,7 @@ void rms_norm(const Tensor& y, const Tensor& x, const float* weight, float eps, 
   cpu::check_matrix(y, x.rows(), count);
   cpu::split(stream, x.rows(), count, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t)
-      cpu::kernels().rms_norm(y.row<float>(t), x.row<float>(t), weight, eps, count);
+      cpu::kernels().rows.rms_norm(y.row<float>(t), x.row<float>(t), weight, eps, count);
   });
 }
 

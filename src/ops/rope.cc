@@ -54,7 +54,7 @@ void rope(const Tensor& x, const int32_t* positions, int32_t num_heads, int32_t 
       const int64_t position = positions[t];
       PAGODA_CHECK(position >= 0 && position < table.max_positions(), "position outside of the rotary table");
       for (int64_t head = 0; head < num_heads; ++head)
-        cpu::kernels().rope(x.row<float>(t) + head * head_dim, table.cos(position), table.sin(position),
+        cpu::kernels().rows.rope(x.row<float>(t) + head * head_dim, table.cos(position), table.sin(position),
                             half);
     }
   });

@@ -114,7 +114,7 @@ class Random {
 
 inline std::vector<Isa> machine_isas() {
   std::vector<Isa> isas;
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512})
+  for (Isa isa : kIsas)
     if (isa <= best_isa()) isas.push_back(isa);
   return isas;
 }

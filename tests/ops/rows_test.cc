@@ -21,7 +21,7 @@ const int64_t kWidths[] = {1, 2, 15, 16, 17, 31, 48, 97, 160, 2048};
 TEST(Isa, SelectionKeepsToWhatTheMachineHas) {
   const Isa before = selected_isa();
   EXPECT_EQ(before, best_isa());
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+  for (Isa isa : kIsas) {
     Status status = select_isa(isa);
     EXPECT_EQ(status.ok(), isa <= best_isa()) << isa_name(isa);
     EXPECT_EQ(selected_isa(), isa <= best_isa() ? isa : best_isa());
@@ -80,7 +80,7 @@ TEST(Exp, WithinOneUlpAndTheSameOnEveryInstructionSet) {
   std::copy(points.begin(), points.end(), x.data());
   for (Isa isa : machine_isas()) {
     Guarded<float> y(count);
-    cpu::kernels_of(isa).exp(y.data(), x.data(), count);
+    cpu::kernels_of(isa).rows.exp(y.data(), x.data(), count);
     if (isa == Isa::kScalar) std::copy_n(y.data(), count, scalar.data());
     for (int64_t i = 0; i < count; ++i) {
       const auto exact = static_cast<float>(std::exp(static_cast<double>(x[i])));
@@ -89,12 +89,12 @@ TEST(Exp, WithinOneUlpAndTheSameOnEveryInstructionSet) {
     }
     EXPECT_TRUE(same_bits(y.data(), scalar.data(), count)) << isa_name(isa);
     float special[3] = {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(), NAN};
-    cpu::kernels_of(isa).exp(special, special, 3);
+    cpu::kernels_of(isa).rows.exp(special, special, 3);
     EXPECT_EQ(special[0], std::numeric_limits<float>::infinity());
     EXPECT_EQ(special[1], 0.0f);
     EXPECT_TRUE(std::isnan(special[2]));
     float one[2] = {0.0f, 0.0f};
-    cpu::kernels_of(isa).exp(one, one, 2);
+    cpu::kernels_of(isa).rows.exp(one, one, 2);
     EXPECT_EQ(one[0], 1.0f);
   }
 }

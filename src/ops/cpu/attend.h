@@ -236,5 +236,35 @@ static void attn_finish(const AttnTask& task, const float* data) {
   }
 }
 
+template <class T>
+static void kv_store_of(const KvStoreTask& task) {
+  const int64_t dim = task.head_dim, padded = round_up_lanes(dim);
+  const int64_t block = task.slot / task.block_size, token = task.slot % task.block_size;
+  for (int64_t head = 0; head < task.num_kv_heads; ++head) {
+    const int64_t base = block * task.block_stride + head * task.head_stride;
+    T* k = static_cast<T*>(task.k) + base + token / kLanes * dim * kLanes + token % kLanes;
+    T* v = static_cast<T*>(task.v) + base + token * padded;
+    for (int64_t i = 0; i < dim; i += kLanes) {
+      T lane[kLanes];
+      store(lane, load_n(task.key + head * dim + i, dim - i));
+      for (int64_t j = 0; j < kLanes && i + j < dim; ++j) k[(i + j) * kLanes] = lane[j];
+      store(v + i, load_n(task.value + head * dim + i, dim - i));
+    }
+  }
+}
+static void kv_store(const KvStoreTask& task) {
+  switch (task.elem) {
+    case Elem::kF32:
+      return kv_store_of<float>(task);
+    case Elem::kBF16:
+      return kv_store_of<Bf16>(task);
+    case Elem::kF16:
+      return kv_store_of<F16>(task);
+  }
+}
+
+constexpr AttentionKernels kAttentionKernels = {kv_store, attn_reset, attn_partition, attn_merge,
+                                                attn_finish};
+
 }  // namespace
 }  // namespace pagoda::cpu

@@ -189,5 +189,27 @@ static void matmul(const MatmulTask& task) {
   }
 }
 
+template <class T>
+static void gather_of(float* out, const T* src, int64_t stride, int64_t count) {
+  for (int64_t i = 0; i < count; i += kLanes) {
+    int64_t width = count - i < kLanes ? count - i : kLanes;
+    T lane[kLanes] = {};
+    for (int64_t j = 0; j < width; ++j) lane[j] = src[(i + j) * stride];
+    store_n(out + i, load(lane), width);
+  }
+}
+static void gather(Elem elem, float* out, const void* src, int64_t stride, int64_t count) {
+  switch (elem) {
+    case Elem::kF32:
+      return gather_of(out, static_cast<const float*>(src), stride, count);
+    case Elem::kBF16:
+      return gather_of(out, static_cast<const Bf16*>(src), stride, count);
+    case Elem::kF16:
+      return gather_of(out, static_cast<const F16*>(src), stride, count);
+  }
+}
+
+constexpr MatmulKernels kMatmulKernels = {matmul, gather};
+
 }  // namespace
 }  // namespace pagoda::cpu

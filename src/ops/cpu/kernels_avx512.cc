@@ -6,8 +6,6 @@
 
 namespace pagoda::cpu {
 
-extern const KernelTable kAvx512Kernels = {matmul,         gather,     rms_norm,   silu_mul,
-                                           rope,           exp_row,    kv_store,   attn_reset,
-                                           attn_partition, attn_merge, attn_finish};
+extern const KernelTable kAvx512Kernels = {kMatmulKernels, kRowKernels, kAttentionKernels};
 
 }  // namespace pagoda::cpu

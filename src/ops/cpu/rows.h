@@ -4,26 +4,6 @@
 namespace pagoda::cpu {
 namespace {
 
-template <class T>
-static void gather_of(float* out, const T* src, int64_t stride, int64_t count) {
-  for (int64_t i = 0; i < count; i += kLanes) {
-    int64_t width = count - i < kLanes ? count - i : kLanes;
-    T lane[kLanes] = {};
-    for (int64_t j = 0; j < width; ++j) lane[j] = src[(i + j) * stride];
-    store_n(out + i, load(lane), width);
-  }
-}
-static void gather(Elem elem, float* out, const void* src, int64_t stride, int64_t count) {
-  switch (elem) {
-    case Elem::kF32:
-      return gather_of(out, static_cast<const float*>(src), stride, count);
-    case Elem::kBF16:
-      return gather_of(out, static_cast<const Bf16*>(src), stride, count);
-    case Elem::kF16:
-      return gather_of(out, static_cast<const F16*>(src), stride, count);
-  }
-}
-
 static void rms_norm(float* y, const float* x, const float* weight, float eps, int64_t count) {
   V squares = zero();
   for (int64_t i = 0; i < count; i += kLanes) {
@@ -56,32 +36,7 @@ static void exp_row(float* y, const float* x, int64_t count) {
   for (int64_t i = 0; i < count; i += kLanes) store_n(y + i, exp(load_n(x + i, count - i)), count - i);
 }
 
-template <class T>
-static void kv_store_of(const KvStoreTask& task) {
-  const int64_t dim = task.head_dim, padded = round_up_lanes(dim);
-  const int64_t block = task.slot / task.block_size, token = task.slot % task.block_size;
-  for (int64_t head = 0; head < task.num_kv_heads; ++head) {
-    const int64_t base = block * task.block_stride + head * task.head_stride;
-    T* k = static_cast<T*>(task.k) + base + token / kLanes * dim * kLanes + token % kLanes;
-    T* v = static_cast<T*>(task.v) + base + token * padded;
-    for (int64_t i = 0; i < dim; i += kLanes) {
-      T lane[kLanes];
-      store(lane, load_n(task.key + head * dim + i, dim - i));
-      for (int64_t j = 0; j < kLanes && i + j < dim; ++j) k[(i + j) * kLanes] = lane[j];
-      store(v + i, load_n(task.value + head * dim + i, dim - i));
-    }
-  }
-}
-static void kv_store(const KvStoreTask& task) {
-  switch (task.elem) {
-    case Elem::kF32:
-      return kv_store_of<float>(task);
-    case Elem::kBF16:
-      return kv_store_of<Bf16>(task);
-    case Elem::kF16:
-      return kv_store_of<F16>(task);
-  }
-}
+constexpr RowKernels kRowKernels = {rms_norm, silu_mul, rope, exp_row};
 
 }  // namespace
 }  // namespace pagoda::cpu

@@ -124,6 +124,67 @@ PAGODA_INLINE V scale_pow2(V a, V shifted) {
 PAGODA_INLINE float sqrt1(float x) {
   return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x)));
 }
+PAGODA_INLINE V abs(V a) {
+  const __m256 sign = _mm256_set1_ps(-0.0f);
+  return {_mm256_andnot_ps(sign, a.lo), _mm256_andnot_ps(sign, a.hi)};
+}
+
+struct I {
+  __m256i lo, hi;
+};
+PAGODA_INLINE I broadcast_word(uint32_t x) {
+  return {_mm256_set1_epi32(static_cast<int>(x)), _mm256_set1_epi32(static_cast<int>(x))};
+}
+PAGODA_INLINE I load_word16(const void* p) {
+  const auto* words = static_cast<const __m256i*>(p);
+  return {_mm256_loadu_si256(words), _mm256_loadu_si256(words + 1)};
+}
+PAGODA_INLINE void store_word16(void* p, I a) {
+  auto* words = static_cast<__m256i*>(p);
+  _mm256_storeu_si256(words, a.lo);
+  _mm256_storeu_si256(words + 1, a.hi);
+}
+PAGODA_INLINE __m256 dot2_half(__m256 sum, __m256i a, __m256i b) {
+  const __m256i high = _mm256_set1_epi32(static_cast<int>(0xFFFF0000u));
+  sum = _mm256_fmadd_ps(_mm256_castsi256_ps(_mm256_and_si256(a, high)),
+                        _mm256_castsi256_ps(_mm256_and_si256(b, high)), sum);
+  return _mm256_fmadd_ps(_mm256_castsi256_ps(_mm256_slli_epi32(a, 16)),
+                         _mm256_castsi256_ps(_mm256_slli_epi32(b, 16)), sum);
+}
+PAGODA_INLINE V dot2(V sum, I a, I b) {
+  return {dot2_half(sum.lo, a.lo, b.lo), dot2_half(sum.hi, a.hi, b.hi)};
+}
+// By way of 16 bits: vpmaddubsw would saturate.
+PAGODA_INLINE __m256i dot4_half(__m256i sum, __m256i a, __m256i b) {
+  const __m256i even_bytes = _mm256_set1_epi32(0x00FF00FF);
+  __m256i even =
+      _mm256_madd_epi16(_mm256_and_si256(a, even_bytes), _mm256_srai_epi16(_mm256_slli_epi16(b, 8), 8));
+  __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(a, 8), _mm256_srai_epi16(b, 8));
+  return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
+}
+PAGODA_INLINE I dot4(I sum, I a, I b) {
+  return {dot4_half(sum.lo, a.lo, b.lo), dot4_half(sum.hi, a.hi, b.hi)};
+}
+PAGODA_INLINE I low_nibbles(I a) {
+  const __m256i mask = _mm256_set1_epi32(0x0F0F0F0F);
+  return {_mm256_and_si256(a.lo, mask), _mm256_and_si256(a.hi, mask)};
+}
+PAGODA_INLINE I high_nibbles(I a) {
+  return low_nibbles({_mm256_srli_epi32(a.lo, 4), _mm256_srli_epi32(a.hi, 4)});
+}
+PAGODA_INLINE V to_float(I a) {
+  return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)};
+}
+PAGODA_INLINE V load_bytes(const uint8_t* p) {
+  __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return to_float({_mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8))});
+}
+PAGODA_INLINE void store_bytes(int8_t* p, V a) {
+  __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi));
+  words = _mm256_permute4x64_epi64(words, 0xD8);  // packing works within 128 bits
+  __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+}
 
 }  // namespace
 }  // namespace pagoda::cpu

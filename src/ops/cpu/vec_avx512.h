@@ -1,4 +1,5 @@
-// vec_scalar.h in one 512-bit register; see there.
+// vec_scalar.h in one 512-bit register; see there. With AVX512_BF16 and AVX512_VNNI the dot products are one
+// instruction each.
 #pragma once
 #include <immintrin.h>
 
@@ -96,6 +97,58 @@ PAGODA_INLINE V scale_pow2(V a, V shifted) {
 }
 PAGODA_INLINE float sqrt1(float x) {
   return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x)));
+}
+PAGODA_INLINE V abs(V a) {
+  return {_mm512_abs_ps(a.r)};
+}
+
+struct I {
+  __m512i r;
+};
+PAGODA_INLINE I broadcast_word(uint32_t x) {
+  return {_mm512_set1_epi32(static_cast<int>(x))};
+}
+PAGODA_INLINE I load_word16(const void* p) {
+  return {_mm512_loadu_si512(p)};
+}
+PAGODA_INLINE void store_word16(void* p, I a) {
+  _mm512_storeu_si512(p, a.r);
+}
+PAGODA_INLINE V dot2(V sum, I a, I b) {
+#if defined(__AVX512BF16__)
+  return {_mm512_dpbf16_ps(sum.r, reinterpret_cast<__m512bh>(a.r), reinterpret_cast<__m512bh>(b.r))};
+#else
+  const __m512i high = _mm512_set1_epi32(static_cast<int>(0xFFFF0000u));
+  __m512 odd = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_and_si512(a.r, high)),
+                               _mm512_castsi512_ps(_mm512_and_si512(b.r, high)), sum.r);
+  return {_mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_slli_epi32(a.r, 16)),
+                          _mm512_castsi512_ps(_mm512_slli_epi32(b.r, 16)), odd)};
+#endif
+}
+PAGODA_INLINE I dot4(I sum, I a, I b) {
+#if defined(__AVX512VNNI__)
+  return {_mm512_dpbusd_epi32(sum.r, a.r, b.r)};
+#else  // by way of 16 bits: vpmaddubsw would saturate
+  __m512i even = _mm512_madd_epi16(_mm512_and_si512(a.r, _mm512_set1_epi32(0x00FF00FF)),
+                                   _mm512_srai_epi16(_mm512_slli_epi16(b.r, 8), 8));
+  __m512i odd = _mm512_madd_epi16(_mm512_srli_epi16(a.r, 8), _mm512_srai_epi16(b.r, 8));
+  return {_mm512_add_epi32(sum.r, _mm512_add_epi32(even, odd))};
+#endif
+}
+PAGODA_INLINE I low_nibbles(I a) {
+  return {_mm512_and_si512(a.r, _mm512_set1_epi32(0x0F0F0F0F))};
+}
+PAGODA_INLINE I high_nibbles(I a) {
+  return low_nibbles({_mm512_srli_epi32(a.r, 4)});
+}
+PAGODA_INLINE V to_float(I a) {
+  return {_mm512_cvtepi32_ps(a.r)};
+}
+PAGODA_INLINE V load_bytes(const uint8_t* p) {
+  return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+}
+PAGODA_INLINE void store_bytes(int8_t* p, V a) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.r)));
 }
 
 }  // namespace

@@ -105,6 +105,68 @@ PAGODA_INLINE V scale_pow2(V a, V shifted) {
 PAGODA_INLINE float sqrt1(float x) {
   return __builtin_sqrtf(x);
 }
+PAGODA_INLINE V abs(V a) {
+  return each([&](int i) { return __builtin_fabsf(a.lane[i]); });
+}
+
+// Sixteen lanes of 32 bits: integers, or two bfloat16, or four bytes each (the lower address is the lower
+// half).
+struct I {
+  uint32_t lane[16];
+};
+template <class F>
+PAGODA_INLINE I each_word(F f) {
+  I out;
+  for (int i = 0; i < 16; ++i) out.lane[i] = f(i);
+  return out;
+}
+PAGODA_INLINE I broadcast_word(uint32_t x) {
+  return each_word([&](int) { return x; });
+}
+PAGODA_INLINE I load_word16(const void* p) {
+  I out;
+  __builtin_memcpy(&out, p, sizeof out);
+  return out;
+}
+PAGODA_INLINE void store_word16(void* p, I a) {
+  __builtin_memcpy(p, &a, sizeof a);
+}
+// sum + high * high, then + low * low: each product exact, each sum rounded once. What vdpbf16ps does, but
+// for denormals, which that takes for zero.
+PAGODA_INLINE V dot2(V sum, I a, I b) {
+  return each([&](int i) {
+    auto high = [](uint32_t word) { return __builtin_bit_cast(float, word & 0xFFFF0000u); };
+    auto low = [](uint32_t word) { return __builtin_bit_cast(float, word << 16); };
+    const float odd = __builtin_fmaf(high(a.lane[i]), high(b.lane[i]), sum.lane[i]);
+    return __builtin_fmaf(low(a.lane[i]), low(b.lane[i]), odd);
+  });
+}
+// sum + the four products of unsigned bytes of a with signed bytes of b, exact (modulo 2^32).
+PAGODA_INLINE I dot4(I sum, I a, I b) {
+  return each_word([&](int i) {
+    uint32_t out = sum.lane[i];
+    for (int byte = 0; byte < 32; byte += 8)
+      out += static_cast<uint32_t>(static_cast<int32_t>(a.lane[i] >> byte & 255) *
+                                   static_cast<int8_t>(b.lane[i] >> byte & 255));
+    return out;
+  });
+}
+PAGODA_INLINE I low_nibbles(I a) {
+  return each_word([&](int i) { return a.lane[i] & 0x0F0F0F0Fu; });
+}
+PAGODA_INLINE I high_nibbles(I a) {
+  return each_word([&](int i) { return a.lane[i] >> 4 & 0x0F0F0F0Fu; });
+}
+PAGODA_INLINE V to_float(I a) {
+  return each([&](int i) { return static_cast<float>(static_cast<int32_t>(a.lane[i])); });
+}
+PAGODA_INLINE V load_bytes(const uint8_t* p) {  // sixteen unsigned bytes as numbers
+  return each([&](int i) { return static_cast<float>(p[i]); });
+}
+// Sixteen numbers of at most 127 in magnitude as signed bytes, rounded to nearest even.
+PAGODA_INLINE void store_bytes(int8_t* p, V a) {
+  for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(__builtin_rintf(a.lane[i]));
+}
 
 }  // namespace
 }  // namespace pagoda::cpu

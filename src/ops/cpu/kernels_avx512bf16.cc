@@ -1,0 +1,11 @@
+// The vector first: the kernels are written in its terms.
+// clang-format off
+#include "ops/cpu/vec_avx512.h"
+#include "ops/cpu/body.h"
+// clang-format on
+
+namespace pagoda::cpu {
+
+extern const KernelTable kAvx512Bf16Kernels = {kMatmulKernels, kRowKernels, kAttentionKernels};
+
+}  // namespace pagoda::cpu
