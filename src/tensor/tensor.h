@@ -14,11 +14,14 @@ namespace pagoda {
 
 enum class Device : uint8_t { kCpu, kCuda };
 
-// 64-byte aligned bytes, zeroed on allocation.
+// 64-byte aligned bytes. From 2 MB on they are fresh pages, huge ones where the system has them, aligned to 2
+// MB: a page is taken when it is first touched, on the NUMA node of the thread that does, so the threads that
+// will read a part should be the ones to write it. Throws std::bad_alloc.
 class Buffer {
  public:
   Buffer() = default;
-  explicit Buffer(std::size_t bytes);
+  explicit Buffer(std::size_t bytes);              // zeroed
+  static Buffer uninitialized(std::size_t bytes);  // for what will be written anyway
   Buffer(Buffer&&) noexcept;
   Buffer& operator=(Buffer&&) noexcept;
   ~Buffer();

@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "base/rng.h"
-#include "tensor/tensor.h"
 
 namespace pagoda {
 namespace {
@@ -48,15 +47,6 @@ TEST(DType, NamesReadBack) {
   }
   DType unused;
   EXPECT_FALSE(parse_dtype_name("F3", &unused));
-}
-
-TEST(Buffer, IsAlignedZeroedAndMoves) {
-  Buffer buffer(100);
-  EXPECT_EQ(reinterpret_cast<uintptr_t>(buffer.data()) % 64, 0u);
-  for (int i = 0; i < 100; ++i) EXPECT_EQ(static_cast<char*>(buffer.data())[i], 0);
-  Buffer other = std::move(buffer);
-  EXPECT_EQ(other.bytes(), 100u);
-  EXPECT_EQ(buffer.data(), nullptr);
 }
 
 }  // namespace
