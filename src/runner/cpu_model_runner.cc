@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <new>
+#include <numeric>
+
+#include "base/rng.h"
 
 namespace pagoda {
 namespace {
@@ -89,6 +92,25 @@ StepResult CpuModelRunner::run(const StepPlan& plan) {
     if (plan.samples[i].kind == SampleKind::kSample)
       rows_.alive(plan.samples[i].row).history.append(outputs[i].token);
   return to_result(plan, std::move(outputs));
+}
+
+void CpuModelRunner::fill_kv_for_benchmark() {
+  constexpr int64_t kTokens = 4096;  // stored at a time; the same for all
+  const AttentionShape& shape = decoder_->config().attention;
+  std::vector<float> numbers(static_cast<std::size_t>(kTokens * shape.kv_size()));
+  SplitMix64 random(1);
+  for (float& number : numbers) number = static_cast<float>(2 * random.uniform() - 1);
+  const Tensor rows = Tensor::matrix(numbers.data(), DType::kF32, kTokens, shape.kv_size());
+  std::vector<int64_t> slots(kTokens);
+  const int64_t num_slots = int64_t{config_.num_blocks} * config_.block_size;
+  for (int64_t begin = 0; begin < num_slots; begin += kTokens) {
+    std::iota(slots.begin(), slots.end(), begin);
+    AttnBatch batch;
+    batch.slot_mapping = slots.data();
+    batch.num_tokens = static_cast<int32_t>(std::min(kTokens, num_slots - begin));
+    batch.block_size = config_.block_size;
+    for (const KvLayerView& layer : storage_.layers()) kv_store(layer, rows, rows, batch, compute_->stream);
+  }
 }
 
 void CpuModelRunner::copy_blocks(const StepPlan& plan) {

@@ -1,0 +1,183 @@
+#include "step/driver.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/env.h"
+#include "base/mmap.h"
+#include "model/registry.h"
+#include "weights/checkpoint.h"
+
+namespace pagoda {
+namespace {
+
+constexpr int32_t kBlockSize = 16;
+
+int32_t blocks_for(int64_t num_tokens) {
+  return static_cast<int32_t>((num_tokens + kBlockSize - 1) / kBlockSize);
+}
+
+Result<DType> parse_dtype(const std::string& flag, const std::string& name) {
+  if (name == "float32") return DType::kF32;
+  if (name == "bfloat16") return DType::kBF16;
+  if (name == "float16") return DType::kF16;
+  return invalid_argument("--" + flag + " '" + name + "' is not one of float32, bfloat16, float16", flag);
+}
+
+Result<std::unique_ptr<Decoder>> load_decoder(const DriverOptions& options, const ModelSpec& spec,
+                                              CpuCompute* compute) {
+  PAGODA_TRY(DType dtype, parse_dtype("dtype", options.dtype));
+  if (options.quantization != "none")
+    return unimplemented("--quantization " + options.quantization + ": this engine has none yet",
+                         "quantization");
+  auto checkpoint = make_dummy_checkpoint(expected_tensors(spec), dtype, 0, &compute->pool);
+  return Decoder::load(spec, *checkpoint, DecoderOptions{dtype, options.max_model_len}, compute->stream);
+}
+
+double kv_token_bytes(const ModelConfig& config, DType kv_dtype) {
+  const AttentionShape& shape = config.attention;
+  const auto block =
+      static_cast<double>(2 * kv_block_bytes(kv_dtype, shape.num_kv_heads, shape.head_dim, kBlockSize));
+  return block / kBlockSize * static_cast<double>(config.layers.size());
+}
+
+ModelCost cost_of(const Decoder& decoder, DType kv_dtype) {
+  const ModelConfig& config = decoder.config();
+  const double table = static_cast<double>(config.vocab_size * config.hidden_size) *
+                       static_cast<double>(dtype_bytes(decoder.dtype()));
+  return model_cost(config, static_cast<double>(decoder.weight_bytes()), config.tied_head ? 0 : table,
+                    kv_token_bytes(config, kv_dtype));
+}
+
+Result<ModelSpec> read_spec(const DriverOptions& options) {
+  PAGODA_TRY(std::string text, read_file(options.hf_config, 16 << 20));
+  return read_model_spec(text, options.hf_config);
+}
+
+}  // namespace
+
+Result<ModelBytes> model_bytes(const DriverOptions& options) {
+  PAGODA_TRY(ModelSpec spec, read_spec(options));
+  PAGODA_TRY(DType dtype, parse_dtype("dtype", options.dtype));
+  PAGODA_TRY(DType kv_dtype, parse_dtype("kv-cache-dtype", options.kv_cache_dtype));
+  const double per_weight = options.quantization == "int8"   ? 1.1
+                            : options.quantization == "int4" ? 0.6
+                                                             : static_cast<double>(dtype_bytes(dtype));
+  return ModelBytes{per_weight * static_cast<double>(num_parameters(spec)),
+                    kv_token_bytes(spec.config, kv_dtype)};
+}
+
+int64_t in_whole_blocks(int64_t num_tokens) {
+  return int64_t{blocks_for(num_tokens)} * kBlockSize;
+}
+
+Result<std::unique_ptr<StepDriver>> StepDriver::create(const DriverOptions& options) {
+  PAGODA_TRY(ModelSpec spec, read_spec(options));
+  PAGODA_TRY(DType kv_dtype, parse_dtype("kv-cache-dtype", options.kv_cache_dtype));
+  auto compute = std::make_unique<CpuCompute>(options.threads > 0 ? options.threads : usable_cpu_count());
+  PAGODA_TRY(auto decoder, load_decoder(options, spec, compute.get()));
+
+  std::unique_ptr<StepDriver> driver(new StepDriver);
+  driver->config_ = spec.config;
+  driver->kv_dtype_ = kv_dtype;
+  driver->cost_ = cost_of(*decoder, kv_dtype);
+  driver->num_groups_ = static_cast<int32_t>(attention_windows(spec.config).size());
+  CpuRunnerConfig config;
+  config.max_num_seqs = options.max_num_seqs;
+  config.max_num_batched_tokens = options.max_num_batched_tokens;
+  config.block_size = kBlockSize;
+  config.num_blocks = blocks_for(options.kv_tokens) + 1;
+  config.kv_dtype = kv_dtype;
+  PAGODA_TRY(driver->runner_, CpuModelRunner::create(config, std::move(compute), std::move(decoder)));
+  static_cast<CpuModelRunner&>(*driver->runner_).fill_kv_for_benchmark();
+  return driver;
+}
+
+// A greedy row whose `num_tokens` tokens count as its prompt, with blocks for `capacity` of them. Groups may
+// use the same block ids: their layers have bytes of their own.
+NewRow StepDriver::add_row(StepPlan* plan, int32_t row, int32_t num_tokens, int32_t capacity) const {
+  const NewRow fresh{.id = next_request_ + static_cast<RequestId>(row),
+                     .row = row,
+                     .choice = 0,
+                     .token_begin = static_cast<int32_t>(plan->tokens.size()),
+                     .num_tokens = num_tokens,
+                     .num_prompt_tokens = num_tokens,
+                     .params_index = 0,
+                     .lora_id = 0};
+  for (int32_t i = 0; i < num_tokens; ++i)
+    plan->tokens.push_back(static_cast<TokenId>((row * 7919 + i * 104729LL) % config_.vocab_size));
+  const int32_t num_blocks = blocks_for(capacity);
+  const NewBlocks blocks{row, 0, 0, static_cast<int32_t>(plan->block_ids.size()), num_blocks};
+  for (int32_t i = 0; i < num_blocks; ++i) plan->block_ids.push_back(1 + row * num_blocks + i);
+  for (int32_t group = 0; group < num_groups_; ++group) {
+    plan->new_blocks.push_back(blocks);
+    plan->new_blocks.back().group = group;
+  }
+  plan->new_rows.push_back(fresh);
+  return fresh;
+}
+
+double StepDriver::run(StepPlan* plan) {
+  plan->step_id = next_step_++;
+  const auto start = std::chrono::steady_clock::now();
+  PAGODA_CHECK(runner_->launch(*plan).ok(), "the runner lives");
+  const Result<StepResult> result = runner_->wait(plan->step_id);
+  const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+  PAGODA_CHECK(result.ok(), "the step has the memory it needs");
+  for (uint8_t bad : result->bad) PAGODA_CHECK(bad == 0, "logits are finite");
+  return time.count();
+}
+
+void StepDriver::free_rows(int32_t count) {
+  StepPlan plan;
+  for (int32_t row = 0; row < count; ++row) plan.freed_rows.push_back(row);
+  run(&plan);
+  next_request_ += static_cast<RequestId>(count);
+}
+
+double StepDriver::prefill(int32_t num_tokens, int32_t chunk) {
+  double total = 0;
+  for (int32_t done = 0; done < num_tokens; done += chunk) {
+    StepPlan plan;
+    const int32_t count = std::min(chunk, num_tokens - done);
+    if (done == 0) {
+      SamplingParams greedy;
+      greedy.temperature = 0;
+      plan.params.push_back(greedy);
+      add_row(&plan, 0, num_tokens, num_tokens);
+    }
+    const auto begin = static_cast<int32_t>(plan.tokens.size());
+    plan.tokens.insert(plan.tokens.end(), static_cast<std::size_t>(count), kFromLastStep);
+    plan.work.push_back({0, done, count, 0, begin});
+    plan.num_tokens = count;
+    if (done + count == num_tokens) plan.samples.push_back({0, count - 1, 0, -1, 0, SampleKind::kSample});
+    total += run(&plan);
+  }
+  free_rows(1);
+  return total;
+}
+
+std::vector<double> StepDriver::decode(int32_t num_seqs, int32_t context, int32_t num_steps) {
+  std::vector<double> times;
+  for (int32_t step = 0; step < num_steps; ++step) {
+    StepPlan plan;
+    if (step == 0) {
+      SamplingParams greedy;
+      greedy.temperature = 0;
+      plan.params.push_back(greedy);
+      for (int32_t row = 0; row < num_seqs; ++row) add_row(&plan, row, context + 1, context + num_steps);
+    }
+    const auto begin = static_cast<int32_t>(plan.tokens.size());
+    plan.tokens.insert(plan.tokens.end(), static_cast<std::size_t>(num_seqs), kFromLastStep);
+    for (int32_t row = 0; row < num_seqs; ++row) {
+      plan.work.push_back({row, context + step, 1, 0, begin + row});
+      plan.samples.push_back({row, row, step, -1, 0, SampleKind::kSample});
+    }
+    plan.num_tokens = num_seqs;
+    times.push_back(run(&plan));
+  }
+  free_rows(num_seqs);
+  return times;
+}
+
+}  // namespace pagoda

@@ -1,0 +1,63 @@
+// Drives a CpuModelRunner with plans of its own: the model's steps without scheduler, engine and server.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runner/cpu_model_runner.h"
+#include "step/roofline.h"
+
+namespace pagoda {
+
+struct DriverOptions {
+  std::string hf_config;              // a config.json
+  std::string dtype, kv_cache_dtype;  // "float32", "bfloat16", "float16"
+  std::string quantization = "none";  // of the weights
+  int threads = 0;                    // 0: usable_cpu_count()
+  // What will be asked of it at most.
+  int32_t max_num_seqs = 1, max_num_batched_tokens = 1, max_model_len = 1;
+  int64_t kv_tokens = 1;  // of all sequences together, each rounded up to blocks
+};
+
+// Tokens that `num_tokens` take in the cache.
+int64_t in_whole_blocks(int64_t num_tokens);
+
+// About how much memory the weights take, and a token in the cache. Errors: as StepDriver::create().
+struct ModelBytes {
+  double weights = 0, kv_token = 0;
+};
+Result<ModelBytes> model_bytes(const DriverOptions& options);
+
+class StepDriver {
+ public:
+  // The model with dummy weights, and a cache full of random numbers. Errors: those of the flags it was made
+  // from; kExhausted.
+  static Result<std::unique_ptr<StepDriver>> create(const DriverOptions& options);
+
+  // A prompt of so many tokens in chunks of so many, with one token sampled at its end: seconds.
+  double prefill(int32_t num_tokens, int32_t chunk);
+  // `num_steps` steps that give each of `num_seqs` sequences one token, as if `context` tokens were there
+  // before: seconds of each step.
+  std::vector<double> decode(int32_t num_seqs, int32_t context, int32_t num_steps);
+
+  const ModelCost& cost() const { return cost_; }
+  const ModelConfig& config() const { return config_; }
+  DType kv_dtype() const { return kv_dtype_; }
+
+ private:
+  StepDriver() = default;
+  NewRow add_row(StepPlan* plan, int32_t row, int32_t num_tokens, int32_t capacity) const;
+  double run(StepPlan* plan);
+  void free_rows(int32_t count);
+
+  ModelConfig config_;
+  ModelCost cost_;
+  DType kv_dtype_ = DType::kF32;
+  int32_t num_groups_ = 1;
+  uint64_t next_step_ = 1;
+  RequestId next_request_ = 1;
+  std::unique_ptr<ModelRunner> runner_;
+};
+
+}  // namespace pagoda
