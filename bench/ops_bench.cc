@@ -23,23 +23,47 @@ struct Machine {
   Stream stream;
 };
 
-void bench_matmul(benchmark::State& state, int64_t n, int64_t k, int64_t m, DType dtype, Isa isa,
+// Random weights and inputs: the power that a multiplication takes depends on them.
+std::vector<uint16_t> random_bf16(int64_t count) {
+  std::vector<uint16_t> bits(static_cast<std::size_t>(count));
+  uint64_t state = 1;
+  for (uint16_t& number : bits) {
+    state = state * 6364136223846793005ull + 1442695040888963407ull;
+    number = float_to_bf16(static_cast<float>(static_cast<int64_t>(state) >> 40) * 0x1p-23f);
+  }
+  return bits;
+}
+
+struct Format {
+  const char* name;
+  WeightFormat format;
+};
+const Format kFormats[] = {{"bf16", {WeightScheme::kBF16}},
+                           {"int8", {WeightScheme::kInt8}},
+                           {"int4", {WeightScheme::kInt4, 128}},
+                           {"int4-g32", {WeightScheme::kInt4, 32}},
+                           {"int4-zp", {WeightScheme::kInt4, 128, true}},
+                           {"f32", {WeightScheme::kF32}}};
+
+void bench_matmul(benchmark::State& state, int64_t n, int64_t k, int64_t m, WeightFormat format, Isa isa,
                   int threads) {
   if (!select_isa(isa).ok()) return state.SkipWithError("not on this CPU");
   Machine machine(threads);
-  std::vector<uint16_t> bits(static_cast<std::size_t>(n * k * 2), 0x3C12);
-  QuantTensor part{"w", QuantScheme::kNone, dtype, n, k, std::as_bytes(std::span(bits))};
-  const auto bytes = static_cast<std::size_t>(n * k) * dtype_bytes(dtype);
-  part.data = part.data.first(bytes);
-  auto weight = pack_weight({&part, 1}, machine.stream);
-  std::vector<float> x(static_cast<std::size_t>(m * k), 0.5f), y(static_cast<std::size_t>(m * n));
-  Tensor tx = Tensor::matrix(x.data(), DType::kF32, m, k), ty = Tensor::matrix(y.data(), DType::kF32, m, n);
-  for (auto _ : state) matmul(ty, tx, **weight, nullptr, false, machine.stream);
+  std::vector<uint16_t> bits = random_bf16(n * k), x_bits = random_bf16(m * k);
+  QuantTensor part{"w", QuantScheme::kNone, DType::kBF16, n, k, std::as_bytes(std::span(bits))};
+  auto weight = std::move(*pack_weight({&part, 1}, format, false, machine.stream));
+  std::vector<float> x, y(static_cast<std::size_t>(m * n));
+  for (uint16_t number : x_bits) x.push_back(bf16_to_float(number));
+  Buffer room(input_bytes(*weight, m));
+  const MatmulInput input = make_input(*weight, room.data(), m);
+  convert_input(input, Tensor::matrix(x.data(), DType::kF32, m, k), machine.stream);
+  Tensor ty = Tensor::matrix(y.data(), DType::kF32, m, n);
+  for (auto _ : state) matmul(ty, input, *weight, nullptr, Epilogue::kStore, machine.stream);
   const auto rounds = static_cast<double>(state.iterations());
-  state.counters["FLOP/s"] =
+  state.counters["op/s"] =
       benchmark::Counter(2.0 * static_cast<double>(n * k * m) * rounds, benchmark::Counter::kIsRate);
   state.counters["weights B/s"] =
-      benchmark::Counter(static_cast<double>(bytes) * rounds, benchmark::Counter::kIsRate);
+      benchmark::Counter(static_cast<double>(weight->bytes()) * rounds, benchmark::Counter::kIsRate);
 }
 
 struct Attention {
@@ -90,22 +114,25 @@ void bench_attention(benchmark::State& state, const Attention& shape, DType dtyp
       benchmark::Counter(static_cast<double>(2 * bytes) * rounds, benchmark::Counter::kIsRate);
 }
 
-void bench_pack(benchmark::State& state, int threads) {
+void bench_pack(benchmark::State& state, WeightFormat format, int threads) {
   Machine machine(threads);
   constexpr int64_t kRows = 8192, kColumns = 2048;
   std::vector<uint16_t> bits(kRows * kColumns, 0x3C12);
   QuantTensor part{"w", QuantScheme::kNone, DType::kBF16, kRows, kColumns, std::as_bytes(std::span(bits))};
-  for (auto _ : state) benchmark::DoNotOptimize(pack_weight({&part, 1}, machine.stream));
+  for (auto _ : state) benchmark::DoNotOptimize(pack_weight({&part, 1}, format, false, machine.stream));
   state.SetBytesProcessed(state.iterations() * kRows * kColumns * 2);
 }
 
-void bench_norm(benchmark::State& state, int64_t rows, int64_t width) {
+void bench_norm(benchmark::State& state, int64_t rows, int64_t width, WeightFormat format) {
   Machine machine(1);
-  std::vector<float> x(static_cast<std::size_t>(rows * width), 0.5f), y(x.size()),
+  std::vector<float> x(static_cast<std::size_t>(rows * width), 0.5f),
       weight(static_cast<std::size_t>(width), 1);
+  QuantTensor part{"w", QuantScheme::kNone, DType::kF32, 1, width, std::as_bytes(std::span(weight))};
+  auto reader = std::move(*pack_weight({&part, 1}, format, false, machine.stream));
+  Buffer room(input_bytes(*reader, rows));
+  const MatmulInput input = make_input(*reader, room.data(), rows);
   for (auto _ : state)
-    rms_norm(Tensor::matrix(y.data(), DType::kF32, rows, width),
-             Tensor::matrix(x.data(), DType::kF32, rows, width), weight.data(), 1e-5f, machine.stream);
+    rms_norm(input, Tensor::matrix(x.data(), DType::kF32, rows, width), weight.data(), 1e-5f, machine.stream);
   state.SetBytesProcessed(state.iterations() * rows * width * 8);
 }
 
@@ -113,10 +140,10 @@ struct Shape {
   const char* name;
   int64_t n, k;
 };
-const Shape kShapes[] = {{"llama1b/qkv", 3072, 2048},  {"llama1b/gate_up", 16384, 2048},
-                         {"llama1b/down", 2048, 8192}, {"llama1b/head", 128256, 2048},
-                         {"demo/qkv", 320, 192},       {"demo/gate_up", 1024, 192},
-                         {"demo/head", 2048, 192}};
+const Shape kShapes[] = {
+    {"cache", 64, 4096},          {"llama1b/qkv", 3072, 2048},    {"llama1b/gate_up", 16384, 2048},
+    {"llama1b/down", 2048, 8192}, {"llama1b/head", 128256, 2048}, {"demo/qkv", 320, 192},
+    {"demo/gate_up", 1024, 192},  {"demo/head", 2048, 192}};
 
 // One thread is timed by its own CPU time, so that a busy machine shows less; several by the wall clock.
 void add(const std::string& name, int threads, const std::function<void(benchmark::State&)>& bench) {
@@ -130,22 +157,26 @@ void register_all() {
   if (all > 1) counts.push_back(all);
   for (int threads : counts) {
     for (const Shape& shape : kShapes)
-      for (int64_t m : {1, 4, 32, 512})
-        for (Isa isa : {Isa::kAvx2, Isa::kAvx512})
-          for (DType dtype : {DType::kBF16, DType::kF32}) {
-            if (shape.n > 100000 && (m > 4 || dtype == DType::kF32)) continue;
-            add(std::string("matmul/") + shape.name + "/tokens:" + std::to_string(m) + '/' +
-                    dtype_name(dtype) + '/' + isa_name(isa),
-                threads, [=](auto& state) { bench_matmul(state, shape.n, shape.k, m, dtype, isa, threads); });
+      for (int64_t m : {1, 8, 32, 128, 512})
+        for (const Format& format : kFormats)
+          for (Isa isa : {Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16}) {
+            if (shape.n > 100000 && m > 32) continue;
+            add(std::string("matmul/") + shape.name + "/tokens:" + std::to_string(m) + '/' + format.name +
+                    '/' + isa_name(isa),
+                threads,
+                [=](auto& state) { bench_matmul(state, shape.n, shape.k, m, format.format, isa, threads); });
           }
     for (const Attention& shape : kAttentions)
       for (DType dtype : {DType::kBF16, DType::kF32})
         add(std::string("attention/") + shape.name + '/' + dtype_name(dtype), threads,
             [=](auto& state) { bench_attention(state, shape, dtype, threads); });
-    add("pack", threads, [=](auto& state) { bench_pack(state, threads); });
+    for (const Format& format : kFormats)
+      add(std::string("pack/") + format.name, threads,
+          [=](auto& state) { bench_pack(state, format.format, threads); });
   }
-  benchmark::RegisterBenchmark("rms_norm/2048x1", bench_norm, 1, 2048);
-  benchmark::RegisterBenchmark("rms_norm/192x1", bench_norm, 1, 192);
+  for (const Format& format : kFormats)
+    benchmark::RegisterBenchmark((std::string("rms_norm/2048x1/") + format.name).c_str(), bench_norm, 1, 2048,
+                                 format.format);
 }
 const bool registered = (register_all(), true);
 

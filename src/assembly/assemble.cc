@@ -24,7 +24,11 @@ struct Source {
   ModelFiles files;
   ModelSpec spec;
   std::unique_ptr<Checkpoint> checkpoint;
-  DType dtype = DType::kF32;  // of the weights as they will be held
+  DType dtype = DType::kF32;  // of the weights as they will be held, but for those quantized:
+  std::optional<WeightFormat> layers_format, vocabulary_format;
+
+  WeightFormat layers() const { return layers_format.value_or(unquantized(dtype)); }
+  WeightFormat vocabulary() const { return vocabulary_format.value_or(unquantized(dtype)); }
 };
 
 Status choose_isa(const std::string& name) {
@@ -39,6 +43,19 @@ Result<std::optional<DType>> parse_dtype_flag(const std::string& name) {
   if (name == "float16" || name == "half") return std::optional(DType::kF16);
   if (name == "auto" || name.empty()) return std::optional<DType>();
   return invalid_argument("dtype '" + name + "' is not one of auto, float32, bfloat16, float16", "dtype");
+}
+
+// The names of --quantization. int4-g32: a scale for every 32 weights; -zp: zero points.
+Result<std::optional<WeightFormat>> parse_quantization(const std::string& name, const std::string& flag) {
+  if (name.empty() || name == "none") return std::optional<WeightFormat>();
+  if (name == "int8") return std::optional(WeightFormat{WeightScheme::kInt8});
+  const bool zeros = name.ends_with("-zp");
+  const std::string base = zeros ? name.substr(0, name.size() - 3) : name;
+  if (base == "int4" || base == "int4-g128") return std::optional(WeightFormat{WeightScheme::kInt4, 128, zeros});
+  if (base == "int4-g32") return std::optional(WeightFormat{WeightScheme::kInt4, 32, zeros});
+  return invalid_argument("'" + name + "' is not one of none, int8, int4, int4-g128, int4-g32, int4-zp, int4-g32-zp; " +
+                              "they quantize an unquantized checkpoint while it is loaded",
+                          flag);
 }
 
 Result<Object> read_config(const ModelOptions& options, const ModelFiles& files) {
@@ -88,6 +105,11 @@ Result<Source> open_source(const ModelOptions& options) {
   PAGODA_TRY(std::optional<DType> wanted, parse_dtype_flag(options.dtype));
   PAGODA_TRY(DType stored, stored_dtype(source));
   source.dtype = wanted.value_or(stored);
+  PAGODA_TRY(source.layers_format, parse_quantization(options.quantization, "quantization"));
+  PAGODA_TRY(source.vocabulary_format, parse_quantization(options.lm_head_quantization, "lm-head-quantization"));
+  // The head decides between neighbouring tokens: 8 bits unless asked otherwise.
+  if (source.layers_format && options.lm_head_quantization.empty())
+    source.vocabulary_format = WeightFormat{WeightScheme::kInt8};
   return source;
 }
 
@@ -98,7 +120,7 @@ MemoryRequest memory_request(const ModelOptions& options, const Source& source, 
   request.utilization = options.memory_utilization;
   request.kv_cache_bytes = static_cast<uint64_t>(options.kv_cache_memory_bytes.value_or(0));
   request.num_blocks_override = static_cast<int32_t>(options.num_blocks_override.value_or(0));
-  request.weight_bytes = estimate_weight_bytes(source.spec, source.dtype);
+  request.weight_bytes = estimate_weight_bytes(source.spec, source.layers(), source.vocabulary());
   request.groups = kv_groups(source.spec.config, static_cast<int32_t>(options.block_size), kv_dtype);
   return request;
 }
@@ -181,21 +203,23 @@ void warn_of_scarce_memory(uint64_t kv_bytes) {
 }
 
 Result<std::unique_ptr<ModelRunner>> load_runner(const ModelOptions& options, Source* source,
-                                                 const Sizes& sizes, DType kv_dtype,
+                                                 const Sizes& sizes, DType kv_dtype, const CpuPlan& cpus,
                                                  std::size_t* weight_bytes) {
-  int threads = options.num_threads > 0 ? static_cast<int>(options.num_threads) : usable_cpu_count();
-  auto compute = std::make_unique<CpuCompute>(threads);
+  auto compute = std::make_unique<CpuCompute>(cpus);
+  CpuBinding as_worker(cpus.compute.empty() ? cpus.compute : std::vector<int>{cpus.compute[0]});
   if (!source->checkpoint)
     source->checkpoint =
         make_dummy_checkpoint(expected_tensors(source->spec), source->dtype, options.seed, &compute->pool);
-  DecoderOptions decoder_options{source->dtype, sizes.max_model_len};
+  DecoderOptions decoder_options{source->dtype, sizes.max_model_len, source->layers_format,
+                                 source->vocabulary_format};
   PAGODA_TRY(auto decoder,
              Decoder::load(source->spec, *source->checkpoint, decoder_options, compute->stream));
   *weight_bytes = decoder->weight_bytes();
   source->checkpoint.reset();
-  log_info("Loaded {} parameters as {} in {:.2f} GiB; {} compute threads, {} kernels",
-           with_commas(num_parameters(source->spec)), dtype_name(source->dtype),
-           static_cast<double>(*weight_bytes) / kGiB, threads, isa_name(selected_isa()));
+  const std::string layers = format_name(source->layers()), head = format_name(source->vocabulary());
+  log_info("Loaded {} parameters as {}{} in {:.2f} GiB; {} kernels", with_commas(num_parameters(source->spec)),
+           layers, head == layers ? "" : ", the head as " + head,
+           static_cast<double>(*weight_bytes) / kGiB, isa_name(selected_isa()));
   CpuRunnerConfig config;
   config.max_num_seqs = sizes.max_num_seqs;
   config.max_num_batched_tokens = sizes.max_num_batched_tokens;
@@ -243,6 +267,8 @@ void publish_config(MetricsRegistry* registry, const ModelOptions& options, cons
 
 Result<std::unique_ptr<Assembly>> assemble(const ModelOptions& options) {
   PAGODA_RETURN_IF_ERROR(choose_isa(options.cpu_isa));
+  PAGODA_TRY(CpuPlan cpus, plan_cpus(CpuTopology::of_this_process(),
+                                     {options.cpu_list, static_cast<int>(options.num_threads)}));
   PAGODA_TRY(Source source, open_source(options));
   PAGODA_TRY(std::optional<DType> kv_wanted, parse_dtype_flag(options.kv_cache_dtype));
   DType kv_dtype = kv_wanted.value_or(source.dtype);
@@ -252,7 +278,8 @@ Result<std::unique_ptr<Assembly>> assemble(const ModelOptions& options) {
   auto assembly = std::make_unique<Assembly>();
   PAGODA_TRY(assembly->model,
              build_model_info(options, source.files, source.spec, std::move(text), sizes.max_model_len));
-  PAGODA_TRY(auto runner, load_runner(options, &source, sizes, kv_dtype, &assembly->weight_bytes));
+  log_info("{}", cpus.description());
+  PAGODA_TRY(auto runner, load_runner(options, &source, sizes, kv_dtype, cpus, &assembly->weight_bytes));
 
   std::vector<KvGroupConfig> groups;
   for (const KvGroupSpec& group :
@@ -260,6 +287,8 @@ Result<std::unique_ptr<Assembly>> assemble(const ModelOptions& options) {
     groups.push_back({group.block_size, group.window});
   if (options.log_stats) log_memory(options, sizes, groups.size());
   warn_of_scarce_memory(sizes.memory.kv_bytes);
+  CpuBinding off_the_compute_cores(cpus.spare);  // threads started from here on, but the engine's own
+  assembly->cpus = std::move(cpus);
   const std::string& name = assembly->model->served_names.front();
   assembly->engine_metrics = std::make_unique<EngineMetrics>(&assembly->metrics, name, sizes.max_model_len);
   publish_config(&assembly->metrics, options, sizes);

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "assembly/model_options.h"
+#include "base/cpu_plan.h"
 #include "base/status.h"
 #include "base/thread_pool.h"
 #include "engine/engine.h"
@@ -20,6 +21,7 @@ struct Assembly {
   std::unique_ptr<TaskPool> text_pool;
   std::unique_ptr<Intake> intake;
   std::size_t weight_bytes = 0;
+  CpuPlan cpus;  // threads besides the compute threads belong on cpus.spare
 };
 
 // Loads and starts. Errors say what was wrong and which flag or file mends it. Logs vLLM's start-up lines (KV

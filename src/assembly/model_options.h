@@ -14,6 +14,7 @@ struct ModelOptions {
   std::string tokenizer;  // empty: the model's
   std::vector<std::string> served_names;
   std::string dtype = "auto", kv_cache_dtype = "auto", load_format = "auto", cpu_isa;
+  std::string quantization, lm_head_quantization;  // empty: as the checkpoint has it; as the layers or int8
   std::string hf_config;  // config.json for load_format dummy
   Value hf_overrides;     // merged into config.json
   uint64_t seed = 0;
@@ -30,7 +31,8 @@ struct ModelOptions {
   Value override_generation_config;
   int64_t max_logprobs = 20;
   std::string response_role = "assistant";
-  int64_t num_threads = 0;  // 0: usable_cpu_count()
+  std::string cpu_list;     // "", auto, nobind or a list: see CpuWish
+  int64_t num_threads = 0;  // 0: see CpuWish
   int64_t num_text_threads = 2;
   bool log_stats = true;
 };

@@ -8,8 +8,9 @@
 #include <cstdlib>
 #include <fstream>
 #include <limits>
-#include <set>
 #include <sstream>
+
+#include "base/cpu_plan.h"
 
 namespace pagoda {
 namespace {
@@ -47,21 +48,6 @@ std::vector<std::string> cgroup_dirs(const std::string& controller) {
     dirs.push_back(root);
   }
   return dirs;
-}
-
-double cgroup_cpu_quota() {
-  double quota = std::numeric_limits<double>::infinity();
-  for (const std::string& dir : cgroup_dirs("cpu")) {
-    if (auto line = first_line(dir + "/cpu.max")) {  // v2: "200000 100000" or "max 100000"
-      std::istringstream words(*line);
-      double used = 0, period = 0;
-      if (words >> used >> period && period > 0) quota = std::min(quota, used / period);
-    }
-    auto used = number_in(dir + "/cpu.cfs_quota_us"), period = number_in(dir + "/cpu.cfs_period_us");
-    if (used && period && *period > 0)
-      quota = std::min(quota, static_cast<double>(*used) / static_cast<double>(*period));
-  }
-  return quota;
 }
 
 struct MemoryLimit {
@@ -107,18 +93,23 @@ std::vector<int> allowed_cpus() {
   return cpus;
 }
 
-int usable_cpu_count() {
-  std::set<std::string> cores;  // one entry for all hyperthreads of a core
-  for (int cpu : allowed_cpus()) {
-    std::string topology = "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/";
-    auto siblings = first_line(topology + "core_cpus_list");
-    if (!siblings) siblings = first_line(topology + "thread_siblings_list");
-    cores.insert(siblings.value_or(std::to_string(cpu)));
+double cpu_quota() {
+  double quota = std::numeric_limits<double>::infinity();
+  for (const std::string& dir : cgroup_dirs("cpu")) {
+    if (auto line = first_line(dir + "/cpu.max")) {  // v2: "200000 100000" or "max 100000"
+      std::istringstream words(*line);
+      double used = 0, period = 0;
+      if (words >> used >> period && period > 0) quota = std::min(quota, used / period);
+    }
+    auto used = number_in(dir + "/cpu.cfs_quota_us"), period = number_in(dir + "/cpu.cfs_period_us");
+    if (used && period && *period > 0)
+      quota = std::min(quota, static_cast<double>(*used) / static_cast<double>(*period));
   }
-  double quota = cgroup_cpu_quota();
-  int count = static_cast<int>(cores.size());
-  if (quota < count) count = static_cast<int>(quota) + (quota > static_cast<int>(quota) ? 1 : 0);
-  return std::max(count, 1);
+  return quota;
+}
+
+int usable_cpu_count() {
+  return plan_cpus(CpuTopology::of_this_process(), {.cpu_list = "nobind"})->num_threads;
 }
 
 uint64_t usable_memory_bytes() {

@@ -10,10 +10,12 @@ namespace pagoda {
 
 std::optional<std::string> environment(const char* name);
 
-// CPUs of the affinity mask, ascending.
+// CPUs of the calling thread's affinity mask, ascending; never empty.
 std::vector<int> allowed_cpus();
-// Compute threads that make sense: physical cores within the affinity mask, no more than the cgroup's CPU
-// quota (rounded up), at least 1.
+// CPUs that the cgroup lets us use on average, 1.5 say; infinity: no limit.
+double cpu_quota();
+// Compute threads that make sense: physical cores within the affinity mask, no more than the quota (rounded
+// up).
 int usable_cpu_count();
 // Bytes of memory we may use: the smaller of physical memory and the cgroup's limit.
 uint64_t usable_memory_bytes();

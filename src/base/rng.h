@@ -23,9 +23,10 @@ inline std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::
 // SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): for seeds, shuffles and simulations, not for sampling.
 class SplitMix64 {
  public:
+  static constexpr uint64_t kIncrement = 0x9E3779B97F4A7C15ull;  // SplitMix64(seed + n * kIncrement) skips n
   explicit SplitMix64(uint64_t seed) : state_(seed) {}
   uint64_t next() {
-    uint64_t z = (state_ += 0x9E3779B97F4A7C15ull);
+    uint64_t z = (state_ += kIncrement);
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
     return z ^ (z >> 31);

@@ -1,8 +1,6 @@
 #include "base/thread_pool.h"
 
 #include <linux/futex.h>
-#include <pthread.h>
-#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -16,7 +14,8 @@
 #include <thread>
 #include <vector>
 
-#include "base/env.h"
+#include "base/check.h"
+#include "base/cpu_plan.h"
 
 namespace pagoda {
 namespace {
@@ -38,37 +37,47 @@ void pause_cpu() {
 #endif
 }
 
-void pin_to(int cpu) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(cpu, &set);
-  pthread_setaffinity_np(pthread_self(), sizeof set, &set);
-}
+// What a worker and the caller tell one another; a line of its own, so that neighbours do not pull it away.
+struct alignas(64) Slot {
+  std::atomic<uint32_t> done{0};        // the last epoch whose job this worker has finished
+  std::atomic<uint32_t> is_awaited{0};  // the caller sleeps, or is about to, on `done`
+};
 
 }  // namespace
 
 struct ComputePool::Impl {
   const int num_threads;
   const std::chrono::microseconds spin;
-  // Each on its own cache line: the caller writes `epoch`, the workers write `remaining`.
-  alignas(64) std::atomic<uint32_t> epoch{0};           // odd and even both mean "a job"; a change starts one
-  alignas(64) std::atomic<uint32_t> remaining{0};       // workers that have not finished the job
-  alignas(64) std::atomic<uint32_t> parked{0};          // workers asleep, or about to be, on `epoch`
-  alignas(64) std::atomic<uint32_t> caller_waiting{0};  // run() asleep, or about to be, on `remaining`
+  const std::vector<int> cpus;
+  std::thread::id bound_caller;
+  // One line that the caller writes and the workers read: a new epoch starts a job.
+  alignas(64) std::atomic<uint32_t> epoch{0};
   std::atomic<bool> stopping{false};
-  const FunctionRef<void(int)>* job = nullptr;  // published by the release store of `epoch`
+  const FunctionRef<void(int)>* job = nullptr;  // published by `epoch`
+  alignas(64) std::atomic<uint32_t> parked{0};  // workers asleep, or about to be, on `epoch`
+  std::vector<Slot> slots;                      // of workers 1, 2, ...
   std::vector<std::thread> threads;
 
-  Impl(int threads_in, int spin_us) : num_threads(std::max(threads_in, 1)), spin(spin_us) {}
+  Impl(int threads_in, int spin_us, std::vector<int> cpus_in)
+      : num_threads(std::max(threads_in, 1)),
+        spin(spin_us),
+        cpus(std::move(cpus_in)),
+        slots(static_cast<std::size_t>(num_threads - 1)) {
+    PAGODA_CHECK(cpus.empty() || cpus.size() == static_cast<std::size_t>(num_threads),
+                 "a CPU for every worker");
+  }
 
   // Waits until `word` differs from `seen`, spinning first.
   uint32_t await_change(const std::atomic<uint32_t>& word, uint32_t seen, std::atomic<uint32_t>* sleepers) {
-    auto deadline = std::chrono::steady_clock::now() + spin;
+    std::chrono::steady_clock::time_point deadline{};
     for (int i = 1;; ++i) {
       uint32_t now = word.load(std::memory_order_acquire);
       if (now != seen) return now;
       pause_cpu();
-      if (i % 64 == 0 && std::chrono::steady_clock::now() >= deadline) break;
+      if (i % 64 != 0) continue;
+      auto time = std::chrono::steady_clock::now();
+      if (i == 64) deadline = time + spin;
+      if (time >= deadline) break;
     }
     // Sequentially consistent on both sides: either the waker sees us among the sleepers, or we see its
     // change.
@@ -84,36 +93,34 @@ struct ComputePool::Impl {
   }
 
   void work(int worker) {
+    if (!cpus.empty()) bind_this_thread({cpus[static_cast<std::size_t>(worker)]});
+    Slot& slot = slots[static_cast<std::size_t>(worker - 1)];
     uint32_t seen = 0;
     for (;;) {
       seen = await_change(epoch, seen, &parked);
       if (stopping.load(std::memory_order_acquire)) return;
       (*job)(worker);
-      if (remaining.fetch_sub(1) == 1 && caller_waiting.load() != 0) futex_wake_all(&remaining);
+      slot.done.store(seen);
+      if (slot.is_awaited.load() != 0) futex_wake_all(&slot.done);
     }
   }
 
   void run(FunctionRef<void(int)> next) {
     if (num_threads == 1) return next(0);
     job = &next;
-    remaining.store(static_cast<uint32_t>(num_threads - 1), std::memory_order_relaxed);
-    epoch.fetch_add(1);
+    const uint32_t previous = epoch.fetch_add(1);
     if (parked.load() != 0) futex_wake_all(&epoch);
     next(0);
-    for (uint32_t left = remaining.load(std::memory_order_acquire); left != 0;)
-      left = await_change(remaining, left, &caller_waiting);
+    for (Slot& slot : slots)  // each was at `previous` before
+      if (slot.done.load(std::memory_order_acquire) == previous)
+        await_change(slot.done, previous, &slot.is_awaited);
   }
 };
 
-ComputePool::ComputePool(int num_threads, int spin_us, bool pin)
-    : impl_(std::make_unique<Impl>(num_threads, spin_us)) {
-  std::vector<int> cpus = allowed_cpus();
-  for (int worker = 1; worker < impl_->num_threads; ++worker) {
-    impl_->threads.emplace_back([this, worker, pin, cpus] {
-      if (pin) pin_to(cpus[static_cast<std::size_t>(worker) % cpus.size()]);
-      impl_->work(worker);
-    });
-  }
+ComputePool::ComputePool(int num_threads, int spin_us, std::vector<int> cpus)
+    : impl_(std::make_unique<Impl>(num_threads, spin_us, std::move(cpus))) {
+  for (int worker = 1; worker < impl_->num_threads; ++worker)
+    impl_->threads.emplace_back([this, worker] { impl_->work(worker); });
 }
 
 ComputePool::~ComputePool() {
@@ -125,6 +132,12 @@ ComputePool::~ComputePool() {
 
 int ComputePool::num_threads() const {
   return impl_->num_threads;
+}
+
+void ComputePool::bind_caller() {
+  if (impl_->cpus.empty() || impl_->bound_caller == std::this_thread::get_id()) return;
+  impl_->bound_caller = std::this_thread::get_id();
+  bind_this_thread({impl_->cpus[0]});
 }
 
 void ComputePool::run(FunctionRef<void(int)> job) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "base/status.h"
 
@@ -33,15 +34,20 @@ class FunctionRef<R(Args...)> {
 
 class ComputePool {
  public:
+  static constexpr int kSpinUs = 50;
   // `num_threads` workers including the caller of run(), which is worker 0. Workers spin `spin_us`
-  // microseconds for the next job, then park on a futex. With pin, worker i > 0 is bound to the i-th allowed
-  // CPU.
-  explicit ComputePool(int num_threads, int spin_us = 20, bool pin = false);
+  // microseconds for the next job, then park on a futex: waking one takes tens of microseconds, so the spin
+  // should cover the gaps between the ops of a step. cpus: worker i runs on cpus[i] (CpuPlan::compute);
+  // empty: the system places them. The caller of run() is bound by itself, see CpuBinding and bind_caller().
+  explicit ComputePool(int num_threads, int spin_us = kSpinUs, std::vector<int> cpus = {});
   ~ComputePool();
   ComputePool(const ComputePool&) = delete;
   ComputePool& operator=(const ComputePool&) = delete;
 
   int num_threads() const;
+  // Binds the calling thread to worker 0's CPU, if the pool has CPUs: for a thread that from now on runs all
+  // jobs. Cheap when it was the last to ask.
+  void bind_caller();
   // Calls job(worker) once for every worker in [0, num_threads) and returns when all are done. One caller at
   // a time; a job may not call run() itself, nor throw. What the caller wrote before is visible to the job,
   // and the reverse after.

@@ -7,29 +7,10 @@
 #include "assembly/assemble.h"
 #include "base/json.h"
 #include "http/client.h"
+#include "http/sse_reader.h"
 
 namespace pagoda {
 namespace {
-
-// Splits a stream of server-sent events into their data lines, however the bytes arrive.
-class SseReader {
- public:
-  // Calls on_data for each complete `data:` line; false if on_data said so, or a line has no end.
-  bool feed(std::string_view bytes, const std::function<bool(std::string_view)>& on_data) {
-    buffer_ += bytes;
-    for (std::size_t end; (end = buffer_.find('\n')) != std::string::npos; buffer_.erase(0, end + 1)) {
-      std::string_view line = std::string_view(buffer_).substr(0, end);
-      if (line.ends_with('\r')) line.remove_suffix(1);
-      if (line.starts_with("data: ") && !on_data(line.substr(6))) return false;
-    }
-    return !line_is_endless();
-  }
-  bool line_is_endless() const { return buffer_.size() >= kLineBytesMax; }
-
- private:
-  static constexpr std::size_t kLineBytesMax = std::size_t{16} << 20;
-  std::string buffer_;
-};
 
 std::string error_text(const Value& body, const std::string& otherwise) {
   const Value* error = body.find("error");
@@ -74,7 +55,7 @@ class RemoteChat : public ChatBackend {
     if (stopped) return {};
     if (!response.ok()) return response.status();
     if (!failed.ok()) return failed;
-    if (reader.line_is_endless()) return io_error("the server's answer is one endless line");
+    if (reader.is_endless()) return io_error("the server's answer is one endless event");
     if (response->status == 200) return {};
     Result<Value> error = parse_json(response->body);
     return internal_error(

@@ -115,6 +115,7 @@ int serve(const ServeOptions& options) {
 
   ApiServer server(options.api_config(), parts.intake.get(), parts.engine.get(), &parts.metrics);
   if (Status status = server.bind(); !status.ok()) return fail(status.message());
+  CpuBinding off_the_compute_cores(parts.cpus.spare);
   if (Status status = server.start(); !status.ok()) return fail(status.message());
   print_welcome(server, options, parts);
   log_info("Application startup complete.");
@@ -128,20 +129,6 @@ int serve(const ServeOptions& options) {
   return exit_code;
 }
 
-// The command line over the file of --config.
-Result<ParsedCommand> parse_with_config(const std::vector<std::string>& arguments) {
-  PAGODA_TRY(ParsedCommand given, parse_flags(serve_flag_table(), arguments));
-  if (!given.flags.given("config")) return given;
-  std::string path = given.flags.text("config");
-  PAGODA_TRY(std::vector<std::string> more, read_config_file(serve_flag_table(), path));
-  Result<ParsedCommand> file = parse_flags(serve_flag_table(), more);
-  if (!file.ok()) return std::move(file.status()).with_context("'" + path + "'");
-  ParsedCommand merged = *std::move(file);
-  for (const auto& [name, value] : given.flags.all()) merged.flags.set(name, value);
-  merged.positional = given.positional;
-  return merged;
-}
-
 }  // namespace
 
 int run_serve(const std::vector<std::string>& arguments) {
@@ -150,7 +137,7 @@ int run_serve(const std::vector<std::string>& arguments) {
     std::fputs(help_text(serve_flag_table(), kUsage, topic).c_str(), stdout);
     return 0;
   }
-  Result<ParsedCommand> parsed = parse_with_config(arguments);
+  Result<ParsedCommand> parsed = parse_with_config(serve_flag_table(), arguments);
   if (!parsed.ok()) return fail(parsed.status().message());
   Result<ServeOptions> options = serve_options(*parsed);
   if (!options.ok()) return fail(options.status().message());

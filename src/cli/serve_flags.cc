@@ -105,7 +105,8 @@ constexpr FlagSpec kTable[] = {
     {"config-format", "", kModel, kString, "auto", "hf, mistral.", kLater},
     {"max-model-len", "", kModel, kInt, "from config.json",
      "Longest sequence; auto or -1: the longest that fits."},
-    {"quantization", "q", kModel, kString, "from config.json", "Quantization of the weights.", kLater},
+    {"quantization", "q", kModel, kString, "none",
+     "Quantize the weights while they are loaded: int8, int4, int4-g32, int4-zp, int4-g32-zp."},
     {"allow-deprecated-quantization", "", kModel, kBool, "off", "Accept old schemes.", kLater},
     {"enforce-eager", "", kModel, kBool, "off", "No CUDA graphs.", kForeign},
     {"max-logprobs", "", kModel, kInt, "20", "Most log-probabilities per token; -1: the vocabulary."},
@@ -261,8 +262,13 @@ constexpr FlagSpec kTable[] = {
 
     {"config", "", kOwn, kString, "", "YAML file with flags by name; the command line wins."},
     {"threads", "", kOwn, kInt, "physical cores", "Compute threads (affinity and cgroup quota respected)."},
+    {"cpu-list", "", kOwn, kString, "auto",
+     "CPUs of the compute threads, as in 0-3,8; auto: bound if they take every core; nobind "
+     "(or VLLM_CPU_OMP_THREADS_BIND)."},
     {"cpu-isa", "", kOwn, kString, "the best there is",
-     "Instruction set of the kernels: scalar, avx2, avx512."},
+     "Instruction set of the kernels: scalar, avx2, avx512, avx512_bf16."},
+    {"lm-head-quantization", "", kOwn, kString, "int8 with --quantization",
+     "The same for the embedding and the head: none, int8, int4, ..."},
 };
 
 }  // namespace

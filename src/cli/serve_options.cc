@@ -5,36 +5,10 @@
 
 #include "base/env.h"
 #include "cli/commands.h"
+#include "cli/flag_checks.h"
 
 namespace pagoda {
 namespace {
-
-// A number within [low, high], or an error that names the flag and the range.
-Result<int64_t> number_in(const FlagValues& flags, const char* name, int64_t otherwise, int64_t low,
-                          int64_t high) {
-  int64_t value = flags.number(name, otherwise);
-  if (value >= low && value <= high) return value;
-  return invalid_argument("flag --" + std::string(name) + " must be between " + std::to_string(low) +
-                              " and " + std::to_string(high) + ", not " + std::to_string(value),
-                          name);
-}
-
-Result<std::string> one_of(const FlagValues& flags, const char* name, const std::string& otherwise,
-                           const std::vector<std::string>& choices) {
-  std::string value = flags.text(name, otherwise), list;
-  for (const std::string& choice : choices) {
-    if (value == choice) return value;
-    list += (list.empty() ? "" : ", ") + choice;
-  }
-  return invalid_argument("flag --" + std::string(name) + " must be one of " + list + ", not '" + value + "'",
-                          name);
-}
-
-Result<Value> object_flag(const FlagValues& flags, const char* name) {
-  Value value = flags.json(name);
-  if (value.is_null() || value.is_object()) return value;
-  return invalid_argument("flag --" + std::string(name) + " must be a JSON object", name);
-}
 
 Status read_list(const FlagValues& flags, const char* name, std::vector<std::string>* out) {
   Value value = flags.json(name);
@@ -115,6 +89,7 @@ Status read_sizes(const FlagValues& flags, ModelOptions* model) {
   PAGODA_TRY(model->block_size, number_in(flags, "block-size", 16, 1, 1024));
   PAGODA_TRY(model->max_logprobs, number_in(flags, "max-logprobs", 20, -1, kMany));
   PAGODA_TRY(model->num_threads, number_in(flags, "threads", 0, 0, 1024));
+  model->cpu_list = flags.text("cpu-list", environment("VLLM_CPU_OMP_THREADS_BIND").value_or("auto"));
   PAGODA_TRY(model->num_text_threads, number_in(flags, "renderer-num-workers", 2, 1, 256));
   constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();
   if (flags.given("kv-cache-memory-bytes")) {
@@ -146,6 +121,8 @@ Status read_model(const ParsedCommand& command, ModelOptions* model) {
                                            {"auto", "float32", "float", "bfloat16", "float16", "half"}));
   PAGODA_TRY(model->load_format, one_of(flags, "load-format", "auto", {"auto", "safetensors", "dummy"}));
   PAGODA_TRY(model->cpu_isa, one_of(flags, "cpu-isa", "", {"", "scalar", "avx2", "avx512", "avx512_bf16"}));
+  model->quantization = flags.text("quantization");
+  model->lm_head_quantization = flags.text("lm-head-quantization");
   model->hf_config = flags.text(
       "hf-config", flags.given("hf-config-path") ? flags.text("hf-config-path") + "/config.json" : "");
   PAGODA_TRY(model->hf_overrides, object_flag(flags, "hf-overrides"));

@@ -23,9 +23,9 @@ Result<Attention> Attention::load(const WeightSource& source, const AttentionNam
   return attention;
 }
 
-void Attention::forward(const Tensor& residual, const Tensor& x, const int32_t* positions,
+void Attention::forward(const Tensor& residual, const MatmulInput& x, const int32_t* positions,
                         const RopeTable& rope_table, const KvLayerView& kv, const AttnBatch& batch,
-                        const Tensor& qkv, const Tensor& out, Stream& stream) const {
+                        const Tensor& qkv, const Tensor& attended, Buffer* out_room, Stream& stream) const {
   const Tensor q = columns_of(qkv, 0, shape_.q_size());
   const Tensor k = columns_of(qkv, shape_.q_size(), shape_.kv_size());
   const Tensor v = columns_of(qkv, shape_.q_size() + shape_.kv_size(), shape_.kv_size());
@@ -33,7 +33,9 @@ void Attention::forward(const Tensor& residual, const Tensor& x, const int32_t* 
   // Q and K lie side by side: one call turns the heads of both.
   rope(qkv, positions, shape_.num_heads + shape_.num_kv_heads, shape_.head_dim, rope_table, stream);
   kv_store(kv, k, v, batch, stream);
-  paged_attention(out, q, kv, batch, shape_.num_heads, stream);
+  const MatmulInput out = o_.input(out_room, x.rows);
+  paged_attention(attended, q, kv, batch, shape_.num_heads, stream);
+  convert_input(out, attended, stream);
   o_.forward_add(residual, out, stream);
 }
 

@@ -24,11 +24,14 @@ class Attention {
   static Result<Attention> load(const WeightSource& source, const AttentionNames& names,
                                 const AttentionShape& shape, bool qkv_bias, bool o_bias);
 
-  // residual += attention(x). x, residual: [num_tokens, hidden]; qkv: room for [num_tokens, qkv_size]; out:
-  // for [num_tokens, q_size]. This step's K and V go to `kv` first; all queries then read the cache only.
-  void forward(const Tensor& residual, const Tensor& x, const int32_t* positions, const RopeTable& rope_table,
-               const KvLayerView& kv, const AttnBatch& batch, const Tensor& qkv, const Tensor& out,
-               Stream& stream) const;
+  // residual += attention(x). x: input() rows; residual: [num_tokens, hidden]; qkv: room for [num_tokens,
+  // qkv_size]; attended: for [num_tokens, q_size]; out_room: out().input_bytes(num_tokens). This step's K and
+  // V go to `kv` first; all queries then read the cache only.
+  void forward(const Tensor& residual, const MatmulInput& x, const int32_t* positions,
+               const RopeTable& rope_table, const KvLayerView& kv, const AttnBatch& batch, const Tensor& qkv,
+               const Tensor& attended, Buffer* out_room, Stream& stream) const;
+  const Linear& input() const { return qkv_; }
+  const Linear& out() const { return o_; }
   std::size_t bytes() const { return qkv_.bytes() + o_.bytes(); }
 
  private:

@@ -19,33 +19,41 @@ Result<std::vector<float>> load_vector(const WeightSource& source, const std::st
 }
 
 Result<std::unique_ptr<PackedWeight>> load_packed(const WeightSource& source,
-                                                  std::span<const std::string> names) {
+                                                  std::span<const std::string> names,
+                                                  const WeightFormat& format, bool gated) {
   std::vector<HeldTensor> held;
   std::vector<QuantTensor> parts;
   std::vector<const StoredTensor*> stored;
   for (const std::string& name : names) {
     PAGODA_TRY(const StoredTensor* tensor, find(source, name));
-    PAGODA_TRY(HeldTensor part,
-               convert(source.checkpoint.read(*tensor), source.dtype, tensor->file, &source.stream.pool()));
+    HeldTensor part = source.checkpoint.read(*tensor);
     stored.push_back(tensor);
     parts.push_back(part.tensor);
     held.push_back(std::move(part));
   }
-  PAGODA_TRY(std::unique_ptr<PackedWeight> packed, pack_weight(parts, source.stream));
+  PAGODA_TRY(std::unique_ptr<PackedWeight> packed, pack_weight(parts, format, gated, source.stream));
   for (const StoredTensor* tensor : stored) source.checkpoint.release(*tensor);
   return packed;
 }
 
-Result<Linear> Linear::load(const WeightSource& source, std::span<const std::string> names, bool has_bias) {
+Result<Linear> Linear::load(const WeightSource& source, std::span<const std::string> names, bool has_bias,
+                            bool gated) {
   Linear linear;
+  std::vector<float> biases;
   std::vector<std::string> weights;
   for (const std::string& name : names) {
     weights.push_back(name + ".weight");
     if (!has_bias) continue;
     PAGODA_TRY(std::vector<float> bias, load_vector(source, name + ".bias"));
-    linear.bias_.insert(linear.bias_.end(), bias.begin(), bias.end());
+    biases.insert(biases.end(), bias.begin(), bias.end());
   }
-  PAGODA_TRY(linear.weight_, load_packed(source, weights));
+  PAGODA_TRY(linear.weight_, load_packed(source, weights, source.format, gated));
+  if (has_bias) {
+    if (static_cast<int64_t>(biases.size()) != linear.weight_->n())
+      return invalid_argument("the biases of '" + names[0] + "' have " + std::to_string(biases.size()) +
+                              " numbers for " + std::to_string(linear.weight_->n()) + " outputs");
+    linear.bias_ = pack_bias(*linear.weight_, biases);
+  }
   return linear;
 }
 

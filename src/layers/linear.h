@@ -1,5 +1,6 @@
 // The layers room: the pieces that a decoder is made of, each a few weights and a call or two of ops.
-// Activations are float32 matrices [num_tokens, features]; the residual stream is added to in place. A layer
+// Activations are float32 matrices [num_tokens, features], or MatmulInputs where a product reads them; the
+// residual stream is added to in place. A layer
 // owns its packed weights, is immutable once loaded and holds no state of a request; it allocates nothing
 // while a step runs. It knows its shapes, not the model around it, and never switches on a weight's scheme.
 #pragma once
@@ -19,34 +20,49 @@ namespace pagoda {
 // Where weights come from while a model is loaded. The checkpoint's names and shapes have been checked.
 struct WeightSource {
   const Checkpoint& checkpoint;
-  DType dtype;  // weight matrices are converted to it: F32, BF16 or F16
+  WeightFormat format;             // of the layers' weight matrices
+  WeightFormat vocabulary_format;  // of the embedding and the head
   Stream& stream;
 };
 
 // A tensor as floats: norm weights, biases.
 Result<std::vector<float>> load_vector(const WeightSource& source, const std::string& name);
-// The rows of these weight matrices, one under the other, as one.
+// The rows of these weight matrices as one: one under the other, or a gate and its other half.
 Result<std::unique_ptr<PackedWeight>> load_packed(const WeightSource& source,
-                                                  std::span<const std::string> names);
+                                                  std::span<const std::string> names,
+                                                  const WeightFormat& format, bool gated = false);
 
 // y = x W^T + b. Several projections of the same input are one product.
 class Linear {
  public:
-  // names: without `.weight` and `.bias`.
-  static Result<Linear> load(const WeightSource& source, std::span<const std::string> names, bool has_bias);
+  // names: without `.weight` and `.bias`. gated: two of them, for forward_silu().
+  static Result<Linear> load(const WeightSource& source, std::span<const std::string> names, bool has_bias,
+                             bool gated = false);
 
-  // y: [num_tokens, out features], x: [num_tokens, in features].
-  void forward(const Tensor& y, const Tensor& x, Stream& stream) const { run(y, x, false, stream); }
+  // Room for num_tokens rows of what this layer reads, in the form that its weight asks for.
+  MatmulInput input(Buffer* room, int64_t num_tokens) const {
+    return make_input(*weight_, room->data(), num_tokens);
+  }
+  std::size_t input_bytes(int64_t num_tokens) const { return pagoda::input_bytes(*weight_, num_tokens); }
+
+  // y: [num_tokens, out features] float32.
+  void forward(const Tensor& y, const MatmulInput& x, Stream& stream) const {
+    matmul(y, x, *weight_, bias(), Epilogue::kStore, stream);
+  }
   // y += x W^T + b.
-  void forward_add(const Tensor& y, const Tensor& x, Stream& stream) const { run(y, x, true, stream); }
+  void forward_add(const Tensor& y, const MatmulInput& x, Stream& stream) const {
+    matmul(y, x, *weight_, bias(), Epilogue::kAdd, stream);
+  }
+  // y = silu(gate) * up; y: [num_tokens, out features / 2], float32 or bfloat16.
+  void forward_silu(const Tensor& y, const MatmulInput& x, Stream& stream) const {
+    matmul(y, x, *weight_, bias(), Epilogue::kSiluMul, stream);
+  }
   std::size_t bytes() const { return weight_->bytes(); }
 
  private:
-  void run(const Tensor& y, const Tensor& x, bool accumulate, Stream& stream) const {
-    matmul(y, x, *weight_, bias_.empty() ? nullptr : bias_.data(), accumulate, stream);
-  }
+  const float* bias() const { return bias_.empty() ? nullptr : bias_.data(); }
   std::unique_ptr<PackedWeight> weight_;
-  std::vector<float> bias_;  // empty: none
+  std::vector<float> bias_;  // in packed order; empty: none
 };
 
 }  // namespace pagoda

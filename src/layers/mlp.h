@@ -14,10 +14,12 @@ class GatedMlp {
  public:
   static Result<GatedMlp> load(const WeightSource& source, const MlpNames& names, bool has_bias);
 
-  // residual += mlp(x). x, residual: [num_tokens, hidden]; gate_up: room for [num_tokens, 2 * intermediate];
-  // activated: for [num_tokens, intermediate].
-  void forward(const Tensor& residual, const Tensor& x, const Tensor& gate_up, const Tensor& activated,
+  // residual += mlp(x). x: input() rows; residual: [num_tokens, hidden]; activated: room for [num_tokens,
+  // intermediate] float32; down_room: down().input_bytes(num_tokens).
+  void forward(const Tensor& residual, const MatmulInput& x, const Tensor& activated, Buffer* down_room,
                Stream& stream) const;
+  const Linear& input() const { return gate_up_; }
+  const Linear& down() const { return down_; }
   std::size_t bytes() const { return gate_up_.bytes() + down_.bytes(); }
 
  private:

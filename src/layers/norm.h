@@ -15,8 +15,8 @@ class RmsNorm {
     PAGODA_TRY(norm.weight_, load_vector(source, name + ".weight"));
     return norm;
   }
-  // y, x: [num_tokens, hidden], may be the same.
-  void forward(const Tensor& y, const Tensor& x, Stream& stream) const {
+  // x: [num_tokens, hidden] float32; y: what the layer behind the norm reads.
+  void forward(const MatmulInput& y, const Tensor& x, Stream& stream) const {
     rms_norm(y, x, weight_.data(), eps_, stream);
   }
 

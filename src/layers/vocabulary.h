@@ -14,9 +14,9 @@ class Vocabulary {
                                  const std::string& head) {
     Vocabulary vocabulary;
     const std::string table = embedding + ".weight", head_weight = head + ".weight";
-    PAGODA_TRY(vocabulary.table_, load_packed(source, {&table, 1}));
+    PAGODA_TRY(vocabulary.table_, load_packed(source, {&table, 1}, source.vocabulary_format));
     if (!head.empty()) {
-      PAGODA_TRY(vocabulary.head_, load_packed(source, {&head_weight, 1}));
+      PAGODA_TRY(vocabulary.head_, load_packed(source, {&head_weight, 1}, source.vocabulary_format));
     }
     return vocabulary;
   }
@@ -25,13 +25,19 @@ class Vocabulary {
   void embed(const Tensor& y, const int32_t* ids, Stream& stream) const {
     embedding(y, ids, *table_, stream);
   }
-  // out: [num_rows, vocab], x: [num_rows, hidden].
-  void logits(const Tensor& out, const Tensor& x, Stream& stream) const {
-    matmul(out, x, head_ ? *head_ : *table_, nullptr, false, stream);
+  // Room for what logits() reads.
+  MatmulInput input(Buffer* room, int64_t num_rows) const {
+    return make_input(head(), room->data(), num_rows);
+  }
+  std::size_t input_bytes(int64_t num_rows) const { return pagoda::input_bytes(head(), num_rows); }
+  // out: [num_rows, vocab] float32.
+  void logits(const Tensor& out, const MatmulInput& x, Stream& stream) const {
+    matmul(out, x, head(), nullptr, Epilogue::kStore, stream);
   }
   std::size_t bytes() const { return table_->bytes() + (head_ ? head_->bytes() : 0); }
 
  private:
+  const PackedWeight& head() const { return head_ ? *head_ : *table_; }
   std::unique_ptr<PackedWeight> table_, head_;  // head_ null: tied
 };
 

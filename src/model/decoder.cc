@@ -20,15 +20,19 @@ std::size_t float_bytes(int64_t rows, int64_t columns) {
 Activations::Activations(const ModelConfig& config, int32_t max_tokens)
     : max_tokens_(max_tokens),
       residual_(float_bytes(max_tokens, config.hidden_size)),
-      normed_(float_bytes(max_tokens, config.hidden_size)),
+      input_(input_bytes_most(std::max<int64_t>(config.hidden_size, config.attention.q_size()), max_tokens)),
       qkv_(float_bytes(max_tokens, config.attention.qkv_size())),
-      attended_(float_bytes(max_tokens, config.attention.q_size())),
-      gate_up_(float_bytes(max_tokens, 2 * config.intermediate_size)),
-      activated_(float_bytes(max_tokens, config.intermediate_size)) {}
+      attended_(float_bytes(max_tokens, std::max<int64_t>(config.hidden_size, config.attention.q_size()))),
+      activated_(float_bytes(max_tokens, config.intermediate_size)),
+      down_input_(input_bytes_most(config.intermediate_size, max_tokens)) {}
 
 uint64_t Activations::bytes(const ModelConfig& config, int32_t max_tokens) {
-  return float_bytes(max_tokens, 2 * config.hidden_size + config.attention.qkv_size() +
-                                     config.attention.q_size() + 3 * config.intermediate_size);
+  const int64_t q_size = config.attention.q_size();
+  return float_bytes(max_tokens, config.hidden_size + config.attention.qkv_size() +
+                                     std::max<int64_t>(config.hidden_size, q_size) +
+                                     config.intermediate_size) +
+         input_bytes_most(std::max<int64_t>(config.hidden_size, q_size), max_tokens) +
+         input_bytes_most(config.intermediate_size, max_tokens);
 }
 
 Result<Decoder::Layer> Decoder::load_layer(const ModelSpec& spec, std::size_t index,
@@ -55,10 +59,12 @@ Result<std::unique_ptr<Decoder>> Decoder::load(const ModelSpec& spec, const Chec
                                                const DecoderOptions& options, Stream& stream) {
   PAGODA_RETURN_IF_ERROR(check_tensors(checkpoint, expected_tensors(spec)));
   const StoredTensor& table = *checkpoint.find(spec.names.embedding + ".weight");
-  const WeightSource source{checkpoint, options.dtype.value_or(table.dtype), stream};
-  if (source.dtype != DType::kF32 && source.dtype != DType::kBF16 && source.dtype != DType::kF16)
+  const DType dtype = options.dtype.value_or(table.dtype);
+  if (dtype != DType::kF32 && dtype != DType::kBF16 && dtype != DType::kF16)
     return invalid_argument("tensor '" + table.name + "' of '" + table.file +
-                            "': expected F32, F16 or BF16, found " + dtype_name(source.dtype));
+                            "': expected F32, F16 or BF16, found " + dtype_name(dtype));
+  const WeightSource source{checkpoint, options.layers_format.value_or(unquantized(dtype)),
+                            options.vocabulary_format.value_or(unquantized(dtype)), stream};
 
   const int64_t max_positions =
       options.max_positions > 0 ? options.max_positions : spec.config.context_length;
@@ -69,7 +75,9 @@ Result<std::unique_ptr<Decoder>> Decoder::load(const ModelSpec& spec, const Chec
     return invalid_argument("a context of " + std::to_string(max_positions) +
                             " positions needs too large a table of angles: use a smaller --max-model-len");
   try {
-    return load_weights(spec, source, max_positions);
+    PAGODA_TRY(std::unique_ptr<Decoder> decoder, load_weights(spec, source, max_positions));
+    decoder->dtype_ = dtype;
+    return decoder;
   } catch (const std::bad_alloc&) {
     return Status(StatusCode::kExhausted,
                   "too little memory for the weights: use a smaller --dtype or model");
@@ -79,7 +87,6 @@ Result<std::unique_ptr<Decoder>> Decoder::load(const ModelSpec& spec, const Chec
 Result<std::unique_ptr<Decoder>> Decoder::load_weights(const ModelSpec& spec, const WeightSource& source,
                                                        int64_t max_positions) {
   std::unique_ptr<Decoder> decoder(new Decoder(spec.config, max_positions));
-  decoder->dtype_ = source.dtype;
   PAGODA_TRY(decoder->vocabulary_,
              Vocabulary::load(source, spec.names.embedding, spec.config.tied_head ? "" : spec.names.head));
   for (std::size_t i = 0; i < spec.config.layers.size(); ++i) {
@@ -96,20 +103,20 @@ void Decoder::forward(const ForwardInputs& inputs, std::span<const KvLayerView> 
   PAGODA_CHECK(kv.size() == layers_.size(), "a cache for every layer");
   const int64_t n = inputs.num_tokens;
   const Tensor residual = floats(&activations->residual_, n, config_.hidden_size);
-  const Tensor normed = floats(&activations->normed_, n, config_.hidden_size);
   const Tensor qkv = floats(&activations->qkv_, n, config_.attention.qkv_size());
   const Tensor attended = floats(&activations->attended_, n, config_.attention.q_size());
-  const Tensor gate_up = floats(&activations->gate_up_, n, 2 * config_.intermediate_size);
   const Tensor activated = floats(&activations->activated_, n, config_.intermediate_size);
 
   vocabulary_.embed(residual, inputs.input_ids, stream);
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
-    layer.input_norm.forward(normed, residual, stream);
-    layer.attention.forward(residual, normed, inputs.positions, rope_, kv[i], inputs.groups[layer.group], qkv,
-                            attended, stream);
-    layer.post_attention_norm.forward(normed, residual, stream);
-    layer.mlp.forward(residual, normed, gate_up, activated, stream);
+    const MatmulInput attention_input = layer.attention.input().input(&activations->input_, n);
+    layer.input_norm.forward(attention_input, residual, stream);
+    layer.attention.forward(residual, attention_input, inputs.positions, rope_, kv[i],
+                            inputs.groups[layer.group], qkv, attended, &activations->input_, stream);
+    const MatmulInput mlp_input = layer.mlp.input().input(&activations->input_, n);
+    layer.post_attention_norm.forward(mlp_input, residual, stream);
+    layer.mlp.forward(residual, mlp_input, activated, &activations->down_input_, stream);
   }
 }
 
@@ -119,12 +126,13 @@ void Decoder::logits(const Tensor& out, std::span<const int32_t> rows, Activatio
                "rows fit the room for activations");
   const auto n = static_cast<int64_t>(rows.size());
   const Tensor residual = floats(&activations->residual_, activations->max_tokens(), config_.hidden_size);
-  const Tensor picked = floats(&activations->normed_, n, config_.hidden_size);
+  const Tensor picked = floats(&activations->attended_, n, config_.hidden_size);
   for (int64_t i = 0; i < n; ++i)
     std::memcpy(picked.row<float>(i), residual.row<float>(rows[static_cast<std::size_t>(i)]),
                 float_bytes(1, config_.hidden_size));
-  final_norm_.forward(picked, picked, stream);
-  vocabulary_.logits(out, picked, stream);
+  const MatmulInput input = vocabulary_.input(&activations->input_, n);
+  final_norm_.forward(input, picked, stream);
+  vocabulary_.logits(out, input, stream);
 }
 
 std::size_t Decoder::weight_bytes() const {

@@ -21,7 +21,8 @@ struct ForwardInputs {
   std::span<const AttnBatch> groups;  // by attention_windows(config)
 };
 
-// Room for the activations of a step, [max_tokens, ...] float32 each. One per stream.
+// Room for the activations of a step, [max_tokens, ...] each: float32, or what a product reads. One per
+// stream.
 class Activations {
  public:
   Activations(const ModelConfig& config, int32_t max_tokens);
@@ -31,12 +32,14 @@ class Activations {
  private:
   friend class Decoder;
   int32_t max_tokens_;
-  Buffer residual_, normed_, qkv_, attended_, gate_up_, activated_;
+  Buffer residual_, input_, qkv_, attended_, activated_, down_input_;
 };
 
 struct DecoderOptions {
   std::optional<DType> dtype;  // of weight matrices; none: as the checkpoint has its embedding
   int64_t max_positions = 0;   // 0: the config's context_length
+  // Weights to be quantized while they are loaded; none: as dtype says. A tied embedding follows the head.
+  std::optional<WeightFormat> layers_format, vocabulary_format;
 };
 
 // The one forward pass. Owns the packed weights; immutable once loaded.

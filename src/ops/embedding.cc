@@ -7,14 +7,18 @@ namespace pagoda {
 void embedding(const Tensor& y, const int32_t* input_ids, const PackedWeight& table, Stream& stream) {
   using namespace cpu;
   const PanelWeight& weight = panels_of(table);
+  const PanelLayout& layout = weight.layout();
+  PAGODA_CHECK(!table.header().is_gated, "a table has one row per id");
   check_matrix(y, y.rows(), table.k());
   split(stream, y.rows(), table.k() * 4, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       const int64_t id = input_ids[t];
       PAGODA_CHECK(id >= 0 && id < table.n(), "token id outside of the embedding table");
-      const std::byte* row =
-          weight.panel(id / kLanes) + id % kLanes * static_cast<int64_t>(dtype_bytes(weight.dtype()));
-      kernels().matmul.gather(elem_of(weight.dtype()), y.row<float>(t), row, kLanes, table.k());
+      float* row = y.row<float>(t);
+      kernels().matmul.gather(layout.dot, row, weight.panel(id / kPanel), id % kPanel, layout.steps,
+                              layout.group_words, table.k());
+      if (const float* scale = weight.column_scale())
+        for (int64_t i = 0; i < table.k(); ++i) row[i] = row[i] * scale[i];
     }
   });
 }

@@ -1,11 +1,7 @@
 #include "ops/matmul.h"
 
-#include <limits>
-#include <new>
-#include <string>
-#include <vector>
+#include <cstring>
 
-#include "ops/cpu/pack.h"
 #include "ops/cpu/packed_weight.h"
 
 namespace pagoda {
@@ -13,85 +9,161 @@ namespace {
 
 using namespace cpu;
 
-std::string describe(const QuantTensor& part) {
-  return "'" + part.name + "' (" + dtype_name(part.dtype) + " [" + std::to_string(part.rows) + ", " +
-         std::to_string(part.columns) + "])";
+int64_t round_to_line(int64_t bytes) {
+  return (bytes + 63) / 64 * 64;
 }
 
-Status check_part(const QuantTensor& part, const QuantTensor& first) {
-  if (part.scheme != QuantScheme::kNone || !is_kernel_dtype(part.dtype))
-    return invalid_argument("weight " + describe(part) + ": the CPU kernels take F32, BF16 and F16");
-  if (part.rows <= 0 || part.columns <= 0) return invalid_argument("weight " + describe(part) + " is empty");
-  if (part.columns != first.columns || part.dtype != first.dtype)
-    return invalid_argument("weights " + describe(first) + " and " + describe(part) +
-                            " are multiplied together and must agree in columns and dtype");
-  const auto limit = std::numeric_limits<int64_t>::max() / 8;
-  if (part.rows > limit / part.columns ||
-      part.data.size() != static_cast<std::size_t>(part.rows * part.columns) * dtype_bytes(part.dtype))
-    return invalid_argument("weight " + describe(part) + " has " + std::to_string(part.data.size()) +
-                            " bytes, which is not what its shape asks for");
-  return {};
+struct InputLayout {
+  int64_t row_bytes, num_groups, scale_offset, sums_offset, total;
+};
+
+InputLayout input_layout(const PanelLayout& weight, int64_t rows) {
+  InputLayout layout{};
+  const bool is_integer = weight.dot >= Dot::kInt8;
+  // One cache line more than needed: rows a power of two apart would share the sets of the cache.
+  layout.row_bytes = round_to_line(weight.words * 4) + 64;
+  layout.num_groups = weight.group_words > 0 ? weight.steps : 1;
+  layout.scale_offset = rows * layout.row_bytes;
+  layout.sums_offset = layout.scale_offset + (is_integer ? round_to_line(rows * 4) : 0);
+  layout.total = layout.sums_offset + (is_integer ? round_to_line(rows * layout.num_groups * 4) : 0);
+  return layout;
 }
 
-void pack_rows(PanelWeight* weight, std::span<const QuantTensor> parts, Stream& stream) {
-  const int64_t k = weight->k(), row_bytes = k * static_cast<int64_t>(dtype_bytes(weight->dtype()));
-  std::vector<const std::byte*> rows;
-  rows.reserve(static_cast<std::size_t>(weight->n()));
-  for (const QuantTensor& part : parts)
-    for (int64_t row = 0; row < part.rows; ++row) rows.push_back(part.data.data() + row * row_bytes);
-  split(stream, weight->num_panels(), kLanes * k, [&](int64_t begin, int64_t end) {
-    for (int64_t panel = begin; panel < end; ++panel) {
-      const int64_t first = panel * kLanes, count = std::min(kLanes, weight->n() - first);
-      pack_panel(weight->panel(panel), rows.data() + first, count, k, dtype_bytes(weight->dtype()));
-    }
-  });
+Write write_of(Epilogue epilogue, DType dtype) {
+  const bool is_bf16 = dtype == DType::kBF16;
+  PAGODA_CHECK(is_bf16 || dtype == DType::kF32, "products are float32 or bfloat16");
+  switch (epilogue) {
+    case Epilogue::kStore:
+      return is_bf16 ? Write::kStoreBf16 : Write::kStore;
+    case Epilogue::kSiluMul:
+      return is_bf16 ? Write::kSiluMulBf16 : Write::kSiluMul;
+    case Epilogue::kAdd:
+      break;
+  }
+  PAGODA_CHECK(!is_bf16, "sums are kept in float32");
+  return Write::kAdd;
+}
+
+MatmulTask task_of(const Tensor& y, const MatmulInput& x, const PanelWeight& weight, const float* bias,
+                   Epilogue epilogue) {
+  const PanelLayout& layout = weight.layout();
+  MatmulTask task{};
+  task.dot = layout.dot;
+  task.write = write_of(epilogue, y.dtype);
+  task.x_stride = x.row_bytes / 4;
+  task.x_groups = x.num_groups;
+  task.panels = weight.payload().data();
+  task.panel_bytes = layout.panel_bytes;
+  task.steps = layout.steps;
+  task.group_words = layout.group_words;
+  task.n = weight.n();
+  task.bias = bias;
+  task.y_stride = y.row_stride;
+  return task;
+}
+
+// Rows [row, row + m) of x and y.
+void set_rows(MatmulTask* task, const Tensor& y, const MatmulInput& x, int64_t row, int64_t m) {
+  task->m = m;
+  task->x = reinterpret_cast<const uint32_t*>(x.data + row * x.row_bytes);
+  task->x_scale = x.scale == nullptr ? nullptr : x.scale + row;
+  task->x_sums = x.sums == nullptr ? nullptr : x.sums + row * x.num_groups;
+  task->y = static_cast<std::byte*>(y.data) + row * y.row_stride * static_cast<int64_t>(dtype_bytes(y.dtype));
 }
 
 }  // namespace
 
-Result<std::unique_ptr<PackedWeight>> pack_weight(std::span<const QuantTensor> parts, Stream& stream) {
-  if (parts.empty()) return invalid_argument("no weight to pack");
-  int64_t n = 0, k = parts.front().columns;
-  for (const QuantTensor& part : parts) {
-    PAGODA_RETURN_IF_ERROR(check_part(part, parts.front()));
-    n += part.rows;
+std::size_t input_bytes(const PackedWeight& weight, int64_t rows) {
+  return static_cast<std::size_t>(input_layout(panels_of(weight).layout(), rows).total);
+}
+
+std::size_t input_bytes_most(int64_t k, int64_t rows) {
+  // float32 rows are the largest but for padding: to 128 inputs, to a cache line, and scale and sums in whole
+  // lines.
+  return static_cast<std::size_t>(rows * (round_to_line(4 * k) + 1024) + 128);
+}
+
+MatmulInput make_input(const PackedWeight& weight, void* memory, int64_t rows) {
+  const PanelWeight& panels = panels_of(weight);
+  const InputLayout layout = input_layout(panels.layout(), rows);
+  MatmulInput input{rows, weight.k(), weight.header().format};
+  input.data = static_cast<std::byte*>(memory);
+  input.row_bytes = layout.row_bytes;
+  input.num_groups = layout.num_groups;
+  if (panels.layout().dot >= Dot::kInt8) {
+    input.scale = reinterpret_cast<float*>(input.data + layout.scale_offset);
+    input.sums = reinterpret_cast<int32_t*>(input.data + layout.sums_offset);
+    input.column_scale = panels.column_scale();
   }
-  try {
-    auto weight = std::make_unique<PanelWeight>(n, k, parts.front().dtype);
-    pack_rows(weight.get(), parts, stream);
-    return std::unique_ptr<PackedWeight>(std::move(weight));
-  } catch (const std::bad_alloc&) {
-    return Status(StatusCode::kExhausted, "too little memory to pack weight " + describe(parts.front()));
+  return input;
+}
+
+std::optional<Tensor> MatmulInput::in_place() const {
+  const bool is_bf16 = format.scheme == WeightScheme::kBF16;
+  if (scale != nullptr || (is_bf16 && k % 2 != 0)) return std::nullopt;  // an odd row ends with a zero
+  Tensor view = Tensor::matrix(data, is_bf16 ? DType::kBF16 : DType::kF32, rows, k);
+  view.row_stride = row_bytes / static_cast<int64_t>(dtype_bytes(view.dtype));
+  return view;
+}
+
+namespace cpu {
+
+void convert_row(const MatmulInput& input, int64_t row, const float* x) {
+  std::byte* out = input.data + row * input.row_bytes;
+  switch (input.format.scheme) {
+    case WeightScheme::kF32:
+    case WeightScheme::kF16:
+      if (reinterpret_cast<const float*>(out) != x)
+        std::memcpy(out, x, static_cast<std::size_t>(input.k) * sizeof(float));
+      return;
+    case WeightScheme::kBF16:
+      return kernels().rows.narrow(reinterpret_cast<uint16_t*>(out), x, input.k);
+    case WeightScheme::kInt8:
+    case WeightScheme::kInt4: {
+      const int64_t unit = input.format.scheme == WeightScheme::kInt8 ? 4 : input.format.group_size;
+      const int64_t padded = (input.k + unit - 1) / unit * unit;
+      input.scale[row] =
+          kernels().rows.quantize(reinterpret_cast<int8_t*>(out), input.sums + row * input.num_groups, x,
+                                  input.column_scale, input.k, padded, input.num_groups > 1 ? unit : padded);
+      return;
+    }
   }
 }
 
-void matmul(const Tensor& y, const Tensor& x, const PackedWeight& w, const float* bias, bool accumulate,
-            Stream& stream) {
+}  // namespace cpu
+
+void convert_input(const MatmulInput& input, const Tensor& x, Stream& stream) {
+  check_matrix(x, input.rows, input.k);
+  split(stream, input.rows, 8 * input.k, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) convert_row(input, row, x.row<float>(row));
+  });
+}
+
+void matmul(const Tensor& y, const MatmulInput& x, const PackedWeight& w, const float* bias,
+            Epilogue epilogue, Stream& stream) {
   const PanelWeight& weight = panels_of(w);
-  const int64_t num_tokens = x.rows();
+  const int64_t num_tokens = x.rows;
   if (num_tokens == 0) return;
-  check_matrix(x, num_tokens, w.k());
-  check_matrix(y, num_tokens, w.n());
-  // Threads take whole groups of panels: neighbouring columns of y, never a part of k.
-  const int64_t group = num_tokens == 1 ? kMaxGroup : kMaxGroup / 2;
-  const int64_t num_panels = weight.num_panels(), num_groups = (num_panels + group - 1) / group;
-  const int64_t work = std::min(num_tokens, kMaxRows) * w.k() * kLanes * group;
-  const int64_t workers = std::clamp<int64_t>(num_groups * work / kWorkPerThread, 1,
-                                              std::min<int64_t>(stream.pool().num_threads(), num_groups));
+  const int64_t columns = epilogue == Epilogue::kSiluMul ? w.n() / 2 : w.n();
+  PAGODA_CHECK(x.k == w.k() && x.format == w.header().format, "an input made for another weight");
+  PAGODA_CHECK(w.header().is_gated == (epilogue == Epilogue::kSiluMul),
+               "gated weights, and only those, are for SiLU");
+  PAGODA_CHECK(y.rank == 2 && y.rows() == num_tokens && y.columns() == columns && y.row_stride >= columns,
+               "the product has another shape than its place");
+  // Threads take neighbouring panels: columns of y, never a part of k.
+  const int64_t num_panels = weight.layout().num_panels;
+  const int64_t work = std::min(num_tokens, kMaxRows) * w.k() * kPanel;
+  const int64_t workers = std::clamp<int64_t>(num_panels * work / kWorkPerThread, 1,
+                                              std::min<int64_t>(stream.pool().num_threads(), num_panels));
   auto job = [&](int64_t worker) {
     if (worker >= workers) return;
-    MatmulTask task{elem_of(weight.dtype()), accumulate, nullptr, x.row_stride, 0,
-                    weight.panel(0),         w.n(),      w.k()};
-    task.panel_begin = num_groups * worker / workers * group;
-    task.panel_end = std::min(num_panels, num_groups * (worker + 1) / workers * group);
-    task.bias = bias;
-    task.y_stride = y.row_stride;
-    task.park = static_cast<float*>(stream.scratch(
-        static_cast<int>(worker), static_cast<std::size_t>(kMaxRows * kMaxGroup * kLanes) * sizeof(float)));
+    MatmulTask task = task_of(y, x, weight, bias, epilogue);
+    task.panel_begin = num_panels * worker / workers;
+    task.panel_end = num_panels * (worker + 1) / workers;
+    task.park = static_cast<uint32_t*>(stream.scratch(
+        static_cast<int>(worker), static_cast<std::size_t>(kMaxRows * kPanel) * sizeof(uint32_t)));
     for (int64_t row = 0; row < num_tokens; row += kMaxRows) {
-      task.m = std::min(kMaxRows, num_tokens - row);
-      task.x = x.row<float>(row);
-      task.y = y.row<float>(row);
+      set_rows(&task, y, x, row, std::min(kMaxRows, num_tokens - row));
       kernels().matmul.matmul(task);
     }
   };

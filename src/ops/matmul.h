@@ -1,6 +1,9 @@
 #pragma once
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "ops/stream.h"
@@ -8,29 +11,100 @@
 
 namespace pagoda {
 
+// How a weight matrix is held, and with it what its products multiply (docs/numerics.md):
+//   kF32, kF16   float32 activations; weights widened exactly.
+//   kBF16        activations rounded to bfloat16; products exact, sums in float32.
+//   kInt8        weights: 8 bits and a scale per output; activations: 8 bits and a scale per token.
+//   kInt4        weights: 4 bits, a float16 scale per output and group of inputs, and a zero point if asked
+//   for;
+//                activations as for kInt8.
+enum class WeightScheme : uint8_t { kF32, kF16, kBF16, kInt8, kInt4 };
+struct WeightFormat {
+  WeightScheme scheme = WeightScheme::kF32;
+  int32_t group_size = 0;    // kInt4: 32 or 128; else 0
+  bool zero_points = false;  // kInt4: codes from the group's least weight to its greatest, not around 0
+  bool operator==(const WeightFormat&) const = default;
+};
+std::string format_name(const WeightFormat& format);  // "BF16", "INT8", "INT4 (group 128)"
+WeightFormat unquantized(DType dtype);                // F32, F16, BF16
+
 // A weight matrix in the kernels' own layout. Opaque; made once at load.
 class PackedWeight {
  public:
+  // What the bytes alone do not tell. Plain: it can be written to a file beside them.
+  struct Header {
+    int64_t n = 0, k = 0;  // out features, in features
+    WeightFormat format;
+    bool is_gated = false;  // two parts, interleaved for matmul's kSiluMul
+    bool operator==(const Header&) const = default;
+  };
   virtual ~PackedWeight() = default;
-  int64_t n() const { return n_; }  // out features
-  int64_t k() const { return k_; }  // in features
-  virtual std::size_t bytes() const = 0;
+  const Header& header() const { return header_; }
+  int64_t n() const { return header_.n; }
+  int64_t k() const { return header_.k; }
+  virtual std::span<const std::byte> payload() const = 0;
+  std::size_t bytes() const { return payload().size(); }
 
  protected:
-  PackedWeight(int64_t n, int64_t k) : n_(n), k_(k) {}
-  int64_t n_, k_;
+  explicit PackedWeight(const Header& header) : header_(header) {}
+  Header header_;
 };
 
-// Packs the rows of several weights, one under the other ([sum of rows, k]: fused q/k/v or gate/up), so that
-// one product serves them. All share columns and dtype. dtypes: F32, BF16, F16, kept as they are. Errors:
-// kInvalidArgument on a mismatch.
-Result<std::unique_ptr<PackedWeight>> pack_weight(std::span<const QuantTensor> parts, Stream& stream);
+// Packs the rows of several weights, one under the other ([sum of rows, k]: fused q/k/v), so that one product
+// serves them; with `gated`, two parts of equal shape (gate, up) for matmul's kSiluMul. All share columns and
+// dtype (F32, BF16, F16). Into another format than the parts' own they are rounded, or quantized: to nearest,
+// with the scale of every group of weights searched for the least squared error, after the inputs' columns
+// have been brought to equal size (the activations are multiplied by the same factors before they are
+// quantized, so that the result does not depend on how a checkpoint shares a channel's size between norm and
+// weight). Errors: kInvalidArgument on a mismatch or a finite number that float16 cannot hold, kExhausted.
+Result<std::unique_ptr<PackedWeight>> pack_weight(std::span<const QuantTensor> parts,
+                                                  const WeightFormat& format, bool gated, Stream& stream);
+// The payload's size for this header; 0: no such header (sizes or format out of range).
+std::size_t packed_bytes(const PackedWeight::Header& header);
+// A weight whose payload lies in memory already (a file of packed weights), kept alive by `owner`, 64-byte
+// aligned. Requires: payload.size() == packed_bytes(header).
+std::unique_ptr<PackedWeight> adopt_packed(const PackedWeight::Header& header,
+                                           std::span<const std::byte> payload,
+                                           std::shared_ptr<const void> owner);
 
-// y[num_tokens, n] (+)= x[num_tokens, k] * W^T, all of y and x float32; with `accumulate`, y[t] += product
-// (one rounding more, after the whole sum). bias: [n] or null, added to the product. PROMISE: product(t, j) =
-// fma chain over ascending k, from 0, in float32, weights widened exactly to float32. The same bits for every
-// instruction set, tile, thread count and num_tokens.
-void matmul(const Tensor& y, const Tensor& x, const PackedWeight& w, const float* bias, bool accumulate,
-            Stream& stream);
+// Rows of x in the form that a weight's kernels read: float32, bfloat16, or int8 with a scale and the sums of
+// its groups per row. A view; make_input() lays it out in a buffer.
+struct MatmulInput {
+  int64_t rows = 0, k = 0;
+  WeightFormat format;  // of the weights that may read it
+  std::byte* data = nullptr;
+  int64_t row_bytes = 0;
+  float* scale = nullptr;   // [rows]
+  int32_t* sums = nullptr;  // [rows, num_groups]
+  int64_t num_groups = 0;
+  const float* column_scale = nullptr;  // [k] or null: what x is multiplied by before it is quantized
+  // The rows as a matrix that an op may write its result to, [rows, k] float32 or bfloat16, where that is all
+  // there is to an input (not int8); nullopt: write float32 elsewhere and convert_input().
+  std::optional<Tensor> in_place() const;
+};
+std::size_t input_bytes(const PackedWeight& weight, int64_t rows);
+// Enough for any weight of k inputs.
+std::size_t input_bytes_most(int64_t k, int64_t rows);
+// Requires: `memory` is 64-byte aligned and holds input_bytes(weight, rows). Contents undefined.
+MatmulInput make_input(const PackedWeight& weight, void* memory, int64_t rows);
+// Fills `input` from x [rows, k] float32. int8: scale = max |x| / 127 of the row, numbers rounded to nearest
+// even; a row with NaN or infinity gets the scale NaN.
+void convert_input(const MatmulInput& input, const Tensor& x, Stream& stream);
+
+enum class Epilogue : uint8_t {
+  kStore,   // y = product
+  kAdd,     // y += product: one rounding more, after the whole sum
+  kSiluMul  // y[t, i] = silu(product[t, i]) * product[t, i + n / 2], of a gated weight; y: [num_tokens, n /
+            // 2]
+};
+
+// y = x * W^T + bias with an epilogue. y: [num_tokens, n] float32; kStore and kSiluMul also round to
+// bfloat16. bias: pack_bias() or null. PROMISE: y[t] is a function of x[t] and W alone, in every bit: one sum
+// per output over ascending k (bfloat16: k + 1 before k of each pair; integers exact, groups ascending, in
+// float32), the same for every tile, thread count, num_tokens and instruction set.
+void matmul(const Tensor& y, const MatmulInput& x, const PackedWeight& w, const float* bias,
+            Epilogue epilogue, Stream& stream);
+// A bias [n] in the order of the packed outputs, zero where they are padding.
+std::vector<float> pack_bias(const PackedWeight& weight, std::span<const float> bias);
 
 }  // namespace pagoda

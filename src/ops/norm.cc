@@ -4,13 +4,17 @@
 
 namespace pagoda {
 
-void rms_norm(const Tensor& y, const Tensor& x, const float* weight, float eps, Stream& stream) {
+void rms_norm(const MatmulInput& y, const Tensor& x, const float* weight, float eps, Stream& stream) {
   const int64_t count = x.columns();
-  cpu::check_matrix(x, x.rows(), count);
-  cpu::check_matrix(y, x.rows(), count);
-  cpu::split(stream, x.rows(), count, [&](int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; ++t)
-      cpu::kernels().rows.rms_norm(y.row<float>(t), x.row<float>(t), weight, eps, count);
+  cpu::check_matrix(x, y.rows, y.k);
+  PAGODA_CHECK(count == y.k, "an input of another width");
+  const auto scratch_bytes = static_cast<std::size_t>(count) * sizeof(float);
+  cpu::split_workers(stream, y.rows, 8 * count, [&](int64_t begin, int64_t end, int worker) {
+    auto* row = static_cast<float*>(stream.scratch(worker, scratch_bytes));
+    for (int64_t t = begin; t < end; ++t) {
+      cpu::kernels().rows.rms_norm(row, x.row<float>(t), weight, eps, count);
+      cpu::convert_row(y, t, row);
+    }
   });
 }
 

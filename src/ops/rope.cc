@@ -55,7 +55,7 @@ void rope(const Tensor& x, const int32_t* positions, int32_t num_heads, int32_t 
       PAGODA_CHECK(position >= 0 && position < table.max_positions(), "position outside of the rotary table");
       for (int64_t head = 0; head < num_heads; ++head)
         cpu::kernels().rows.rope(x.row<float>(t) + head * head_dim, table.cos(position), table.sin(position),
-                            half);
+                                 half);
     }
   });
 }

@@ -68,6 +68,7 @@ Result<StepResult> CpuModelRunner::wait(uint64_t step_id) {
                "plans are waited for in their order");
   const StepPlan& plan = *in_flight_.front();
   in_flight_.pop_front();
+  compute_->pool.bind_caller();
   try {
     const auto start = std::chrono::steady_clock::now();
     StepResult result = run(plan);

@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/cpu_plan.h"
 #include "base/thread_pool.h"
 #include "model/decoder.h"
 #include "runner/input_batch.h"
@@ -18,7 +19,9 @@ inline constexpr std::size_t kLogitsBytes = 64ull << 20;
 
 // The compute pool and its scratch. One per engine; loads the weights first, then runs the steps.
 struct CpuCompute {
-  explicit CpuCompute(int num_threads, bool pin = false) : pool(num_threads, 20, pin), stream(&pool) {}
+  explicit CpuCompute(int num_threads) : pool(num_threads), stream(&pool) {}
+  explicit CpuCompute(const CpuPlan& plan)
+      : pool(plan.num_threads, plan.is_crowded ? 0 : ComputePool::kSpinUs, plan.compute), stream(&pool) {}
   ComputePool pool;
   Stream stream;
 };
@@ -30,7 +33,8 @@ struct CpuRunnerConfig {
   std::size_t logits_bytes = kLogitsBytes;
 };
 
-// Runs plans on this machine's CPU: launch() notes, wait() computes on the calling thread and the pool.
+// Runs plans on this machine's CPU: launch() notes, wait() computes on the calling thread and the pool. Where
+// the pool is bound to CPUs, so is the thread that waits, from then on.
 class CpuModelRunner : public ModelRunner {
  public:
   // Error kExhausted: no memory for the cache or the activations.

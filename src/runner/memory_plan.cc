@@ -115,8 +115,18 @@ Result<MemoryPlan> plan_memory(const MemoryRequest& request) {
   return plan;
 }
 
-uint64_t estimate_weight_bytes(const ModelSpec& spec, DType dtype) {
-  return static_cast<uint64_t>(num_parameters(spec)) * dtype_bytes(dtype);
+uint64_t estimate_weight_bytes(const ModelSpec& spec, const WeightFormat& layers,
+                               const WeightFormat& vocabulary) {
+  uint64_t total = 0;
+  for (const ExpectedTensor& tensor : expected_tensors(spec).tensors) {
+    const bool is_vocabulary =
+        tensor.name == spec.names.embedding + ".weight" || tensor.name == spec.names.head + ".weight";
+    if (tensor.shape.size() == 2)
+      total += packed_bytes({tensor.shape[0], tensor.shape[1], is_vocabulary ? vocabulary : layers});
+    else
+      total += static_cast<uint64_t>(tensor.shape[0]) * sizeof(float);
+  }
+  return total;
 }
 
 uint64_t estimate_activation_bytes(const ModelConfig& config, int32_t max_num_batched_tokens,

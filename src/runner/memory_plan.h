@@ -37,9 +37,10 @@ Result<MemoryPlan> plan_memory(const MemoryRequest& request);
 int64_t blocks_per_sequence(std::span<const KvGroupSpec> groups, int32_t num_tokens,
                             int32_t max_num_batched_tokens);
 
-// Before anything is loaded: bytes of the weights in this dtype, and of what the runner needs beside weights
-// and cache.
-uint64_t estimate_weight_bytes(const ModelSpec& spec, DType dtype);
+// Before anything is loaded: bytes of the weights in these formats, and of what the runner needs beside
+// weights and cache.
+uint64_t estimate_weight_bytes(const ModelSpec& spec, const WeightFormat& layers,
+                               const WeightFormat& vocabulary);
 uint64_t estimate_activation_bytes(const ModelConfig& config, int32_t max_num_batched_tokens,
                                    int64_t max_positions);
 

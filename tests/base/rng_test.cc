@@ -24,5 +24,11 @@ TEST(Rng, PhiloxMatchesThePublishedVectors) {
   for (const Case& c : cases) EXPECT_EQ(philox4x32(c.counter, c.key), c.expected);
 }
 
+TEST(Rng, SplitMixSkips) {
+  SplitMix64 whole(42), skipped(42 + 3 * SplitMix64::kIncrement);
+  for (int i = 0; i < 3; ++i) whole.next();
+  EXPECT_EQ(whole.next(), skipped.next());
+}
+
 }  // namespace
 }  // namespace pagoda

@@ -88,7 +88,7 @@ TEST(ComputePool, ParallelForCoversEveryIndexOnceInWholeGrains) {
 }
 
 TEST(ComputePool, ComesAndGoesWithoutWork) {
-  for (int i = 0; i < 30; ++i) ComputePool pool(1 + i % 4, i % 2 == 0 ? 0 : 50, i % 3 == 0);
+  for (int i = 0; i < 30; ++i) ComputePool pool(1 + i % 4, i % 2 == 0 ? 0 : 50);
   ComputePool none(0);
   int calls = 0;
   none.run([&](int) { ++calls; });

@@ -2,7 +2,10 @@
 // in this order.
 // clang-format off
 #include "ops/cpu/exp.h"
-#include "ops/cpu/gemm.h"
 #include "ops/cpu/rows.h"
+#include "ops/cpu/matmul_tile.h"
+#include "ops/cpu/matmul_panels.h"
+#include "ops/cpu/quantize.h"
+#include "ops/cpu/gemm.h"
 #include "ops/cpu/attend.h"
 // clang-format on

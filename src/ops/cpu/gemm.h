@@ -1,4 +1,4 @@
-// The register tile of all products (matmul, Q K^T, P V). Included after one of the vec_*.h, by kernel files
+// The register tile of attention's products (Q K^T, P V). Included after one of the vec_*.h, by kernel files
 // only.
 #pragma once
 
@@ -43,9 +43,9 @@ PAGODA_INLINE void fma_rows(Sums<MR, NP>& sums, const Vecs<NP>& b, const float* 
   }
 }
 template <int N>
-PAGODA_INLINE void load_row(Vecs<N>& sums, const float* c, bool from_zero) {
+PAGODA_INLINE void gemm_load_row(Vecs<N>& sums, const float* c, bool from_zero) {
   if constexpr (N > 0) {
-    load_row<N - 1>(sums.head, c, from_zero);
+    gemm_load_row<N - 1>(sums.head, c, from_zero);
     sums.last = from_zero ? zero() : load(c + (N - 1) * kLanes);
   }
 }
@@ -53,13 +53,13 @@ template <int MR, int NP>
 PAGODA_INLINE void load_sums(Sums<MR, NP>& sums, const float* c, int64_t c_stride, bool from_zero) {
   if constexpr (MR > 0) {
     load_sums<MR - 1, NP>(sums.head, c, c_stride, from_zero);
-    load_row<NP>(sums.last, c + (MR - 1) * c_stride, from_zero);
+    gemm_load_row<NP>(sums.last, c + (MR - 1) * c_stride, from_zero);
   }
 }
 template <int N>
-PAGODA_INLINE void store_row(float* c, const Vecs<N>& sums) {
+PAGODA_INLINE void gemm_store_row(float* c, const Vecs<N>& sums) {
   if constexpr (N > 0) {
-    store_row<N - 1>(c, sums.head);
+    gemm_store_row<N - 1>(c, sums.head);
     store(c + (N - 1) * kLanes, sums.last);
   }
 }
@@ -67,14 +67,14 @@ template <int MR, int NP>
 PAGODA_INLINE void store_sums(float* c, int64_t c_stride, const Sums<MR, NP>& sums) {
   if constexpr (MR > 0) {
     store_sums<MR - 1, NP>(c, c_stride, sums.head);
-    store_row<NP>(c + (MR - 1) * c_stride, sums.last);
+    gemm_store_row<NP>(c + (MR - 1) * c_stride, sums.last);
   }
 }
 
 // c[MR][NP * 16] (+)= x[MR][k] * panels[NP][k][16], one chain per output over ascending k; sums start at 0 or
 // at c. Row i of a panel lies `step` elements behind row i - 1.
 template <class T>
-using TileFn = void (*)(const float* x, int64_t x_stride, const T* const* panels, int64_t step, int64_t k,
+using GemmFn = void (*)(const float* x, int64_t x_stride, const T* const* panels, int64_t step, int64_t k,
                         float* c, int64_t c_stride, bool from_zero);
 
 template <class T, int MR, int NP>
@@ -95,12 +95,9 @@ __attribute__((noinline)) void tile(const float* x, int64_t x_stride, const T* c
   store_sums<MR, NP>(c, c_stride, sums);
 }
 
-constexpr int least(int a, int b) {
-  return a < b ? a : b;
-}
 template <class T, int NP>
-PAGODA_INLINE TileFn<T> tile_of(int64_t rows) {
-  static constexpr TileFn<T> kByRows[] = {tile<T, 1, NP>,
+PAGODA_INLINE GemmFn<T> gemm_tile_of(int64_t rows) {
+  static constexpr GemmFn<T> kByRows[] = {tile<T, 1, NP>,
                                           tile<T, 2, NP>,
                                           tile<T, 3, NP>,
                                           tile<T, 4, NP>,
@@ -110,12 +107,12 @@ PAGODA_INLINE TileFn<T> tile_of(int64_t rows) {
 }
 // The tile for `rows` <= kTileRows and `panels` <= kTilePanels, or for one row and kStreamPanels.
 template <class T>
-static TileFn<T> find_tile(int64_t rows, int64_t panels) {
+static GemmFn<T> find_tile(int64_t rows, int64_t panels) {
   if (panels > kTilePanels) return tile<T, 1, kStreamPanels>;
-  if (panels == 1) return tile_of<T, 1>(rows);
-  if (panels == 2) return tile_of<T, least(2, kTilePanels)>(rows);
-  if (panels == 3) return tile_of<T, least(3, kTilePanels)>(rows);
-  return tile_of<T, kTilePanels>(rows);
+  if (panels == 1) return gemm_tile_of<T, 1>(rows);
+  if (panels == 2) return gemm_tile_of<T, least(2, kTilePanels)>(rows);
+  if (panels == 3) return gemm_tile_of<T, least(3, kTilePanels)>(rows);
+  return gemm_tile_of<T, kTilePanels>(rows);
 }
 // How many of `left` panels the next tile takes.
 PAGODA_INLINE int64_t next_panels(int64_t rows, int64_t left) {
@@ -136,80 +133,6 @@ static void product(const float* x, int64_t x_stride, int64_t rows, const T* con
     }
   }
 }
-
-// Columns of k per pass when there are many rows: a slice of four panels (128 KB in bf16) stays in the
-// second-level cache while all rows go by. Sums are parked in float32 between passes, which changes no bit.
-constexpr int64_t kBlockK = 1024;
-
-static void write_rows(const MatmulTask& task, const float* c, int64_t c_stride, int64_t row, int64_t rows,
-                       int64_t panel, int64_t panels) {
-  for (int64_t r = 0; r < rows; ++r) {
-    float* y = task.y + (row + r) * task.y_stride;
-    for (int64_t p = 0; p < panels; ++p) {
-      int64_t column = (panel + p) * kLanes, width = task.n - column < kLanes ? task.n - column : kLanes;
-      V sum = load(c + r * c_stride + p * kLanes);
-      if (task.bias) sum = add(sum, load_n(task.bias + column, width));
-      if (task.accumulate) sum = add(load_n(y + column, width), sum);
-      store_n(y + column, sum, width);
-    }
-  }
-}
-
-template <class T>
-static void matmul_of(const MatmulTask& task) {
-  const T* weights = static_cast<const T*>(task.weights);
-  const int64_t panel_size = task.k * kLanes, block = task.m <= kTileRows ? task.k : kBlockK;
-  const bool parked = task.k > block;
-  for (int64_t panel = task.panel_begin, count; panel < task.panel_end; panel += count) {
-    count = next_panels(task.m, task.panel_end - panel);
-    const int64_t c_stride = count * kLanes;
-    for (int64_t k = 0; k == 0 || k < task.k; k += block) {
-      const T* panels[kMaxGroup];
-      for (int64_t i = 0; i < count; ++i) panels[i] = weights + (panel + i) * panel_size + k * kLanes;
-      const int64_t depth = task.k - k < block ? task.k - k : block;
-      for (int64_t row = 0; row < task.m; row += kTileRows) {
-        const int64_t rows = task.m - row < kTileRows ? task.m - row : kTileRows;
-        float* c = task.park + (parked ? row * c_stride : 0);
-        find_tile<T>(rows, count)(task.x + row * task.x_stride + k, task.x_stride, panels, kLanes, depth, c,
-                                  c_stride, k == 0);
-        if (k + depth == task.k) write_rows(task, c, c_stride, row, rows, panel, count);
-      }
-    }
-  }
-}
-
-static void matmul(const MatmulTask& task) {
-  switch (task.elem) {
-    case Elem::kF32:
-      return matmul_of<float>(task);
-    case Elem::kBF16:
-      return matmul_of<Bf16>(task);
-    case Elem::kF16:
-      return matmul_of<F16>(task);
-  }
-}
-
-template <class T>
-static void gather_of(float* out, const T* src, int64_t stride, int64_t count) {
-  for (int64_t i = 0; i < count; i += kLanes) {
-    int64_t width = count - i < kLanes ? count - i : kLanes;
-    T lane[kLanes] = {};
-    for (int64_t j = 0; j < width; ++j) lane[j] = src[(i + j) * stride];
-    store_n(out + i, load(lane), width);
-  }
-}
-static void gather(Elem elem, float* out, const void* src, int64_t stride, int64_t count) {
-  switch (elem) {
-    case Elem::kF32:
-      return gather_of(out, static_cast<const float*>(src), stride, count);
-    case Elem::kBF16:
-      return gather_of(out, static_cast<const Bf16*>(src), stride, count);
-    case Elem::kF16:
-      return gather_of(out, static_cast<const F16*>(src), stride, count);
-  }
-}
-
-constexpr MatmulKernels kMatmulKernels = {matmul, gather};
 
 }  // namespace
 }  // namespace pagoda::cpu

@@ -6,6 +6,7 @@
 #pragma once
 #include "ops/cpu/attention_kernels.h"
 #include "ops/cpu/matmul_kernels.h"
+#include "ops/cpu/quantize_kernels.h"
 #include "ops/cpu/row_kernels.h"
 
 namespace pagoda::cpu {
@@ -14,6 +15,7 @@ struct KernelTable {
   MatmulKernels matmul;
   RowKernels rows;
   AttentionKernels attention;
+  QuantizeKernels quantize;
 };
 
 extern const KernelTable kScalarKernels;

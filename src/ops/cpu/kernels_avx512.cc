@@ -6,6 +6,6 @@
 
 namespace pagoda::cpu {
 
-extern const KernelTable kAvx512Kernels = {kMatmulKernels, kRowKernels, kAttentionKernels};
+extern const KernelTable kAvx512Kernels = {kMatmulKernels, kRowKernels, kAttentionKernels, kQuantizeKernels};
 
 }  // namespace pagoda::cpu

@@ -6,6 +6,7 @@
 
 namespace pagoda::cpu {
 
-extern const KernelTable kAvx512Bf16Kernels = {kMatmulKernels, kRowKernels, kAttentionKernels};
+extern const KernelTable kAvx512Bf16Kernels = {kMatmulKernels, kRowKernels, kAttentionKernels,
+                                               kQuantizeKernels};
 
 }  // namespace pagoda::cpu

@@ -6,6 +6,6 @@
 
 namespace pagoda::cpu {
 
-extern const KernelTable kScalarKernels = {kMatmulKernels, kRowKernels, kAttentionKernels};
+extern const KernelTable kScalarKernels = {kMatmulKernels, kRowKernels, kAttentionKernels, kQuantizeKernels};
 
 }  // namespace pagoda::cpu

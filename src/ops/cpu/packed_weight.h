@@ -1,35 +1,48 @@
 #pragma once
+#include <memory>
+
 #include "ops/cpu/run.h"
 #include "ops/matmul.h"
 
 namespace pagoda::cpu {
 
-// [ceil(n / 16)][k][16 rows of the weight], the last panel padded with zero rows. The same for every
-// instruction set: a product reads 16 outputs' weights as one vector, and any number of panels next to each
-// other.
+// Sizes of a packed weight's panels (matmul_kernels.h); valid headers only.
+struct PanelLayout {
+  explicit PanelLayout(const PackedWeight::Header& header);
+  Dot dot;
+  int64_t num_panels, panel_bytes;
+  int64_t padded_k;                              // inputs as the kernels see them: zeros behind k
+  int64_t words;                                 // of an input row
+  int64_t group_words;                           // kInt4; else 0
+  int64_t steps;                                 // of a panel; kInt4: groups
+  std::size_t column_scale_offset, total_bytes;  // integers: [k] float32 behind the panels
+};
+
+// Panels [ceil(n / 64)] one after the other, the last padded with zero outputs; then what inputs are
+// multiplied by.
 class PanelWeight final : public PackedWeight {
  public:
-  PanelWeight(int64_t n, int64_t k, DType dtype)
-      : PackedWeight(n, k),
-        dtype_(dtype),
-        panels_(static_cast<std::size_t>(round_up_lanes(n)) * static_cast<std::size_t>(k) *
-                dtype_bytes(dtype)) {}
-  std::size_t bytes() const override { return panels_.bytes(); }
-  DType dtype() const { return dtype_; }
-  int64_t num_panels() const { return round_up_lanes(n_) / kLanes; }
-  std::byte* panel(int64_t index) { return static_cast<std::byte*>(panels_.data()) + index * panel_bytes(); }
-  const std::byte* panel(int64_t index) const {
-    return static_cast<const std::byte*>(panels_.data()) + index * panel_bytes();
+  PanelWeight(const Header& header, std::span<const std::byte> payload, std::shared_ptr<const void> owner)
+      : PackedWeight(header), layout_(header), payload_(payload), owner_(std::move(owner)) {}
+  std::span<const std::byte> payload() const override { return payload_; }
+  const PanelLayout& layout() const { return layout_; }
+  const std::byte* panel(int64_t index) const { return payload_.data() + index * layout_.panel_bytes; }
+  const float* column_scale() const {  // null: none
+    if (layout_.column_scale_offset == 0) return nullptr;
+    return reinterpret_cast<const float*>(payload_.data() + layout_.column_scale_offset);
   }
 
  private:
-  int64_t panel_bytes() const { return k_ * kLanes * static_cast<int64_t>(dtype_bytes(dtype_)); }
-  DType dtype_;
-  Buffer panels_;
+  PanelLayout layout_;
+  std::span<const std::byte> payload_;
+  std::shared_ptr<const void> owner_;
 };
 
 inline const PanelWeight& panels_of(const PackedWeight& weight) {
   return static_cast<const PanelWeight&>(weight);
 }
+
+// Which output stands in lane `lane` of panel `panel`: its row among the parts' rows, or -1 for padding.
+int64_t packed_row(const PackedWeight::Header& header, int64_t panel, int64_t lane);
 
 }  // namespace pagoda::cpu

@@ -6,9 +6,15 @@ namespace pagoda::cpu {
 
 struct RowKernels {
   void (*rms_norm)(float* y, const float* x, const float* weight, float eps, int64_t count);
-  void (*silu_mul)(float* y, const float* gate, const float* up, int64_t count);
   void (*rope)(float* head, const float* cos, const float* sin, int64_t half);
   void (*exp)(float* y, const float* x, int64_t count);
+  // Rounds to bfloat16; an odd count is filled up with a zero.
+  void (*narrow)(uint16_t* y, const float* x, int64_t count);
+  // y[i] = round(x[i] * factor[i] * 127 / max), zero from `count` to `padded` (a multiple of 4); sums of y
+  // per `group` (a multiple of 16, or everything). Returns max / 127, or NaN if a number is not finite.
+  // factor: null for ones.
+  float (*quantize)(int8_t* y, int32_t* sums, const float* x, const float* factor, int64_t count,
+                    int64_t padded, int64_t group);
 };
 
 }  // namespace pagoda::cpu

@@ -15,12 +15,8 @@ static void rms_norm(float* y, const float* x, const float* weight, float eps, i
     store_n(y + i, mul(mul(load_n(x + i, count - i), factor), load_n(weight + i, count - i)), count - i);
 }
 
-static void silu_mul(float* y, const float* gate, const float* up, int64_t count) {
-  for (int64_t i = 0; i < count; i += kLanes) {
-    V v = load_n(gate + i, count - i);
-    V silu = div(v, add(broadcast(1.0f), exp(sub(zero(), v))));
-    store_n(y + i, mul(silu, load_n(up + i, count - i)), count - i);
-  }
+PAGODA_INLINE V silu(V v) {
+  return div(v, add(broadcast(1.0f), exp(sub(zero(), v))));
 }
 
 static void rope(float* head, const float* cos, const float* sin, int64_t half) {
@@ -36,7 +32,55 @@ static void exp_row(float* y, const float* x, int64_t count) {
   for (int64_t i = 0; i < count; i += kLanes) store_n(y + i, exp(load_n(x + i, count - i)), count - i);
 }
 
-constexpr RowKernels kRowKernels = {rms_norm, silu_mul, rope, exp_row};
+static void narrow(uint16_t* y, const float* x, int64_t count) {
+  for (int64_t i = 0; i < count; i += kLanes) {
+    V v = load_n(x + i, count - i);
+    if (count - i >= kLanes) {
+      store(reinterpret_cast<Bf16*>(y + i), v);
+      continue;
+    }
+    Bf16 lane[kLanes];
+    store(lane, v);
+    for (int64_t j = i; j < count; ++j) y[j] = lane[j - i].bits;
+    if (count % 2 != 0) y[count] = 0;  // the other half of the last word
+  }
+}
+
+PAGODA_INLINE V scaled(const float* x, const float* factor, int64_t i, int64_t count) {
+  V v = load_n(x + i, count - i);
+  return factor == nullptr ? v : mul(v, load_n(factor + i, count - i));
+}
+static float quantize(int8_t* y, int32_t* sums, const float* x, const float* factor, int64_t count,
+                      int64_t padded, int64_t group) {
+  V high = zero(), bad = zero();
+  for (int64_t i = 0; i < count; i += kLanes) {
+    V v = scaled(x, factor, i, count);
+    high = max(abs(v), high);
+    bad = fma(v, zero(), bad);  // NaN as soon as a number is not finite
+  }
+  constexpr float kTiny = 1e-30f;  // a row of nothing; its inverse would not be finite
+  const float largest = max_lanes(high), inverse = largest < kTiny ? 0.0f : 127.0f / largest;
+  for (int64_t begin = 0; begin < padded; begin += group) {
+    const int64_t end = begin + group < padded ? begin + group : padded;
+    I sum = broadcast_word(0);
+    for (int64_t i = begin; i < end; i += kLanes) {
+      alignas(64) int8_t lane[64] = {};
+      store_bytes(lane, mul(scaled(x, factor, i, count), broadcast(inverse)));
+      const int64_t width = end - i < kLanes ? end - i : kLanes;
+      if (width == kLanes)
+        __builtin_memcpy(y + i, lane, kLanes);
+      else
+        __builtin_memcpy(y + i, lane, static_cast<std::size_t>(width));
+      sum = dot4(sum, broadcast_word(0x01010101u), load_word16(lane));
+    }
+    alignas(64) int32_t part[kLanes];
+    store_word16(part, sum);
+    sums[begin / group] = part[0] + part[1] + part[2] + part[3];
+  }
+  return largest / 127.0f + sum_lanes(bad);
+}
+
+constexpr RowKernels kRowKernels = {rms_norm, rope, exp_row, narrow, quantize};
 
 }  // namespace
 }  // namespace pagoda::cpu

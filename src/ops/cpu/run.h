@@ -4,6 +4,7 @@
 
 #include "ops/cpu/kernels.h"
 #include "ops/isa.h"
+#include "ops/matmul.h"
 #include "ops/stream.h"
 
 namespace pagoda::cpu {
@@ -15,6 +16,9 @@ const KernelTable& kernels_of(Isa isa);
 bool is_kernel_dtype(DType dtype);
 Elem elem_of(DType dtype);
 
+// One row of float32 numbers in the form of `input`.
+void convert_row(const MatmulInput& input, int64_t row, const float* x);
+
 // Work below this many multiply-adds (some microseconds) is not worth waking another thread for.
 inline constexpr int64_t kWorkPerThread = 1 << 17;
 
@@ -24,6 +28,17 @@ template <class Job>
 void split(Stream& stream, int64_t count, int64_t work_each, Job&& job) {
   int64_t grain = (kWorkPerThread + work_each - 1) / std::max<int64_t>(work_each, 1);
   stream.pool().parallel_for(count, std::max<int64_t>(grain, 1), job);
+}
+
+// The same with job(begin, end, worker), for jobs that need the worker's scratch.
+template <class Job>
+void split_workers(Stream& stream, int64_t count, int64_t work_each, Job&& job) {
+  const int64_t useful = count * work_each / kWorkPerThread;
+  const int64_t workers = std::clamp<int64_t>(useful, 1, stream.pool().num_threads());
+  if (workers == 1) return job(0, count, 0);
+  stream.pool().run([&](int worker) {
+    if (worker < workers) job(count * worker / workers, count * (worker + 1) / workers, worker);
+  });
 }
 
 inline void check_matrix(const Tensor& tensor, int64_t rows, int64_t columns) {

@@ -23,6 +23,9 @@ struct V {
 
 // How many rows and panels one register tile of a product has.
 constexpr int kTileRows = 4, kTilePanels = 1, kStreamPanels = 1;
+// The same for products with packed weights: vectors of a panel per tile, alone for a single row; and with
+// integer sums beside the float ones (int4).
+constexpr int kTileVectors = 1, kRowVectors = 1, kGroupRows = 2, kGroupVectors = 1, kGroupRowVectors = 1;
 
 template <class F>
 PAGODA_INLINE V each(F f) {

@@ -1,0 +1,224 @@
+// The product of some rows of x with some panels of a packed weight. Included after matmul_tile.h and rows.h,
+// by kernel files only.
+#pragma once
+
+namespace pagoda::cpu {
+namespace {
+
+constexpr int least(int a, int b) {
+  return a < b ? a : b;
+}
+
+// How each kind of weight is cut: steps per pass of all rows over a panel (so that what they share, 256 KB,
+// stays in the second-level cache; sums are parked between passes, which changes no bit), and the register
+// tile.
+template <class D>
+struct DotCut {
+  static constexpr int kRows = kTileRows;
+  static constexpr int64_t kWordsPerSlice = 1024;
+  static int64_t slice_steps(const MatmulTask&) { return kWordsPerSlice; }
+  static int64_t words(const MatmulTask&) { return 1; }
+  static int64_t step_bytes(const MatmulTask&) { return kPanel * D::kLaneBytes; }
+
+  template <int NV>
+  static TileFn tile_of(int64_t rows) {
+    static constexpr TileFn kByRows[] = {dot_tile<D, 1, NV>,
+                                         dot_tile<D, 2, NV>,
+                                         dot_tile<D, 3, NV>,
+                                         dot_tile<D, 4, NV>,
+                                         dot_tile<D, least(5, kTileRows), NV>,
+                                         dot_tile<D, least(6, kTileRows), NV>};
+    return kByRows[rows - 1];
+  }
+  static int64_t vectors(int64_t rows) { return rows == 1 ? kRowVectors : kTileVectors; }
+  static void run(TileTask task, int64_t rows, int64_t column) {
+    task.w += column * D::kLaneBytes;
+    (rows == 1 ? dot_tile<D, 1, kRowVectors> : tile_of<kTileVectors>(rows))(task);
+  }
+};
+
+template <bool kZeros>
+struct GroupCut {
+  static constexpr int kRows = kGroupRows;
+  static constexpr int64_t kWordsPerSlice = 1024;
+  static int64_t slice_steps(const MatmulTask& task) { return kWordsPerSlice / task.group_words; }
+  static int64_t words(const MatmulTask& task) { return task.group_words; }
+  static int64_t step_bytes(const MatmulTask& task) {
+    return task.group_words / 2 * kPanel * 4 + kPanel * (kZeros ? 3 : 2);
+  }
+
+  using Fn = void (*)(const TileTask&, int64_t);
+  template <int NV>
+  static Fn tile_of(int64_t rows) {
+    static constexpr Fn kByRows[] = {group_tile<1, NV, kZeros>,
+                                     group_tile<2, NV, kZeros>,
+                                     group_tile<least(3, kGroupRows), NV, kZeros>,
+                                     group_tile<least(4, kGroupRows), NV, kZeros>,
+                                     group_tile<least(5, kGroupRows), NV, kZeros>,
+                                     group_tile<least(6, kGroupRows), NV, kZeros>};
+    return kByRows[rows - 1];
+  }
+  static int64_t vectors(int64_t rows) { return rows == 1 ? kGroupRowVectors : kGroupVectors; }
+  static void run(const TileTask& task, int64_t rows, int64_t column) {
+    (rows == 1 ? group_tile<1, kGroupRowVectors, kZeros> : tile_of<kGroupVectors>(rows))(task, column);
+  }
+};
+
+// Finished sums of one row and vector as numbers.
+PAGODA_INLINE V finished(const MatmulTask& task, int64_t row, int64_t panel, const uint32_t* c, int64_t v) {
+  if (task.dot == Dot::kInt8) {
+    const auto* scales =
+        reinterpret_cast<const float*>(task.panels + (panel + 1) * task.panel_bytes) - kPanel;
+    V channel = mul(to_float(load_word16(c + v * kLanes)), load(scales + v * kLanes));
+    return mul(channel, broadcast(task.x_scale[row]));
+  }
+  V sum = load(reinterpret_cast<const float*>(c) + v * kLanes);
+  if (task.dot == Dot::kInt4 || task.dot == Dot::kInt4Zeros) return mul(sum, broadcast(task.x_scale[row]));
+  return sum;
+}
+
+PAGODA_INLINE void put(const MatmulTask& task, bool is_bf16, int64_t row, int64_t column, int64_t width,
+                       V sum) {
+  if (is_bf16) {
+    Bf16* y = static_cast<Bf16*>(task.y) + row * task.y_stride + column;
+    if (width >= kLanes) return store(y, sum);
+    Bf16 lane[kLanes];
+    store(lane, sum);
+    for (int64_t i = 0; i < width; ++i) y[i] = lane[i];
+    return;
+  }
+  float* y = static_cast<float*>(task.y) + row * task.y_stride + column;
+  if (task.write == Write::kAdd) sum = add(load_n(y, width), sum);
+  store_n(y, sum, width);
+}
+
+static void write_row(const MatmulTask& task, int64_t row, int64_t panel, const uint32_t* c) {
+  const bool is_bf16 = task.write == Write::kStoreBf16 || task.write == Write::kSiluMulBf16;
+  const bool is_gated = task.write == Write::kSiluMul || task.write == Write::kSiluMulBf16;
+  V sums[kPanel / kLanes];
+  for (int64_t v = 0; v < kPanel / kLanes; ++v) {
+    sums[v] = finished(task, row, panel, c, v);
+    if (task.bias) sums[v] = add(sums[v], load(task.bias + panel * kPanel + v * kLanes));
+  }
+  constexpr int64_t kHalf = kPanel / kLanes / 2;  // gated: as many outputs of the gate, then of the other
+  const int64_t first = is_gated ? panel * kPanel / 2 : panel * kPanel, count = is_gated ? kHalf : 2 * kHalf;
+  const int64_t n = is_gated ? task.n / 2 : task.n;
+  for (int64_t v = 0; v < count; ++v) {
+    const int64_t column = first + v * kLanes;
+    if (column >= n) return;
+    V sum = is_gated ? mul(silu(sums[v]), sums[v + kHalf]) : sums[v];
+    put(task, is_bf16, row, column, n - column, sum);
+  }
+}
+
+template <class Cut>
+static void run_slice(const MatmulTask& task, TileTask tile, bool is_last, int64_t panel) {
+  const bool parked = tile.steps < task.steps;
+  const int64_t tiles = (task.m + Cut::kRows - 1) / Cut::kRows;
+  const int64_t slice_bytes = tile.steps * Cut::step_bytes(task);
+  const std::byte *w = tile.w, *next = w + slice_bytes;  // what follows in memory is what is read next
+  const uint32_t* x = tile.x;
+  const int32_t* sums = tile.sums;
+  for (int64_t i = 0; i < tiles; ++i) {
+    const int64_t row = task.m * i / tiles, rows = task.m * (i + 1) / tiles - row;
+    const int64_t vectors = Cut::vectors(rows), passes = tiles * (kPanel / kLanes / vectors);
+    tile.x = x + row * task.x_stride;
+    tile.sums = sums == nullptr ? nullptr : sums + row * task.x_groups;
+    tile.c = task.park + (parked ? row * kPanel : 0);
+    const int64_t asks = tile.steps * (Cut::words(task) > 1 ? Cut::words(task) / 2 : 1);
+    tile.next_step = (slice_bytes / passes + asks - 1) / asks;
+    for (int64_t v = 0, pass = i * (kPanel / kLanes / vectors); v < kPanel / kLanes; v += vectors, ++pass) {
+      tile.next = next + slice_bytes * pass / passes;
+      tile.w = w;
+      TileTask part = tile;
+      part.c = tile.c + v * kLanes;
+      Cut::run(part, rows, v * kLanes);
+    }
+    if (is_last)
+      for (int64_t r = 0; r < rows; ++r) write_row(task, row + r, panel, tile.c + r * kPanel);
+  }
+}
+
+template <class Cut>
+static void matmul_of(const MatmulTask& task) {
+  const int64_t slice = task.m <= Cut::kRows ? task.steps : Cut::slice_steps(task);
+  for (int64_t panel = task.panel_begin; panel < task.panel_end; ++panel)
+    for (int64_t begin = 0; begin < task.steps; begin += slice) {
+      TileTask tile{};
+      tile.x = task.x + begin * Cut::words(task);
+      tile.x_stride = task.x_stride;
+      tile.w = task.panels + panel * task.panel_bytes + begin * Cut::step_bytes(task);
+      tile.steps = task.steps - begin < slice ? task.steps - begin : slice;
+      tile.group_words = task.group_words;
+      tile.is_first = begin == 0;
+      tile.sums = task.x_sums == nullptr ? nullptr : task.x_sums + (task.x_groups > 1 ? begin : 0);
+      tile.sums_stride = task.x_groups;
+      run_slice<Cut>(task, tile, begin + tile.steps == task.steps, panel);
+    }
+}
+
+static void matmul(const MatmulTask& task) {
+  switch (task.dot) {
+    case Dot::kF32:
+      return matmul_of<DotCut<F32Dot>>(task);
+    case Dot::kF16:
+      return matmul_of<DotCut<F16Dot>>(task);
+    case Dot::kBF16:
+      return matmul_of<DotCut<Bf16Dot>>(task);
+    case Dot::kInt8:
+      return matmul_of<DotCut<Int8Dot>>(task);
+    case Dot::kInt4:
+      return matmul_of<GroupCut<false>>(task);
+    case Dot::kInt4Zeros:
+      return matmul_of<GroupCut<true>>(task);
+  }
+}
+
+// The code at position i of column `column`'s lanes, and what it stands for.
+static float code_at(const std::byte* panel, int64_t column, int64_t i, int64_t group_words, bool has_zeros) {
+  const int64_t group = i / (group_words * 4), at = i % (group_words * 4);
+  const int64_t codes = group_words / 2 * kPanel * 4, group_bytes = codes + kPanel * (has_zeros ? 3 : 2);
+  const std::byte* base = panel + group * group_bytes;
+  const auto byte = static_cast<int>(base[(at / 8 * kPanel + column) * 4 + at % 4]);
+  const int code = at % 8 < 4 ? byte & 15 : byte >> 4;
+  const int zero = has_zeros ? static_cast<int>(base[codes + kPanel * 2 + column]) : 8;
+  float scale[kLanes];
+  store(scale, load(reinterpret_cast<const F16*>(base + codes) + column / kLanes * kLanes));
+  return static_cast<float>(code - zero) * scale[column % kLanes];
+}
+
+static void gather(Dot dot, float* out, const std::byte* panel, int64_t column, int64_t steps,
+                   int64_t group_words, int64_t k) {
+  const float scale =
+      dot == Dot::kInt8 ? reinterpret_cast<const float*>(panel + steps * kPanel * 4)[column] : 1.0f;
+  for (int64_t i = 0; i < k; ++i) switch (dot) {
+      case Dot::kF32:
+        out[i] = reinterpret_cast<const float*>(panel)[i * kPanel + column];
+        break;
+      case Dot::kF16: {
+        F16 lane[kLanes] = {reinterpret_cast<const F16*>(panel)[i * kPanel + column]};
+        float wide[kLanes];
+        store(wide, load(lane));
+        out[i] = wide[0];
+        break;
+      }
+      case Dot::kBF16:
+        out[i] = __builtin_bit_cast(float, static_cast<uint32_t>(reinterpret_cast<const uint16_t*>(
+                                               panel)[(i / 2 * kPanel + column) * 2 + i % 2])
+                                               << 16);
+        break;
+      case Dot::kInt8:
+        out[i] =
+            static_cast<float>(static_cast<int>(panel[(i / 4 * kPanel + column) * 4 + i % 4]) - 128) * scale;
+        break;
+      case Dot::kInt4:
+      case Dot::kInt4Zeros:
+        out[i] = code_at(panel, column, i, group_words, dot == Dot::kInt4Zeros);
+        break;
+    }
+}
+
+constexpr MatmulKernels kMatmulKernels = {matmul, gather};
+
+}  // namespace
+}  // namespace pagoda::cpu

@@ -1,0 +1,348 @@
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <new>
+
+#include "ops/cpu/packed_weight.h"
+#include "ops/cpu/transpose.h"
+#include "ops/matmul.h"
+
+namespace pagoda {
+namespace {
+
+using namespace cpu;
+
+std::string describe(const QuantTensor& part) {
+  return "'" + part.name + "' (" + dtype_name(part.dtype) + " [" + std::to_string(part.rows) + ", " +
+         std::to_string(part.columns) + "])";
+}
+
+Status check_part(const QuantTensor& part, const QuantTensor& first, bool gated) {
+  if (part.scheme != QuantScheme::kNone || !is_kernel_dtype(part.dtype))
+    return invalid_argument("weight " + describe(part) + ": the CPU kernels take F32, BF16 and F16");
+  if (part.rows <= 0 || part.columns <= 0) return invalid_argument("weight " + describe(part) + " is empty");
+  if (part.columns != first.columns || part.dtype != first.dtype || (gated && part.rows != first.rows))
+    return invalid_argument("weights " + describe(first) + " and " + describe(part) +
+                            " are multiplied together and must agree in columns and dtype" +
+                            (gated ? ", and in rows" : ""));
+  const auto limit = std::numeric_limits<int64_t>::max() / 8;
+  if (part.rows > limit / part.columns ||
+      part.data.size() != static_cast<std::size_t>(part.rows * part.columns) * dtype_bytes(part.dtype))
+    return invalid_argument("weight " + describe(part) + " has " + std::to_string(part.data.size()) +
+                            " bytes, which is not what its shape asks for");
+  return {};
+}
+
+bool is_quantized(const WeightFormat& format) {
+  return format.scheme == WeightScheme::kInt8 || format.scheme == WeightScheme::kInt4;
+}
+
+// Packs all panels of one weight; used once.
+class Packer {
+ public:
+  Packer(std::span<const QuantTensor> parts, const PackedWeight::Header& header, std::byte* out)
+      : header_(header), layout_(header), out_(out), dtype_(parts.front().dtype) {
+    for (const QuantTensor& part : parts)
+      for (int64_t row = 0; row < part.rows; ++row) rows_.push_back(part.data.data() + row * source_bytes());
+    zeros_.resize(static_cast<std::size_t>(layout_.words * 4 + source_bytes()));
+  }
+
+  Status run(Stream& stream) {
+    if (is_quantized(header_.format)) PAGODA_RETURN_IF_ERROR(level_columns(stream));
+    split(stream, layout_.num_panels, kPanel * header_.k, [&](int64_t begin, int64_t end) {
+      Slab slab(layout_, header_);
+      for (int64_t panel = begin; panel < end; ++panel) pack(panel, &slab);
+    });
+    if (overflows_)
+      return invalid_argument("a weight is too large for float16: use --dtype bfloat16 or float32");
+    return {};
+  }
+
+ private:
+  // What one thread needs: 64 rows as floats, then in their packed element type.
+  struct Slab {
+    Slab(const PanelLayout& layout, const PackedWeight::Header& header)
+        : floats(static_cast<std::size_t>(layout.padded_k)),
+          elements(static_cast<std::size_t>(kPanel * (header.format.scheme == WeightScheme::kF32
+                                                          ? header.k * 4
+                                                          : std::max(layout.padded_k, header.k * 2)))) {}
+    std::vector<float> floats;
+    std::vector<std::byte> elements;
+    const std::byte* rows[kPanel];
+    float scales[kPanel];
+  };
+
+  int64_t source_bytes() const { return header_.k * static_cast<int64_t>(dtype_bytes(dtype_)); }
+  const std::byte* source(int64_t panel, int64_t lane) const {
+    const int64_t row = packed_row(header_, panel, lane);
+    return row < 0 ? zeros_.data() : rows_[static_cast<std::size_t>(row)];
+  }
+  std::byte* panel_at(int64_t panel) const { return out_ + panel * layout_.panel_bytes; }
+
+  // The root mean square of each column over its mean over all columns: inputs are multiplied by it, weights
+  // divided.
+  Status level_columns(Stream& stream) {
+    const auto k = static_cast<std::size_t>(header_.k);
+    std::vector<float> squares(static_cast<std::size_t>(layout_.num_panels) * k);
+    split(stream, layout_.num_panels, kPanel * header_.k, [&](int64_t begin, int64_t end) {
+      std::vector<float> row(k);
+      for (int64_t panel = begin; panel < end; ++panel)
+        for (int64_t lane = 0; lane < kPanel; ++lane) {
+          kernels().quantize.widen(elem_of(dtype_), row.data(), source(panel, lane), header_.k);
+          kernels().quantize.add_squares(squares.data() + static_cast<std::size_t>(panel) * k, row.data(),
+                                         header_.k);
+        }
+    });
+    std::vector<double> sizes(k);
+    double mean = 0;
+    for (std::size_t i = 0; i < k; ++i) {
+      double sum = 0;
+      for (std::size_t panel = 0; panel < static_cast<std::size_t>(layout_.num_panels); ++panel)
+        sum += static_cast<double>(squares[panel * k + i]);
+      if (!std::isfinite(sum)) return invalid_argument("a weight is NaN or infinite: it cannot be quantized");
+      sizes[i] = std::sqrt(sum);
+      mean += sizes[i] / static_cast<double>(k);
+    }
+    auto* scale = reinterpret_cast<float*>(out_ + layout_.column_scale_offset);
+    inverse_.resize(k);
+    for (std::size_t i = 0; i < k; ++i) {
+      constexpr double kFarthest = 1 << 14;  // a column of (almost) nothing stays so
+      const double ratio = mean > 0 ? std::max(sizes[i] / mean, 1 / kFarthest) : 1;
+      scale[i] = static_cast<float>(ratio);
+      inverse_[i] = static_cast<float>(1 / ratio);
+    }
+    return {};
+  }
+
+  void pack(int64_t panel, Slab* slab) {
+    switch (header_.format.scheme) {
+      case WeightScheme::kInt8:
+        return pack_int8(panel, slab);
+      case WeightScheme::kInt4:
+        return pack_int4(panel, slab);
+      default:
+        return pack_plain(panel, slab);
+    }
+  }
+
+  void widen_row(int64_t panel, int64_t lane, Slab* slab) const {
+    kernels().quantize.widen(elem_of(dtype_), slab->floats.data(), source(panel, lane), header_.k);
+  }
+
+  void pack_plain(int64_t panel, Slab* slab) {
+    const WeightScheme to = header_.format.scheme;
+    const int64_t element = to == WeightScheme::kF32 ? 4 : 2, row_bytes = header_.k * element;
+    const bool same = unquantized(dtype_).scheme == to;
+    for (int64_t lane = 0; lane < kPanel; ++lane) {
+      slab->rows[lane] = same ? source(panel, lane) : slab->elements.data() + lane * row_bytes;
+      if (!same) convert_row(panel, lane, slab, slab->elements.data() + lane * row_bytes);
+    }
+    if (to == WeightScheme::kF16)
+      transpose_halves(reinterpret_cast<uint16_t*>(panel_at(panel)), slab->rows, row_bytes);
+    else
+      transpose_words(reinterpret_cast<uint32_t*>(panel_at(panel)), slab->rows, row_bytes);
+  }
+  void convert_row(int64_t panel, int64_t lane, Slab* slab, std::byte* out) {
+    widen_row(panel, lane, slab);
+    const auto count = static_cast<std::size_t>(header_.k);
+    if (header_.format.scheme == WeightScheme::kF32) {
+      std::memcpy(out, slab->floats.data(), count * sizeof(float));
+      return;
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      const float number = slab->floats[i];
+      uint16_t bits = float_to_bf16(number);
+      if (header_.format.scheme == WeightScheme::kF16) {
+        bits = float_to_f16(number);
+        if (std::isfinite(number) && std::isinf(f16_to_float(bits))) overflows_ = true;
+      }
+      std::memcpy(out + i * sizeof bits, &bits, sizeof bits);
+    }
+  }
+
+  void level_row(int64_t panel, int64_t lane, Slab* slab) const {
+    widen_row(panel, lane, slab);
+    kernels().quantize.scale(slab->floats.data(), inverse_.data(), header_.k);
+  }
+
+  void pack_int8(int64_t panel, Slab* slab) const {
+    std::memset(slab->elements.data(), 128, static_cast<std::size_t>(kPanel * layout_.padded_k));
+    for (int64_t lane = 0; lane < kPanel; ++lane) {
+      std::byte* codes = slab->elements.data() + lane * layout_.padded_k;
+      slab->rows[lane] = codes;
+      level_row(panel, lane, slab);
+      slab->scales[lane] =
+          kernels().quantize.to_int8(reinterpret_cast<uint8_t*>(codes), slab->floats.data(), header_.k);
+    }
+    transpose_words(reinterpret_cast<uint32_t*>(panel_at(panel)), slab->rows, layout_.padded_k);
+    std::memcpy(panel_at(panel) + layout_.steps * kPanel * 4, slab->scales, sizeof slab->scales);
+  }
+
+  void pack_int4(int64_t panel, Slab* slab) const {
+    const int64_t group = header_.format.group_size, codes_bytes = group * kPanel / 2;
+    const int64_t group_bytes = layout_.panel_bytes / layout_.steps, half = layout_.padded_k / 2;
+    for (int64_t lane = 0; lane < kPanel; ++lane) {
+      level_row(panel, lane, slab);
+      slab->rows[lane] = slab->elements.data() + lane * half;
+      for (int64_t g = 0; g < layout_.steps; ++g) {
+        std::byte* behind = panel_at(panel) + g * group_bytes + codes_bytes;
+        uint8_t codes[128], zero;
+        kernels().quantize.to_int4(codes, reinterpret_cast<uint16_t*>(behind) + lane, &zero,
+                                   slab->floats.data() + g * group, group, header_.format.zero_points);
+        if (header_.format.zero_points) behind[kPanel * 2 + lane] = static_cast<std::byte>(zero);
+        auto* out = reinterpret_cast<uint8_t*>(slab->elements.data() + lane * half + g * group / 2);
+        for (int64_t i = 0; i < group; i += 8)
+          for (int64_t j = 0; j < 4; ++j)
+            out[i / 2 + j] = static_cast<uint8_t>(codes[i + j] | codes[i + 4 + j] << 4);
+      }
+    }
+    for (int64_t g = 0; g < layout_.steps; ++g) {
+      const std::byte* rows[kPanel];
+      for (int64_t lane = 0; lane < kPanel; ++lane) rows[lane] = slab->rows[lane] + g * group / 2;
+      transpose_words(reinterpret_cast<uint32_t*>(panel_at(panel) + g * group_bytes), rows, group / 2);
+    }
+  }
+
+  PackedWeight::Header header_;
+  PanelLayout layout_;
+  std::byte* out_;
+  DType dtype_;
+  std::vector<const std::byte*> rows_;  // of all parts
+  std::vector<std::byte> zeros_;        // a row of padding
+  std::vector<float> inverse_;          // of the column scales
+  std::atomic<bool> overflows_{false};
+};
+
+}  // namespace
+
+namespace cpu {
+
+PanelLayout::PanelLayout(const PackedWeight::Header& header) {
+  const WeightFormat& format = header.format;
+  const int64_t outputs =
+      header.is_gated ? (header.n / 2 + kPanel / 2 - 1) / (kPanel / 2) * kPanel : header.n;
+  num_panels = (outputs + kPanel - 1) / kPanel;
+  auto ceil_to = [](int64_t a, int64_t b) { return (a + b - 1) / b * b; };
+  group_words = 0;
+  switch (format.scheme) {
+    case WeightScheme::kF32:
+    case WeightScheme::kF16:
+      dot = format.scheme == WeightScheme::kF32 ? Dot::kF32 : Dot::kF16;
+      padded_k = words = steps = header.k;
+      panel_bytes = steps * kPanel * (dot == Dot::kF32 ? 4 : 2);
+      break;
+    case WeightScheme::kBF16:
+      dot = Dot::kBF16;
+      padded_k = ceil_to(header.k, 2);
+      words = steps = padded_k / 2;
+      panel_bytes = steps * kPanel * 4;
+      break;
+    case WeightScheme::kInt8:
+      dot = Dot::kInt8;
+      padded_k = ceil_to(header.k, 4);
+      words = steps = padded_k / 4;
+      panel_bytes = steps * kPanel * 4 + kPanel * 4;
+      break;
+    case WeightScheme::kInt4:
+      dot = format.zero_points ? Dot::kInt4Zeros : Dot::kInt4;
+      padded_k = ceil_to(header.k, format.group_size);
+      words = padded_k / 4;
+      group_words = format.group_size / 4;
+      steps = padded_k / format.group_size;
+      panel_bytes = steps * (format.group_size / 2 * kPanel + kPanel * (format.zero_points ? 3 : 2));
+      break;
+  }
+  total_bytes = static_cast<std::size_t>(num_panels * panel_bytes);
+  column_scale_offset = is_quantized(format) ? total_bytes : 0;
+  if (column_scale_offset != 0) total_bytes += static_cast<std::size_t>(header.k) * sizeof(float);
+}
+
+int64_t packed_row(const PackedWeight::Header& header, int64_t panel, int64_t lane) {
+  if (!header.is_gated) {
+    const int64_t row = panel * kPanel + lane;
+    return row < header.n ? row : -1;
+  }
+  constexpr int64_t kHalf = kPanel / 2;
+  const int64_t output = panel * kHalf + lane % kHalf;
+  return output >= header.n / 2 ? -1 : lane < kHalf ? output : header.n / 2 + output;
+}
+
+}  // namespace cpu
+
+std::string format_name(const WeightFormat& format) {
+  constexpr const char* kNames[] = {"F32", "F16", "BF16", "INT8", "INT4"};
+  std::string name = kNames[static_cast<int>(format.scheme)];
+  if (format.scheme == WeightScheme::kInt4)
+    name += " (group " + std::to_string(format.group_size) + (format.zero_points ? ", zero points)" : ")");
+  return name;
+}
+
+WeightFormat unquantized(DType dtype) {
+  PAGODA_CHECK(is_kernel_dtype(dtype), "no kernel for this dtype");
+  return {dtype == DType::kF32   ? WeightScheme::kF32
+          : dtype == DType::kF16 ? WeightScheme::kF16
+                                 : WeightScheme::kBF16};
+}
+
+std::size_t packed_bytes(const PackedWeight::Header& header) {
+  const WeightFormat& format = header.format;
+  constexpr int64_t kMost = int64_t{1} << 31, kProductMost = int64_t{1} << 45;
+  if (header.n <= 0 || header.k <= 0 || header.n > kMost || header.k > kMost ||
+      header.n > kProductMost / header.k)
+    return 0;
+  if (static_cast<uint8_t>(format.scheme) > static_cast<uint8_t>(WeightScheme::kInt4)) return 0;
+  const bool is_int4 = format.scheme == WeightScheme::kInt4;
+  if (is_int4 ? format.group_size != 32 && format.group_size != 128
+              : format.group_size != 0 || format.zero_points)
+    return 0;
+  if (is_quantized(format) && header.k > kMaxK) return 0;
+  if (header.is_gated && header.n % 2 != 0) return 0;
+  return PanelLayout(header).total_bytes;
+}
+
+std::unique_ptr<PackedWeight> adopt_packed(const PackedWeight::Header& header,
+                                           std::span<const std::byte> payload,
+                                           std::shared_ptr<const void> owner) {
+  PAGODA_CHECK(payload.size() == packed_bytes(header) && payload.size() > 0, "payload of another weight");
+  PAGODA_CHECK(reinterpret_cast<uintptr_t>(payload.data()) % 64 == 0, "payload is aligned");
+  return std::make_unique<PanelWeight>(header, payload, std::move(owner));
+}
+
+Result<std::unique_ptr<PackedWeight>> pack_weight(std::span<const QuantTensor> parts,
+                                                  const WeightFormat& format, bool gated, Stream& stream) {
+  if (parts.empty()) return invalid_argument("no weight to pack");
+  PAGODA_CHECK(!gated || parts.size() == 2, "a gate and its other half");
+  PackedWeight::Header header{0, parts.front().columns, format, gated};
+  for (const QuantTensor& part : parts) {
+    PAGODA_RETURN_IF_ERROR(check_part(part, parts.front(), gated));
+    header.n += part.rows;
+  }
+  const std::size_t bytes = packed_bytes(header);
+  if (bytes == 0)
+    return invalid_argument("weight " + describe(parts.front()) + " cannot be held as " +
+                            format_name(format) +
+                            (is_quantized(format) && header.k > kMaxK ? ": it has too many inputs" : ""));
+  try {
+    auto buffer = std::make_shared<Buffer>(bytes);
+    auto* out = static_cast<std::byte*>(buffer->data());
+    Status status = Packer(parts, header, out).run(stream);
+    if (!status.ok()) return std::move(status).with_context("weight " + describe(parts.front()));
+    return adopt_packed(header, {out, bytes}, std::move(buffer));
+  } catch (const std::bad_alloc&) {
+    return Status(StatusCode::kExhausted, "too little memory to pack weight " + describe(parts.front()));
+  }
+}
+
+std::vector<float> pack_bias(const PackedWeight& weight, std::span<const float> bias) {
+  PAGODA_CHECK(static_cast<int64_t>(bias.size()) == weight.n(), "a bias for every output");
+  const PanelLayout& layout = panels_of(weight).layout();
+  std::vector<float> packed(static_cast<std::size_t>(layout.num_panels * kPanel));
+  for (int64_t i = 0; i < layout.num_panels * kPanel; ++i) {
+    const int64_t row = packed_row(weight.header(), i / kPanel, i % kPanel);
+    if (row >= 0) packed[static_cast<std::size_t>(i)] = bias[static_cast<std::size_t>(row)];
+  }
+  return packed;
+}
+
+}  // namespace pagoda
