@@ -3,15 +3,15 @@
 
     bench/write_gguf.py bench/models/Llama-3.2-1B.json OUT.gguf [--dtype bf16|f16] [--seed 0]
 
-Weights are N(0, 0.02), norms are ones, biases 0. The tokenizer is a SentencePiece-style byte vocabulary with 6,400
-words of four letters (WORDS), one token each, so that a prompt of n words has n tokens (and a BOS); the ids above them
-are "filler" words of their own, so that whatever a random model says has text. Needs numpy. Format: the GGUF
+Weights are N(0, 0.02), norms are ones, biases 0; the tokenizer is word_vocabulary.py's. Needs numpy. Format: the GGUF
 specification of ggml (docs/gguf.md), version 3.
 """
 import argparse
 import json
 import struct
 import sys
+
+from word_vocabulary import vocabulary
 
 ALIGNMENT = 32
 SIGMA = 0.02
@@ -20,30 +20,6 @@ TENSOR_TYPES = {"f32": 0, "f16": 1, "bf16": 30}  # ggml_type
 FILE_TYPES = {"f16": 1, "bf16": 32}              # llama_ftype
 # gguf_metadata_value_type
 UINT32, INT32, FLOAT32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
-# llama_token_type
-NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6
-
-CONSONANTS, VOWELS = "bcdfghjklmnprstv", "aeiou"
-SYLLABLES = [c + v for c in CONSONANTS for v in VOWELS]
-WORDS = [a + b for a in SYLLABLES for b in SYLLABLES]
-
-
-def vocabulary(size):
-    """(tokens, scores, types). A piece is reached by merging, so every prefix of a word is a token too; a better score
-    merges first, and scores fall with the id."""
-    space = "\u2581"
-    tokens = [("<unk>", UNKNOWN), ("<s>", CONTROL), ("</s>", CONTROL)]
-    tokens += [(f"<0x{byte:02X}>", BYTE) for byte in range(256)]
-    tokens += [(piece, NORMAL) for piece in [space, *CONSONANTS, *VOWELS]]
-    tokens += [(space + c, NORMAL) for c in CONSONANTS]
-    tokens += [(space + s, NORMAL) for s in SYLLABLES]
-    tokens += [(space + s + c, NORMAL) for s in SYLLABLES for c in CONSONANTS]
-    tokens += [(space + w, NORMAL) for w in WORDS]
-    if len(tokens) > size:
-        sys.exit(f"error: a vocabulary of {size} is too small: at least {len(tokens)} tokens are needed")
-    tokens += [(f"{space}x{i}", NORMAL) for i in range(len(tokens), size)]
-    names, types = zip(*tokens)
-    return names, [-float(i) for i in range(size)], types
 
 
 def text(value):
@@ -52,7 +28,10 @@ def text(value):
 
 
 def array(kind, values):
-    body = b"".join(map(text, values)) if kind == STRING else struct.pack(f"<{len(values)}{'f' if kind == FLOAT32 else 'i'}", *values)
+    if kind == STRING:
+        body = b"".join(map(text, values))
+    else:
+        body = struct.pack(f"<{len(values)}{'f' if kind == FLOAT32 else 'i'}", *values)
     return struct.pack("<IQ", kind, len(values)) + body
 
 
@@ -60,7 +39,8 @@ def metadata(config, dtype):
     arch = ARCHITECTURES[config["model_type"]]
     heads = config["num_attention_heads"]
     head_dim = config.get("head_dim") or config["hidden_size"] // heads
-    tokens, scores, types = vocabulary(config["vocab_size"])
+    size = config["vocab_size"]
+    tokens, types = zip(*vocabulary(size))
     items = [("general.architecture", STRING, arch), ("general.name", STRING, "random weights"),
              ("general.file_type", UINT32, FILE_TYPES[dtype]), ("general.alignment", UINT32, ALIGNMENT)]
     for key, kind, value in [("context_length", UINT32, config["max_position_embeddings"]),
@@ -77,7 +57,7 @@ def metadata(config, dtype):
         items.append((f"{arch}.{key}", kind, value))
     items += [("tokenizer.ggml.model", STRING, "llama"), ("tokenizer.ggml.pre", STRING, "default"),
               ("tokenizer.ggml.tokens", ARRAY, array(STRING, tokens)),
-              ("tokenizer.ggml.scores", ARRAY, array(FLOAT32, scores)),
+              ("tokenizer.ggml.scores", ARRAY, array(FLOAT32, [-float(i) for i in range(size)])),
               ("tokenizer.ggml.token_type", ARRAY, array(INT32, types)),
               ("tokenizer.ggml.bos_token_id", UINT32, 1), ("tokenizer.ggml.eos_token_id", UINT32, 2),
               ("tokenizer.ggml.unknown_token_id", UINT32, 0), ("tokenizer.ggml.add_bos_token", BOOL, True),
@@ -116,11 +96,15 @@ def header(config, dtype):
     items = metadata(config, dtype)
     out.append(b"GGUF" + struct.pack("<IQQ", 3, len(listed), len(items)))
     for key, kind, value in items:
-        packed = text(value) if kind == STRING else value if kind == ARRAY else struct.pack({UINT32: "<I", FLOAT32: "<f", BOOL: "<?"}[kind], value)
+        if kind == STRING:
+            packed = text(value)
+        else:
+            packed = value if kind == ARRAY else struct.pack({UINT32: "<I", FLOAT32: "<f", BOOL: "<?"}[kind], value)
         out.append(text(key) + struct.pack("<I", kind) + packed)
     for name, shape in listed:
         kind = dtype if len(shape) == 2 else "f32"
-        out.append(text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *reversed(shape), TENSOR_TYPES[kind], offset))
+        out.append(text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *reversed(shape), TENSOR_TYPES[kind],
+                                            offset))
         size = shape[0] * (shape[1] * 2 if len(shape) == 2 else 4)
         offset += -(-size // ALIGNMENT) * ALIGNMENT
     return b"".join(out), listed
