@@ -68,7 +68,9 @@ TEST(ServeOptions, EachFlagReachesItsPlace) {
                                      "--max-log-len",
                                      "12",
                                      "--threads",
-                                     "3"})
+                                     "3",
+                                     "--cpu-list",
+                                     "0-3,8"})
                              .value();
   const ModelOptions& model = options.model;
   EXPECT_EQ(model.model, "folder");
@@ -83,6 +85,7 @@ TEST(ServeOptions, EachFlagReachesItsPlace) {
   EXPECT_EQ(model.max_logprobs, -1);
   EXPECT_EQ(model.hf_config, "shape/config.json");
   EXPECT_EQ(model.num_threads, 3);
+  EXPECT_EQ(model.cpu_list, "0-3,8");
   EXPECT_FALSE(model.log_stats);
   EXPECT_EQ(options.api.api_keys, std::vector<std::string>{"k"});
   EXPECT_EQ(options.api.max_log_len, 12);
