@@ -27,11 +27,15 @@ Result<DType> parse_dtype(const std::string& flag, const std::string& name) {
 Result<std::unique_ptr<Decoder>> load_decoder(const DriverOptions& options, const ModelSpec& spec,
                                               CpuCompute* compute) {
   PAGODA_TRY(DType dtype, parse_dtype("dtype", options.dtype));
-  if (options.quantization != "none")
-    return unimplemented("--quantization " + options.quantization + ": this engine has none yet",
-                         "quantization");
   auto checkpoint = make_dummy_checkpoint(expected_tensors(spec), dtype, 0, &compute->pool);
-  return Decoder::load(spec, *checkpoint, DecoderOptions{dtype, options.max_model_len}, compute->stream);
+  DecoderOptions decoder{dtype, options.max_model_len, {}, {}};
+  if (options.quantization != "none") {
+    decoder.layers_format = quantized_format(options.quantization);
+    if (!decoder.layers_format)
+      return invalid_argument("--quantization '" + options.quantization + "' is not known", "quantization");
+    decoder.vocabulary_format = WeightFormat{WeightScheme::kInt8};  // as the server does
+  }
+  return Decoder::load(spec, *checkpoint, decoder, compute->stream);
 }
 
 double kv_token_bytes(const ModelConfig& config, DType kv_dtype) {

@@ -45,17 +45,14 @@ Result<std::optional<DType>> parse_dtype_flag(const std::string& name) {
   return invalid_argument("dtype '" + name + "' is not one of auto, float32, bfloat16, float16", "dtype");
 }
 
-// The names of --quantization. int4-g32: a scale for every 32 weights; -zp: zero points.
 Result<std::optional<WeightFormat>> parse_quantization(const std::string& name, const std::string& flag) {
   if (name.empty() || name == "none") return std::optional<WeightFormat>();
-  if (name == "int8") return std::optional(WeightFormat{WeightScheme::kInt8});
-  const bool zeros = name.ends_with("-zp");
-  const std::string base = zeros ? name.substr(0, name.size() - 3) : name;
-  if (base == "int4" || base == "int4-g128") return std::optional(WeightFormat{WeightScheme::kInt4, 128, zeros});
-  if (base == "int4-g32") return std::optional(WeightFormat{WeightScheme::kInt4, 32, zeros});
-  return invalid_argument("'" + name + "' is not one of none, int8, int4, int4-g128, int4-g32, int4-zp, int4-g32-zp; " +
-                              "they quantize an unquantized checkpoint while it is loaded",
-                          flag);
+  if (std::optional<WeightFormat> format = quantized_format(name)) return format;
+  return invalid_argument(
+      "'" + name +
+          "' is not one of none, int8, int4, int4-zp, int4-g32, int4-g32-zp: ways to quantize an unquantized "
+          "checkpoint while it is loaded",
+      flag);
 }
 
 Result<Object> read_config(const ModelOptions& options, const ModelFiles& files) {
@@ -106,7 +103,8 @@ Result<Source> open_source(const ModelOptions& options) {
   PAGODA_TRY(DType stored, stored_dtype(source));
   source.dtype = wanted.value_or(stored);
   PAGODA_TRY(source.layers_format, parse_quantization(options.quantization, "quantization"));
-  PAGODA_TRY(source.vocabulary_format, parse_quantization(options.lm_head_quantization, "lm-head-quantization"));
+  PAGODA_TRY(source.vocabulary_format,
+             parse_quantization(options.lm_head_quantization, "lm-head-quantization"));
   // The head decides between neighbouring tokens: 8 bits unless asked otherwise.
   if (source.layers_format && options.lm_head_quantization.empty())
     source.vocabulary_format = WeightFormat{WeightScheme::kInt8};
@@ -217,8 +215,8 @@ Result<std::unique_ptr<ModelRunner>> load_runner(const ModelOptions& options, So
   *weight_bytes = decoder->weight_bytes();
   source->checkpoint.reset();
   const std::string layers = format_name(source->layers()), head = format_name(source->vocabulary());
-  log_info("Loaded {} parameters as {}{} in {:.2f} GiB; {} kernels", with_commas(num_parameters(source->spec)),
-           layers, head == layers ? "" : ", the head as " + head,
+  log_info("Loaded {} parameters as {}{} in {:.2f} GiB; {} kernels",
+           with_commas(num_parameters(source->spec)), layers, head == layers ? "" : ", the head as " + head,
            static_cast<double>(*weight_bytes) / kGiB, isa_name(selected_isa()));
   CpuRunnerConfig config;
   config.max_num_seqs = sizes.max_num_seqs;

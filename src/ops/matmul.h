@@ -26,7 +26,10 @@ struct WeightFormat {
   bool operator==(const WeightFormat&) const = default;
 };
 std::string format_name(const WeightFormat& format);  // "BF16", "INT8", "INT4 (group 128)"
-WeightFormat unquantized(DType dtype);                // F32, F16, BF16
+// What a user calls a format to quantize to: int8, int4 (groups of 128), int4-g32, int4-zp, int4-g32-zp (zero
+// points).
+std::optional<WeightFormat> quantized_format(std::string_view name);
+WeightFormat unquantized(DType dtype);  // F32, F16, BF16
 
 // A weight matrix in the kernels' own layout. Opaque; made once at load.
 class PackedWeight {

@@ -278,6 +278,15 @@ std::string format_name(const WeightFormat& format) {
   return name;
 }
 
+std::optional<WeightFormat> quantized_format(std::string_view name) {
+  if (name == "int8") return WeightFormat{WeightScheme::kInt8};
+  const bool zeros = name.ends_with("-zp");
+  if (zeros) name.remove_suffix(3);
+  if (name == "int4" || name == "int4-g128") return WeightFormat{WeightScheme::kInt4, 128, zeros};
+  if (name == "int4-g32") return WeightFormat{WeightScheme::kInt4, 32, zeros};
+  return std::nullopt;
+}
+
 WeightFormat unquantized(DType dtype) {
   PAGODA_CHECK(is_kernel_dtype(dtype), "no kernel for this dtype");
   return {dtype == DType::kF32   ? WeightScheme::kF32
@@ -324,7 +333,7 @@ Result<std::unique_ptr<PackedWeight>> pack_weight(std::span<const QuantTensor> p
                             format_name(format) +
                             (is_quantized(format) && header.k > kMaxK ? ": it has too many inputs" : ""));
   try {
-    auto buffer = std::make_shared<Buffer>(bytes);
+    auto buffer = std::make_shared<Buffer>(Buffer::uninitialized(bytes));
     auto* out = static_cast<std::byte*>(buffer->data());
     Status status = Packer(parts, header, out).run(stream);
     if (!status.ok()) return std::move(status).with_context("weight " + describe(parts.front()));
