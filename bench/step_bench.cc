@@ -11,8 +11,8 @@
 #include "base/env.h"
 #include "base/json.h"
 #include "ops/isa.h"
-#include "step/driver.h"
-#include "step/flags.h"
+#include "bench/step/driver.h"
+#include "bench/step/flags.h"
 
 namespace pagoda {
 namespace {

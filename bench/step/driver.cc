@@ -1,4 +1,4 @@
-#include "step/driver.h"
+#include "bench/step/driver.h"
 
 #include <algorithm>
 #include <chrono>

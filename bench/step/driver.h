@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "runner/cpu_model_runner.h"
-#include "step/roofline.h"
+#include "bench/step/roofline.h"
 
 namespace pagoda {
 

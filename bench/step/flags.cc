@@ -1,4 +1,4 @@
-#include "step/flags.h"
+#include "bench/step/flags.h"
 
 #include <charconv>
 #include <functional>

@@ -1,5 +1,5 @@
 // Loops of nothing but one instruction on sixteen independent registers: more than latency times ports.
-#include "step/roofline.h"
+#include "bench/step/roofline.h"
 
 namespace pagoda {
 namespace {

@@ -1,4 +1,4 @@
-#include "step/roofline.h"
+#include "bench/step/roofline.h"
 
 #include <algorithm>
 #include <chrono>
