@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <bit>
 
 #include "base/rng.h"
 #include "weights/expected_tensors.h"
@@ -8,7 +9,8 @@ namespace pagoda {
 namespace {
 
 constexpr float kStddev = 0.02f;
-constexpr int64_t kPerCall = 4;  // numbers of one Philox call
+constexpr int64_t kPerWord = 4;  // numbers of one random word: 12 of every 16 bits choose a quantile
+constexpr std::size_t kQuantiles = 1 << 12;
 
 uint64_t name_hash(std::string_view name) {  // FNV-1a
   uint64_t hash = 0xCBF29CE484222325ull;
@@ -16,11 +18,57 @@ uint64_t name_hash(std::string_view name) {  // FNV-1a
   return hash;
 }
 
-// The sum of four bytes is near enough to a normal distribution: mean 510, variance 4 (256^2 - 1) / 12.
-float nearly_normal(uint32_t word) {
+// The middles of kQuantiles equal parts of a distribution near enough to the normal one: that of the sum of
+// four uniform bytes, with mean 510 and variance 4 (256^2 - 1) / 12. Counted in integers, so the same
+// everywhere.
+std::array<float, kQuantiles> nearly_normal_quantiles() {
   constexpr float kMean = 510.0f, kSumStddev = 147.80076f;
-  uint32_t sum = (word & 255) + (word >> 8 & 255) + (word >> 16 & 255) + (word >> 24);
-  return (static_cast<float>(sum) - kMean) * (kStddev / kSumStddev);
+  std::vector<uint64_t> ways = {1};  // in which so many bytes have the sum `index`
+  for (int bytes = 0; bytes < 4; ++bytes) {
+    std::vector<uint64_t> more(ways.size() + 255);
+    for (std::size_t sum = 0; sum < ways.size(); ++sum)
+      for (std::size_t byte = 0; byte < 256; ++byte) more[sum + byte] += ways[sum];
+    ways = std::move(more);
+  }
+  std::array<float, kQuantiles> quantiles;
+  std::size_t sum = 0;
+  uint64_t below_or_at = ways[0];
+  for (std::size_t i = 0; i < kQuantiles; ++i) {
+    constexpr uint64_t kWidth = (uint64_t{1} << 32) / kQuantiles;
+    while (below_or_at <= i * kWidth + kWidth / 2) below_or_at += ways[++sum];
+    quantiles[i] = (static_cast<float>(sum) - kMean) * (kStddev / kSumStddev);
+  }
+  return quantiles;
+}
+
+template <class Bits>
+using Table = std::array<Bits, kQuantiles>;
+
+// The quantiles in a tensor's own dtype; all ones for a norm.
+template <class Bits>
+Table<Bits> make_table(DType dtype, bool ones) {
+  static const std::array<float, kQuantiles> quantiles = nearly_normal_quantiles();
+  Table<Bits> table;
+  for (std::size_t i = 0; i < kQuantiles; ++i) {
+    const float number = ones ? 1.0f : quantiles[i];
+    if (dtype == DType::kF32)
+      table[i] = static_cast<Bits>(std::bit_cast<uint32_t>(number));
+    else
+      table[i] = static_cast<Bits>(dtype == DType::kBF16 ? float_to_bf16(number) : float_to_f16(number));
+  }
+  return table;
+}
+
+// Numbers [begin, end) of the stream that begins at `key`; begin is a multiple of kPerWord.
+template <class Bits>
+void fill(const Table<Bits>& table, uint64_t key, Bits* out, int64_t begin, int64_t end) {
+  SplitMix64 random(key + static_cast<uint64_t>(begin / kPerWord) * SplitMix64::kIncrement);
+  int64_t i = begin;
+  for (; i + kPerWord <= end; i += kPerWord) {
+    const uint64_t word = random.next();
+    for (int j = 0; j < kPerWord; ++j) out[i + j] = table[word >> (16 * j + 4) & (kQuantiles - 1)];
+  }
+  for (uint64_t word = random.next(); i < end; ++i, word >>= 16) out[i] = table[word >> 4 & (kQuantiles - 1)];
 }
 
 bool ends_with(std::string_view text, std::string_view end) {
@@ -35,36 +83,26 @@ class DummyCheckpoint : public Checkpoint {
   HeldTensor read(const StoredTensor& tensor) const override {
     HeldTensor held = Checkpoint::read(tensor);
     const int64_t count = held.tensor.rows * held.tensor.columns;
-    held.owned = Buffer(static_cast<std::size_t>(count) * dtype_bytes(tensor.dtype));
+    held.owned = Buffer::uninitialized(static_cast<std::size_t>(count) * dtype_bytes(tensor.dtype));
     held.tensor.data = {static_cast<const std::byte*>(held.owned.data()), held.owned.bytes()};
-    auto fill_range = [&](int64_t begin, int64_t end) { fill(tensor, held.owned.data(), begin, end); };
-    if (pool_ != nullptr)
-      pool_->parallel_for(count, 4096, fill_range);
+    if (tensor.dtype == DType::kF32)
+      fill_all(tensor, static_cast<uint32_t*>(held.owned.data()), count);
     else
-      fill_range(0, count);
+      fill_all(tensor, static_cast<uint16_t*>(held.owned.data()), count);
     return held;
   }
   void release(const StoredTensor&) const override {}
 
  private:
-  // Numbers [begin, end); begin is a multiple of kPerCall.
-  void fill(const StoredTensor& tensor, void* out, int64_t begin, int64_t end) const {
-    const bool ones = ends_with(tensor.name, "norm.weight");
-    const uint64_t key = name_hash(tensor.name) ^ seed_ * 0x9E3779B97F4A7C15ull;
-    for (int64_t i = begin; i < end; i += kPerCall) {
-      auto call = static_cast<uint64_t>(i / kPerCall);
-      auto words = philox4x32({static_cast<uint32_t>(call), static_cast<uint32_t>(call >> 32), 0, 0},
-                              {static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)});
-      for (int64_t j = i; j < std::min(i + kPerCall, end); ++j)
-        put(tensor.dtype, out, j, ones ? 1.0f : nearly_normal(words[static_cast<std::size_t>(j - i)]));
-    }
-  }
-  static void put(DType dtype, void* out, int64_t index, float number) {
-    if (dtype == DType::kF32)
-      static_cast<float*>(out)[index] = number;
+  template <class Bits>
+  void fill_all(const StoredTensor& tensor, Bits* out, int64_t count) const {
+    const Table<Bits> table = make_table<Bits>(tensor.dtype, ends_with(tensor.name, "norm.weight"));
+    const uint64_t key = SplitMix64(name_hash(tensor.name) ^ SplitMix64(seed_).next()).next();
+    auto fill_range = [&](int64_t begin, int64_t end) { fill(table, key, out, begin, end); };
+    if (pool_ != nullptr)
+      pool_->parallel_for(count, 4096, fill_range);
     else
-      static_cast<uint16_t*>(out)[index] =
-          dtype == DType::kBF16 ? float_to_bf16(number) : float_to_f16(number);
+      fill_range(0, count);
   }
 
   uint64_t seed_;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/testing/tiny_model.h"
@@ -193,6 +194,14 @@ TEST(DummyCheckpoint, IsAFunctionOfSeedNameAndIndex) {
   const double n = static_cast<double>(w.size());
   EXPECT_NEAR(sum / n, 0, 5 * 0.02 / std::sqrt(n));
   EXPECT_NEAR(std::sqrt(squares / n), 0.02, 0.001);
+  const auto beyond = [&](double sigmas) {
+    return static_cast<double>(
+               std::count_if(w.begin(), w.end(), [&](float x) { return x > sigmas * 0.02; })) /
+           n;
+  };
+  EXPECT_NEAR(beyond(0), 0.5, 0.01);  // of a normal distribution: 0.5, 0.1587, 0.0228
+  EXPECT_NEAR(beyond(1), 0.1587, 0.01);
+  EXPECT_NEAR(beyond(2), 0.0228, 0.005);
   auto half = make_dummy_checkpoint(expected, DType::kBF16, 7, nullptr);
   std::vector<float> rounded = numbers(*half, "w.weight");
   for (std::size_t i = 0; i < w.size(); ++i) ASSERT_EQ(rounded[i], bf16_to_float(float_to_bf16(w[i])));
