@@ -28,7 +28,7 @@ class Layers : public ::testing::Test {
   WeightSource source() {
     bytes_ = testing::safetensors_bytes(tensors_, "float32");
     checkpoint_ = Checkpoint::from_bytes(std::as_bytes(std::span(bytes_)), "memory").value();
-    return {*checkpoint_, DType::kF32, stream_};
+    return {*checkpoint_, {WeightScheme::kF32}, {WeightScheme::kF32}, stream_};
   }
   double at(std::size_t tensor, int64_t row, int64_t column) const {
     return static_cast<double>(
@@ -44,6 +44,17 @@ class Layers : public ::testing::Test {
                           columns);
   }
 
+  // What `layer` reads of x; valid until the next call.
+  template <class Layer>
+  MatmulInput input(const Layer& layer, std::vector<float>& x, int64_t columns) {
+    const Tensor rows = matrix(x, columns);
+    if (room_.bytes() < layer.input_bytes(rows.rows())) room_ = Buffer(layer.input_bytes(rows.rows()));
+    const MatmulInput input = layer.input(&room_, rows.rows());
+    convert_input(input, rows, stream_);
+    return input;
+  }
+
+  Buffer room_;
   ComputePool pool_{2};
   Stream stream_{&pool_};
   SplitMix64 rng_{11};
@@ -62,9 +73,9 @@ TEST_F(Layers, SeveralProjectionsAreOneProduct) {
   std::vector<float> x = random(3 * 13), y = random(3 * 23), before = y;
   for (bool accumulate : {true, false}) {
     if (accumulate)
-      linear.forward_add(matrix(y, 23), matrix(x, 13), stream_);
+      linear.forward_add(matrix(y, 23), input(linear, x, 13), stream_);
     else
-      linear.forward(matrix(y, 23), matrix(x, 13), stream_);
+      linear.forward(matrix(y, 23), input(linear, x, 13), stream_);
     for (int t = 0; t < 3; ++t) {
       for (int j = 0; j < 23; ++j) {
         const std::size_t part = j < 5 ? 0 : 2;
@@ -85,9 +96,9 @@ TEST_F(Layers, GatedMlpAddsToTheResidual) {
   add("up.weight", {20, 8});
   add("down.weight", {8, 20});
   GatedMlp mlp = GatedMlp::load(source(), {"gate", "up", "down"}, false).value();
-  std::vector<float> x = random(2 * 8), residual = random(2 * 8), before = residual, gate_up(2 * 40),
-                     activated(2 * 20);
-  mlp.forward(matrix(residual, 8), matrix(x, 8), matrix(gate_up, 40), matrix(activated, 20), stream_);
+  std::vector<float> x = random(2 * 8), residual = random(2 * 8), before = residual, activated(2 * 20);
+  Buffer down_room(mlp.down().input_bytes(2));
+  mlp.forward(matrix(residual, 8), input(mlp.input(), x, 8), matrix(activated, 20), &down_room, stream_);
   for (int t = 0; t < 2; ++t) {
     std::vector<double> h(20);
     for (int j = 0; j < 20; ++j) {
@@ -117,7 +128,7 @@ TEST_F(Layers, VocabularyTiedAndNot) {
   for (std::size_t kind = 0; kind < 2; ++kind) {
     const Vocabulary& vocabulary = kind == 0 ? tied : untied;
     vocabulary.embed(matrix(x, 8), ids, stream_);
-    vocabulary.logits(matrix(logits, 30), matrix(x, 8), stream_);
+    vocabulary.logits(matrix(logits, 30), input(vocabulary, x, 8), stream_);
     for (int t = 0; t < 3; ++t) {
       for (int i = 0; i < 8; ++i)
         EXPECT_EQ(static_cast<double>(x[static_cast<std::size_t>(t * 8 + i)]), at(0, ids[t], i));

@@ -1,186 +1,320 @@
 #include "ops/matmul.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "ops/embedding.h"
-#include "tests/ops/guarded.h"
+#include <limits>
+
+#include "tests/ops/packed.h"
 
 namespace pagoda {
 namespace {
 
 using namespace pagoda::testing;
 
-// A weight at an odd address that ends at an unreadable page, and its values.
-struct Weight {
-  Weight(int64_t rows, int64_t columns, DType type, Random& random)
-      : dtype(type), n(rows), k(columns), values(rows, columns) {
-    const auto element = static_cast<int64_t>(dtype_bytes(dtype));
-    bytes = std::make_unique<Guarded<std::byte>>(n * k * element + 1);
-    for (int64_t i = 0; i < n * k; ++i) {
-      float value = rounded_to(dtype, random.normal());
-      values.row(i / k)[i % k] = value;
-      uint16_t half = dtype == DType::kBF16 ? float_to_bf16(value) : float_to_f16(value);
-      const void* from = dtype == DType::kF32 ? static_cast<const void*>(&value) : &half;
-      std::memcpy(bytes->data() + i * element, from, static_cast<std::size_t>(element));
-    }
+// A result of either dtype, with canaries between its rows and a page behind it that nobody may touch.
+class Output {
+ public:
+  Output(int64_t rows, int64_t columns, DType dtype)
+      : rows_(rows),
+        columns_(columns),
+        dtype_(dtype),
+        floats_(rows, columns, 3),
+        halves_(rows * stride(), kGap) {}
+  ~Output() {
+    for (int64_t t = 0; t + 1 < rows_; ++t)
+      for (int64_t j = columns_; j < stride(); ++j)
+        EXPECT_EQ(halves_[t * stride() + j], kGap) << "written between rows";
   }
-  QuantTensor tensor() {
-    return {
-        "w", QuantScheme::kNone, dtype, n, k, {bytes->data(), static_cast<std::size_t>(bytes->size() - 1)}};
+  Tensor tensor() {
+    if (dtype_ == DType::kF32) return floats_.tensor();
+    Tensor t = Tensor::matrix(halves_.data(), DType::kBF16, rows_, columns_);
+    t.row_stride = stride();
+    return t;
   }
-  std::unique_ptr<PackedWeight> pack(Stream& stream) {
-    QuantTensor part = tensor();
-    return std::move(*pack_weight({&part, 1}, stream));
+  float at(int64_t t, int64_t j) {
+    return dtype_ == DType::kF32 ? floats_.row(t)[j] : bf16_to_float(halves_[t * stride() + j]);
   }
-  DType dtype;
-  int64_t n, k;
-  Matrix values;
-  std::unique_ptr<Guarded<std::byte>> bytes;
+  float* row(int64_t t) { return floats_.row(t); }
+
+ private:
+  static constexpr uint16_t kGap = 0xABCD;
+  int64_t stride() const { return columns_ + 5; }
+  int64_t rows_, columns_;
+  DType dtype_;
+  Matrix floats_;
+  Guarded<uint16_t> halves_;
 };
+
+uint32_t bits_of(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+
+float silu_of(float x) {
+  float e = -x;
+  cpu::kernels_of(Isa::kScalar).rows.exp(&e, &e, 1);  // the one exponential of all kernels
+  return x / (1.0f + e);
+}
 
 struct Shape {
   int64_t m, n, k;
 };
-// One and many tokens, primes, tails of panels (16), of panel groups (64, 128), of row tiles (4, 6), two
-// blocks of k (1024).
-const Shape kShapes[] = {{1, 1, 1},     {1, 16, 16},  {2, 17, 3},    {3, 64, 31},
-                         {4, 65, 64},   {5, 127, 40}, {6, 128, 7},   {7, 129, 5},
-                         {13, 200, 33}, {1, 331, 97}, {7, 70, 2053}, {1, 150, 2053}};
-
-TEST(Matmul, EveryVariantAgainstDoubleAndTheFmaChain) {
-  Machine machine(2);
-  Random random(1);
-  for (DType dtype : {DType::kF32, DType::kBF16, DType::kF16})
-    for (const Shape& shape : kShapes) {
-      Weight weight(shape.n, shape.k, dtype, random);
-      auto packed = weight.pack(machine.stream);
-      Matrix x(shape.m, shape.k, 3), bias(1, shape.n), before(shape.m, shape.n);
-      random.fill(x);
-      random.fill(bias);
-      random.fill(before);
-      for (Isa isa : machine_isas())
-        for (int options = 0; options < 4; ++options) {
-          WithIsa with(isa);
-          const bool with_bias = options & 1, accumulate = options & 2;
-          Matrix y(shape.m, shape.n, 5);
-          for (int64_t t = 0; t < shape.m; ++t) std::copy_n(before.row(t), shape.n, y.row(t));
-          matmul(y.tensor(), x.tensor(), *packed, with_bias ? bias.row(0) : nullptr, accumulate,
-                 machine.stream);
-          for (int64_t t = 0; t < shape.m; ++t)
-            for (int64_t j = 0; j < shape.n; ++j) {
-              float chain = 0;
-              double exact = 0, magnitude = 0;
-              for (int64_t i = 0; i < shape.k; ++i) {
-                const float a = x.row(t)[i], b = weight.values.row(j)[i];
-                chain = std::fma(a, b, chain);
-                exact += static_cast<double>(a) * b;
-                magnitude += std::fabs(static_cast<double>(a) * b);
-              }
-              if (with_bias) chain += bias.row(0)[j];
-              if (accumulate) chain = before.row(t)[j] + chain;
-              const double rest = (with_bias ? bias.row(0)[j] : 0.0) + (accumulate ? before.row(t)[j] : 0.0);
-              magnitude += std::fabs(rest) * 2 + 1e-30;
-              // k + 2 roundings, each of at most 2^-24 of a partial sum that is at most `magnitude`
-              // (Higham, 3.1).
-              const double bound = static_cast<double>(shape.k + 2) * 0x1p-24 * 1.01 * magnitude;
-              ASSERT_EQ(y.row(t)[j], chain)
-                  << isa_name(isa) << ' ' << dtype_name(dtype) << " m " << shape.m << " n " << shape.n
-                  << " k " << shape.k << " at " << t << ',' << j;
-              ASSERT_NEAR(y.row(t)[j], exact + rest, bound);
-            }
-        }
-    }
+std::string describe(const WeightFormat& format, const Shape& shape) {
+  return format_name(format) + " m " + std::to_string(shape.m) + " n " + std::to_string(shape.n) + " k " +
+         std::to_string(shape.k);
 }
 
-TEST(Matmul, ARowIsTheSameAloneInABatchAndOnAnyNumberOfThreads) {
+// One and many tokens, primes, tails of panels (64 outputs, 16 lanes), of row tiles (up to 6), of a pair, a
+// quad and a group of inputs; sums parked between two passes over k (1024 words: 1024, 2048 or 4096 inputs);
+// more rows than go through the panels at once (512).
+const Shape kShapes[] = {{1, 1, 1},     {1, 16, 16},    {2, 17, 3},    {3, 64, 31},    {4, 65, 64},
+                         {5, 127, 40},  {6, 128, 7},    {8, 129, 129}, {9, 80, 128},   {13, 200, 33},
+                         {1, 331, 161}, {70, 66, 259},  {7, 70, 2053}, {12, 33, 4103}, {1, 40, 4103},
+                         {530, 35, 37}, {11, 48, 4224}, {10, 3, 97}};
+
+struct Case {
+  Epilogue epilogue;
+  DType result;
+  bool has_bias;
+};
+constexpr Case kCases[] = {{Epilogue::kStore, DType::kF32, false}, {Epilogue::kStore, DType::kF32, true},
+                           {Epilogue::kStore, DType::kBF16, true}, {Epilogue::kStore, DType::kBF16, false},
+                           {Epilogue::kAdd, DType::kF32, false},   {Epilogue::kAdd, DType::kF32, true}};
+constexpr Case kGatedCases[] = {{Epilogue::kSiluMul, DType::kF32, false},
+                                {Epilogue::kSiluMul, DType::kF32, true},
+                                {Epilogue::kSiluMul, DType::kBF16, false},
+                                {Epilogue::kSiluMul, DType::kBF16, true}};
+
+// A product and what it should be, for one weight and input; the products themselves are computed once.
+class Product {
+ public:
+  Product(const PackedWeight& weight, const Shape& shape, const Input& input, Random& random)
+      : weight_(weight),
+        shape_(shape),
+        input_(input),
+        bias_(1, weight.n()),
+        before_(shape.m, weight.n()),
+        products_(shape.m, weight.n()) {
+    random.fill(bias_);
+    random.fill(before_);
+    packed_bias_ = pack_bias(weight, {bias_.row(0), static_cast<std::size_t>(weight.n())});
+    const Panels panels(weight);
+    for (int64_t t = 0; t < shape.m; ++t)
+      for (int64_t j = 0; j < weight.n(); ++j) products_.row(t)[j] = panels.product(j, input, t);
+  }
+  const Matrix& products() const { return products_; }
+
+  void check(const Case& c, const MatmulInput& x, Stream& stream) {
+    const int64_t columns = c.epilogue == Epilogue::kSiluMul ? weight_.n() / 2 : weight_.n();
+    Output y(shape_.m, columns, c.result);
+    if (c.epilogue == Epilogue::kAdd)
+      for (int64_t t = 0; t < shape_.m; ++t) std::copy_n(before_.row(t), columns, y.row(t));
+    matmul(y.tensor(), x, weight_, c.has_bias ? packed_bias_.data() : nullptr, c.epilogue, stream);
+    for (int64_t t = 0; t < shape_.m; ++t)
+      for (int64_t j = 0; j < columns; ++j)
+        ASSERT_EQ(bits_of(y.at(t, j)), bits_of(expected(c, t, j)))
+            << y.at(t, j) << " is not " << expected(c, t, j) << " at " << t << ',' << j << ", epilogue "
+            << static_cast<int>(c.epilogue) << ' ' << dtype_name(c.result) << (c.has_bias ? " bias" : "");
+  }
+
+ private:
+  float sum(const Case& c, int64_t t, int64_t j) {
+    return c.has_bias ? products_.row(t)[j] + bias_.row(0)[j] : products_.row(t)[j];
+  }
+  float expected(const Case& c, int64_t t, int64_t j) {
+    switch (c.epilogue) {
+      case Epilogue::kStore:
+        return rounded_to(c.result, sum(c, t, j));
+      case Epilogue::kAdd:
+        return before_.row(t)[j] + sum(c, t, j);
+      case Epilogue::kSiluMul:
+        return rounded_to(c.result, silu_of(sum(c, t, j)) * sum(c, t, j + weight_.n() / 2));
+    }
+    return 0;
+  }
+
+  const PackedWeight& weight_;
+  Shape shape_;
+  const Input& input_;
+  Matrix bias_, before_, products_;
+  std::vector<float> packed_bias_;
+};
+
+class Matmul : public ::testing::TestWithParam<WeightFormat> {};
+std::string parameter_name(const ::testing::TestParamInfo<WeightFormat>& info) {
+  std::string name = format_name(info.param);
+  std::erase_if(name, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; });
+  return name;
+}
+INSTANTIATE_TEST_SUITE_P(Formats, Matmul, ::testing::ValuesIn(kFormats), parameter_name);
+
+TEST_P(Matmul, EveryInstructionSetGivesThePromisedSum) {
+  Machine machine(2);
+  Random random(1);
+  for (const Shape& shape : kShapes) {
+    SCOPED_TRACE(describe(GetParam(), shape));
+    Weight weight(shape.n, shape.k, stored_dtype(GetParam()), random);
+    auto packed = weight.pack(GetParam(), machine.stream);
+    Matrix x(shape.m, shape.k, 3);
+    random.fill(x);
+    const Input input(*packed, x, machine.stream);
+    Product product(*packed, shape, input, random);
+    for (Isa isa : machine_isas()) {
+      SCOPED_TRACE(isa_name(isa));
+      WithIsa with(isa);
+      for (const Case& c : kCases) product.check(c, input.tight(), machine.stream);
+      product.check(kCases[1], input.loose(), machine.stream);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST_P(Matmul, EveryInstructionSetMultipliesByTheGate) {
+  Machine machine(2);
   Random random(2);
+  for (Shape shape : kShapes) {
+    SCOPED_TRACE(describe(GetParam(), shape));
+    Weight gate(shape.n, shape.k, stored_dtype(GetParam()), random, 0.3f),
+        up(shape.n, shape.k, stored_dtype(GetParam()), random);
+    const QuantTensor parts[] = {gate.tensor(), up.tensor()};
+    auto packed = pack_weight(parts, GetParam(), true, machine.stream);
+    ASSERT_TRUE(packed.ok());
+    ASSERT_EQ((*packed)->n(), 2 * shape.n);
+    Matrix x(shape.m, shape.k);
+    random.fill(x);
+    const Input input(**packed, x, machine.stream);
+    Product product(**packed, shape, input, random);
+    for (Isa isa : machine_isas()) {
+      SCOPED_TRACE(isa_name(isa));
+      WithIsa with(isa);
+      for (const Case& c : kGatedCases) product.check(c, input.tight(), machine.stream);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+// How far the product may lie from that of the weights and inputs as they were given.
+double relative_bound(const WeightFormat& format) {
+  switch (format.scheme) {
+    case WeightScheme::kF32:
+    case WeightScheme::kF16:
+      return 2e-6;
+    case WeightScheme::kBF16:
+      return 3e-3;  // x rounded to 8 bits: 2^-9 / sqrt(3) each
+    case WeightScheme::kInt8:
+      return 1.3e-2;  // both sides: max / 127 / sqrt(12) for normal numbers, whose max is near 3.5
+    case WeightScheme::kInt4:
+      return format.group_size == 128 ? 0.115 : 0.095;
+  }
+  return 0;
+}
+
+TEST_P(Matmul, IsNearTheProductOfTheGivenNumbers) {
+  Machine machine(2);
+  Random random(3);
+  for (const Shape& shape : {Shape{20, 100, 1000}, Shape{7, 130, 4100}}) {
+    Weight weight(shape.n, shape.k, stored_dtype(GetParam()), random);
+    auto packed = weight.pack(GetParam(), machine.stream);
+    Matrix x(shape.m, shape.k), y(shape.m, shape.n);
+    random.fill(x);
+    const Input input(*packed, x, machine.stream);
+    matmul(y.tensor(), input.loose(), *packed, nullptr, Epilogue::kStore, machine.stream);
+    double miss = 0, size = 0;
+    for (int64_t t = 0; t < shape.m; ++t)
+      for (int64_t j = 0; j < shape.n; ++j) {
+        double exact = 0;
+        for (int64_t i = 0; i < shape.k; ++i)
+          exact += static_cast<double>(x.row(t)[i]) * static_cast<double>(weight.values.row(j)[i]);
+        miss += (static_cast<double>(y.row(t)[j]) - exact) * (static_cast<double>(y.row(t)[j]) - exact);
+        size += exact * exact;
+      }
+    EXPECT_LT(std::sqrt(miss / size), relative_bound(GetParam())) << describe(GetParam(), shape);
+    RecordProperty("relative_error_k" + std::to_string(shape.k), std::to_string(std::sqrt(miss / size)));
+  }
+}
+
+TEST_P(Matmul, ARowIsTheSameAloneInABatchAndOnAnyNumberOfThreads) {
+  Random random(4);
   Machine one(1);
-  Weight weight(1100, 1500, DType::kBF16, random);  // enough work for three threads even with one row
-  auto packed = weight.pack(one.stream);
-  Matrix x(530, 1500), all(530, 1100);  // more rows than go through the panels at once
+  constexpr int64_t kN = 1100, kK = 4200, kRows = 530;  // enough work for three threads even with one row
+  Weight weight(kN, kK, stored_dtype(GetParam()), random);
+  auto packed = weight.pack(GetParam(), one.stream);
+  Matrix x(kRows, kK), all(kRows, kN);
   random.fill(x);
-  matmul(all.tensor(), x.tensor(), *packed, nullptr, false, one.stream);
+  matmul(all.tensor(), Input(*packed, x, one.stream).loose(), *packed, nullptr, Epilogue::kStore, one.stream);
   for (int threads : {1, 2, 3}) {
     Machine machine(threads);
-    auto packed_here = weight.pack(machine.stream);
-    for (int64_t rows : {1, 2, 3, 4, 5, 6, 7, 61}) {
-      Matrix y(rows, 1100);
-      const int64_t first = 530 - rows;
-      matmul(y.tensor(), x.tensor(first, rows), *packed_here, nullptr, false, machine.stream);
+    auto packed_here = weight.pack(GetParam(), machine.stream);
+    for (int64_t rows : {1, 2, 3, 4, 5, 6, 7, 12, 13, 61}) {
+      Matrix some(rows, kK), y(rows, kN);
+      const int64_t first = kRows - rows;
+      for (int64_t t = 0; t < rows; ++t) std::copy_n(x.row(first + t), kK, some.row(t));
+      matmul(y.tensor(), Input(*packed_here, some, machine.stream).tight(), *packed_here, nullptr,
+             Epilogue::kStore, machine.stream);
       for (int64_t t = 0; t < rows; ++t)
-        ASSERT_TRUE(same_bits(y.row(t), all.row(first + t), 1100))
+        ASSERT_TRUE(same_bits(y.row(t), all.row(first + t), kN))
             << threads << " threads, " << rows << " rows";
     }
   }
 }
 
-TEST(Matmul, PartsArePackedOneUnderTheOther) {
+TEST_P(Matmul, ABadRowIsBadAloneAndLeavesItsNeighbours) {
   Machine machine(2);
-  Random random(3);
-  Weight a(5, 37, DType::kF16, random), b(18, 37, DType::kF16, random), c(1, 37, DType::kF16, random);
-  std::vector<QuantTensor> parts = {a.tensor(), b.tensor(), c.tensor()};
-  auto fused = pack_weight(parts, machine.stream);
-  ASSERT_TRUE(fused.ok());
-  EXPECT_EQ((*fused)->n(), 24);
-  EXPECT_EQ((*fused)->k(), 37);
-  EXPECT_EQ((*fused)->bytes(), 32u * 37 * 2);
-  Matrix x(3, 37), y(3, 24);
+  Random random(5);
+  constexpr int64_t kN = 70, kK = 259, kRows = 9;
+  Weight weight(kN, kK, stored_dtype(GetParam()), random);
+  auto packed = weight.pack(GetParam(), machine.stream);
+  Matrix x(kRows, kK), clean(kRows, kN);
   random.fill(x);
-  matmul(y.tensor(), x.tensor(), **fused, nullptr, false, machine.stream);
-  int64_t column = 0;
-  for (Weight* part : {&a, &b, &c}) {
-    auto packed = part->pack(machine.stream);
-    Matrix alone(3, part->n);
-    matmul(alone.tensor(), x.tensor(), *packed, nullptr, false, machine.stream);
-    for (int64_t t = 0; t < 3; ++t) EXPECT_TRUE(same_bits(alone.row(t), y.row(t) + column, part->n));
-    column += part->n;
+  for (Isa isa : machine_isas()) {
+    WithIsa with(isa);
+    matmul(clean.tensor(), Input(*packed, x, machine.stream).tight(), *packed, nullptr, Epilogue::kStore,
+           machine.stream);
+    for (float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+                      -std::numeric_limits<float>::infinity()})
+      for (int64_t place : {int64_t{0}, int64_t{17}, kK - 1}) {
+        Matrix spoilt(kRows, kK), y(kRows, kN);
+        for (int64_t t = 0; t < kRows; ++t) std::copy_n(x.row(t), kK, spoilt.row(t));
+        spoilt.row(4)[place] = bad;
+        spoilt.row(4)[(place + 5) % kK] = -bad;  // infinities of both signs
+        matmul(y.tensor(), Input(*packed, spoilt, machine.stream).tight(), *packed, nullptr, Epilogue::kStore,
+               machine.stream);
+        for (int64_t t = 0; t < kRows; ++t)
+          for (int64_t j = 0; j < kN; ++j)
+            if (t == 4)
+              ASSERT_FALSE(std::isfinite(y.row(t)[j])) << isa_name(isa) << ' ' << bad << " at " << place;
+            else
+              ASSERT_EQ(y.row(t)[j], clean.row(t)[j]) << isa_name(isa) << ' ' << bad << " at " << place;
+      }
   }
 }
 
-TEST(Matmul, WeightsThatDoNotFitAreRefusedByName) {
-  Machine machine(1);
-  Random random(4);
-  Weight a(4, 8, DType::kF32, random), narrow(4, 7, DType::kF32, random), half(4, 8, DType::kF16, random);
-  auto error = [&](std::vector<QuantTensor> parts) {
-    auto packed = pack_weight(parts, machine.stream);
-    EXPECT_EQ(packed.status().code(), StatusCode::kInvalidArgument);
-    return packed.status().message();
-  };
-  QuantTensor cut = a.tensor(), integers = a.tensor(), empty = a.tensor();
-  cut.name = "model.cut";
-  cut.data = cut.data.first(100);
-  integers.dtype = DType::kI32;
-  empty.rows = 0;
-  EXPECT_THAT(error({}), ::testing::HasSubstr("no weight"));
-  EXPECT_THAT(error({a.tensor(), narrow.tensor()}), ::testing::HasSubstr("F32 [4, 7]"));
-  EXPECT_THAT(error({a.tensor(), half.tensor()}), ::testing::HasSubstr("F16 [4, 8]"));
-  EXPECT_THAT(error({cut}), ::testing::HasSubstr("model.cut"));
-  EXPECT_THAT(error({integers}), ::testing::HasSubstr("I32"));
-  EXPECT_THAT(error({empty}), ::testing::HasSubstr("empty"));
-  QuantTensor huge = a.tensor();
-  huge.rows = huge.columns = int64_t{1} << 40;
-  EXPECT_THAT(error({huge}), ::testing::HasSubstr("bytes"));
-}
-
-TEST(Embedding, GivesTheRowsOfAPackedTable) {
-  Machine machine(3);
-  Random random(5);
-  for (DType dtype : {DType::kF32, DType::kBF16, DType::kF16})
-    for (int64_t k : {1, 16, 37, 1003}) {
-      Weight weight(50, k, dtype, random);
-      auto packed = weight.pack(machine.stream);
-      std::vector<int32_t> ids;
-      for (int i = 0; i < 130; ++i) ids.push_back(i < 2 ? 49 * i : random.below(50));
-      for (Isa isa : machine_isas()) {
-        WithIsa with(isa);
-        Matrix y(130, k, 1);
-        embedding(y.tensor(), ids.data(), *packed, machine.stream);
-        for (int64_t t = 0; t < 130; ++t)
-          ASSERT_TRUE(same_bits(y.row(t), weight.values.row(ids[static_cast<std::size_t>(t)]), k))
-              << isa_name(isa);
-      }
+TEST(MatmulParts, ArePackedOneUnderTheOther) {
+  Machine machine(2);
+  Random random(6);
+  for (const WeightFormat& format : {kF32Format, kF16Format, kBF16Format}) {
+    const DType dtype = stored_dtype(format);
+    Weight a(5, 37, dtype, random), b(118, 37, dtype, random), c(1, 37, dtype, random);
+    const QuantTensor parts[] = {a.tensor(), b.tensor(), c.tensor()};
+    auto fused = pack_weight(parts, format, false, machine.stream);
+    ASSERT_TRUE(fused.ok());
+    EXPECT_EQ((*fused)->n(), 124);
+    EXPECT_EQ((*fused)->k(), 37);
+    Matrix x(3, 37), y(3, 124);
+    random.fill(x);
+    matmul(y.tensor(), Input(**fused, x, machine.stream).tight(), **fused, nullptr, Epilogue::kStore,
+           machine.stream);
+    int64_t column = 0;
+    for (Weight* part : {&a, &b, &c}) {
+      auto packed = part->pack(format, machine.stream);
+      Matrix alone(3, part->n);
+      matmul(alone.tensor(), Input(*packed, x, machine.stream).tight(), *packed, nullptr, Epilogue::kStore,
+             machine.stream);
+      for (int64_t t = 0; t < 3; ++t) EXPECT_TRUE(same_bits(alone.row(t), y.row(t) + column, part->n));
+      column += part->n;
     }
+  }
 }
 
 }  // namespace

@@ -5,8 +5,8 @@
 #include <limits>
 #include <numbers>
 
-#include "ops/activation.h"
 #include "ops/cpu/run.h"
+#include "ops/matmul.h"
 #include "ops/norm.h"
 #include "ops/rope.h"
 #include "tests/ops/guarded.h"
@@ -17,6 +17,14 @@ namespace {
 using namespace pagoda::testing;
 
 const int64_t kWidths[] = {1, 2, 15, 16, 17, 31, 48, 97, 160, 2048};
+
+// A matrix as an input of float32 products: what an op writes there can be read as it is.
+MatmulInput as_input(Matrix& matrix) {
+  MatmulInput input{matrix.rows(), matrix.columns(), {WeightScheme::kF32}};
+  input.data = reinterpret_cast<std::byte*>(matrix.row(0));
+  input.row_bytes = matrix.tensor().row_stride * 4;
+  return input;
+}
 
 TEST(Isa, SelectionKeepsToWhatTheMachineHas) {
   const Isa before = selected_isa();
@@ -39,7 +47,7 @@ TEST(RmsNorm, EveryVariantAgainstDouble) {
     for (Isa isa : machine_isas()) {
       WithIsa with(isa);
       Matrix y(3, width, 7);
-      rms_norm(y.tensor(), x.tensor(), weight.row(0), 1e-5f, machine.stream);
+      rms_norm(as_input(y), x.tensor(), weight.row(0), 1e-5f, machine.stream);
       for (int64_t t = 0; t < 3; ++t) {
         double squares = 0;
         for (int64_t i = 0; i < width; ++i) squares += static_cast<double>(x.row(t)[i]) * x.row(t)[i];
@@ -56,7 +64,7 @@ TEST(RmsNorm, EveryVariantAgainstDouble) {
       expect_same(y, scalar, isa_name(isa));
       Matrix in_place(3, width);
       for (int64_t t = 0; t < 3; ++t) std::copy_n(x.row(t), width, in_place.row(t));
-      rms_norm(in_place.tensor(), in_place.tensor(), weight.row(0), 1e-5f, machine.stream);
+      rms_norm(as_input(in_place), in_place.tensor(), weight.row(0), 1e-5f, machine.stream);
       expect_same(in_place, scalar, "in place");
     }
   }
@@ -99,26 +107,33 @@ TEST(Exp, WithinOneUlpAndTheSameOnEveryInstructionSet) {
   }
 }
 
-TEST(SiluMul, EveryVariantAgainstDouble) {
+TEST(SiluMul, EveryInstructionSetAgainstDouble) {
   Machine machine(2);
   Random random(2);
   for (int64_t width : kWidths) {
-    Matrix x(5, 2 * width, 1), scalar(5, width);
-    random.fill(x, 4);
-    x.row(0)[0] = -200;  // exp overflows, the product is zero
+    // One input of 1: the products are the weights themselves.
+    Matrix gate(width, 1), up(width, 1), one(1, 1), scalar(1, width);
+    random.fill(gate, 4);
+    random.fill(up);
+    gate.row(0)[0] = -200;  // exp overflows, the product is zero
+    one.row(0)[0] = 1;
+    auto bytes = [&](Matrix& m) {
+      return std::span(reinterpret_cast<const std::byte*>(m.row(0)), static_cast<std::size_t>(width) * 4);
+    };
+    const QuantTensor parts[] = {{"gate", QuantScheme::kNone, DType::kF32, width, 1, bytes(gate)},
+                                 {"up", QuantScheme::kNone, DType::kF32, width, 1, bytes(up)}};
+    auto weight = pack_weight(parts, {WeightScheme::kF32}, true, machine.stream);
+    ASSERT_TRUE(weight.ok());
     for (Isa isa : machine_isas()) {
       WithIsa with(isa);
-      Matrix y(5, width, 3);
-      silu_mul(y.tensor(), x.tensor(), machine.stream);
-      for (int64_t t = 0; t < 5; ++t)
-        for (int64_t i = 0; i < width; ++i) {
-          const double gate = x.row(t)[i], exact = gate / (1 + std::exp(-gate)) * x.row(t)[width + i];
-          // exp (1 ulp = 2 units of 2^-24), sum, quotient, product.
-          ASSERT_NEAR(y.row(t)[i], exact, 6 * 0x1p-24 * std::fabs(exact) + 1e-37)
-              << isa_name(isa) << ' ' << gate;
-        }
-      if (isa == Isa::kScalar)
-        for (int64_t t = 0; t < 5; ++t) std::copy_n(y.row(t), width, scalar.row(t));
+      Matrix y(1, width);
+      matmul(y.tensor(), as_input(one), **weight, nullptr, Epilogue::kSiluMul, machine.stream);
+      for (int64_t i = 0; i < width; ++i) {
+        const double x = gate.row(i)[0], exact = x / (1 + std::exp(-x)) * up.row(i)[0];
+        // exp (1 ulp = 2 units of 2^-24), sum, quotient, product.
+        ASSERT_NEAR(y.row(0)[i], exact, 6 * 0x1p-24 * std::fabs(exact) + 1e-37) << isa_name(isa) << ' ' << x;
+      }
+      if (isa == Isa::kScalar) std::copy_n(y.row(0), width, scalar.row(0));
       expect_same(y, scalar, isa_name(isa));
     }
   }
@@ -203,22 +218,17 @@ TEST(Rows, TheNumberOfThreadsChangesNothing) {
   RopeConfig config;
   config.rotary_dim = 64;
   RopeTable table(config, 1200);
-  Matrix first_norm(400, 1024), first_silu(400, 512);
+  Matrix first_norm(400, 1024);
   for (int threads : {1, 2, 3}) {
     Machine machine(threads);
-    Matrix norm(400, 1024), silu(400, 512);
-    rms_norm(norm.tensor(), x.tensor(), weight.row(0), 1e-6f, machine.stream);
+    Matrix norm(400, 1024);
+    rms_norm(as_input(norm), x.tensor(), weight.row(0), 1e-6f, machine.stream);
     rope(norm.tensor(), positions.data(), 16, 64, table, machine.stream);
-    silu_mul(silu.tensor(), x.tensor(), machine.stream);
     if (threads == 1)
-      for (int64_t t = 0; t < 400; ++t) {
-        std::copy_n(norm.row(t), 1024, first_norm.row(t));
-        std::copy_n(silu.row(t), 512, first_silu.row(t));
-      }
+      for (int64_t t = 0; t < 400; ++t) std::copy_n(norm.row(t), 1024, first_norm.row(t));
     expect_same(norm, first_norm, "norm and rope");
-    expect_same(silu, first_silu, "silu");
     Matrix alone(1, 1024);
-    rms_norm(alone.tensor(), x.tensor(399, 1), weight.row(0), 1e-6f, machine.stream);
+    rms_norm(as_input(alone), x.tensor(399, 1), weight.row(0), 1e-6f, machine.stream);
     rope(alone.tensor(), &positions[399], 16, 64, table, machine.stream);
     EXPECT_TRUE(same_bits(alone.row(0), first_norm.row(399), 1024));
   }

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "model/decoder.h"
 #include "model/registry.h"
 #include "tests/testing/tiny_model.h"
 
@@ -99,11 +100,32 @@ TEST(MemoryPlan, CountsABlocksBytes) {
   auto groups = kv_groups(spec->config, 16, DType::kBF16);
   ASSERT_EQ(groups.size(), 1u);
   EXPECT_EQ(groups[0].block_bytes, 2u * 16 * 2 * 16 * 2 * 3);  // K and V, tokens, heads, dims, bytes, layers
-  std::size_t elements = 0;
-  for (const auto& tensor : tiny.tensors) elements += tensor.values.size();
-  EXPECT_EQ(estimate_weight_bytes(*spec, DType::kBF16), 2 * elements);
   EXPECT_GT(estimate_activation_bytes(spec->config, 2048, 2048),
             estimate_activation_bytes(spec->config, 64, 64));
+}
+
+// What is planned for is what the decoder then holds, up to the padding of fused weights' panels.
+TEST(MemoryPlan, CountsTheWeightsAsTheyWillBeHeld) {
+  testing::TinyModel tiny = testing::make_tiny_model({.vocab = 500, .hidden = 128, .intermediate = 256});
+  auto spec = read_model_spec(tiny.config_json(), "config.json");
+  ASSERT_TRUE(spec.ok()) << spec.status().message();
+  ComputePool pool(1);
+  Stream stream(&pool);
+  auto checkpoint = make_dummy_checkpoint(expected_tensors(*spec), DType::kF32, 0, &pool);
+  const WeightFormat formats[] = {
+      {WeightScheme::kF32}, {WeightScheme::kBF16}, {WeightScheme::kInt8}, {WeightScheme::kInt4, 32, true}};
+  uint64_t last = UINT64_MAX;
+  for (const WeightFormat& format : formats) {
+    auto decoder =
+        Decoder::load(*spec, *checkpoint, {.layers_format = format, .vocabulary_format = format}, stream);
+    ASSERT_TRUE(decoder.ok()) << decoder.status().message();
+    const uint64_t estimate = estimate_weight_bytes(*spec, format, format), held = (*decoder)->weight_bytes();
+    EXPECT_NEAR(static_cast<double>(estimate), static_cast<double>(held), 0.15 * static_cast<double>(held))
+        << format_name(format);
+    EXPECT_GE(estimate, held) << format_name(format);
+    EXPECT_LT(estimate, last);
+    last = estimate;
+  }
 }
 
 }  // namespace

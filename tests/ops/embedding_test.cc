@@ -1,0 +1,39 @@
+#include "ops/embedding.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/ops/packed.h"
+
+namespace pagoda {
+namespace {
+
+using namespace pagoda::testing;
+
+TEST(Embedding, GivesTheRowsOfAPackedTable) {
+  Machine machine(3);
+  Random random(5);
+  for (const WeightFormat& format : kFormats)
+    for (int64_t k : {1, 16, 37, 1003}) {
+      SCOPED_TRACE(format_name(format) + " k " + std::to_string(k));
+      Weight weight(130, k, stored_dtype(format), random);
+      auto packed = weight.pack(format, machine.stream);
+      const Panels panels(*packed);
+      std::vector<int32_t> ids;
+      for (int i = 0; i < 70; ++i) ids.push_back(i < 2 ? 129 * i : random.below(130));
+      for (Isa isa : machine_isas()) {
+        WithIsa with(isa);
+        Matrix y(70, k, 1);
+        embedding(y.tensor(), ids.data(), *packed, machine.stream);
+        for (int64_t t = 0; t < 70; ++t) {
+          const int32_t id = ids[static_cast<std::size_t>(t)];
+          for (int64_t i = 0; i < k; ++i)
+            ASSERT_EQ(y.row(t)[i], panels.weight_at(id, i) * panels.column_scale(i)) << isa_name(isa);
+          if (is_integer(format)) continue;
+          ASSERT_TRUE(same_bits(y.row(t), weight.values.row(id), k));
+        }
+      }
+    }
+}
+
+}  // namespace
+}  // namespace pagoda
