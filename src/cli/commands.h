@@ -13,6 +13,11 @@ int run_serve(const std::vector<std::string>& arguments);
 int run_chat(const std::vector<std::string>& arguments);
 int run_render(const std::vector<std::string>& arguments);
 int run_tokenize(const std::vector<std::string>& arguments);
+int run_bench(const std::vector<std::string>& arguments);
+// Its subcommands.
+int run_bench_serve(const std::vector<std::string>& arguments);
+int run_bench_throughput(const std::vector<std::string>& arguments);
+int run_bench_latency(const std::vector<std::string>& arguments);
 
 // Prints "error: ..." to standard error; returns 1.
 int fail(const std::string& message);

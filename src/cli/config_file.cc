@@ -78,4 +78,18 @@ Result<std::vector<std::string>> read_config_file(std::span<const FlagSpec> tabl
   return arguments;
 }
 
+Result<ParsedCommand> parse_with_config(std::span<const FlagSpec> table,
+                                        const std::vector<std::string>& arguments) {
+  PAGODA_TRY(ParsedCommand given, parse_flags(table, arguments));
+  if (!given.flags.given("config")) return given;
+  std::string path = given.flags.text("config");
+  PAGODA_TRY(std::vector<std::string> more, read_config_file(table, path));
+  Result<ParsedCommand> file = parse_flags(table, more);
+  if (!file.ok()) return std::move(file.status()).with_context("'" + path + "'");
+  ParsedCommand merged = *std::move(file);
+  for (const auto& [name, value] : given.flags.all()) merged.flags.set(name, value);
+  merged.positional = given.positional;
+  return merged;
+}
+
 }  // namespace pagoda

@@ -13,4 +13,8 @@ namespace pagoda {
 // kInvalidArgument with the file and line; kNotFound.
 Result<std::vector<std::string>> read_config_file(std::span<const FlagSpec> table, const std::string& path);
 
+// The command line, over the file that its --config names. Requires: the table has "config".
+Result<ParsedCommand> parse_with_config(std::span<const FlagSpec> table,
+                                        const std::vector<std::string>& arguments);
+
 }  // namespace pagoda

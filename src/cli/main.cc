@@ -15,6 +15,8 @@ constexpr const char* kUsage =
   pagoda chat [flags]            Talk to a running server, or to the built-in model if there is none.
   pagoda render [flags]          Show the exact prompt that a chat becomes.
   pagoda tokenize [flags]        Turn text into token ids, or back.
+  pagoda bench serve [flags]     Measure a running server, whoever made it; vLLM's flags and definitions.
+  pagoda bench throughput|latency [flags]   Measure the engine alone, in this process.
   pagoda --version               Print the version.
 
   pagoda COMMAND --help          All flags of a command; --help=GROUP or --help=FLAG for some of them.
@@ -27,7 +29,8 @@ struct Command {
 constexpr Command kCommands[] = {{"serve", pagoda::run_serve},
                                  {"chat", pagoda::run_chat},
                                  {"render", pagoda::run_render},
-                                 {"tokenize", pagoda::run_tokenize}};
+                                 {"tokenize", pagoda::run_tokenize},
+                                 {"bench", pagoda::run_bench}};
 
 }  // namespace
 

@@ -1,9 +1,5 @@
 #include "http/client.h"
 
-#include <netdb.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -11,13 +7,12 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
-#include <cstring>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "http/client_wire.h"
 #include "http/framing.h"
-#include "http/response.h"
 #include "http/response_parser.h"
 #include "http/stream.h"
 #include "http/url.h"
@@ -29,58 +24,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t kReadBytes = 64 * 1024;
-
-struct Address {
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-};
-
-Result<std::vector<Address>> find_addresses(const Url& url) {
-  std::vector<Address> out;
-  if (!url.unix_path.empty()) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (url.unix_path.size() >= sizeof(address.sun_path))
-      return invalid_argument("the Unix socket's path is too long");
-    std::memcpy(address.sun_path, url.unix_path.data(), url.unix_path.size());
-    out.emplace_back();
-    std::memcpy(&out[0].storage, &address, sizeof(address));
-    out[0].size = sizeof(address);
-    return out;
-  }
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  int failure = ::getaddrinfo(url.host.c_str(), std::to_string(url.port).c_str(), &hints, &found);
-  if (failure != 0)
-    return io_error("cannot find the address of " + url.host + ": " + ::gai_strerror(failure));
-  for (addrinfo* one = found; one != nullptr; one = one->ai_next) {
-    out.emplace_back();
-    std::memcpy(&out.back().storage, one->ai_addr, one->ai_addrlen);
-    out.back().size = one->ai_addrlen;
-  }
-  ::freeaddrinfo(found);
-  return out;
-}
-
-std::string render_request(const ClientRequest& request, const Url& url) {
-  std::string out = request.method + " " + url.target + " HTTP/1.1\r\n";
-  auto given = [&](std::string_view name) {
-    for (const auto& [key, value] : request.headers)
-      if (equal_ignoring_case(key, name)) return true;
-    return false;
-  };
-  if (!given("host")) append_header(&out, "Host", url.authority);
-  if (!given("connection")) append_header(&out, "Connection", "close");
-  if (!given("content-type") && !request.body.empty())
-    append_header(&out, "Content-Type", "application/json");
-  for (const auto& [name, value] : request.headers)
-    if (!equal_ignoring_case(name, "content-length") && !equal_ignoring_case(name, "transfer-encoding"))
-      append_header(&out, name, value);
-  if (!request.body.empty() || request.method == "POST" || request.method == "PUT")
-    append_header(&out, "Content-Length", std::to_string(request.body.size()));
-  return out + "\r\n" + request.body;
-}
 
 // One request's work, on a loop of its own that the caller runs until the deadline.
 class Call {
@@ -112,9 +55,8 @@ class Call {
   asio::awaitable<void> work() try {
     error_code ec = asio::error::host_not_found;
     SocketHandle socket(context_);
-    for (const Address& address : addresses_) {
-      asio::generic::stream_protocol::endpoint endpoint(
-          &address.storage, address.size, address.storage.ss_family == AF_UNIX ? 0 : IPPROTO_TCP);
+    for (const SocketAddress& address : addresses_) {
+      auto endpoint = address.endpoint();
       error_code ignored;
       socket.close(ignored);
       co_await socket.async_connect(endpoint, asio::redirect_error(asio::use_awaitable, ec));
@@ -191,7 +133,7 @@ class Call {
   const ClientRequest& request_;
   Url url_;
   const std::function<bool(std::string_view)>* on_data_;
-  std::vector<Address> addresses_;
+  std::vector<SocketAddress> addresses_;
   std::shared_ptr<TlsContext> tls_;
   asio::io_context context_;
   std::unique_ptr<Stream> stream_;

@@ -42,6 +42,10 @@ bool ResponseParser::done() const {
   return beast_->parser.is_done();
 }
 
+bool ResponseParser::leaves_connection_open() const {
+  return in_.empty() && beast_->parser.keep_alive();
+}
+
 Status ResponseParser::feed(std::string_view bytes) {
   in_ += bytes;
   std::size_t taken = 0;

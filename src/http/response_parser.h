@@ -19,6 +19,9 @@ class ResponseParser {
   Status finish();
   bool head_done() const;
   bool done() const;
+  // Requires: done(). The connection may carry another request: nothing follows this answer, and neither side
+  // ends the connection after it.
+  bool leaves_connection_open() const;
   // Once, after head_done(): status and headers.
   void take_head(HttpResponse* out);
   // What has come of the body since the last call.
