@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/mmap.h"
 #include "model/registry.h"
+#include "tests/model/driven_decoder.h"
 #include "tests/testing/test_data.h"
 #include "tests/testing/tiny_model.h"
 
@@ -16,84 +17,20 @@ namespace pagoda {
 namespace {
 
 using ::testing::AllOf;
+using testing::DrivenDecoder;
 using ::testing::HasSubstr;
+using testing::Logits;
+using testing::Piece;
 using testing::TinyModel;
 using testing::TinyModelOptions;
 
-// A decoder with a cache for one sequence, whose blocks lie scattered.
-class OneSequence {
- public:
-  OneSequence(const Decoder& decoder, DType kv_dtype, int num_threads)
-      : decoder_(decoder), pool_(num_threads), stream_(&pool_), activations_(decoder.config(), 512) {
-    const AttentionShape& shape = decoder.config().attention;
-    const std::size_t bytes =
-        kBlocks * kv_block_bytes(kv_dtype, shape.num_kv_heads, shape.head_dim, kBlockSize);
-    for (std::size_t i = 0; i < decoder.config().layers.size(); ++i) {
-      buffers_.emplace_back(bytes);
-      buffers_.emplace_back(bytes);
-      views_.push_back({buffers_[2 * i].data(), buffers_[2 * i + 1].data(), kv_dtype, shape.num_kv_heads,
-                        shape.head_dim, kBlockSize});
-    }
-    for (int i = 0; i < kBlocks - 1; ++i) table_.push_back(1 + i * 7 % (kBlocks - 1));
-  }
-
-  // Logits after each of `ids`, which come in pieces of `chunk` tokens.
-  std::vector<std::vector<float>> run(const std::vector<int32_t>& ids, int chunk) {
-    std::vector<std::vector<float>> out;
-    for (int begin = 0; begin < static_cast<int>(ids.size()); begin += chunk) {
-      const int count = std::min(chunk, static_cast<int>(ids.size()) - begin);
-      std::vector<int32_t> positions, rows;
-      std::vector<int64_t> slots;
-      for (int i = 0; i < count; ++i) {
-        const int p = begin + i;
-        positions.push_back(p);
-        rows.push_back(i);
-        slots.push_back(int64_t{table_[static_cast<std::size_t>(p / kBlockSize)]} * kBlockSize +
-                        p % kBlockSize);
-      }
-      const int32_t query_start[] = {0, count}, seq_len = begin + count;
-      const ModelConfig& config = decoder_.config();
-      AttnBatch batch{query_start,
-                      &seq_len,
-                      table_.data(),
-                      slots.data(),
-                      1,
-                      count,
-                      static_cast<int32_t>(table_.size()),
-                      kBlockSize,
-                      config.layers[0].window,
-                      config.attention_scale,
-                      0};
-      decoder_.forward({ids.data() + begin, positions.data(), count, {&batch, 1}}, views_, &activations_,
-                       stream_);
-      std::vector<float> numbers(static_cast<std::size_t>(count * config.vocab_size));
-      decoder_.logits(Tensor::matrix(numbers.data(), DType::kF32, count, config.vocab_size), rows,
-                      &activations_, stream_);
-      for (int i = 0; i < count; ++i)
-        out.emplace_back(numbers.begin() + i * config.vocab_size,
-                         numbers.begin() + (i + 1) * config.vocab_size);
-    }
-    return out;
-  }
-
- private:
-  static constexpr int kBlocks = 65, kBlockSize = 16;
-  const Decoder& decoder_;
-  ComputePool pool_;
-  Stream stream_;
-  Activations activations_;
-  std::vector<Buffer> buffers_;
-  std::vector<KvLayerView> views_;
-  std::vector<int32_t> table_;
-};
-
-Result<std::unique_ptr<Decoder>> load(const std::string& folder, std::optional<DType> dtype = {}) {
+Result<std::unique_ptr<Decoder>> load(const std::string& folder, const DecoderOptions& options = {}) {
   PAGODA_TRY(std::string config, read_file(folder + "/config.json"));
   PAGODA_TRY(ModelSpec spec, read_model_spec(config, "config.json"));
   PAGODA_TRY(auto checkpoint, Checkpoint::open(folder));
   ComputePool pool(1);
   Stream stream(&pool);
-  return Decoder::load(spec, *checkpoint, {.dtype = dtype}, stream);
+  return Decoder::load(spec, *checkpoint, options, stream);
 }
 
 std::vector<int32_t> some_ids(int count, int vocab) {
@@ -103,8 +40,7 @@ std::vector<int32_t> some_ids(int count, int vocab) {
 }
 
 // The largest distance, relative to the spread of the exact logits.
-double worst_error(const std::vector<std::vector<float>>& found,
-                   const std::vector<std::vector<double>>& exact) {
+double worst_error(const Logits& found, const std::vector<std::vector<double>>& exact) {
   double worst = 0, square = 0, count = 0;
   for (std::size_t t = 0; t < exact.size(); ++t) {
     for (std::size_t i = 0; i < exact[t].size(); ++i) {
@@ -139,32 +75,102 @@ TEST(Decoder, AgreesWithTheDefinitionInDouble) {
     TinyModel model = make_tiny_model(options);
     testing::TempDir dir;
     write_tiny_model(model, dir.path());
-    auto decoder = load(dir.path(), DType::kF32), stored = load(dir.path());
+    auto decoder = load(dir.path(), {.dtype = DType::kF32}), stored = load(dir.path());
     ASSERT_TRUE(decoder.ok() && stored.ok()) << decoder.status().message() << stored.status().message();
     const std::vector<int32_t> ids = some_ids(75, options.vocab);
     const auto exact = model.logits(ids);
-    EXPECT_LT(worst_error(OneSequence(**decoder, DType::kF32, 1).run(ids, 75), exact), 2e-5);
+    EXPECT_LT(worst_error(DrivenDecoder(**decoder, DType::kF32, 1).run(ids, 75), exact), 2e-5);
     // Weights of float16 are widened; for those of bfloat16 the activations are rounded, too.
-    EXPECT_LT(worst_error(OneSequence(**stored, DType::kF32, 1).run(ids, 75), exact),
+    EXPECT_LT(worst_error(DrivenDecoder(**stored, DType::kF32, 1).run(ids, 75), exact),
               options.dtype == "bfloat16" ? 4e-2 : 2e-5);
-    EXPECT_LT(worst_error(OneSequence(**decoder, DType::kF16, 1).run(ids, 75), exact), 1e-2);
-    EXPECT_LT(worst_error(OneSequence(**decoder, DType::kBF16, 1).run(ids, 75), exact), 8e-2);
+    EXPECT_LT(worst_error(DrivenDecoder(**decoder, DType::kF16, 1).run(ids, 75), exact), 1e-2);
+    EXPECT_LT(worst_error(DrivenDecoder(**decoder, DType::kBF16, 1).run(ids, 75), exact), 8e-2);
   }
 }
 
-TEST(Decoder, ChunksAndThreadsChangeNoBit) {
-  TinyModel model =
-      testing::make_tiny_model({.vocab = 150, .layers = 2, .dtype = "bfloat16", .llama3_rope = true});
+// How weights may be held, the head's included.
+std::vector<DecoderOptions> all_formats() {
+  std::vector<DecoderOptions> all = {{.dtype = DType::kF32}, {.dtype = DType::kF16}, {.dtype = DType::kBF16}};
+  const WeightFormat int8{WeightScheme::kInt8};
+  all.push_back({.layers_format = int8, .vocabulary_format = int8});
+  for (int32_t group_size : {32, 128})
+    for (bool zero_points : {false, true}) {
+      const WeightFormat int4{WeightScheme::kInt4, group_size, zero_points};
+      all.push_back({.layers_format = int4, .vocabulary_format = int8});
+      all.push_back({.layers_format = int4, .vocabulary_format = int4});
+    }
+  all.push_back({.layers_format = int8});
+  all.push_back({.dtype = DType::kF32, .vocabulary_format = int8});
+  return all;
+}
+std::string describe(const DecoderOptions& options) {
+  auto name = [&](const std::optional<WeightFormat>& format) {
+    return format_name(format.value_or(unquantized(options.dtype.value_or(DType::kBF16))));
+  };
+  return name(options.layers_format) + ", vocabulary " + name(options.vocabulary_format);
+}
+
+// Sequences of unlike lengths through one batch, in pieces of changing size, in changing order.
+std::vector<Logits> batched(DrivenDecoder* driven, const std::vector<std::vector<int32_t>>& sequences,
+                            std::size_t salt) {
+  std::vector<Logits> out(sequences.size());
+  std::vector<std::size_t> done(sequences.size());
+  std::size_t left = 0;
+  for (const auto& ids : sequences) left += ids.size();
+  for (std::size_t round = 0; left > 0; ++round) {
+    std::vector<Piece> pieces;
+    for (std::size_t i = 0; i < sequences.size(); ++i) {
+      const std::size_t s = (i * 3 + round + salt) % sequences.size(), rest = sequences[s].size() - done[s];
+      const std::size_t count = std::min(rest, (round * 5 + s * 7 + salt) % 18);
+      if (count == 0) continue;
+      pieces.push_back({s, std::span(sequences[s]).subspan(done[s], count)});
+    }
+    if (pieces.empty()) continue;
+    std::size_t row = 0;
+    Logits logits = driven->step(pieces);
+    for (const Piece& piece : pieces) {
+      done[piece.sequence] += piece.ids.size();
+      left -= piece.ids.size();
+      for (std::size_t i = 0; i < piece.ids.size(); ++i) out[piece.sequence].push_back(logits[row++]);
+    }
+  }
+  return out;
+}
+
+TEST(Decoder, AloneBatchedChunkedAndOnAnyThreadsNoBitDiffers) {
+  // Widths that are no multiple of a panel, a group or a quad of inputs.
+  TinyModel model = testing::make_tiny_model({.vocab = 150,
+                                              .hidden = 72,
+                                              .intermediate = 146,
+                                              .heads = 6,
+                                              .head_dim = 12,
+                                              .dtype = "bfloat16",
+                                              .llama3_rope = true});
   testing::TempDir dir;
   write_tiny_model(model, dir.path());
-  auto decoder = load(dir.path());
-  ASSERT_TRUE(decoder.ok());
-  const std::vector<int32_t> ids = some_ids(140, 150);
-  for (DType kv : {DType::kF32, DType::kBF16, DType::kF16}) {
-    const auto whole = OneSequence(**decoder, kv, 1).run(ids, 140);
-    for (int chunk : {1, 3, 16, 64, 139})
-      EXPECT_EQ(OneSequence(**decoder, kv, chunk % 2 + 1).run(ids, chunk), whole)
-          << dtype_name(kv) << " " << chunk;
+  std::vector<std::vector<int32_t>> sequences;
+  for (int count : {140, 1, 75, 33, 17, 64, 90}) {
+    sequences.push_back(some_ids(count, 150));
+    for (int32_t& id : sequences.back()) id = (id + count) % 150;
+  }
+  for (const DecoderOptions& options : all_formats()) {
+    SCOPED_TRACE(describe(options));
+    auto decoder = load(dir.path(), options);
+    ASSERT_TRUE(decoder.ok()) << decoder.status().message();
+    for (DType kv : {DType::kF32, DType::kBF16, DType::kF16}) {
+      SCOPED_TRACE(dtype_name(kv));
+      std::vector<Logits> alone;
+      for (const auto& ids : sequences) alone.push_back(DrivenDecoder(**decoder, kv, 1).run(ids, ids.size()));
+      for (std::size_t chunk : {1, 3, 16, 64, 139})
+        EXPECT_TRUE(DrivenDecoder(**decoder, kv, chunk % 2 + 1).run(sequences[0], chunk) == alone[0])
+            << chunk;
+      for (int threads : {1, 2, 3}) {
+        DrivenDecoder driven(**decoder, kv, threads, sequences.size());
+        const std::vector<Logits> together = batched(&driven, sequences, static_cast<std::size_t>(threads));
+        for (std::size_t s = 0; s < sequences.size(); ++s)
+          EXPECT_TRUE(together[s] == alone[s]) << "sequence " << s << " on " << threads << " threads";
+      }
+    }
   }
 }
 
@@ -179,7 +185,7 @@ TEST(Decoder, GivesTheLogitsOfStories260K) {
   auto decoder = load(folder);
   ASSERT_TRUE(decoder.ok()) << decoder.status().message();
   EXPECT_EQ((*decoder)->dtype(), DType::kF32);
-  const auto found = OneSequence(**decoder, DType::kF32, 2).run(ids, 200);
+  const auto found = DrivenDecoder(**decoder, DType::kF32, 2).run(ids, 200);
   double worst = 0;
   for (std::size_t t = 0; t < 200; ++t) {
     float expected[512];
@@ -197,11 +203,11 @@ TEST(Decoder, ConvertsAtLoad) {
   write_tiny_model(model, dir.path());
   const std::vector<int32_t> ids = some_ids(40, 96);
   const auto exact = model.logits(ids);
-  auto full = load(dir.path()), half = load(dir.path(), DType::kBF16);
+  auto full = load(dir.path()), half = load(dir.path(), {.dtype = DType::kBF16});
   ASSERT_TRUE(full.ok() && half.ok());
   EXPECT_EQ((*half)->dtype(), DType::kBF16);
   EXPECT_LT((*half)->weight_bytes(), (*full)->weight_bytes());
-  const double error = worst_error(OneSequence(**half, DType::kF32, 1).run(ids, 40), exact);
+  const double error = worst_error(DrivenDecoder(**half, DType::kF32, 1).run(ids, 40), exact);
   EXPECT_GT(error, 1e-4);  // rounded weights
   EXPECT_LT(error, 0.1);
 }
@@ -244,7 +250,7 @@ TEST(Decoder, LoadsDummyWeights) {
   auto decoder = Decoder::load(*spec, *checkpoint, {}, stream);
   ASSERT_TRUE(decoder.ok()) << decoder.status().message();
   EXPECT_EQ((*decoder)->dtype(), DType::kBF16);
-  const auto logits = OneSequence(**decoder, DType::kBF16, 1).run(some_ids(20, 96), 20);
+  const auto logits = DrivenDecoder(**decoder, DType::kBF16, 1).run(some_ids(20, 96), 20);
   EXPECT_NE(logits[3], logits[4]);
   for (float logit : logits[19]) EXPECT_TRUE(std::isfinite(logit));
 }
