@@ -10,9 +10,9 @@
 
 #include "base/env.h"
 #include "base/json.h"
-#include "ops/isa.h"
 #include "bench/step/driver.h"
 #include "bench/step/flags.h"
+#include "ops/isa.h"
 
 namespace pagoda {
 namespace {
@@ -99,6 +99,10 @@ class Report {
                cell.tokens / time, time / cell.steps * 1e3, spread * 100, bytes / time / 1e9,
                ops / time / 1e9, cell.least / cell.steps * 1e3, cell.least / time * 100);
     std::fflush(stdout);
+  }
+  void afterwards(double read_bytes_per_s) {  // what others did to the machine meanwhile
+    root_.set("read_GBps_after", read_bytes_per_s / 1e9);
+    if (!json_) fmt::print("\nafterwards: read {:.1f} GB/s\n", read_bytes_per_s / 1e9);
   }
   void finish() {
     root_.set("cells", std::move(cells_));
@@ -195,6 +199,9 @@ Status run(StepFlags flags) {
   };
   if (flags.prefill > 0) add(measure_prefill(driver.get(), flags));
   for (const DecodeShape& shape : flags.decode) add(measure_decode(driver.get(), flags, shape));
+  driver.reset();
+  ComputePool pool(threads);
+  report.afterwards(probe_read_bandwidth(pool));
   report.finish();
   return {};
 }

@@ -24,18 +24,16 @@ Result<DType> parse_dtype(const std::string& flag, const std::string& name) {
   return invalid_argument("--" + flag + " '" + name + "' is not one of float32, bfloat16, float16", flag);
 }
 
-Result<std::unique_ptr<Decoder>> load_decoder(const DriverOptions& options, const ModelSpec& spec,
-                                              CpuCompute* compute) {
+// The formats that the server's --quantization makes of the same name.
+Result<DecoderOptions> decoder_options(const DriverOptions& options) {
   PAGODA_TRY(DType dtype, parse_dtype("dtype", options.dtype));
-  auto checkpoint = make_dummy_checkpoint(expected_tensors(spec), dtype, 0, &compute->pool);
-  DecoderOptions decoder{dtype, options.max_model_len, {}, {}};
-  if (options.quantization != "none") {
-    decoder.layers_format = quantized_format(options.quantization);
-    if (!decoder.layers_format)
-      return invalid_argument("--quantization '" + options.quantization + "' is not known", "quantization");
-    decoder.vocabulary_format = WeightFormat{WeightScheme::kInt8};  // as the server does
-  }
-  return Decoder::load(spec, *checkpoint, decoder, compute->stream);
+  DecoderOptions decoder{dtype, options.max_model_len, unquantized(dtype), unquantized(dtype)};
+  if (options.quantization == "none") return decoder;
+  decoder.layers_format = quantized_format(options.quantization);
+  decoder.vocabulary_format = WeightFormat{WeightScheme::kInt8};
+  if (!decoder.layers_format)
+    return invalid_argument("--quantization '" + options.quantization + "' is not known", "quantization");
+  return decoder;
 }
 
 double kv_token_bytes(const ModelConfig& config, DType kv_dtype) {
@@ -45,12 +43,10 @@ double kv_token_bytes(const ModelConfig& config, DType kv_dtype) {
   return block / kBlockSize * static_cast<double>(config.layers.size());
 }
 
-ModelCost cost_of(const Decoder& decoder, DType kv_dtype) {
-  const ModelConfig& config = decoder.config();
-  const double table = static_cast<double>(config.vocab_size * config.hidden_size) *
-                       static_cast<double>(dtype_bytes(decoder.dtype()));
-  return model_cost(config, static_cast<double>(decoder.weight_bytes()), config.tied_head ? 0 : table,
-                    kv_token_bytes(config, kv_dtype));
+// Of a matrix [vocab_size, hidden_size]: the embedding, or the head.
+double vocabulary_bytes(const ModelConfig& config, const DecoderOptions& options) {
+  return static_cast<double>(
+      packed_bytes({config.vocab_size, config.hidden_size, *options.vocabulary_format}));
 }
 
 Result<ModelSpec> read_spec(const DriverOptions& options) {
@@ -62,13 +58,15 @@ Result<ModelSpec> read_spec(const DriverOptions& options) {
 
 Result<ModelBytes> model_bytes(const DriverOptions& options) {
   PAGODA_TRY(ModelSpec spec, read_spec(options));
-  PAGODA_TRY(DType dtype, parse_dtype("dtype", options.dtype));
+  PAGODA_TRY(DecoderOptions decoder, decoder_options(options));
   PAGODA_TRY(DType kv_dtype, parse_dtype("kv-cache-dtype", options.kv_cache_dtype));
-  const double per_weight = options.quantization == "int8"   ? 1.1
-                            : options.quantization == "int4" ? 0.6
-                                                             : static_cast<double>(dtype_bytes(dtype));
-  return ModelBytes{per_weight * static_cast<double>(num_parameters(spec)),
-                    kv_token_bytes(spec.config, kv_dtype)};
+  const ModelConfig& config = spec.config;
+  const int64_t matrix = config.vocab_size * config.hidden_size, num_tables = config.tied_head ? 1 : 2;
+  // Like one matrix with as many weights as all layers have, of the usual number of columns.
+  const int64_t rows = (num_parameters(spec) - num_tables * matrix) / config.hidden_size;
+  return ModelBytes{static_cast<double>(packed_bytes({rows, config.hidden_size, *decoder.layers_format})) +
+                        static_cast<double>(num_tables) * vocabulary_bytes(config, decoder),
+                    kv_token_bytes(config, kv_dtype)};
 }
 
 int64_t in_whole_blocks(int64_t num_tokens) {
@@ -78,13 +76,17 @@ int64_t in_whole_blocks(int64_t num_tokens) {
 Result<std::unique_ptr<StepDriver>> StepDriver::create(const DriverOptions& options) {
   PAGODA_TRY(ModelSpec spec, read_spec(options));
   PAGODA_TRY(DType kv_dtype, parse_dtype("kv-cache-dtype", options.kv_cache_dtype));
+  PAGODA_TRY(DecoderOptions decoder_flags, decoder_options(options));
   auto compute = std::make_unique<CpuCompute>(options.threads > 0 ? options.threads : usable_cpu_count());
-  PAGODA_TRY(auto decoder, load_decoder(options, spec, compute.get()));
+  auto checkpoint = make_dummy_checkpoint(expected_tensors(spec), *decoder_flags.dtype, 0, &compute->pool);
+  PAGODA_TRY(auto decoder, Decoder::load(spec, *checkpoint, decoder_flags, compute->stream));
 
   std::unique_ptr<StepDriver> driver(new StepDriver);
   driver->config_ = spec.config;
   driver->kv_dtype_ = kv_dtype;
-  driver->cost_ = cost_of(*decoder, kv_dtype);
+  driver->cost_ = model_cost(spec.config, static_cast<double>(decoder->weight_bytes()),
+                             spec.config.tied_head ? 0 : vocabulary_bytes(spec.config, decoder_flags),
+                             kv_token_bytes(spec.config, kv_dtype));
   driver->num_groups_ = static_cast<int32_t>(attention_windows(spec.config).size());
   CpuRunnerConfig config;
   config.max_num_seqs = options.max_num_seqs;

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "runner/cpu_model_runner.h"
 #include "bench/step/roofline.h"
+#include "runner/cpu_model_runner.h"
 
 namespace pagoda {
 

@@ -9,7 +9,7 @@
 namespace pagoda {
 namespace {
 
-constexpr int kRounds = 5;
+constexpr int kRounds = 5, kShortRounds = 25;
 
 double seconds(FunctionRef<void()> work) {
   const auto start = std::chrono::steady_clock::now();
