@@ -58,9 +58,15 @@ struct GroupCut {
                                      group_tile<least(6, kGroupRows), NV, kZeros>};
     return kByRows[rows - 1];
   }
-  static int64_t vectors(int64_t rows) { return rows == 1 ? kGroupRowVectors : kGroupVectors; }
+  static Fn few_tile(int64_t rows) {
+    static constexpr Fn kByRows[] = {group_tile<1, kGroupFewVectors, kZeros>,
+                                     group_tile<least(2, kGroupFewRows), kGroupFewVectors, kZeros>,
+                                     group_tile<least(3, kGroupFewRows), kGroupFewVectors, kZeros>};
+    return kByRows[rows - 1];
+  }
+  static int64_t vectors(int64_t rows) { return rows <= kGroupFewRows ? kGroupFewVectors : kGroupVectors; }
   static void run(const TileTask& task, int64_t rows, int64_t column) {
-    (rows == 1 ? group_tile<1, kGroupRowVectors, kZeros> : tile_of<kGroupVectors>(rows))(task, column);
+    (rows <= kGroupFewRows ? few_tile(rows) : tile_of<kGroupVectors>(rows))(task, column);
   }
 };
 
@@ -111,6 +117,11 @@ static void write_row(const MatmulTask& task, int64_t row, int64_t panel, const 
   }
 }
 
+// A panel that is read once is asked for a little ahead of the tile. One that several tiles read comes from
+// memory with the first of them, which would wait for it while the others leave memory idle: instead each
+// asks for its share of the slice behind this one.
+constexpr int64_t kNear = 1024;
+
 template <class Cut>
 static void run_slice(const MatmulTask& task, TileTask tile, bool is_last, int64_t panel) {
   const bool parked = tile.steps < task.steps;
@@ -127,8 +138,9 @@ static void run_slice(const MatmulTask& task, TileTask tile, bool is_last, int64
     tile.c = task.park + (parked ? row * kPanel : 0);
     const int64_t asks = tile.steps * (Cut::words(task) > 1 ? Cut::words(task) / 2 : 1);
     tile.next_step = (slice_bytes / passes + asks - 1) / asks;
+    tile.next_line = tile.next_step > 64 ? 64 : 0;
     for (int64_t v = 0, pass = i * (kPanel / kLanes / vectors); v < kPanel / kLanes; v += vectors, ++pass) {
-      tile.next = next + slice_bytes * pass / passes;
+      tile.next = passes == 1 ? w + kNear : next + slice_bytes * pass / passes;
       tile.w = w;
       TileTask part = tile;
       part.c = tile.c + v * kLanes;

@@ -148,14 +148,14 @@ struct TileTask {
   bool is_first;        // sums start anew, else at c
   const int32_t* sums;  // of x, at the tile's first row and group
   int64_t sums_stride;
-  const std::byte* next;  // what will be read next: `next_step` bytes of it are asked for with every step
-  int64_t next_step;
+  const std::byte* next;  // what will be read next: with every step, the line there is asked for, and one
+  int64_t next_step, next_line;  // `next_line` bytes behind it, and `next` moves on by `next_step`
 };
 using TileFn = void (*)(const TileTask& task);
 
-PAGODA_INLINE void ask_for(const std::byte* p) {
-  __builtin_prefetch(p, 0, 2);
-  __builtin_prefetch(p + 64, 0, 2);
+PAGODA_INLINE void ask_for(const std::byte* p, int64_t line) {
+  __builtin_prefetch(p, 0, 3);
+  __builtin_prefetch(p + line, 0, 3);
 }
 
 template <class D, int MR, int NV>
@@ -171,7 +171,7 @@ __attribute__((noinline)) void dot_tile(const TileTask& task) {
   for (int64_t i = 0; i < task.steps; ++i) {
     Row<typename D::A, NV> b;
     load_b<D, NV>(b, w);
-    ask_for(next);
+    ask_for(next, task.next_line);
     mac_block<D, MR, NV>(sums, b, x + i, task.x_stride);
     w += kStep;
     next += task.next_step;
@@ -248,7 +248,7 @@ __attribute__((noinline)) void group_tile(const TileTask& task, int64_t column) 
     for (int64_t i = 0; i < pairs; ++i) {
       Row<I, NV> b, part;
       load_b<Int8Dot, NV>(b, w);
-      ask_for(next);
+      ask_for(next, task.next_line);
       low_row<NV>(part, b);
       mac_block<Int8Dot, MR, NV>(sums, part, x, task.x_stride);
       high_row<NV>(part, b);

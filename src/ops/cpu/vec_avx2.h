@@ -25,7 +25,8 @@ struct V {
 constexpr int kTileRows = 6, kTilePanels = 1, kStreamPanels = 4;
 // The same for products with packed weights: vectors of a panel per tile, alone for a single row; and with
 // integer sums beside the float ones (int4).
-constexpr int kTileVectors = 1, kRowVectors = 4, kGroupRows = 3, kGroupVectors = 1, kGroupRowVectors = 2;
+constexpr int kTileVectors = 1, kRowVectors = 4, kGroupRows = 3, kGroupVectors = 1, kGroupFewRows = 1,
+              kGroupFewVectors = 2;
 
 PAGODA_INLINE V broadcast(float x) {
   return {_mm256_set1_ps(x), _mm256_set1_ps(x)};

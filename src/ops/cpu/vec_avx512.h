@@ -25,7 +25,8 @@ struct V {
 constexpr int kTileRows = 6, kTilePanels = 4, kStreamPanels = 8;
 // The same for products with packed weights: vectors of a panel per tile, alone for a single row; and with
 // integer sums beside the float ones (int4).
-constexpr int kTileVectors = 4, kRowVectors = 4, kGroupRows = 6, kGroupVectors = 2, kGroupRowVectors = 4;
+constexpr int kTileVectors = 4, kRowVectors = 4, kGroupRows = 6, kGroupVectors = 2, kGroupFewRows = 3,
+              kGroupFewVectors = 4;
 
 PAGODA_INLINE V broadcast(float x) {
   return {_mm512_set1_ps(x)};

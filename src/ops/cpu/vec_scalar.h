@@ -25,7 +25,8 @@ struct V {
 constexpr int kTileRows = 4, kTilePanels = 1, kStreamPanels = 1;
 // The same for products with packed weights: vectors of a panel per tile, alone for a single row; and with
 // integer sums beside the float ones (int4).
-constexpr int kTileVectors = 1, kRowVectors = 1, kGroupRows = 2, kGroupVectors = 1, kGroupRowVectors = 1;
+constexpr int kTileVectors = 1, kRowVectors = 1, kGroupRows = 2, kGroupVectors = 1, kGroupFewRows = 1,
+              kGroupFewVectors = 1;
 
 template <class F>
 PAGODA_INLINE V each(F f) {
