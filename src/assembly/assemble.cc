@@ -11,8 +11,10 @@
 #include "base/mmap.h"
 #include "model/registry.h"
 #include "ops/isa.h"
+#include "ops/packed_store.h"
 #include "runner/cpu_model_runner.h"
 #include "runner/memory_plan.h"
+#include "weights/content_key.h"
 
 namespace pagoda {
 namespace {
@@ -208,12 +210,20 @@ Result<std::unique_ptr<ModelRunner>> load_runner(const ModelOptions& options, So
   if (!source->checkpoint)
     source->checkpoint =
         make_dummy_checkpoint(expected_tensors(source->spec), source->dtype, options.seed, &compute->pool);
+  std::optional<PackedStore> store;
+  if (!options.packed_cache.empty() && options.load_format != "dummy") {
+    const Hash128 content = content_key(*source->checkpoint, options.packed_cache, compute->pool);
+    store.emplace(options.packed_cache,
+                  packed_key(content, source->layers(), source->vocabulary(), compute->stream),
+                  cpus.num_numa_nodes > 1, compute->stream);
+  }
   DecoderOptions decoder_options{source->dtype, sizes.max_model_len, source->layers_format,
-                                 source->vocabulary_format};
+                                 source->vocabulary_format, store ? &*store : nullptr};
   PAGODA_TRY(auto decoder,
              Decoder::load(source->spec, *source->checkpoint, decoder_options, compute->stream));
   *weight_bytes = decoder->weight_bytes();
   source->checkpoint.reset();
+  if (store) store->finish();
   const std::string layers = format_name(source->layers()), head = format_name(source->vocabulary());
   log_info("Loaded {} parameters as {}{} in {:.2f} GiB; {} kernels",
            with_commas(num_parameters(source->spec)), layers, head == layers ? "" : ", the head as " + head,

@@ -100,6 +100,21 @@ Result<CpuPlan> plan_listed(const CpuTopology& topology, const CpuWish& wish) {
   return bound(topology, std::move(listed), wish.num_threads > 0 ? wish.num_threads : count);
 }
 
+CpuPlan plan_freely(const CpuTopology& topology, int num_threads, bool may_bind) {
+  std::vector<int> cores = topology.one_per_core();
+  const int num_cores = static_cast<int>(cores.size());
+  if (num_threads == 0) {
+    num_threads = num_cores;
+    if (topology.quota < num_cores) num_threads = std::max(static_cast<int>(std::ceil(topology.quota)), 1);
+  }
+  if (may_bind && num_threads == num_cores && topology.quota >= num_cores)
+    return bound(topology, std::move(cores), num_threads);
+  CpuPlan plan;
+  plan.num_threads = num_threads;
+  plan.is_crowded = num_threads > static_cast<int>(topology.cpus.size());
+  return plan;
+}
+
 }  // namespace
 
 CpuTopology CpuTopology::of_this_process() {
@@ -171,17 +186,15 @@ std::string CpuPlan::description() const {
 
 Result<CpuPlan> plan_cpus(const CpuTopology& topology, const CpuWish& wish) {
   const bool is_auto = wish.cpu_list.empty() || wish.cpu_list == "auto";
-  if (!is_auto && wish.cpu_list != "nobind") return plan_listed(topology, wish);
-  std::vector<int> cores = topology.one_per_core();
-  const int num_cores = static_cast<int>(cores.size());
-  const int most =
-      topology.quota < num_cores ? std::max(static_cast<int>(std::ceil(topology.quota)), 1) : num_cores;
-  const int num_threads = wish.num_threads > 0 ? wish.num_threads : most;
-  if (is_auto && num_threads == num_cores && topology.quota >= num_cores)
-    return bound(topology, std::move(cores), num_threads);
   CpuPlan plan;
-  plan.num_threads = num_threads;
-  plan.is_crowded = num_threads > static_cast<int>(topology.cpus.size());
+  if (is_auto || wish.cpu_list == "nobind") {
+    plan = plan_freely(topology, wish.num_threads, is_auto);
+  } else {
+    PAGODA_TRY(plan, plan_listed(topology, wish));
+  }
+  std::set<int> nodes;
+  for (const Cpu& cpu : topology.cpus) nodes.insert(cpu.numa_node);
+  plan.num_numa_nodes = static_cast<int>(nodes.size());
   return plan;
 }
 

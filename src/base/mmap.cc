@@ -72,6 +72,33 @@ class Descriptor {
   int fd_;
 };
 
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
+// The file's pages, at a multiple of kHugePage: where the page cache has them in large pieces, they are
+// mapped as huge pages. nullptr: errno says why not.
+const std::byte* map_whole(int fd, std::size_t size) {
+  if (size < kHugePage) {
+    void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    return data == MAP_FAILED ? nullptr : static_cast<const std::byte*>(data);
+  }
+  const std::size_t whole = (size + 4095) / 4096 * 4096;
+  void* room =
+      ::mmap(nullptr, whole + kHugePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (room == MAP_FAILED) return nullptr;
+  const std::size_t before = (kHugePage - reinterpret_cast<uintptr_t>(room) % kHugePage) % kHugePage;
+  auto* aligned = static_cast<std::byte*>(room) + before;
+  if (::mmap(aligned, size, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0) == MAP_FAILED) {
+    const int error = errno;
+    ::munmap(room, whole + kHugePage);
+    errno = error;
+    return nullptr;
+  }
+  if (before > 0) ::munmap(room, before);
+  ::munmap(aligned + whole, kHugePage - before);
+  (void)::madvise(aligned, size, MADV_HUGEPAGE);  // read it in large pieces; a hint
+  return aligned;
+}
+
 Status cannot(const char* verb, const std::string& path) {
   const int error = errno;
   std::string message = std::string("cannot ") + verb + " '" + path + "': " + std::strerror(error);
@@ -89,13 +116,12 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
   MappedFile file;
   file.size_ = static_cast<std::size_t>(info.st_size);
   if (file.size_ == 0) return file;
-  void* data = ::mmap(nullptr, file.size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
-  if (data == MAP_FAILED) {
+  file.data_ = map_whole(fd.get(), file.size_);
+  if (file.data_ == nullptr) {
     file.size_ = 0;
     return cannot("map", path);
   }
-  file.data_ = static_cast<const std::byte*>(data);
-  remember(data, file.size_, path);
+  remember(file.data_, file.size_, path);
   return file;
 }
 

@@ -262,6 +262,8 @@ constexpr FlagSpec kTable[] = {
 
     {"config", "", kOwn, kString, "", "YAML file with flags by name; the command line wins."},
     {"threads", "", kOwn, kInt, "physical cores", "Compute threads (affinity and cgroup quota respected)."},
+    {"packed-cache", "", kOwn, kString, "",
+     "Folder that keeps the weights as the kernels want them, for the next start."},
     {"cpu-list", "", kOwn, kString, "auto",
      "CPUs of the compute threads, as in 0-3,8; auto: bound if they take every core; nobind "
      "(or VLLM_CPU_OMP_THREADS_BIND)."},

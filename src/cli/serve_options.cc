@@ -89,6 +89,7 @@ Status read_sizes(const FlagValues& flags, ModelOptions* model) {
   PAGODA_TRY(model->block_size, number_in(flags, "block-size", 16, 1, 1024));
   PAGODA_TRY(model->max_logprobs, number_in(flags, "max-logprobs", 20, -1, kMany));
   PAGODA_TRY(model->num_threads, number_in(flags, "threads", 0, 0, 1024));
+  model->packed_cache = flags.text("packed-cache");
   model->cpu_list = flags.text("cpu-list", environment("VLLM_CPU_OMP_THREADS_BIND").value_or("auto"));
   PAGODA_TRY(model->num_text_threads, number_in(flags, "renderer-num-workers", 2, 1, 256));
   constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();

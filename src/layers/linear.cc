@@ -21,18 +21,29 @@ Result<std::vector<float>> load_vector(const WeightSource& source, const std::st
 Result<std::unique_ptr<PackedWeight>> load_packed(const WeightSource& source,
                                                   std::span<const std::string> names,
                                                   const WeightFormat& format, bool gated) {
-  std::vector<HeldTensor> held;
-  std::vector<QuantTensor> parts;
   std::vector<const StoredTensor*> stored;
+  PackedWeight::Header header{.format = format, .is_gated = gated};
+  std::string store_name;
   for (const std::string& name : names) {
     PAGODA_TRY(const StoredTensor* tensor, find(source, name));
-    HeldTensor part = source.checkpoint.read(*tensor);
+    PAGODA_CHECK(tensor->shape.size() == 2, "a weight is a matrix");
     stored.push_back(tensor);
-    parts.push_back(part.tensor);
-    held.push_back(std::move(part));
+    header.n += tensor->shape[0];
+    header.k = tensor->shape[1];
+    store_name += (store_name.empty() ? "" : " ") + name;
+  }
+  if (source.store != nullptr)
+    if (std::unique_ptr<PackedWeight> kept = source.store->find(store_name, header)) return kept;
+
+  std::vector<HeldTensor> held;
+  std::vector<QuantTensor> parts;
+  for (const StoredTensor* tensor : stored) {
+    held.push_back(source.checkpoint.read(*tensor));
+    parts.push_back(held.back().tensor);
   }
   PAGODA_TRY(std::unique_ptr<PackedWeight> packed, pack_weight(parts, format, gated, source.stream));
   for (const StoredTensor* tensor : stored) source.checkpoint.release(*tensor);
+  if (source.store != nullptr) source.store->add(store_name, *packed);
   return packed;
 }
 

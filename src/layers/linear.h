@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 #include "ops/matmul.h"
+#include "ops/packed_store.h"
 #include "ops/stream.h"
 #include "tensor/tensor.h"
 #include "weights/checkpoint.h"
@@ -23,6 +24,7 @@ struct WeightSource {
   WeightFormat format;             // of the layers' weight matrices
   WeightFormat vocabulary_format;  // of the embedding and the head
   Stream& stream;
+  PackedStore* store = nullptr;  // asked for packed weights first, handed those that it has not; null: none
 };
 
 // A tensor as floats: norm weights, biases.

@@ -64,7 +64,7 @@ Result<std::unique_ptr<Decoder>> Decoder::load(const ModelSpec& spec, const Chec
     return invalid_argument("tensor '" + table.name + "' of '" + table.file +
                             "': expected F32, F16 or BF16, found " + dtype_name(dtype));
   const WeightSource source{checkpoint, options.layers_format.value_or(unquantized(dtype)),
-                            options.vocabulary_format.value_or(unquantized(dtype)), stream};
+                            options.vocabulary_format.value_or(unquantized(dtype)), stream, options.store};
 
   const int64_t max_positions =
       options.max_positions > 0 ? options.max_positions : spec.config.context_length;

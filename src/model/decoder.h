@@ -40,6 +40,7 @@ struct DecoderOptions {
   int64_t max_positions = 0;   // 0: the config's context_length
   // Weights to be quantized while they are loaded; none: as dtype says. A tied embedding follows the head.
   std::optional<WeightFormat> layers_format, vocabulary_format;
+  PackedStore* store = nullptr;  // null: none
 };
 
 // The one forward pass. Owns the packed weights; immutable once loaded.

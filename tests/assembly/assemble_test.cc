@@ -6,8 +6,11 @@
 #include <algorithm>
 #include <condition_variable>
 #include <cstdio>
+#include <filesystem>
 #include <functional>
 #include <mutex>
+#include <optional>
+#include <utility>
 
 #include "base/json.h"
 #include "ops/isa.h"
@@ -110,36 +113,55 @@ TEST(Assemble, TheBuiltInModelNeedsNoFlags) {
   EXPECT_FALSE(model.eos_token_ids.empty());
 }
 
+// What the engine says to one seeded request, and with which log-probabilities.
+std::pair<std::vector<TokenId>, std::vector<float>> say(const ModelOptions& options) {
+  auto assembly = assemble(options);
+  EXPECT_TRUE(assembly.ok()) << assembly.status().message();
+  if (!assembly.ok()) return {};
+  Engine& engine = *(*assembly)->engine;
+  auto request = std::make_unique<Request>();
+  request->id = engine.next_request_id();
+  for (TokenId id = 0; id < 90; ++id) request->prompt.push_back(id * 37 % kVocab);
+  request->params.seed = 11;
+  request->params.top_p = 0.95f;
+  request->params.max_tokens = 40;
+  request->params.num_logprobs = 0;
+  auto sink = std::make_shared<Sink>();
+  EXPECT_TRUE(engine.submit(std::move(request), engine.reserve(1).value(), sink).ok());
+  std::vector<TokenId> said = sink->wait();
+  EXPECT_EQ(said.size(), 40u);
+  return {said, sink->logprobs()};
+}
+
+TEST(Assemble, PackedWeightsOfAFolderGiveTheSameBits) {
+  TempDir folder, cache;
+  write_tiny(folder.path(), {.dtype = "bfloat16", .attention_bias = true});
+  for (const char* quantization : {"", "int8"}) {
+    ModelOptions options = small_options(folder.path());
+    options.quantization = quantization;
+    const auto without = say(options);
+    options.packed_cache = cache.path() + "/made";
+    EXPECT_EQ(say(options), without) << "written";
+    EXPECT_EQ(say(options), without) << "read";
+  }
+  std::size_t packed = 0;
+  for (const auto& file : std::filesystem::directory_iterator(cache.path() + "/made"))
+    packed += file.path().extension() == ".packed";
+  EXPECT_EQ(packed, 2u);
+}
+
 TEST(Assemble, EveryInstructionSetGivesTheSameBits) {
   TempDir folder;
   write_tiny(folder.path(), {.dtype = "bfloat16", .llama3_rope = true});
-  std::vector<TokenId> tokens;
-  std::vector<float> logprobs;
+  std::optional<std::pair<std::vector<TokenId>, std::vector<float>>> first;
   for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
     if (isa > best_isa()) break;
     SCOPED_TRACE(isa_name(isa));
     ModelOptions options = small_options(folder.path());
     options.cpu_isa = isa_name(isa);
-    auto assembly = assemble(options);
-    ASSERT_TRUE(assembly.ok()) << assembly.status().message();
-    Engine& engine = *(*assembly)->engine;
-    auto request = std::make_unique<Request>();
-    request->id = engine.next_request_id();
-    for (TokenId id = 0; id < 90; ++id) request->prompt.push_back(id * 37 % kVocab);
-    request->params.seed = 11;
-    request->params.top_p = 0.95f;
-    request->params.max_tokens = 40;
-    request->params.num_logprobs = 0;
-    auto sink = std::make_shared<Sink>();
-    ASSERT_TRUE(engine.submit(std::move(request), engine.reserve(1).value(), sink).ok());
-    std::vector<TokenId> said = sink->wait();
-    ASSERT_EQ(said.size(), 40u);
-    if (tokens.empty()) {
-      tokens = said;
-      logprobs = sink->logprobs();
-    }
-    EXPECT_EQ(said, tokens);
-    EXPECT_EQ(sink->logprobs(), logprobs);  // to the bit
+    const auto said = say(options);
+    if (!first) first = said;
+    EXPECT_EQ(said, *first);  // to the bit
   }
   EXPECT_TRUE(select_isa(best_isa()).ok());
 }

@@ -72,6 +72,7 @@ TEST(CpuPlan, NeighboursOfANodeStayTogether) {
   CpuTopology topology;  // even CPUs on one node, odd ones on the other
   for (int id = 0; id < 6; ++id) topology.cpus.push_back({id, id, id % 2});
   EXPECT_THAT(plan_cpus(topology, {})->compute, ElementsAre(0, 2, 4, 1, 3, 5));
+  EXPECT_EQ(plan_cpus(topology, {})->num_numa_nodes, 2);
 }
 
 TEST(CpuPlan, LeavesThePlacingToTheSystemWhereCoresAreShared) {

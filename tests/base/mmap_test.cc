@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <vector>
 
 namespace pagoda {
 namespace {
@@ -32,6 +33,27 @@ TEST_F(MappedFileTest, ReadsWhatIsThereAndNamesWhatIsNot) {
   EXPECT_EQ(MappedFile::open(path_)->text(), "hello");
   EXPECT_EQ(*read_file(path_), "hello");
   EXPECT_EQ(read_file(path_, 4).status().code(), StatusCode::kTooLarge);
+}
+
+TEST_F(MappedFileTest, LargeFilesLieAsHugePagesDo) {
+  constexpr std::size_t kHuge = std::size_t{2} << 20;
+  for (std::size_t size : {kHuge - 1, kHuge, kHuge + 1, 3 * kHuge + 5000}) {
+    std::string bytes(size, 'x');
+    bytes.back() = 'y';
+    std::ofstream(path_) << bytes;
+    std::vector<MappedFile> files;
+    for (int i = 0; i < 3; ++i) {
+      Result<MappedFile> file = MappedFile::open(path_);
+      ASSERT_TRUE(file.ok());
+      EXPECT_EQ(file->text(), bytes) << size;
+      if (size >= kHuge) {
+        EXPECT_EQ(reinterpret_cast<uintptr_t>(file->bytes().data()) % kHuge, 0u) << size;
+      }
+      files.push_back(*std::move(file));
+    }
+    files[1].release(0, size);
+    EXPECT_EQ(files[1].text(), bytes) << "released pages come back";
+  }
 }
 
 #ifndef __SANITIZE_ADDRESS__

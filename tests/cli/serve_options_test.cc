@@ -70,7 +70,9 @@ TEST(ServeOptions, EachFlagReachesItsPlace) {
                                      "--threads",
                                      "3",
                                      "--cpu-list",
-                                     "0-3,8"})
+                                     "0-3,8",
+                                     "--packed-cache",
+                                     "kept"})
                              .value();
   const ModelOptions& model = options.model;
   EXPECT_EQ(model.model, "folder");
@@ -86,6 +88,7 @@ TEST(ServeOptions, EachFlagReachesItsPlace) {
   EXPECT_EQ(model.hf_config, "shape/config.json");
   EXPECT_EQ(model.num_threads, 3);
   EXPECT_EQ(model.cpu_list, "0-3,8");
+  EXPECT_EQ(model.packed_cache, "kept");
   EXPECT_FALSE(model.log_stats);
   EXPECT_EQ(options.api.api_keys, std::vector<std::string>{"k"});
   EXPECT_EQ(options.api.max_log_len, 12);

@@ -1,0 +1,105 @@
+#include "ops/packed_store.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "base/rng.h"
+
+namespace pagoda {
+namespace {
+
+constexpr double kGiB = 1024. * 1024 * 1024;
+
+// Odd sizes, so that all that pads is in it.
+Hash128 packed_sample(const WeightFormat& format, bool gated, Stream& stream) {
+  constexpr int64_t kRows = 70, kColumns = 301;
+  std::vector<float> numbers(kRows * kColumns);
+  SplitMix64 random(1);
+  for (float& number : numbers) number = static_cast<float>(random.uniform() - 0.5);
+  const QuantTensor part{.name = "sample",
+                         .dtype = DType::kF32,
+                         .rows = kRows,
+                         .columns = kColumns,
+                         .data = std::as_bytes(std::span(numbers))};
+  const QuantTensor parts[] = {part, part};
+  Result<std::unique_ptr<PackedWeight>> packed = pack_weight({parts, gated ? 2u : 1u}, format, gated, stream);
+  PAGODA_CHECK(packed.ok(), "every format packs a plain matrix");
+  return hash128((*packed)->payload());
+}
+
+std::unique_ptr<PackedWeight> copy_of(const PackedWeight& weight, Stream& stream) {
+  const std::span<const std::byte> from = weight.payload();
+  auto buffer = std::make_shared<Buffer>(Buffer::uninitialized(from.size()));
+  auto* to = static_cast<std::byte*>(buffer->data());
+  stream.pool().parallel_for(static_cast<int64_t>(from.size()), 4096, [&](int64_t begin, int64_t end) {
+    std::memcpy(to + begin, from.data() + begin, static_cast<std::size_t>(end - begin));
+  });
+  return adopt_packed(weight.header(), {to, from.size()}, std::move(buffer));
+}
+
+}  // namespace
+
+Hash128 packed_key(const Hash128& content, const WeightFormat& layers, const WeightFormat& vocabulary,
+                   Stream& stream) {
+  std::string text = content.hex();
+  for (const WeightFormat& format : {layers, vocabulary}) {
+    text += "|" + format_name(format);
+    for (bool gated : {false, true}) text += packed_sample(format, gated, stream).hex();
+  }
+  return hash128(text);
+}
+
+PackedStore::PackedStore(const std::string& folder, const Hash128& key, bool copy, Stream& stream)
+    : path_((std::filesystem::path(folder) / (key.hex() + ".packed")).string()),
+      copy_(copy),
+      stream_(stream) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);  // what is wrong with it shows below
+  Result<std::shared_ptr<const PackedFile>> file = PackedFile::open(path_, key, stream.pool());
+  if (file.ok()) {
+    file_ = *std::move(file);
+    return;
+  }
+  if (file.status().code() != StatusCode::kNotFound)
+    log_warning("Packed weights '{}' are made anew: {}.", path_, file.status().message());
+  Result<std::unique_ptr<PackedFileWriter>> writer = PackedFileWriter::create(path_, key);
+  if (writer.ok())
+    writer_ = *std::move(writer);
+  else
+    give_up(writer.status());
+}
+
+std::unique_ptr<PackedWeight> PackedStore::find(const std::string& name, const PackedWeight::Header& header) {
+  if (!file_) return nullptr;
+  std::unique_ptr<PackedWeight> weight = PackedFile::find(file_, name);
+  if (!weight || weight->header() != header) return nullptr;
+  return copy_ ? copy_of(*weight, stream_) : std::move(weight);
+}
+
+void PackedStore::add(const std::string& name, const PackedWeight& weight) {
+  if (!writer_) return;
+  Status status = writer_->add(name, weight, stream_.pool());
+  if (!status.ok()) give_up(status);
+}
+
+void PackedStore::finish() {
+  if (file_) log_info("Packed weights: '{}', {:.2f} GiB.", path_, static_cast<double>(file_->bytes()) / kGiB);
+  if (!writer_) return;
+  Status status = writer_->finish();
+  if (!status.ok()) return give_up(status);
+  log_info("Packed weights written: '{}', {:.2f} GiB.", path_, static_cast<double>(writer_->bytes()) / kGiB);
+  writer_.reset();
+}
+
+void PackedStore::give_up(const Status& status) {
+  log_warning("Packed weights are not kept: {}.", status.message());
+  writer_.reset();
+}
+
+}  // namespace pagoda
