@@ -24,6 +24,7 @@ struct Cell {
   double steps = 0;             // in one time
   std::vector<double> seconds;  // of each repeat
   double least = 0;             // seconds, by the model
+  StepProfile profile;          // of everything, the step that warms up too
 };
 
 double median(std::vector<double> values) {
@@ -75,8 +76,8 @@ class Report {
         "of cache per token of context\n\n",
         flags.hf_config, flags.dtype, flags.quantization, flags.kv_cache_dtype, isa_name(selected_isa()),
         cost.weight_bytes / 1e9, cost.kv_token_bytes);
-    fmt::print("{:<24} {:>9} {:>9} {:>7} {:>7} {:>8} {:>9} {:>7}\n", "", "tok/s", "ms/step", "+-%", "GB/s",
-               "GOP/s", "model ms", "of it");
+    fmt::print("{:<24} {:>9} {:>9} {:>7} {:>7} {:>8} {:>9} {:>7}  {:>6} {:>6} {:>6} {:>6}\n", "", "tok/s",
+               "ms/step", "+-%", "GB/s", "GOP/s", "model ms", "of it", "linear", "attn", "rows", "rest");
   }
   void add(const Cell& cell) {
     const double time = median(cell.seconds);
@@ -93,11 +94,22 @@ class Report {
     object.set("GOPs", ops / time / 1e9);
     object.set("model_ms_per_step", cell.least / cell.steps * 1e3);
     object.set("fraction_of_model", cell.least / time);
+    const auto share = [&](OpKind kind) {
+      return cell.profile.ops[static_cast<std::size_t>(kind)] / cell.profile.seconds;
+    };
+    const double linear = share(OpKind::kLinear), attention = share(OpKind::kAttention);
+    const double rows = share(OpKind::kRows);
+    object.set("share_linear", linear);
+    object.set("share_attention", attention);
+    object.set("share_rows", rows);
     cells_.push_back(std::move(object));
     if (json_) return;
-    fmt::print("{:<24} {:>9.1f} {:>9.2f} {:>7.1f} {:>7.1f} {:>8.0f} {:>9.2f} {:>6.0f}%\n", cell.name,
-               cell.tokens / time, time / cell.steps * 1e3, spread * 100, bytes / time / 1e9,
-               ops / time / 1e9, cell.least / cell.steps * 1e3, cell.least / time * 100);
+    fmt::print(
+        "{:<24} {:>9.1f} {:>9.2f} {:>7.1f} {:>7.1f} {:>8.0f} {:>9.2f} {:>6.0f}%  {:>5.1f}% {:>5.1f}% "
+        "{:>5.1f}% {:>5.1f}%\n",
+        cell.name, cell.tokens / time, time / cell.steps * 1e3, spread * 100, bytes / time / 1e9,
+        ops / time / 1e9, cell.least / cell.steps * 1e3, cell.least / time * 100, linear * 100,
+        attention * 100, rows * 100, (1 - linear - attention - rows) * 100);
     std::fflush(stdout);
   }
   void afterwards(double read_bytes_per_s) {  // what others did to the machine meanwhile
@@ -194,6 +206,7 @@ Status run(StepFlags flags) {
   PAGODA_TRY(auto driver, StepDriver::create(options));
   report.model(flags, driver->cost());
   auto add = [&](Cell cell) {
+    cell.profile = driver->take_profile();
     cell.least = least_seconds(cell.cost, rates, linear_peak(flags, rates), attention_peak(*driver, rates));
     report.add(cell);
   };

@@ -94,8 +94,10 @@ Result<std::unique_ptr<StepDriver>> StepDriver::create(const DriverOptions& opti
   config.block_size = kBlockSize;
   config.num_blocks = blocks_for(options.kv_tokens) + 1;
   config.kv_dtype = kv_dtype;
+  Stream* stream = &compute->stream;
   PAGODA_TRY(driver->runner_, CpuModelRunner::create(config, std::move(compute), std::move(decoder)));
   static_cast<CpuModelRunner&>(*driver->runner_).fill_kv_for_benchmark();
+  stream->set_times(&driver->profile_.ops);
   return driver;
 }
 
@@ -131,6 +133,7 @@ double StepDriver::run(StepPlan* plan) {
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
   PAGODA_CHECK(result.ok(), "the step has the memory it needs");
   for (uint8_t bad : result->bad) PAGODA_CHECK(bad == 0, "logits are finite");
+  profile_.seconds += time.count();
   return time.count();
 }
 

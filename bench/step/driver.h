@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bench/step/roofline.h"
@@ -18,6 +19,12 @@ struct DriverOptions {
   // What will be asked of it at most.
   int32_t max_num_seqs = 1, max_num_batched_tokens = 1, max_model_len = 1;
   int64_t kv_tokens = 1;  // of all sequences together, each rounded up to blocks
+};
+
+// Where the time of steps went: what the ops do not account for is sampling and bookkeeping.
+struct StepProfile {
+  double seconds = 0;
+  OpTimes ops{};
 };
 
 // Tokens that `num_tokens` take in the cache.
@@ -41,6 +48,8 @@ class StepDriver {
   // before: seconds of each step.
   std::vector<double> decode(int32_t num_seqs, int32_t context, int32_t num_steps);
 
+  // Of all steps since the last call.
+  StepProfile take_profile() { return std::exchange(profile_, {}); }
   const ModelCost& cost() const { return cost_; }
   const ModelConfig& config() const { return config_; }
   DType kv_dtype() const { return kv_dtype_; }
@@ -57,6 +66,7 @@ class StepDriver {
   int32_t num_groups_ = 1;
   uint64_t next_step_ = 1;
   RequestId next_request_ = 1;
+  StepProfile profile_;
   std::unique_ptr<ModelRunner> runner_;
 };
 

@@ -169,6 +169,7 @@ std::size_t kv_block_bytes(DType dtype, int32_t num_kv_heads, int32_t head_dim, 
 
 void kv_store(const KvLayerView& kv, const Tensor& k, const Tensor& v, const AttnBatch& batch,
               Stream& stream) {
+  const OpTimer timer(stream, OpKind::kRows);
   const int64_t columns = int64_t{kv.num_kv_heads} * kv.head_dim;
   check_matrix(k, k.rows(), columns);
   check_matrix(v, k.rows(), columns);
@@ -189,6 +190,7 @@ void kv_store(const KvLayerView& kv, const Tensor& k, const Tensor& v, const Att
 
 void paged_attention(const Tensor& out, const Tensor& q, const KvLayerView& kv, const AttnBatch& batch,
                      int32_t num_heads, Stream& stream) {
+  const OpTimer timer(stream, OpKind::kAttention);
   if (batch.num_seqs == 0) return;
   PAGODA_CHECK(kv.num_kv_heads > 0 && num_heads % kv.num_kv_heads == 0,
                "heads must be a multiple of KV heads");

@@ -133,6 +133,7 @@ void convert_row(const MatmulInput& input, int64_t row, const float* x) {
 }  // namespace cpu
 
 void convert_input(const MatmulInput& input, const Tensor& x, Stream& stream) {
+  const OpTimer timer(stream, OpKind::kRows);
   check_matrix(x, input.rows, input.k);
   split(stream, input.rows, 8 * input.k, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) convert_row(input, row, x.row<float>(row));
@@ -141,6 +142,7 @@ void convert_input(const MatmulInput& input, const Tensor& x, Stream& stream) {
 
 void matmul(const Tensor& y, const MatmulInput& x, const PackedWeight& w, const float* bias,
             Epilogue epilogue, Stream& stream) {
+  const OpTimer timer(stream, OpKind::kLinear);
   const PanelWeight& weight = panels_of(w);
   const int64_t num_tokens = x.rows;
   if (num_tokens == 0) return;

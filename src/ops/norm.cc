@@ -5,6 +5,7 @@
 namespace pagoda {
 
 void rms_norm(const MatmulInput& y, const Tensor& x, const float* weight, float eps, Stream& stream) {
+  const OpTimer timer(stream, OpKind::kRows);
   const int64_t count = x.columns();
   cpu::check_matrix(x, y.rows, y.k);
   PAGODA_CHECK(count == y.k, "an input of another width");
