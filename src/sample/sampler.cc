@@ -1,8 +1,8 @@
 #include "sample/sampler.h"
 
 #include <cmath>
-#include <limits>
 
+#include "ops/row_max.h"
 #include "sample/gumbel.h"
 #include "sample/logits_filter.h"
 #include "sample/logprobs.h"
@@ -16,20 +16,6 @@ struct Sampler::Scratch {
 };
 
 namespace {
-
-// Neither NaN nor +infinity. -infinity is a token that cannot be.
-bool all_below_infinity(std::span<const float> logits) {
-  bool fine = true;
-  for (float logit : logits) fine &= logit <= std::numeric_limits<float>::max();
-  return fine;
-}
-
-TokenId lowest_argmax(std::span<const float> logits) {
-  std::size_t best = 0;
-  for (std::size_t i = 1; i < logits.size(); ++i)
-    if (logits[i] > logits[best]) best = i;
-  return static_cast<TokenId>(best);
-}
 
 void add_logprobs(const SampleInput& input, int32_t num_top, std::vector<std::pair<float, TokenId>>* scratch,
                   SampleOutput* out) {
@@ -62,10 +48,10 @@ void Sampler::sample(std::span<const SampleInput> inputs, std::span<SampleOutput
     const SamplingParams& params = *input.params;
     *out = {};
     out->bad = true;
-    if (!all_below_infinity(input.logits)) return;
+    RowMax top = row_max(input.logits);
+    if (!top.is_finite) return;
     if (input.kind == SampleKind::kPromptLogprobs) {
-      out->bad = input.logits[static_cast<std::size_t>(lowest_argmax(input.logits))] ==
-                 -std::numeric_limits<float>::infinity();
+      out->bad = !std::isfinite(top.value);
       if (out->bad) return;
       out->token = input.target;
       add_logprobs(input, params.num_prompt_logprobs, &scratch->top, out);
@@ -78,12 +64,12 @@ void Sampler::sample(std::span<const SampleInput> inputs, std::span<SampleOutput
       scratch->logits.assign(logits.begin(), logits.end());
       edit_logits(scratch->logits, edit);
       logits = scratch->logits;
+      if (edits_logits(edit)) top = row_max(logits);
     }
-    TokenId token = lowest_argmax(logits);
-    const float largest = logits[static_cast<std::size_t>(token)];
-    if (!std::isfinite(largest)) return;  // nothing is allowed
+    TokenId token = top.index;
+    if (!top.is_finite || !std::isfinite(top.value)) return;  // nothing is allowed
     if (!greedy) {
-      scale(scratch->logits, largest, params.temperature);
+      scale(scratch->logits, top.value, params.temperature);
       const Cutoff cutoff = find_cutoff(logits, params, &scratch->filter);
       token = gumbel_draw(logits, cutoff, token, input.seed, input.output_index);
     }

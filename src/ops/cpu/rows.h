@@ -32,6 +32,28 @@ static void exp_row(float* y, const float* x, int64_t count) {
   for (int64_t i = 0; i < count; i += kLanes) store_n(y + i, exp(load_n(x + i, count - i)), count - i);
 }
 
+static float maximum(const float* x, int64_t count, int64_t* begin, bool* is_finite) {
+  constexpr int64_t kStretch = 1024;
+  const V least = broadcast(-3.402823466e38f);
+  float best = -__builtin_inff();
+  V bad = zero();
+  *begin = 0;
+  for (int64_t first = 0; first < count; first += kStretch) {
+    const int64_t end = first + kStretch < count ? first + kStretch : count;
+    V high = broadcast(-__builtin_inff());
+    for (int64_t i = first; i < end; i += kLanes) {
+      V v = load_n(x + i, end - i);
+      if (end - i < kLanes) v = select_range(v, broadcast(-__builtin_inff()), 0, end - i);
+      bad = fma(max(least, v), zero(), bad);  // NaN for NaN and +infinity
+      high = max(high, v);
+    }
+    const float found = max_lanes(high);
+    if (found > best) best = found, *begin = first;
+  }
+  *is_finite = sum_lanes(bad) == 0;
+  return best;
+}
+
 static void narrow(uint16_t* y, const float* x, int64_t count) {
   for (int64_t i = 0; i < count; i += kLanes) {
     V v = load_n(x + i, count - i);
@@ -80,7 +102,7 @@ static float quantize(int8_t* y, int32_t* sums, const float* x, const float* fac
   return largest / 127.0f + sum_lanes(bad);
 }
 
-constexpr RowKernels kRowKernels = {rms_norm, rope, exp_row, narrow, quantize};
+constexpr RowKernels kRowKernels = {rms_norm, rope, exp_row, maximum, narrow, quantize};
 
 }  // namespace
 }  // namespace pagoda::cpu

@@ -1,0 +1,16 @@
+#pragma once
+#include <cstdint>
+#include <span>
+
+namespace pagoda {
+
+struct RowMax {
+  float value;
+  int32_t index;   // the lowest of equal ones
+  bool is_finite;  // no NaN and no +infinity among them; -infinity is a token that cannot be. Else the rest
+                   // is void
+};
+// One pass over a row of logits. Requires: not empty.
+RowMax row_max(std::span<const float> row);
+
+}  // namespace pagoda
