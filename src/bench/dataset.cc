@@ -12,8 +12,10 @@ constexpr std::size_t kFileBytesMax = std::size_t{4} << 30;
 
 // Uniform in [len * (1 - ratio), len * (1 + ratio)], but at least `least`.
 int64_t draw_length(int64_t len, double ratio, int64_t least, SplitMix64* rng) {
-  auto low = static_cast<int64_t>(std::floor(static_cast<double>(len) * (1 - ratio)));
-  auto high = static_cast<int64_t>(std::ceil(static_cast<double>(len) * (1 + ratio)));
+  constexpr double kRounding = 1e-9;  // 100 * 1.1 is 110.00000000000001, and 110 is meant
+  double exact = static_cast<double>(len);
+  auto low = static_cast<int64_t>(std::floor(exact * (1 - ratio) + kRounding));
+  auto high = static_cast<int64_t>(std::ceil(exact * (1 + ratio) - kRounding));
   low = std::max(low, least);
   high = std::max(high, low);
   return low + static_cast<int64_t>(rng->below(static_cast<uint64_t>(high - low + 1)));

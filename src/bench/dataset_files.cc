@@ -150,11 +150,12 @@ Result<std::vector<BenchPrompt>> burstgpt_prompts(const std::string& content, co
   });
   if (!status.ok()) return status;
   SplitMix64 rng(options.seed);
-  std::vector<BenchPrompt> prompts;
+  std::vector<std::size_t> order = order_of(rows.size(), options, &rng);
+  order.resize(std::min(order.size(), static_cast<std::size_t>(options.num_prompts)));
   int64_t total = 0;
-  for (std::size_t index : order_of(rows.size(), options, &rng)) {
-    if (std::ssize(prompts) >= options.num_prompts) break;
-    PAGODA_RETURN_IF_ERROR(add_length(rows[index].input, &total));
+  for (std::size_t index : order) PAGODA_RETURN_IF_ERROR(add_length(rows[index].input, &total));
+  std::vector<BenchPrompt> prompts;
+  for (std::size_t index : order) {
     prompts.push_back(text.make(text.draw(std::max<int64_t>(rows[index].input, 1), &rng), &rng));
     prompts.back().output_len = rows[index].output;
   }

@@ -90,9 +90,10 @@ Result<std::vector<BenchPrompt>> trace_prompts(const std::string& content, const
   SplitMix64 rng(options.seed);
   std::vector<BenchPrompt> prompts;
   int64_t total = 0;
+  for (const TraceRow& row : rows)
+    PAGODA_RETURN_IF_ERROR(add_length(scaled(row.input, options.trace_length_scale), &total));
   for (const TraceRow& row : rows) {
     int64_t length = scaled(row.input, options.trace_length_scale);
-    PAGODA_RETURN_IF_ERROR(add_length(length, &total));
     std::vector<int32_t> units;
     for (uint64_t hash : row.hashes) {
       SplitMix64 shared(hash ^ options.seed);

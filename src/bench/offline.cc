@@ -19,8 +19,7 @@ constexpr double kLatencyPercents[] = {10, 25, 50, 75, 90, 99};
 // Counts what comes of a batch. Events arrive on the engine's thread; one thread waits.
 class BatchSink : public EventSink {
  public:
-  BatchSink(std::size_t num_answers, std::function<void(std::size_t)> on_progress)
-      : num_answers_(num_answers), on_progress_(std::move(on_progress)) {}
+  explicit BatchSink(std::function<void(std::size_t)> on_progress) : on_progress_(std::move(on_progress)) {}
 
   void on_event(TokenEvent&& event) override {
     if (event.finish == FinishReason::kNone) return;
@@ -30,20 +29,20 @@ class BatchSink : public EventSink {
       failure_ = event.error.empty() ? "the engine ended it" : event.error;
     ++num_ended_;
     if (on_progress_) on_progress_(num_ended_);
-    if (num_ended_ == num_answers_) all_ended_.notify_one();
+    one_ended_.notify_one();
   }
 
-  Result<int64_t> wait() {
+  // The tokens of all, once so many answers have ended.
+  Result<int64_t> wait(std::size_t num_answers) {
     std::unique_lock lock(mutex_);
-    all_ended_.wait(lock, [&] { return num_ended_ == num_answers_; });
+    one_ended_.wait(lock, [&] { return num_ended_ == num_answers; });
     if (!failure_.empty()) return internal_error("a request failed: " + failure_);
     return num_output_tokens_;
   }
 
  private:
   std::mutex mutex_;
-  std::condition_variable all_ended_;
-  const std::size_t num_answers_;
+  std::condition_variable one_ended_;
   const std::function<void(std::size_t)> on_progress_;
   std::size_t num_ended_ = 0;
   int64_t num_output_tokens_ = 0;
@@ -82,12 +81,17 @@ Result<OfflineResult> run_offline(Engine* engine, const std::vector<BenchPrompt>
     requests.push_back(make_request(engine, prompt, options, options.seed + requests.size()));
     result.num_prompt_tokens += std::ssize(prompt.ids);
   }
-  auto sink =
-      std::make_shared<BatchSink>(prompts.size() * static_cast<std::size_t>(options.n), options.on_progress);
+  auto sink = std::make_shared<BatchSink>(options.on_progress);
   auto start = std::chrono::steady_clock::now();
-  for (std::size_t i = 0; i < requests.size(); ++i)
-    PAGODA_RETURN_IF_ERROR(engine->submit(std::move(requests[i]), std::move(slots[i]), sink));
-  PAGODA_TRY(result.num_output_tokens, sink->wait());
+  Status status;
+  std::size_t num_submitted = 0;
+  for (; status.ok() && num_submitted < requests.size(); num_submitted += status.ok())
+    status = engine->submit(std::move(requests[num_submitted]), std::move(slots[num_submitted]), sink);
+  // What was taken is waited for whatever happened to the others: the sink is told of it.
+  Result<int64_t> num_output_tokens = sink->wait(num_submitted * static_cast<std::size_t>(options.n));
+  if (!status.ok()) return status;
+  if (!num_output_tokens.ok()) return num_output_tokens.status();
+  result.num_output_tokens = *num_output_tokens;
   result.elapsed_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
 }

@@ -134,6 +134,8 @@ void AnswerReader::on_choice(const Value& choice, double now) {
       record_->ttft = now - sent_;
     has_first_ = true;
     last_content_ = now;
+  } else if (finishes) {
+    finish_gap_ = now - last_content_;
   }
   if (has_first_) record_->latency = now - sent_;
 }
@@ -156,6 +158,8 @@ void AnswerReader::finish(const Status& transport, int http_status, const std::s
   record_->success = record_->error.empty();
   if (!record_->success) return;
   if (prompt_tokens_) record_->prompt_len = *prompt_tokens_;
+  if (finish_gap_ && completion_tokens_.value_or(0) > record_->num_chunks())
+    record_->itls.push_back(*finish_gap_);
   record_->has_usage = completion_tokens_.has_value();
   record_->output_len = completion_tokens_.value_or(record_->num_chunks());
 }

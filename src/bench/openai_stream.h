@@ -43,7 +43,9 @@ struct RequestRecord {
 // finish chunk of its own, comments, usage in a last chunk or in every one); the rules are:
 //   content is text, reasoning or a tool call that is not empty, or an empty text without finish_reason: a
 //   token whose characters are not complete yet; a chat's role chunk is not content;
-//   the first content is the first token; a finish without any content stands for one.
+//   the first content is the first token; a finish without any content stands for one;
+//   a last chunk that has no content is a token (one without text, such as the end of text) if the server's
+//   usage counts more tokens than there were chunks before it.
 class AnswerReader {
  public:
   // `record` outlives the reader. `sent`: the clock when the request was sent.
@@ -66,6 +68,7 @@ class AnswerReader {
   const bool chat_, keep_text_;
   const double sent_;
   double last_content_ = 0;
+  std::optional<double> finish_gap_;  // from the last content to a finish without content
   bool has_first_ = false, complete_ = false;
   std::optional<int64_t> completion_tokens_, prompt_tokens_;
 };

@@ -148,7 +148,8 @@ Result<ModelOptions> engine_options(const ParsedCommand& command) {
 }
 
 Result<std::unique_ptr<Assembly>> assemble_for_bench(ModelOptions options, int64_t num_answers) {
-  options.max_num_queued_reqs = std::max(options.max_num_queued_reqs, num_answers);
+  // The places of one batch may still be on their way back when the next one asks for its own.
+  options.max_num_queued_reqs = std::max(options.max_num_queued_reqs, 2 * num_answers);
   return assemble(options);
 }
 
