@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <vector>
@@ -54,6 +55,29 @@ TEST_F(MappedFileTest, LargeFilesLieAsHugePagesDo) {
     files[1].release(0, size);
     EXPECT_EQ(files[1].text(), bytes) << "released pages come back";
   }
+}
+
+// Pages of files in this process's memory, in bytes.
+std::size_t file_pages() {
+  std::ifstream statm("/proc/self/statm");
+  std::size_t size = 0, resident = 0, shared = 0;
+  statm >> size >> resident >> shared;
+  return shared * 4096;
+}
+
+TEST_F(MappedFileTest, ReleasedPagesLeaveTheProcess) {
+  constexpr std::size_t kSize = 64 << 20, kPart = 16 << 20;
+  std::ofstream(path_) << std::string(kSize, 'x');
+  Result<MappedFile> file = MappedFile::open(path_);
+  ASSERT_TRUE(file.ok());
+  const std::size_t before = file_pages();
+  EXPECT_EQ(static_cast<std::size_t>(std::count(file->text().begin(), file->text().end(), 'x')), kSize);
+  const std::size_t touched = file_pages();
+  EXPECT_GT(touched, before + kSize / 10 * 9);
+  file->release(kPart + 5, kPart);  // the whole pages of it
+  EXPECT_LT(file_pages(), touched - kPart / 10 * 9);
+  file->release(0, kSize);
+  EXPECT_LT(file_pages(), before + kSize / 10);
 }
 
 #ifndef __SANITIZE_ADDRESS__
