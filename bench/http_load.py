@@ -56,10 +56,10 @@ async def post(host, port, path, payload):
 
 
 async def one_request(host, port, model, prompt, output_len):
-    """(start, times of tokens, tokens). A token's time is its event's; the number of tokens is the server's word."""
+    """(start, times of tokens, tokens in, tokens out). A token's time is its event's; their number is the server's word."""
     payload = {"model": model, "prompt": prompt, "max_tokens": output_len, "temperature": 0, "ignore_eos": True,
                "stream": True, "stream_options": {"include_usage": True}, "cache_prompt": False}
-    start, times, tokens = time.perf_counter(), [], None
+    start, times, usage = time.perf_counter(), [], None
     async for line in post(host, port, "/v1/completions", payload):
         if not line.startswith(b"data:") or line[5:].strip() == b"[DONE]":
             continue
@@ -67,11 +67,12 @@ async def one_request(host, port, model, prompt, output_len):
         event = json.loads(line[5:])
         if "error" in event:
             raise RuntimeError(str(event["error"]))
-        if event.get("usage"):
-            tokens = event["usage"]["completion_tokens"]
+        usage = event.get("usage") or usage
         if any(choice.get("text") for choice in event.get("choices", [])):
             times.append(now)
-    return start, times, tokens if tokens is not None else len(times)
+    if usage is None:
+        raise RuntimeError("the stream told no usage")
+    return start, times, usage["prompt_tokens"], usage["completion_tokens"]
 
 
 async def closed_loop(args, url):
@@ -86,12 +87,13 @@ async def closed_loop(args, url):
 
     await asyncio.gather(*(client() for _ in range(args.clients)))
     elapsed = time.perf_counter() - begin
-    tokens = sum(result[2] for result in results)
-    first = [times[0] - start for start, times, _ in results if times]
-    between = [b - a for _, times, _ in results for a, b in zip(times, times[1:])]
-    per_token = [(times[-1] - times[0]) / (count - 1) for _, times, count in results if times and count > 1]
-    report = {"clients": args.clients, "requests": len(results), "output_tokens": tokens, "seconds": elapsed,
-              "output_tokens_per_s": tokens / elapsed, "events": sum(len(times) for _, times, _ in results)}
+    tokens = sum(result[3] for result in results)
+    first = [times[0] - start for start, times, _, _ in results if times]
+    between = [b - a for _, times, _, _ in results for a, b in zip(times, times[1:])]
+    per_token = [(times[-1] - times[0]) / (count - 1) for _, times, _, count in results if times and count > 1]
+    report = {"clients": args.clients, "requests": len(results), "seconds": elapsed,
+              "input_tokens": sum(result[2] for result in results), "output_tokens": tokens,
+              "output_tokens_per_s": tokens / elapsed, "events": sum(len(times) for _, times, _, _ in results)}
     for name, values in [("ttft", first), ("itl", between), ("tpot", per_token)]:
         for share in (50, 99):
             value = percentile(values, share / 100)

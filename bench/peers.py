@@ -95,9 +95,10 @@ class Side:
                 ["python3", BENCH / "http_load.py", f"http://127.0.0.1:{port}", "--model", model, "--clients", CLIENTS,
                  "--requests", self.args.requests, "--input-len", HTTP_INPUT, "--output-len", HTTP_OUTPUT],
                 self.log, self.args.timeout))
-        expected = self.args.requests * HTTP_OUTPUT
-        if report["output_tokens"] != expected:
-            raise Failed(f"{report['output_tokens']} tokens came, {expected} were asked for")
+        for kind, length in [("input", HTTP_INPUT + 1), ("output", HTTP_OUTPUT)]:  # with the BOS
+            if report[f"{kind}_tokens"] != self.args.requests * length:
+                raise Failed(f"{report[f'{kind}_tokens']} {kind} tokens, not {length} of each of "
+                             f"{self.args.requests} requests")
         values = {"http_tokens_per_s": report["output_tokens_per_s"], "http_events": report["events"]}
         for name in ("ttft_p50", "ttft_p99", "itl_p50", "itl_p99"):
             values[f"http_{name}_ms"] = report[f"{name}_ms"]
