@@ -1,14 +1,17 @@
-// How fast the ops are, in FLOP/s of useful arithmetic and bytes of weights or cache read per second.
+// How fast the ops are: useful operations and bytes of weights or cache per second, and which fraction that
+// is of what this machine does at most (roofline.h), measured in the same process just before.
 //   ops_bench --benchmark_filter=matmul/llama
 // Shapes: Llama-3.2-1B (hidden 2048, MLP 8192, 32 heads over 8 of 64) and the built-in demo model (hidden
 // 192).
 #include <benchmark/benchmark.h>
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "base/env.h"
+#include "bench/step/roofline.h"
 #include "ops/attention.h"
 #include "ops/isa.h"
 #include "ops/matmul.h"
@@ -45,6 +48,20 @@ const Format kFormats[] = {{"bf16", {WeightScheme::kBF16}},
                            {"int4-zp", {WeightScheme::kInt4, 128, true}},
                            {"f32", {WeightScheme::kF32}}};
 
+// Measured at first use.
+const MachineRates& machine_rates(int threads) {
+  static std::map<int, MachineRates> rates;
+  if (!rates.contains(threads)) {
+    ComputePool pool(threads, 50);
+    rates[threads] = probe_machine(pool);
+  }
+  return rates[threads];
+}
+double peak_of(const WeightFormat& format, const MachineRates& rates) {
+  if (format.scheme == WeightScheme::kInt8 || format.scheme == WeightScheme::kInt4) return rates.dot_int8;
+  return format.scheme == WeightScheme::kBF16 ? rates.dot_bf16 : rates.fma_f32;
+}
+
 void bench_matmul(benchmark::State& state, int64_t n, int64_t k, int64_t m, WeightFormat format, Isa isa,
                   int threads) {
   if (!select_isa(isa).ok()) return state.SkipWithError("not on this CPU");
@@ -60,10 +77,16 @@ void bench_matmul(benchmark::State& state, int64_t n, int64_t k, int64_t m, Weig
   Tensor ty = Tensor::matrix(y.data(), DType::kF32, m, n);
   for (auto _ : state) matmul(ty, input, *weight, nullptr, Epilogue::kStore, machine.stream);
   const auto rounds = static_cast<double>(state.iterations());
-  state.counters["op/s"] =
-      benchmark::Counter(2.0 * static_cast<double>(n * k * m) * rounds, benchmark::Counter::kIsRate);
-  state.counters["weights B/s"] =
-      benchmark::Counter(static_cast<double>(weight->bytes()) * rounds, benchmark::Counter::kIsRate);
+  const double ops = 2.0 * static_cast<double>(n * k * m) * rounds;
+  const double bytes = static_cast<double>(weight->bytes()) * rounds;
+  const MachineRates& rates = machine_rates(threads);
+  auto per_second = [&](const char* name, double value) {
+    state.counters[name] = benchmark::Counter(value, benchmark::Counter::kIsRate);
+  };
+  per_second("op/s", ops);
+  per_second("weights B/s", bytes);
+  per_second("of peak", ops / peak_of(format, rates));
+  per_second("of read", bytes / rates.read_bytes_per_s);
 }
 
 struct Attention {
