@@ -186,6 +186,11 @@ class LlamaCpp(Side):
                 "-fa", "on", "--host", "127.0.0.1", "--port", port, *(["-rtr"] if self.repack else [])]
 
 
+def programs(args):
+    names = ("llama-bench", "llama-batched-bench", "llama-server", "llama-quantize")
+    return [pathlib.Path(folder) / name for folder in (args.llama, args.ik) if folder for name in names]
+
+
 def sides(args, work):
     found = [Pagoda("pagoda", args, work)]
     if args.llama:
