@@ -147,13 +147,13 @@ asio::awaitable<Status> AsyncClient::Impl::write_all(Call* call, const std::stri
 
 asio::awaitable<Status> AsyncClient::Impl::read_all(Call* call) {
   ResponseParser parser(call->request.method == "HEAD");
-  char buffer[kReadBytes];
+  std::string buffer(kReadBytes, '\0');
   for (;;) {
     error_code ec;
-    asio::mutable_buffer space(buffer, sizeof(buffer));
+    asio::mutable_buffer space(buffer.data(), buffer.size());
     std::size_t n = co_await call->stream->read_some(space, ec);
     if (n > 0) call->has_bytes = true;
-    Status judged = ec ? parser.finish() : take(call, {buffer, n}, &parser);
+    Status judged = ec ? parser.finish() : take(call, {buffer.data(), n}, &parser);
     if (ec && judged.ok()) judged = take(call, {}, &parser);  // the connection's end was the answer's
     if (!judged.ok() && ec && ec != asio::error::eof) judged = io_error(ec.message());
     if (!judged.ok()) co_return judged;
