@@ -147,6 +147,10 @@ void MappedFile::release(std::size_t offset, std::size_t length) const {
     ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
 }
 
+bool MappedFile::keep_resident() const {
+  return data_ == nullptr || ::mlock2(data_, size_, MLOCK_ONFAULT) == 0;
+}
+
 void install_sigbus_handler() {
   struct sigaction action = {};
   action.sa_sigaction = on_sigbus;

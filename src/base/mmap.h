@@ -22,6 +22,9 @@ class MappedFile {
   std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
   // Tells the kernel that these pages will not be read again.
   void release(std::size_t offset, std::size_t length) const;
+  // Asks the kernel to keep what is read in memory, however idle. false: it will not (RLIMIT_MEMLOCK), and
+  // pages may have to be read from the disk again.
+  bool keep_resident() const;
 
  private:
   MappedFile() = default;

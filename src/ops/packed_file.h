@@ -35,6 +35,7 @@ class PackedFile {
   static std::unique_ptr<PackedWeight> find(const std::shared_ptr<const PackedFile>& file,
                                             const std::string& name);
   std::size_t bytes() const { return file_.bytes().size(); }
+  bool keep_resident() const { return file_.keep_resident(); }
 
  private:
   explicit PackedFile(MappedFile file) : file_(std::move(file)) {}

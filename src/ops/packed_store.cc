@@ -64,6 +64,9 @@ PackedStore::PackedStore(const std::string& folder, const Hash128& key, bool cop
   Result<std::shared_ptr<const PackedFile>> file = PackedFile::open(path_, key, stream.pool());
   if (file.ok()) {
     file_ = *std::move(file);
+    if (!copy_ && !file_->keep_resident())
+      log_debug("Packed weights '{}' may leave the memory while idle: ulimit -l is too small to keep them.",
+                path_);
     return;
   }
   if (file.status().code() != StatusCode::kNotFound)
