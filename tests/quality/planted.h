@@ -1,0 +1,111 @@
+// A served model's weights as lists of floats, and the same function with planted outliers.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/config.h"
+#include "model/registry.h"
+#include "tests/testing/tiny_model.h"
+#include "weights/checkpoint.h"
+
+namespace pagoda::testing {
+
+// Where channels are made large, with the weights that read them made small, so that in exact arithmetic the
+// model computes what it did. Trained models have such channels of themselves, the larger the more.
+enum class Outliers { kNone, kNorms, kEverywhere };
+
+class Model {
+ public:
+  Model(const Checkpoint& checkpoint, Object config) : config_(std::move(config)) {
+    for (const StoredTensor& stored : checkpoint.tensors())
+      tensors_.push_back(
+          {stored.name, stored.shape, to_floats(checkpoint.read(stored), stored.file).value()});
+  }
+
+  // 8 channels 30 times as large: behind every norm; kEverywhere: also before every o_proj and down_proj. A
+  // tied head is parted from the embedding first, since only the head reads what the norm writes.
+  void plant(Outliers outliers) {
+    if (outliers == Outliers::kNone) return;
+    const ModelSpec before = spec();
+    if (before.config.tied_head) {
+      TinyTensor head = *find(before.names.embedding + ".weight");
+      head.name = "lm_head.weight";
+      tensors_.push_back(std::move(head));
+      config_.set("tie_word_embeddings", Value(false));
+    }
+    const ModelSpec planted = spec();
+    const TensorNames& names = planted.names;
+    for (std::size_t i = 0; i < planted.config.layers.size(); ++i) {
+      auto name = [&](const std::string& pattern) { return layer_name(pattern, i) + ".weight"; };
+      plant_norm(name(names.input_norm), {name(names.q), name(names.k), name(names.v)});
+      plant_norm(name(names.post_attention_norm), {name(names.gate), name(names.up)});
+      if (outliers != Outliers::kEverywhere) continue;
+      plant_rows(name(names.up), name(names.down));
+      plant_values(planted.config.attention, name(names.v), name(names.o));
+    }
+    plant_norm(names.final_norm + ".weight", {names.head + ".weight"});
+  }
+
+  ModelSpec spec() const { return read_model_spec(Value(config_)).value(); }
+  // Lives as long as this model.
+  std::unique_ptr<Checkpoint> checkpoint() {
+    bytes_ = safetensors_bytes(tensors_, "float32");
+    return Checkpoint::from_bytes(std::as_bytes(std::span(bytes_)), "memory").value();
+  }
+
+ private:
+  static constexpr float kFactor = 30;
+  static constexpr int64_t kChannels = 8;
+
+  TinyTensor* find(const std::string& name) {
+    for (TinyTensor& tensor : tensors_)
+      if (tensor.name == name) return &tensor;
+    PAGODA_CHECK(false, "a tensor of this name");
+    return nullptr;
+  }
+  static void multiply_row(TinyTensor* tensor, int64_t row, float factor) {
+    const int64_t k = tensor->shape.back();
+    for (int64_t i = 0; i < k; ++i) tensor->values[static_cast<std::size_t>(row * k + i)] *= factor;
+  }
+  static void multiply_column(TinyTensor* tensor, int64_t column, float factor) {
+    const int64_t k = tensor->shape.back();
+    for (int64_t i = 0; i < tensor->shape[0]; ++i)
+      tensor->values[static_cast<std::size_t>(i * k + column)] *= factor;
+  }
+  static int64_t channel(int64_t i, int64_t width) { return (i * 37 + 5) % width; }
+
+  void plant_norm(const std::string& norm, const std::vector<std::string>& readers) {
+    TinyTensor* weight = find(norm);
+    for (int64_t i = 0; i < kChannels; ++i) {
+      const int64_t at = channel(i, weight->shape.back());
+      weight->values[static_cast<std::size_t>(at)] *= kFactor;
+      for (const std::string& reader : readers) multiply_column(find(reader), at, 1 / kFactor);
+    }
+  }
+  void plant_rows(const std::string& writer, const std::string& reader) {
+    TinyTensor* weight = find(writer);
+    for (int64_t i = 0; i < kChannels; ++i) {
+      const int64_t at = channel(i, weight->shape[0]);
+      multiply_row(weight, at, kFactor);
+      multiply_column(find(reader), at, 1 / kFactor);
+    }
+  }
+  // Values are read by all query heads of their group.
+  void plant_values(const AttentionShape& shape, const std::string& v, const std::string& o) {
+    const int32_t group = shape.num_heads / shape.num_kv_heads;
+    for (int64_t i = 0; i < kChannels; ++i) {
+      const int64_t at = channel(i, shape.kv_size());
+      multiply_row(find(v), at, kFactor);
+      const int64_t head = at / shape.head_dim * group;
+      for (int64_t h = head; h < head + group; ++h)
+        multiply_column(find(o), h * shape.head_dim + at % shape.head_dim, 1 / kFactor);
+    }
+  }
+
+  Object config_;
+  std::vector<TinyTensor> tensors_;
+  std::string bytes_;
+};
+
+}  // namespace pagoda::testing
