@@ -39,6 +39,7 @@ struct ModelNames {
 
 Result<ModelNames> ask_for_model(const LoadOptions& load) {
   std::string base = load.base_url.substr(0, load.base_url.find_last_not_of('/') + 1);
+  if (base.starts_with("unix:") && base.find(":/", 5) == std::string::npos) base += ':';  // a socket's path
   PAGODA_TRY(HttpResponse response, http_request({"GET", base + "/v1/models", "", load.headers, 30}));
   Result<Value> body = parse_json(response.body);
   const Value* list = body.ok() ? body->find("data") : nullptr;

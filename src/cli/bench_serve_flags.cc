@@ -23,7 +23,8 @@ constexpr const char* kReport = "Report";
 
 constexpr FlagSpec kServeFlags[] = {
     {"backend", "", kServer, kString, "openai", "openai or vllm (completions), openai-chat or vllm-chat."},
-    {"base-url", "", kServer, kString, "", "http://host:port, https://host; overrides --host and --port."},
+    {"base-url", "", kServer, kString, "",
+     "http://host:port, https://host, unix:/socket; overrides --host and --port."},
     {"host", "", kServer, kString, "127.0.0.1", "The server's host."},
     {"port", "", kServer, kInt, "8000", "The server's port."},
     {"endpoint", "", kServer, kString, "by --backend", "/v1/completions or /v1/chat/completions."},

@@ -26,7 +26,7 @@ class AsyncClient {
     std::function<void(Result<HttpResponse>)> on_done;
   };
 
-  // `url`: http://host:port, https://host or unix:/socket:. Looks the name up, which may block. Errors
+  // `url`: http://host:port, https://host or unix:/socket. Looks the name up, which may block. Errors
   // kInvalidArgument: not a URL; kIo: no such host.
   static Result<std::unique_ptr<AsyncClient>> open(const std::string& url);
   ~AsyncClient();
