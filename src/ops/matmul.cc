@@ -14,7 +14,7 @@ int64_t round_to_line(int64_t bytes) {
 }
 
 struct InputLayout {
-  int64_t row_bytes, num_groups, scale_offset, sums_offset, total;
+  int64_t row_bytes, num_groups, scale_offset, starts_offset, total;
 };
 
 InputLayout input_layout(const PanelLayout& weight, int64_t rows) {
@@ -24,8 +24,8 @@ InputLayout input_layout(const PanelLayout& weight, int64_t rows) {
   layout.row_bytes = round_to_line(weight.words * 4) + 64;
   layout.num_groups = weight.group_words > 0 ? weight.steps : 1;
   layout.scale_offset = rows * layout.row_bytes;
-  layout.sums_offset = layout.scale_offset + (is_integer ? round_to_line(rows * 4) : 0);
-  layout.total = layout.sums_offset + (is_integer ? round_to_line(rows * layout.num_groups * 4) : 0);
+  layout.starts_offset = layout.scale_offset + (is_integer ? round_to_line(rows * 4) : 0);
+  layout.total = layout.starts_offset + (is_integer ? round_to_line(rows * layout.num_groups * 4) : 0);
   return layout;
 }
 
@@ -67,7 +67,7 @@ void set_rows(MatmulTask* task, const Tensor& y, const MatmulInput& x, int64_t r
   task->m = m;
   task->x = reinterpret_cast<const uint32_t*>(x.data + row * x.row_bytes);
   task->x_scale = x.scale == nullptr ? nullptr : x.scale + row;
-  task->x_sums = x.sums == nullptr ? nullptr : x.sums + row * x.num_groups;
+  task->x_starts = x.starts == nullptr ? nullptr : x.starts + row * x.num_groups;
   task->y = static_cast<std::byte*>(y.data) + row * y.row_stride * static_cast<int64_t>(dtype_bytes(y.dtype));
 }
 
@@ -92,7 +92,7 @@ MatmulInput make_input(const PackedWeight& weight, void* memory, int64_t rows) {
   input.num_groups = layout.num_groups;
   if (panels.layout().dot >= Dot::kInt8) {
     input.scale = reinterpret_cast<float*>(input.data + layout.scale_offset);
-    input.sums = reinterpret_cast<int32_t*>(input.data + layout.sums_offset);
+    input.starts = reinterpret_cast<int32_t*>(input.data + layout.starts_offset);
     input.column_scale = panels.column_scale();
   }
   return input;
@@ -122,9 +122,12 @@ void convert_row(const MatmulInput& input, int64_t row, const float* x) {
     case WeightScheme::kInt4: {
       const int64_t unit = input.format.scheme == WeightScheme::kInt8 ? 4 : input.format.group_size;
       const int64_t padded = (input.k + unit - 1) / unit * unit;
-      input.scale[row] =
-          kernels().rows.quantize(reinterpret_cast<int8_t*>(out), input.sums + row * input.num_groups, x,
-                                  input.column_scale, input.k, padded, input.num_groups > 1 ? unit : padded);
+      const int32_t offset = input.format.scheme == WeightScheme::kInt8 ? -128
+                             : input.format.zero_points                 ? 1
+                                                                        : -8;
+      input.scale[row] = kernels().rows.quantize(
+          reinterpret_cast<int8_t*>(out), input.starts + row * input.num_groups, offset, x,
+          input.column_scale, input.k, padded, input.num_groups > 1 ? unit : padded);
       return;
     }
   }

@@ -5,7 +5,7 @@
 namespace pagoda::cpu {
 
 inline constexpr int64_t kPanel = 64;      // outputs per panel of packed weights
-inline constexpr int64_t kMaxRows = 512;   // rows of x per call
+inline constexpr int64_t kMaxRows = 128;   // rows of x per call
 inline constexpr int64_t kMaxK = 1 << 16;  // inputs of an int8 product: 255 * 127 * 2^16 < 2^31
 
 // What one multiplication takes: a lane of 32 (kF16: 16) bits of the panel and a word of x.
@@ -21,10 +21,10 @@ enum class Write : uint8_t { kStore, kAdd, kStoreBf16, kSiluMul, kSiluMulBf16 };
 struct MatmulTask {
   Dot dot;
   Write write;
-  const uint32_t* x;      // rows of words, one per step
-  int64_t x_stride, m;    // words; m <= kMaxRows
-  const float* x_scale;   // [m], integers only
-  const int32_t* x_sums;  // [m, x_groups], integers only: sums of x's codes by group (kInt8: all)
+  const uint32_t* x;        // rows of words, one per step
+  int64_t x_stride, m;      // words; m <= kMaxRows
+  const float* x_scale;     // [m], integers only
+  const int32_t* x_starts;  // [m, x_groups], integers only: see MatmulInput
   int64_t x_groups;
   const std::byte* panels;
   int64_t panel_bytes, steps;         // steps per panel; kInt4: groups

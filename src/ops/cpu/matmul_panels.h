@@ -129,12 +129,12 @@ static void run_slice(const MatmulTask& task, TileTask tile, bool is_last, int64
   const int64_t slice_bytes = tile.steps * Cut::step_bytes(task);
   const std::byte *w = tile.w, *next = w + slice_bytes;  // what follows in memory is what is read next
   const uint32_t* x = tile.x;
-  const int32_t* sums = tile.sums;
+  const int32_t* starts = tile.starts;
   for (int64_t i = 0; i < tiles; ++i) {
     const int64_t row = task.m * i / tiles, rows = task.m * (i + 1) / tiles - row;
     const int64_t vectors = Cut::vectors(rows), passes = tiles * (kPanel / kLanes / vectors);
     tile.x = x + row * task.x_stride;
-    tile.sums = sums == nullptr ? nullptr : sums + row * task.x_groups;
+    tile.starts = starts == nullptr ? nullptr : starts + row * task.x_groups;
     tile.c = task.park + (parked ? row * kPanel : 0);
     const int64_t asks = tile.steps * (Cut::words(task) > 1 ? Cut::words(task) / 2 : 1);
     tile.next_step = (slice_bytes / passes + asks - 1) / asks;
@@ -163,8 +163,8 @@ static void matmul_of(const MatmulTask& task) {
       tile.steps = task.steps - begin < slice ? task.steps - begin : slice;
       tile.group_words = task.group_words;
       tile.is_first = begin == 0;
-      tile.sums = task.x_sums == nullptr ? nullptr : task.x_sums + (task.x_groups > 1 ? begin : 0);
-      tile.sums_stride = task.x_groups;
+      tile.starts = task.x_starts == nullptr ? nullptr : task.x_starts + (task.x_groups > 1 ? begin : 0);
+      tile.starts_stride = task.x_groups;
       run_slice<Cut>(task, tile, begin + tile.steps == task.steps, panel);
     }
 }

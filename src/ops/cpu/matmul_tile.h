@@ -86,26 +86,34 @@ PAGODA_INLINE void store_sum(uint32_t* c, V sum) {
 PAGODA_INLINE void store_sum(uint32_t* c, I sum) {
   store_word16(c, sum);
 }
-PAGODA_INLINE void start_sum(V& sum, int32_t) {
-  sum = zero();
-}
-PAGODA_INLINE void start_sum(I& sum, int32_t start) {
-  sum = broadcast_word(static_cast<uint32_t>(start));
-}
-
-template <class T, int NV>
-PAGODA_INLINE void start_row(Row<T, NV>& sums, int32_t start) {
+template <int NV>
+PAGODA_INLINE void start_row(Row<V, NV>& sums) {
   if constexpr (NV > 0) {
-    start_row<T, NV - 1>(sums.head, start);
-    start_sum(sums.last, start);
+    start_row<NV - 1>(sums.head);
+    sums.last = zero();
   }
 }
-// Row r starts at `factor` times sums[r * stride]: what the offset of unsigned codes would add.
-template <class T, int MR, int NV>
-PAGODA_INLINE void start_block(Block<T, MR, NV>& block, const int32_t* sums, int64_t stride, int32_t factor) {
+// Floats start at 0.
+template <int MR, int NV>
+PAGODA_INLINE void start_block(Block<V, MR, NV>& block, const int32_t*, int64_t) {
   if constexpr (MR > 0) {
-    start_block<T, MR - 1, NV>(block.head, sums, stride, factor);
-    start_row<T, NV>(block.last, factor == 0 ? 0 : factor * sums[(MR - 1) * stride]);
+    start_block<MR - 1, NV>(block.head, nullptr, 0);
+    start_row<NV>(block.last);
+  }
+}
+template <int NV>
+PAGODA_INLINE void start_row(Row<I, NV>& sums, int32_t start) {
+  if constexpr (NV > 0) {
+    start_row<NV - 1>(sums.head, start);
+    sums.last = broadcast_word(static_cast<uint32_t>(start));
+  }
+}
+// Integers of row r start at starts[r * stride].
+template <int MR, int NV>
+PAGODA_INLINE void start_block(Block<I, MR, NV>& block, const int32_t* starts, int64_t stride) {
+  if constexpr (MR > 0) {
+    start_block<MR - 1, NV>(block.head, starts, stride);
+    start_row<NV>(block.last, starts[(MR - 1) * stride]);
   }
 }
 template <class T, int NV>
@@ -145,9 +153,9 @@ struct TileTask {
   int64_t steps;       // kInt4: groups
   int64_t group_words;
   uint32_t* c;
-  bool is_first;        // sums start anew, else at c
-  const int32_t* sums;  // of x, at the tile's first row and group
-  int64_t sums_stride;
+  bool is_first;          // sums start anew, else at c
+  const int32_t* starts;  // of integer sums, at the tile's first row and group; null: floats
+  int64_t starts_stride;
   const std::byte* next;  // what will be read next: with every step, the line there is asked for, and one
   int64_t next_step, next_line;  // `next_line` bytes behind it, and `next` moves on by `next_step`
 };
@@ -163,7 +171,7 @@ __attribute__((noinline)) void dot_tile(const TileTask& task) {
   constexpr int64_t kStep = kPanel * D::kLaneBytes;
   Block<typename D::Sum, MR, NV> sums;
   if (task.is_first)
-    start_block<typename D::Sum, MR, NV>(sums, task.sums, task.sums_stride, task.sums ? -128 : 0);
+    start_block<MR, NV>(sums, task.starts, task.starts_stride);
   else
     load_block<typename D::Sum, MR, NV>(sums, task.c);
   const uint32_t* x = task.x;
@@ -177,6 +185,12 @@ __attribute__((noinline)) void dot_tile(const TileTask& task) {
     next += task.next_step;
   }
   store_block<typename D::Sum, MR, NV>(task.c, sums);
+}
+
+template <int MR, int NV>
+PAGODA_INLINE void zero_block(Block<I, MR, NV>& block) {
+  constexpr int32_t kNothing = 0;
+  start_block<MR, NV>(block, &kNothing, 0);
 }
 
 // Sums of a group of int4 products times the group's scales, added to the sums so far.
@@ -235,15 +249,18 @@ __attribute__((noinline)) void group_tile(const TileTask& task, int64_t column) 
   const int64_t pairs = task.group_words / 2, codes = pairs * kPanel * 4;
   const std::byte *group = task.w, *next = task.next;
   const uint32_t* x = task.x;
-  const int32_t* x_sums = task.sums;
+  const int32_t* starts = task.starts;
   Block<V, MR, NV> totals;
   if (task.is_first)
-    start_block<V, MR, NV>(totals, nullptr, 0, 0);
+    start_block<MR, NV>(totals, nullptr, 0);
   else
     load_block<V, MR, NV>(totals, task.c);
   for (int64_t g = 0; g < task.steps; ++g) {
     Block<I, MR, NV> sums;
-    start_block<I, MR, NV>(sums, x_sums, task.sums_stride, kZeros ? 0 : -8);
+    if constexpr (kZeros)
+      zero_block<MR, NV>(sums);
+    else
+      start_block<MR, NV>(sums, starts, task.starts_stride);
     const std::byte* w = group + column * 4;
     for (int64_t i = 0; i < pairs; ++i) {
       Row<I, NV> b, part;
@@ -260,9 +277,9 @@ __attribute__((noinline)) void group_tile(const TileTask& task, int64_t column) 
     Row<V, NV> scales, zeros;
     load_scales<NV>(scales, group + codes + column * 2);
     if constexpr (kZeros) load_zeros<NV>(zeros, group + codes + kPanel * 2 + column);
-    scale_block<MR, NV, kZeros>(totals, sums, scales, zeros, x_sums, task.sums_stride);
+    scale_block<MR, NV, kZeros>(totals, sums, scales, zeros, starts, task.starts_stride);
     group += codes + kPanel * (kZeros ? 3 : 2);
-    ++x_sums;
+    ++starts;
   }
   store_block<V, MR, NV>(task.c, totals);
 }

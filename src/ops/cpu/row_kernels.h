@@ -8,16 +8,16 @@ struct RowKernels {
   void (*rms_norm)(float* y, const float* x, const float* weight, float eps, int64_t count);
   void (*rope)(float* head, const float* cos, const float* sin, int64_t half);
   void (*exp)(float* y, const float* x, int64_t count);
-  // The largest number; `begin`: none before it is as large, and one soon after is. `is_finite`: neither NaN nor
-  // +infinity among them.
+  // The largest number; `begin`: none before it is as large, and one soon after is. `is_finite`: neither NaN
+  // nor +infinity among them.
   float (*maximum)(const float* x, int64_t count, int64_t* begin, bool* is_finite);
   // Rounds to bfloat16; an odd count is filled up with a zero.
   void (*narrow)(uint16_t* y, const float* x, int64_t count);
-  // y[i] = round(x[i] * factor[i] * 127 / max), zero from `count` to `padded` (a multiple of 4); sums of y
-  // per `group` (a multiple of 16, or everything). Returns max / 127, or NaN if a number is not finite.
-  // factor: null for ones.
-  float (*quantize)(int8_t* y, int32_t* sums, const float* x, const float* factor, int64_t count,
-                    int64_t padded, int64_t group);
+  // y[i] = round(x[i] * factor[i] * 127 / max), zero from `count` to `padded` (a multiple of 4); starts:
+  // `offset` times the sum of y, per `group` (a multiple of 16, or everything). Returns max / 127, or NaN if
+  // a number is not finite. factor: null for ones.
+  float (*quantize)(int8_t* y, int32_t* starts, int32_t offset, const float* x, const float* factor,
+                    int64_t count, int64_t padded, int64_t group);
 };
 
 }  // namespace pagoda::cpu

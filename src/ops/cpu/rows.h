@@ -72,8 +72,8 @@ PAGODA_INLINE V scaled(const float* x, const float* factor, int64_t i, int64_t c
   V v = load_n(x + i, count - i);
   return factor == nullptr ? v : mul(v, load_n(factor + i, count - i));
 }
-static float quantize(int8_t* y, int32_t* sums, const float* x, const float* factor, int64_t count,
-                      int64_t padded, int64_t group) {
+static float quantize(int8_t* y, int32_t* starts, int32_t offset, const float* x, const float* factor,
+                      int64_t count, int64_t padded, int64_t group) {
   V high = zero(), bad = zero();
   for (int64_t i = 0; i < count; i += kLanes) {
     V v = scaled(x, factor, i, count);
@@ -97,7 +97,7 @@ static float quantize(int8_t* y, int32_t* sums, const float* x, const float* fac
     }
     alignas(64) int32_t part[kLanes];
     store_word16(part, sum);
-    sums[begin / group] = part[0] + part[1] + part[2] + part[3];
+    starts[begin / group] = offset * (part[0] + part[1] + part[2] + part[3]);
   }
   return largest / 127.0f + sum_lanes(bad);
 }
