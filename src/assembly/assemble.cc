@@ -211,7 +211,9 @@ Result<std::unique_ptr<ModelRunner>> load_runner(const ModelOptions& options, So
     source->checkpoint =
         make_dummy_checkpoint(expected_tensors(source->spec), source->dtype, options.seed, &compute->pool);
   std::optional<PackedStore> store;
-  if (!options.packed_cache.empty() && options.load_format != "dummy") {
+  if (!options.packed_cache.empty() && options.load_format == "dummy") {
+    log_warning("--packed-cache: dummy weights are not kept.");
+  } else if (!options.packed_cache.empty()) {
     const Hash128 content = content_key(*source->checkpoint, options.packed_cache, compute->pool);
     store.emplace(options.packed_cache,
                   packed_key(content, source->layers(), source->vocabulary(), compute->stream),
