@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "ops/matmul.h"
 #include "tests/ops/packed.h"
 
@@ -8,13 +10,17 @@ namespace pagoda {
 namespace {
 
 using namespace pagoda::testing;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN(), kInf = std::numeric_limits<float>::infinity();
 
 TEST(PackWeight, WeightsThatDoNotFitAreRefusedByName) {
   Machine machine(1);
   Random random(4);
   Weight a(4, 8, DType::kF32, random), narrow(4, 7, DType::kF32, random), half(4, 8, DType::kF16, random);
-  auto error = [&](std::vector<QuantTensor> parts) {
-    auto packed = pack_weight(parts, kF32Format, false, machine.stream);
+  auto error = [&](std::vector<QuantTensor> parts, const WeightFormat& format = kF32Format) {
+    auto packed = pack_weight(parts, format, false, machine.stream);
     EXPECT_EQ(packed.status().code(), StatusCode::kInvalidArgument);
     return packed.status().message();
   };
@@ -23,15 +29,174 @@ TEST(PackWeight, WeightsThatDoNotFitAreRefusedByName) {
   cut.data = cut.data.first(100);
   integers.dtype = DType::kI32;
   empty.rows = 0;
-  EXPECT_THAT(error({}), ::testing::HasSubstr("no weight"));
-  EXPECT_THAT(error({a.tensor(), narrow.tensor()}), ::testing::HasSubstr("F32 [4, 7]"));
-  EXPECT_THAT(error({a.tensor(), half.tensor()}), ::testing::HasSubstr("F16 [4, 8]"));
-  EXPECT_THAT(error({cut}), ::testing::HasSubstr("model.cut"));
-  EXPECT_THAT(error({integers}), ::testing::HasSubstr("I32"));
-  EXPECT_THAT(error({empty}), ::testing::HasSubstr("empty"));
+  EXPECT_THAT(error({}), HasSubstr("no weight"));
+  EXPECT_THAT(error({a.tensor(), narrow.tensor()}), HasSubstr("F32 [4, 7]"));
+  EXPECT_THAT(error({a.tensor(), half.tensor()}), HasSubstr("F16 [4, 8]"));
+  EXPECT_THAT(error({cut}), HasSubstr("model.cut"));
+  EXPECT_THAT(error({integers}), HasSubstr("I32"));
+  EXPECT_THAT(error({empty}), HasSubstr("empty"));
   QuantTensor huge = a.tensor();
   huge.rows = huge.columns = int64_t{1} << 40;
-  EXPECT_THAT(error({huge}), ::testing::HasSubstr("bytes"));
+  EXPECT_THAT(error({huge}), HasSubstr("bytes"));
+  EXPECT_THAT(error({a.tensor()}, {WeightScheme::kInt4, 64, false}),
+              AllOf(HasSubstr("'w'"), HasSubstr("INT4 (group 64)")));
+  const int64_t too_many = (1 << 16) + 1;
+  Weight wide(1, too_many, DType::kF16, random);
+  EXPECT_THAT(error({wide.tensor()}, kInt8Format), HasSubstr("too many inputs"));
+  EXPECT_TRUE(wide.try_pack(kF32Format, machine.stream).ok());
+
+  Weight short_gate(3, 8, DType::kF32, random);
+  const QuantTensor unequal[] = {a.tensor(), short_gate.tensor()};
+  EXPECT_THAT(pack_weight(unequal, kF32Format, true, machine.stream).status().message(),
+              HasSubstr("in rows"));
+}
+
+TEST(PackWeight, NumbersThatAFormatCannotHoldAreRefused) {
+  Machine machine(2);
+  Random random(5);
+  for (const WeightFormat& format : kFormats)
+    for (float bad : {kNan, kInf, -kInf, 70000.0f}) {
+      Weight weight(70, 33, DType::kF32, random);
+      weight.values.row(69)[32] = bad;
+      weight.store();
+      const bool refused =
+          is_integer(format) ? !std::isfinite(bad) : format.scheme == WeightScheme::kF16 && bad == 70000.0f;
+      auto packed = weight.try_pack(format, machine.stream);
+      EXPECT_EQ(packed.ok(), !refused) << format_name(format) << ' ' << bad;
+      EXPECT_THAT(packed.status().message(), HasSubstr(refused ? "'w'" : ""));
+    }
+}
+
+// Rows of all parts in order, gates beside what they multiply, zeros where a panel is wider than the weight.
+TEST(PackWeight, ExactFormatsHoldTheGivenNumbers) {
+  Machine machine(2);
+  Random random(6);
+  for (DType dtype : {DType::kF32, DType::kBF16, DType::kF16})
+    for (const WeightFormat& format : {kF32Format, kF16Format, kBF16Format})
+      for (int64_t k : {1, 2, 37, 100}) {
+        Weight a(70, k, dtype, random), b(70, k, dtype, random);
+        const QuantTensor parts[] = {a.tensor(), b.tensor()};
+        for (bool gated : {false, true}) {
+          auto packed = pack_weight(parts, format, gated, machine.stream);
+          ASSERT_TRUE(packed.ok());
+          const Panels panels(**packed);
+          const DType held = format.scheme == WeightScheme::kF32 ? DType::kF32 : stored_dtype(format);
+          for (int64_t row = 0; row < 140; ++row)
+            for (int64_t i = 0; i < k; ++i)
+              ASSERT_EQ(panels.weight_at(row, i),
+                        rounded_to(held, (row < 70 ? a : b).values.row(row % 70)[i]))
+                  << format_name(format) << " of " << dtype_name(dtype) << (gated ? " gated" : "") << ' '
+                  << row << ',' << i;
+          EXPECT_EQ((*packed)->bytes(), packed_bytes((*packed)->header()));
+          for (int64_t row = 140; row < 192 && !gated; ++row) ASSERT_EQ(panels.weight_at(row, 0), 0);
+        }
+      }
+}
+
+TEST(PackWeight, EveryInstructionSetAndAnyThreadsPackTheSameBytes) {
+  Random random(7);
+  for (const WeightFormat& format : kFormats)
+    for (DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
+      Weight weight(150, 1003, dtype, random);
+      Machine one(1);
+      auto first = weight.pack(format, one.stream);
+      for (Isa isa : machine_isas())
+        for (int threads : {1, 3}) {
+          WithIsa with(isa);
+          Machine machine(threads);
+          auto packed = weight.pack(format, machine.stream);
+          ASSERT_EQ(packed->bytes(), first->bytes());
+          EXPECT_EQ(std::memcmp(packed->payload().data(), first->payload().data(), first->bytes()), 0)
+              << format_name(format) << " of " << dtype_name(dtype) << ' ' << isa_name(isa) << ", " << threads
+              << " threads";
+        }
+    }
+}
+
+// What came out of one process goes into another: equal products from bytes at another address.
+TEST(AdoptPacked, GivesTheSameProducts) {
+  Machine machine(2);
+  Random random(8);
+  for (const WeightFormat& format : kFormats) {
+    Weight weight(70, 200, DType::kF32, random);
+    auto packed = weight.pack(format, machine.stream);
+    auto buffer = std::make_shared<Buffer>(packed->bytes());
+    std::memcpy(buffer->data(), packed->payload().data(), packed->bytes());
+    std::weak_ptr<Buffer> alive = buffer;
+    auto adopted = adopt_packed(packed->header(),
+                                {static_cast<const std::byte*>(buffer->data()), packed->bytes()}, buffer);
+    buffer.reset();
+    EXPECT_FALSE(alive.expired()) << "the weight keeps its bytes";
+    EXPECT_EQ(adopted->header(), packed->header());
+    Matrix x(5, 200), y(5, 70), again(5, 70);
+    random.fill(x);
+    matmul(y.tensor(), Input(*packed, x, machine.stream).tight(), *packed, nullptr, Epilogue::kStore,
+           machine.stream);
+    matmul(again.tensor(), Input(*adopted, x, machine.stream).tight(), *adopted, nullptr, Epilogue::kStore,
+           machine.stream);
+    expect_same(again, y, format_name(format));
+    adopted.reset();
+    EXPECT_TRUE(alive.expired());
+  }
+}
+
+TEST(PackedBytes, RefusesHeadersThatNoWeightHas) {
+  constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();
+  for (const WeightFormat& format : kFormats) {
+    EXPECT_GT(packed_bytes({1, 1, format}), 0u);
+    for (int64_t bad : {int64_t{0}, int64_t{-1}, kHuge, -kHuge - 1, int64_t{1} << 32}) {
+      EXPECT_EQ(packed_bytes({bad, 8, format}), 0u) << bad;
+      EXPECT_EQ(packed_bytes({8, bad, format}), 0u) << bad;
+    }
+    EXPECT_EQ(packed_bytes({int64_t{1} << 31, int64_t{1} << 31, format}), 0u);
+    EXPECT_EQ(packed_bytes({7, 8, format, true}), 0u) << "two halves of an odd number";
+    EXPECT_GT(packed_bytes({8, 8, format, true}), 0u);
+    EXPECT_EQ(packed_bytes({8, (1 << 16) + 1, format}) == 0, is_integer(format));
+    WeightFormat other = format;
+    other.group_size = format.group_size == 0 ? 32 : 48;
+    EXPECT_EQ(packed_bytes({8, 8, other}), 0u) << format_name(format);
+    other.group_size = -128;
+    EXPECT_EQ(packed_bytes({8, 8, other}), 0u) << format_name(format);
+    if (format.scheme != WeightScheme::kInt4) {
+      other = format;
+      other.zero_points = true;
+      EXPECT_EQ(packed_bytes({8, 8, other}), 0u) << format_name(format);
+    }
+  }
+  WeightFormat unknown;
+  for (int scheme = 5; scheme < 256; ++scheme) {
+    unknown.scheme = static_cast<WeightScheme>(scheme);
+    EXPECT_EQ(packed_bytes({8, 8, unknown}), 0u);
+  }
+  // Bits per weight of large ones, scales and all.
+  auto bits = [](const WeightFormat& format) {
+    return static_cast<double>(packed_bytes({4096, 4096, format})) * 8 / (4096.0 * 4096);
+  };
+  const double expected[] = {32, 16, 16, 8, 4 + 16.0 / 128, 4.5, 4 + 24.0 / 128, 4.75};
+  for (std::size_t i = 0; i < std::size(kFormats); ++i)
+    EXPECT_NEAR(bits(kFormats[i]), expected[i], 0.02) << format_name(kFormats[i]);
+}
+
+TEST(AdoptPackedDeathTest, BytesOfAnotherWeightAreABug) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const PackedWeight::Header header{70, 200, kInt8Format};
+  Buffer buffer(packed_bytes(header) + 64);
+  auto adopt = [&](std::size_t offset, std::size_t bytes, const PackedWeight::Header& of) {
+    return adopt_packed(of, {static_cast<const std::byte*>(buffer.data()) + offset, bytes}, nullptr);
+  };
+  EXPECT_DEATH(adopt(0, packed_bytes(header) - 1, header), "payload of another weight");
+  EXPECT_DEATH(adopt(0, 0, {0, 0, kInt8Format}), "payload of another weight");
+  EXPECT_DEATH(adopt(4, packed_bytes(header), header), "aligned");
+}
+
+TEST(WeightFormat, NamesThatAUserGives) {
+  EXPECT_EQ(quantized_format("int8"), kInt8Format);
+  EXPECT_EQ(quantized_format("int4"), (WeightFormat{WeightScheme::kInt4, 128, false}));
+  EXPECT_EQ(quantized_format("int4-g32"), (WeightFormat{WeightScheme::kInt4, 32, false}));
+  EXPECT_EQ(quantized_format("int4-zp"), (WeightFormat{WeightScheme::kInt4, 128, true}));
+  EXPECT_EQ(quantized_format("int4-g32-zp"), (WeightFormat{WeightScheme::kInt4, 32, true}));
+  for (const char* name : {"", "int", "INT8", "int4-", "int4-g", "int4-g64", "int4-zp-g32", "int8-zp", "fp8"})
+    EXPECT_EQ(quantized_format(name), std::nullopt) << name;
 }
 
 }  // namespace
