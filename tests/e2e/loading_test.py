@@ -1,13 +1,14 @@
-"""How much memory loading takes, and packed weights that are kept from one start to the next."""
+"""How much memory loading takes, packed weights that are kept from one start to the next, and where threads run."""
 import json
 import os
 import pathlib
 import random
 import struct
+import subprocess
 import tempfile
 import unittest
 
-from harness import Server
+from harness import BINARY, Server, clean_environment
 
 MB = 1 << 20
 HIDDEN, LAYERS, HEADS, KV_HEADS, HEAD_DIM, FFN, VOCAB = 1024, 8, 16, 4, 64, 4096, 2048
@@ -114,6 +115,28 @@ class Loading(unittest.TestCase):
             self.assertIn("Packed weights written", server.output())
         self.assertEqual(len(list(cache.glob("*.packed"))), 2)
         self.assertEqual(len(list(cache.glob("*.tmp.*"))), 0)
+
+
+class Threads(unittest.TestCase):
+    def test_they_run_where_they_are_told(self):
+        cpus = sorted(os.sched_getaffinity(0))
+        if len(cpus) < 2:
+            self.skipTest("one CPU")
+        with Server("--cpu-list", cpus[0]) as server:
+            server.json("/v1/completions", {"prompt": [5], "max_tokens": 2})
+            masks = [os.sched_getaffinity(int(task)) for task in os.listdir(f"/proc/{server.process.pid}/task")]
+        self.assertEqual(masks.count({cpus[0]}), 1, masks)  # the engine thread, the only one that computes
+        self.assertTrue(all(mask == {cpus[0]} or cpus[0] not in mask for mask in masks), masks)
+        self.assertEqual(os.sched_getaffinity(0), set(cpus))
+
+    def test_a_list_that_cannot_be_is_refused(self):
+        for flags, words in ((["--cpu-list", "1023"], "do not exist or are not for this process"),
+                             (["--cpu-list", "0-"], "a range ends with a number"),
+                             (["--cpu-list", min(os.sched_getaffinity(0)), "--threads", 2], "2 threads are more than the 1")):
+            done = subprocess.run([BINARY, "serve", "--port", "0", *map(str, flags)], capture_output=True, text=True,
+                                  timeout=60, env=clean_environment())
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn(words, done.stderr)
 
 
 if __name__ == "__main__":
