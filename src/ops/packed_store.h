@@ -28,7 +28,6 @@ class PackedStore {
   void add(const std::string& name, const PackedWeight& weight);
   // All weights were found or added: keeps what is new. Logs what happened.
   void finish();
-  bool was_found() const { return file_ != nullptr; }
 
  private:
   void give_up(const Status& status);

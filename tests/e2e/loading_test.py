@@ -130,9 +130,10 @@ class Threads(unittest.TestCase):
         self.assertEqual(os.sched_getaffinity(0), set(cpus))
 
     def test_a_list_that_cannot_be_is_refused(self):
+        one = ["--cpu-list", min(os.sched_getaffinity(0))]
         for flags, words in ((["--cpu-list", "1023"], "do not exist or are not for this process"),
                              (["--cpu-list", "0-"], "a range ends with a number"),
-                             (["--cpu-list", min(os.sched_getaffinity(0)), "--threads", 2], "2 threads are more than the 1")):
+                             ([*one, "--threads", 2], "2 threads are more than the 1")):
             done = subprocess.run([BINARY, "serve", "--port", "0", *map(str, flags)], capture_output=True, text=True,
                                   timeout=60, env=clean_environment())
             self.assertEqual(done.returncode, 1, done.stderr)
