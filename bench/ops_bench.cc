@@ -12,7 +12,6 @@
 
 #include "base/env.h"
 #include "bench/step/roofline.h"
-#include "ops/attention.h"
 #include "ops/isa.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
@@ -89,54 +88,6 @@ void bench_matmul(benchmark::State& state, int64_t n, int64_t k, int64_t m, Weig
   per_second("of read", bytes / rates.read_bytes_per_s);
 }
 
-struct Attention {
-  const char* name;
-  int32_t queries, context, seqs;
-};
-const Attention kAttentions[] = {{"decode1x8192", 1, 8192, 1},
-                                 {"decode1x512", 1, 512, 1},
-                                 {"decode32x512", 1, 512, 32},
-                                 {"prefill512", 512, 512, 1},
-                                 {"prefill512of4096", 512, 4096, 1}};
-
-void bench_attention(benchmark::State& state, const Attention& shape, DType dtype, int threads) {
-  const auto [name, queries, context, seqs] = shape;
-  if (!select_isa(best_isa()).ok()) return;
-  Machine machine(threads);
-  constexpr int32_t kHeads = 32, kKvHeads = 8, kDim = 64, kBlock = 16;
-  const int32_t blocks = (context + kBlock - 1) / kBlock;
-  const std::size_t bytes =
-      kv_block_bytes(dtype, kKvHeads, kDim, kBlock) * static_cast<std::size_t>(blocks * seqs);
-  Buffer k(bytes), v(bytes);
-  std::vector<int32_t> starts = {0}, lengths, table;
-  for (int32_t seq = 0; seq < seqs; ++seq) {
-    starts.push_back(starts.back() + queries);
-    lengths.push_back(context);
-  }
-  for (int32_t i = 0; i < blocks * seqs; ++i) table.push_back(i);
-  const int64_t rows = int64_t{queries} * seqs;
-  std::vector<float> q(static_cast<std::size_t>(rows * kHeads * kDim), 0.1f), out(q.size());
-  AttnBatch batch;
-  batch.query_start_loc = starts.data();
-  batch.seq_lens = lengths.data();
-  batch.block_table = table.data();
-  batch.num_seqs = seqs;
-  batch.num_tokens = static_cast<int32_t>(rows);
-  batch.max_blocks = blocks;
-  batch.scale = 0.125f;
-  KvLayerView kv{k.data(), v.data(), dtype, kKvHeads, kDim, kBlock};
-  for (auto _ : state)
-    paged_attention(Tensor::matrix(out.data(), DType::kF32, rows, kHeads * kDim),
-                    Tensor::matrix(q.data(), DType::kF32, rows, kHeads * kDim), kv, batch, kHeads,
-                    machine.stream);
-  const auto rounds = static_cast<double>(state.iterations());
-  const double pairs = queries * (context - (queries - 1) / 2.0) * seqs;
-  state.counters["FLOP/s"] =
-      benchmark::Counter(4.0 * pairs * kHeads * kDim * rounds, benchmark::Counter::kIsRate);
-  state.counters["cache B/s"] =
-      benchmark::Counter(static_cast<double>(2 * bytes) * rounds, benchmark::Counter::kIsRate);
-}
-
 void bench_pack(benchmark::State& state, WeightFormat format, int threads) {
   Machine machine(threads);
   constexpr int64_t kRows = 8192, kColumns = 2048;
@@ -189,10 +140,6 @@ void register_all() {
                 threads,
                 [=](auto& state) { bench_matmul(state, shape.n, shape.k, m, format.format, isa, threads); });
           }
-    for (const Attention& shape : kAttentions)
-      for (DType dtype : {DType::kBF16, DType::kF32})
-        add(std::string("attention/") + shape.name + '/' + dtype_name(dtype), threads,
-            [=](auto& state) { bench_attention(state, shape, dtype, threads); });
     for (const Format& format : kFormats)
       add(std::string("pack/") + format.name, threads,
           [=](auto& state) { bench_pack(state, format.format, threads); });

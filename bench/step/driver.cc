@@ -39,7 +39,7 @@ Result<DecoderOptions> decoder_options(const DriverOptions& options) {
 double kv_token_bytes(const ModelConfig& config, DType kv_dtype) {
   const AttentionShape& shape = config.attention;
   const auto block =
-      static_cast<double>(2 * kv_block_bytes(kv_dtype, shape.num_kv_heads, shape.head_dim, kBlockSize));
+      static_cast<double>(kv_block_bytes(kv_dtype, shape.num_kv_heads, shape.head_dim, kBlockSize));
   return block / kBlockSize * static_cast<double>(config.layers.size());
 }
 

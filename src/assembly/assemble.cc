@@ -47,6 +47,13 @@ Result<std::optional<DType>> parse_dtype_flag(const std::string& name) {
   return invalid_argument("dtype '" + name + "' is not one of auto, float32, bfloat16, float16", "dtype");
 }
 
+// The names of --kv-cache-dtype.
+Result<DType> parse_kv_dtype(const std::string& name, DType of_the_model) {
+  if (name == "int8" || name == "int8_per_token_head") return DType::kI8;
+  PAGODA_TRY(std::optional<DType> wanted, parse_dtype_flag(name));
+  return wanted.value_or(of_the_model);
+}
+
 Result<std::optional<WeightFormat>> parse_quantization(const std::string& name, const std::string& flag) {
   if (name.empty() || name == "none") return std::optional<WeightFormat>();
   if (std::optional<WeightFormat> format = quantized_format(name)) return format;
@@ -182,11 +189,13 @@ std::string with_commas(int64_t number) {
 }
 
 // The lines that scripts made for vLLM look for.
-void log_memory(const ModelOptions& options, const Sizes& sizes, std::size_t num_groups) {
+void log_memory(const ModelOptions& options, const Sizes& sizes, DType kv_dtype, std::size_t num_groups) {
   int64_t tokens = static_cast<int64_t>(sizes.memory.num_blocks - 1) * options.block_size /
                    static_cast<int64_t>(num_groups);
   log_info("Available KV cache memory: {:.2f} GiB", static_cast<double>(sizes.memory.kv_bytes) / kGiB);
   log_info("GPU KV cache size: {} tokens", with_commas(tokens));
+  log_info("KV cache of {}: {} bytes per token", dtype_name(kv_dtype),
+           with_commas(static_cast<int64_t>(sizes.memory.block_bytes) / options.block_size));
   log_info("Maximum concurrency for {} tokens per request: {:.2f}x", with_commas(sizes.max_model_len),
            sizes.memory.max_concurrency);
 }
@@ -280,8 +289,7 @@ Result<std::unique_ptr<Assembly>> assemble(const ModelOptions& options) {
   PAGODA_TRY(CpuPlan cpus, plan_cpus(CpuTopology::of_this_process(),
                                      {options.cpu_list, static_cast<int>(options.num_threads)}));
   PAGODA_TRY(Source source, open_source(options));
-  PAGODA_TRY(std::optional<DType> kv_wanted, parse_dtype_flag(options.kv_cache_dtype));
-  DType kv_dtype = kv_wanted.value_or(source.dtype);
+  PAGODA_TRY(DType kv_dtype, parse_kv_dtype(options.kv_cache_dtype, source.dtype));
   PAGODA_TRY(Sizes sizes, plan_sizes(options, source, kv_dtype));
   PAGODA_TRY(TextAssets text, text_of(options, source.files));
 
@@ -295,7 +303,7 @@ Result<std::unique_ptr<Assembly>> assemble(const ModelOptions& options) {
   for (const KvGroupSpec& group :
        kv_groups(source.spec.config, static_cast<int32_t>(options.block_size), kv_dtype))
     groups.push_back({group.block_size, group.window});
-  if (options.log_stats) log_memory(options, sizes, groups.size());
+  if (options.log_stats) log_memory(options, sizes, kv_dtype, groups.size());
   warn_of_scarce_memory(sizes.memory.kv_bytes);
   CpuBinding off_the_compute_cores(cpus.spare);  // threads started from here on, but the engine's own
   assembly->cpus = std::move(cpus);

@@ -106,6 +106,19 @@ Status read_sizes(const FlagValues& flags, ModelOptions* model) {
   return {};
 }
 
+Result<std::string> read_kv_cache_dtype(const FlagValues& flags) {
+  constexpr const char* kName = "kv-cache-dtype";
+  const std::string name = flags.text(kName, "auto");
+  if (name.starts_with("fp8"))
+    return invalid_argument(
+        "--kv-cache-dtype " + name +
+            ": there is no 8-bit floating point cache; int8 takes as little memory, with a "
+            "scale per token and head",
+        kName);
+  return one_of(flags, kName, "auto",
+                {"auto", "float32", "float", "bfloat16", "float16", "half", "int8", "int8_per_token_head"});
+}
+
 Status read_model(const ParsedCommand& command, ModelOptions* model) {
   const FlagValues& flags = command.flags;
   if (command.positional.size() > 1)
@@ -118,8 +131,7 @@ Status read_model(const ParsedCommand& command, ModelOptions* model) {
   model->served_names = flags.list("served-model-name");
   PAGODA_TRY(model->dtype,
              one_of(flags, "dtype", "auto", {"auto", "float32", "float", "bfloat16", "float16", "half"}));
-  PAGODA_TRY(model->kv_cache_dtype, one_of(flags, "kv-cache-dtype", "auto",
-                                           {"auto", "float32", "float", "bfloat16", "float16", "half"}));
+  PAGODA_TRY(model->kv_cache_dtype, read_kv_cache_dtype(flags));
   PAGODA_TRY(model->load_format, one_of(flags, "load-format", "auto", {"auto", "safetensors", "dummy"}));
   PAGODA_TRY(model->cpu_isa, one_of(flags, "cpu-isa", "", {"", "scalar", "avx2", "avx512", "avx512_bf16"}));
   model->quantization = flags.text("quantization");

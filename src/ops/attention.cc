@@ -1,5 +1,6 @@
 #include "ops/attention.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 
@@ -10,146 +11,221 @@ namespace {
 
 using namespace cpu;
 
-// A block holds, per KV head, round16(block_size) x round16(head_dim) elements of K and as many of V.
-int64_t head_stride(int64_t head_dim, int64_t block_size) {
-  return round_up_lanes(block_size) * round_up_lanes(head_dim);
+KvFormat format_of(DType dtype) {
+  switch (dtype) {
+    case DType::kF32:
+      return KvFormat::kF32;
+    case DType::kF16:
+      return KvFormat::kF16;
+    case DType::kBF16:
+      return KvFormat::kBF16;
+    case DType::kI8:
+      return KvFormat::kInt8;
+    default:
+      PAGODA_CHECK(false, "no KV cache of this dtype");
+  }
+  return KvFormat::kF32;
+}
+KvLayout layout_of(const KvLayerView& kv) {
+  return kv_layout(format_of(kv.dtype), kv.num_kv_heads, kv.head_dim, kv.block_size);
 }
 
-// Rows (queries x heads of a group) that share one pass over K and V.
-constexpr int64_t kRowsPerItem = 48;
-// Bytes of partial results that may wait for their combination when few sequences are split over many
-// threads.
+// Up to so many rows (queries x heads of a group), one item reads all KV heads: a decode streams the cache.
+constexpr int64_t kStreamedRows = 16;
+// Rows of a prompt that share one pass over the K and V of one head.
+constexpr int64_t kRowsPerItem = 96;
+// Bytes of partial results that may wait to be combined when contexts are split over threads.
 constexpr int64_t kMaxPartialBytes = int64_t{64} << 20;
+// Items that each thread should have at least, so that all end at about the same time.
+constexpr int64_t kItemsPerThread = 4;
 
-// The step's attention as independent items: (sequence, tile of queries, KV head), in this order.
+// Some queries of one sequence, some KV heads, some partitions.
+struct Item {
+  int64_t cost = 0;  // about the clock cycles of one AVX-512 core
+  int32_t seq = 0, query = 0, num_queries = 0, head = 0, num_heads = 0;
+  int32_t part_begin = 0, part_end = 0;
+  int64_t partial = -1;  // floats into the partial states; -1: the item merges and finishes by itself
+};
+
+// The step's attention as items that depend on nothing. Who does which, and how the work is cut, changes no
+// bit: a row's partitions are always the same, and are merged in ascending order.
 class Plan {
  public:
   Plan(const Tensor& out, const Tensor& q, const KvLayerView& kv, const AttnBatch& batch, int32_t num_heads,
        Stream& stream)
-      : out_(out), q_(q), kv_(kv), batch_(batch), stream_(stream), group_(num_heads / kv.num_kv_heads) {
-    tile_ = std::max<int64_t>(kRowsPerItem / group_, 1);
-    index_items(stream.shared(index_bytes()));
-    for (int32_t seq = 0; seq < batch.num_seqs; ++seq) {
-      const int64_t queries = num_queries(seq);
-      work_ += queries * num_heads * kv.head_dim * 2 * batch.seq_lens[seq];
-      if (queries > 0) max_parts_ = std::max(max_parts_, (batch.seq_lens[seq] + kPartition - 1) / kPartition);
-    }
-    state_floats_ = tile_ * group_ * attn_state_stride(kv.head_dim);
+      : out_(out),
+        q_(q),
+        kv_(kv),
+        batch_(batch),
+        stream_(stream),
+        format_(format_of(kv.dtype)),
+        layout_(layout_of(kv)),
+        group_(num_heads / kv.num_kv_heads) {
+    each_whole([&](const Item& item) {
+      total_cost_ += item.cost;
+      max_rows_ = std::max(max_rows_, item.num_queries * group_ * item.num_heads);
+    });
   }
 
   void run() {
-    const int64_t items = first_item_[batch_.num_seqs], threads = stream_.pool().num_threads();
-    const int64_t partials = items * max_parts_ * state_floats_ * static_cast<int64_t>(sizeof(float));
-    if (threads == 1 || work_ < kWorkPerThread) {
-      for (int64_t item = 0; item < items; ++item) whole_item(item, 0);
-    } else if (items >= 2 * threads || max_parts_ == 1 || partials > kMaxPartialBytes) {
-      // Late tiles of a prompt have the most keys to read: they go first.
-      spread(items, [&](int64_t i, int worker) { whole_item(items - 1 - i, worker); });
-    } else {
-      run_partitions(items);
+    const int64_t threads = stream_.pool().num_threads();
+    const bool alone = threads == 1 || total_cost_ < kWorkPerThread;
+    largest_ = alone ? INT64_MAX : total_cost_ / (threads * kItemsPerThread);
+    count_items();
+    auto* memory = static_cast<std::byte*>(stream_.shared(static_cast<std::size_t>(
+        (num_items_ + num_merges_) * static_cast<int64_t>(sizeof(Item)) + partial_floats_ * 4 + 64)));
+    partials_ = reinterpret_cast<float*>(memory);
+    items_ = reinterpret_cast<Item*>(memory + (partial_floats_ * 4 + 63) / 64 * 64);
+    list_items();
+    if (alone) {
+      for (int64_t i = 0; i < num_items_; ++i) work_on(items_[i], 0);
+      return;
     }
+    // The longest first: the last ones to run even out when the threads end.
+    std::sort(items_, items_ + num_items_, [](const Item& a, const Item& b) { return a.cost > b.cost; });
+    spread(num_items_, [&](int64_t i, int worker) { work_on(items_[i], worker); });
+    if (num_merges_ > 0)
+      spread(num_merges_, [&](int64_t i, int worker) { merge_parts(items_[num_items_ + i], worker); });
   }
 
  private:
   template <class Job>
   void spread(int64_t count, Job&& job) {
-    std::atomic<int64_t> next{0};  // who does what changes no bit
+    std::atomic<int64_t> next{0};
     stream_.pool().run([&](int worker) {
       for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) job(i, worker);
     });
   }
 
-  int64_t num_queries(int64_t seq) const {
-    return batch_.query_start_loc[seq + 1] - batch_.query_start_loc[seq];
+  // f(item) for all (sequence, tile of queries, heads), each with all its partitions.
+  template <class F>
+  void each_whole(F&& f) const {
+    for (int32_t seq = 0; seq < batch_.num_seqs; ++seq) {
+      const int32_t queries = batch_.query_start_loc[seq + 1] - batch_.query_start_loc[seq];
+      if (queries == 0) continue;
+      const bool streamed = queries * group_ <= kStreamedRows;
+      const auto most = static_cast<int32_t>(std::max<int64_t>(kRowsPerItem / group_, 1));
+      Item item;
+      item.seq = seq;
+      item.num_heads = streamed ? kv_.num_kv_heads : 1;
+      for (item.query = 0; item.query < queries; item.query += item.num_queries) {
+        item.num_queries = streamed ? queries : std::min(most, queries - item.query);
+        const int32_t first = batch_.seq_lens[seq] - queries + item.query,
+                      last = first + item.num_queries - 1;
+        const int32_t begin = batch_.window > 0 ? std::max(0, first - batch_.window + 1) : 0;
+        item.part_begin = static_cast<int32_t>(begin / kPartition);
+        item.part_end = static_cast<int32_t>(last / kPartition + 1);
+        item.cost = cost_of(item, last + 1 - begin);
+        for (item.head = 0; item.head < kv_.num_kv_heads; item.head += item.num_heads) f(item);
+      }
+    }
   }
-  std::size_t index_bytes() const {
-    return (static_cast<std::size_t>(batch_.num_seqs + 1) * sizeof(int64_t) + 63) / 64 * 64;
-  }
-  void index_items(void* memory) {
-    first_item_ = static_cast<int64_t*>(memory);
-    first_item_[0] = 0;
-    for (int32_t seq = 0; seq < batch_.num_seqs; ++seq)
-      first_item_[seq + 1] = first_item_[seq] + (num_queries(seq) + tile_ - 1) / tile_ * kv_.num_kv_heads;
+  // Reading K and V of a key, and working on it for every row.
+  int64_t cost_of(const Item& item, int64_t keys) const {
+    const int64_t rows = item.num_queries * group_;
+    return keys * item.num_heads * (layout_.head_bytes / kLanes / 10 + rows * (kv_.head_dim / 32 + 1));
   }
 
-  AttnTask task_of(int64_t item, int worker) {
-    const int64_t* found = std::upper_bound(first_item_, first_item_ + batch_.num_seqs + 1, item) - 1;
-    const int64_t seq = found - first_item_, local = item - *found;
-    const int64_t head = local % kv_.num_kv_heads, first = local / kv_.num_kv_heads * tile_;
-    const int64_t start = batch_.query_start_loc[seq], queries = num_queries(seq);
-    const int64_t stride = head_stride(kv_.head_dim, kv_.block_size),
-                  element = static_cast<int64_t>(dtype_bytes(kv_.dtype));
+  // f(item, is_merge) for all items that the whole ones are cut into: into partitions, and those into heads,
+  // as long as they are too large.
+  template <class F>
+  void each_cut(F&& f) const {
+    int64_t floats = 0;
+    each_whole([&](Item whole) {
+      const int64_t parts = whole.part_end - whole.part_begin;
+      const int64_t state = states_floats(whole);
+      const bool cut = whole.cost > largest_ && parts > 1 && (floats + parts * state) * 4 <= kMaxPartialBytes;
+      const int64_t cost = cut ? whole.cost / parts : whole.cost;
+      int32_t heads = whole.num_heads;
+      while (heads > 2 && cost * heads / whole.num_heads > largest_) heads = (heads + 1) / 2;
+      Item item = whole;
+      for (int32_t head = 0; head < whole.num_heads; head += heads) {
+        item.head = whole.head + head;
+        item.num_heads = std::min(heads, whole.num_heads - head);
+        item.cost = cost * item.num_heads / whole.num_heads;
+        if (!cut) {
+          f(item, false);
+          continue;
+        }
+        Item merge = item;
+        merge.partial = floats;
+        for (int32_t part = whole.part_begin; part < whole.part_end; ++part) {
+          item.part_begin = part;
+          item.part_end = part + 1;
+          item.partial = floats;
+          floats += states_floats(item);
+          f(item, false);
+        }
+        f(merge, true);
+      }
+    });
+  }
+  void count_items() {
+    each_cut([&](const Item& item, bool merge) {
+      ++(merge ? num_merges_ : num_items_);
+      if (!merge && item.partial >= 0) partial_floats_ = item.partial + states_floats(item);
+    });
+  }
+  void list_items() {
+    Item *next = items_, *next_merge = items_ + num_items_;
+    each_cut([&](const Item& item, bool merge) { new (merge ? next_merge++ : next++) Item(item); });
+  }
+  int64_t states_floats(const Item& item) const {
+    return item.num_queries * group_ * item.num_heads * attn_state_stride(kv_.head_dim);
+  }
+
+  AttnTask task_of(const Item& item, int worker) {
+    const int64_t start = batch_.query_start_loc[item.seq];
+    const int32_t queries = batch_.query_start_loc[item.seq + 1] - batch_.query_start_loc[item.seq];
+    const int64_t column = item.head * group_ * kv_.head_dim;
     AttnTask task{};
-    task.elem = elem_of(kv_.dtype);
+    task.format = format_;
     task.head_dim = kv_.head_dim;
     task.block_size = kv_.block_size;
     task.group = static_cast<int32_t>(group_);
-    task.num_queries = static_cast<int32_t>(std::min(tile_, queries - first));
-    task.first_position = static_cast<int32_t>(batch_.seq_lens[seq] - queries + first);
+    task.num_queries = item.num_queries;
+    task.num_heads = item.num_heads;
+    task.first_position = batch_.seq_lens[item.seq] - queries + item.query;
     task.window = batch_.window;
     task.scale = batch_.scale;
     task.softcap = batch_.softcap;
-    task.q = q_.row<float>(start + first) + head * group_ * kv_.head_dim;
+    task.q = q_.row<float>(start + item.query) + column;
     task.q_stride = q_.row_stride;
-    task.k = static_cast<const std::byte*>(kv_.k) + head * stride * element;
-    task.v = static_cast<const std::byte*>(kv_.v) + head * stride * element;
-    task.block_stride = stride * kv_.num_kv_heads;
-    task.block_table = batch_.block_table + seq * batch_.max_blocks;
-    task.out = out_.row<float>(start + first) + head * group_ * kv_.head_dim;
+    task.cache = static_cast<const char*>(kv_.data) + item.head * layout_.head_bytes;
+    task.layout = layout_;
+    task.block_table = batch_.block_table + int64_t{item.seq} * batch_.max_blocks;
+    task.out = out_.row<float>(start + item.query) + column;
     task.out_stride = out_.row_stride;
-    task.scratch = scratch(worker) + 2 * state_floats_;
+    task.scratch = reinterpret_cast<char*>(scratch(worker) + 2 * max_state_floats());
     return task;
   }
+  int64_t max_state_floats() const { return max_rows_ * attn_state_stride(kv_.head_dim); }
   // This worker's: two states, then the kernel's scratch.
   float* scratch(int worker) {
-    const std::size_t states = static_cast<std::size_t>(2 * state_floats_) * sizeof(float);
-    return static_cast<float*>(
-        stream_.scratch(worker, states + attn_scratch_bytes(tile_ * group_, kv_.head_dim)));
-  }
-  struct Parts {
-    int64_t begin, end;
-  };
-  static Parts parts_of(const AttnTask& task) {
-    const int64_t last = task.first_position + task.num_queries - 1;
-    const int64_t first =
-        task.window > 0 ? std::max<int64_t>(0, int64_t{task.first_position} - task.window + 1) : 0;
-    return {first / kPartition, last / kPartition + 1};
+    const auto states = static_cast<std::size_t>(2 * max_state_floats()) * sizeof(float);
+    return static_cast<float*>(stream_.scratch(
+        worker, states + attn_scratch_bytes(max_rows_, kv_.num_kv_heads, kv_.head_dim, layout_)));
   }
 
-  void whole_item(int64_t item, int worker) {
-    AttnTask task = task_of(item, worker);
+  void work_on(const Item& item, int worker) {
+    const AttentionKernels& kernel = kernels().attention;
+    const AttnTask task = task_of(item, worker);
+    if (item.partial >= 0) return kernel.partition(task, item.part_begin, partials_ + item.partial);
     float* total = scratch(worker);
-    float* part_state = total + state_floats_;
-    kernels().attention.reset(task, total);
-    for (auto [part, end] = parts_of(task); part < end; ++part) {
-      kernels().attention.partition(task, part, part_state);
-      kernels().attention.merge(task, total, part_state);
+    kernel.partition(task, item.part_begin, total);  // as if merged into nothing
+    for (int64_t part = item.part_begin + 1; part < item.part_end; ++part) {
+      kernel.partition(task, part, total + max_state_floats());
+      kernel.merge(task, total, total + max_state_floats());
     }
-    kernels().attention.finish(task, total);
+    kernel.finish(task, total);
   }
-
-  // Few items, long contexts: the partitions of an item go to different threads, then are merged as
-  // whole_item() does.
-  void run_partitions(int64_t items) {
-    const auto states = static_cast<std::size_t>(items * max_parts_ * state_floats_);
-    auto* shared = static_cast<std::byte*>(stream_.shared(index_bytes() + states * sizeof(float)));
-    index_items(shared);  // the memory may be another one now
-    auto* partials = reinterpret_cast<float*>(shared + index_bytes());
-    spread(items * max_parts_, [&](int64_t i, int worker) {
-      AttnTask task = task_of(i / max_parts_, worker);
-      const Parts parts = parts_of(task);
-      const int64_t part = i % max_parts_;
-      if (part >= parts.begin && part < parts.end)
-        kernels().attention.partition(task, part, partials + i * state_floats_);
-    });
-    spread(items, [&](int64_t item, int worker) {
-      AttnTask task = task_of(item, worker);
-      float* total = scratch(worker);
-      kernels().attention.reset(task, total);
-      for (auto [part, end] = parts_of(task); part < end; ++part)
-        kernels().attention.merge(task, total, partials + (item * max_parts_ + part) * state_floats_);
-      kernels().attention.finish(task, total);
-    });
+  void merge_parts(const Item& item, int worker) {
+    const AttentionKernels& kernel = kernels().attention;
+    const AttnTask task = task_of(item, worker);
+    float* total = partials_ + item.partial;
+    for (int64_t part = 1; part < item.part_end - item.part_begin; ++part)
+      kernel.merge(task, total, total + part * states_floats(item));
+    kernel.finish(task, total);
   }
 
   const Tensor& out_;
@@ -157,14 +233,23 @@ class Plan {
   const KvLayerView& kv_;
   const AttnBatch& batch_;
   Stream& stream_;
-  int64_t group_, tile_ = 1, work_ = 0, max_parts_ = 1, state_floats_ = 0;
-  int64_t* first_item_ = nullptr;  // [num_seqs + 1] prefix sums of items
+  KvFormat format_;
+  KvLayout layout_;
+  int64_t group_, total_cost_ = 0, largest_ = INT64_MAX, max_rows_ = 0;  // max_rows_: of all heads of an item
+  int64_t num_items_ = 0, num_merges_ = 0, partial_floats_ = 0;
+  Item* items_ = nullptr;  // num_items_, then num_merges_
+  float* partials_ = nullptr;
 };
 
 }  // namespace
 
+bool is_kv_dtype(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 || dtype == DType::kI8;
+}
+
 std::size_t kv_block_bytes(DType dtype, int32_t num_kv_heads, int32_t head_dim, int32_t block_size) {
-  return static_cast<std::size_t>(num_kv_heads * head_stride(head_dim, block_size)) * dtype_bytes(dtype);
+  return static_cast<std::size_t>(
+      kv_layout(format_of(dtype), num_kv_heads, head_dim, block_size).block_bytes);
 }
 
 void kv_store(const KvLayerView& kv, const Tensor& k, const Tensor& v, const AttnBatch& batch,
@@ -175,9 +260,9 @@ void kv_store(const KvLayerView& kv, const Tensor& k, const Tensor& v, const Att
   check_matrix(v, k.rows(), columns);
   PAGODA_CHECK(k.rows() >= batch.num_tokens && kv.block_size == batch.block_size, "K and V of another batch");
   split(stream, batch.num_tokens, 16 * columns, [&](int64_t begin, int64_t end) {
-    KvStoreTask task{elem_of(kv.dtype), kv.num_kv_heads, kv.head_dim, kv.block_size, kv.k, kv.v};
-    task.head_stride = head_stride(kv.head_dim, kv.block_size);
-    task.block_stride = task.head_stride * kv.num_kv_heads;
+    KvStoreTask task{format_of(kv.dtype), kv.num_kv_heads, kv.head_dim, kv.block_size};
+    task.cache = static_cast<char*>(kv.data);
+    task.layout = layout_of(kv);
     for (int64_t t = begin; t < end; ++t) {
       if (batch.slot_mapping[t] < 0) continue;
       task.key = k.row<float>(t);
@@ -204,11 +289,9 @@ void paged_attention(const Tensor& out, const Tensor& q, const KvLayerView& kv, 
 
 void kv_copy_block(const KvLayerView& kv, int32_t src_block, int32_t dst_block) {
   const std::size_t bytes = kv_block_bytes(kv.dtype, kv.num_kv_heads, kv.head_dim, kv.block_size);
-  for (void* base : {kv.k, kv.v}) {
-    auto* blocks = static_cast<std::byte*>(base);
-    std::memcpy(blocks + static_cast<std::size_t>(dst_block) * bytes,
-                blocks + static_cast<std::size_t>(src_block) * bytes, bytes);
-  }
+  auto* blocks = static_cast<std::byte*>(kv.data);
+  std::memcpy(blocks + static_cast<std::size_t>(dst_block) * bytes,
+              blocks + static_cast<std::size_t>(src_block) * bytes, bytes);
 }
 
 }  // namespace pagoda

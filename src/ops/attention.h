@@ -18,19 +18,23 @@ struct AttnBatch {
   float scale = 1, softcap = 0;
 };
 
-// One layer's cache: num_blocks blocks of block_size tokens. The layout inside of a block is this backend's
-// own.
+// One layer's cache: num_blocks blocks of block_size tokens, K and V of all heads together. The layout inside
+// of a block is this backend's own.
 struct KvLayerView {
-  void* k = nullptr;
-  void* v = nullptr;
-  DType dtype = DType::kF32;  // F32, BF16, F16: K and V are rounded to it when stored
+  void* data = nullptr;
+  DType dtype = DType::kF32;  // F32, F16, BF16: K and V are rounded to it when stored; I8: see below
   int32_t num_kv_heads = 0, head_dim = 0, block_size = 16;
 };
-// Bytes of K (and as many of V) for one block of one layer.
+// Bytes of one block of one layer: K, V and their scales.
 std::size_t kv_block_bytes(DType dtype, int32_t num_kv_heads, int32_t head_dim, int32_t block_size);
+// Whether a cache can be of this dtype.
+bool is_kv_dtype(DType dtype);
 
 // Writes this step's K and V to their slots. k, v: [num_tokens, num_kv_heads * head_dim] float32. All rows
 // are stored before any row attends.
+// Rounding: F32 none, F16 to nearest even. BF16 to nearest even, magnitudes below 2^-50 become 0. I8: per
+// token and head, for K and V each, a float32 scale = (greatest magnitude) / 127 and whole numbers x / scale
+// to nearest even; a token that is not finite has a score of NaN.
 void kv_store(const KvLayerView& kv, const Tensor& k, const Tensor& v, const AttnBatch& batch,
               Stream& stream);
 
@@ -41,10 +45,16 @@ void kv_store(const KvLayerView& kv, const Tensor& k, const Tensor& v, const Att
 // alone: it reads only the cache; tiles of 64 keys and partitions of 512 begin at absolute multiples;
 // partials combine in ascending order, also when there is one. The same bits for every batch, chunking, block
 // table, block size, number of threads and instruction set.
+// Rounding, beside that of float32 sums:
+//   F32, F16  none.
+//   BF16      q to bfloat16 (below 2^-50: 0) before the products with K; each weight 2^(score - maximum) to
+//             bfloat16 before the products with V and before they are summed to divide by; below 2^-60: 0.
+//   I8        q to 16-bit fixed point relative to its greatest element; each weight times its V's scale to
+//             14-bit fixed point relative to the greatest of its tile of 64 keys. Sums of 64 are exact.
 void paged_attention(const Tensor& out, const Tensor& q, const KvLayerView& kv, const AttnBatch& batch,
                      int32_t num_heads, Stream& stream);
 
-// Copies one block's K and V within a layer (copy-on-write at a fork).
+// Copies one block within a layer, scales included (copy-on-write at a fork).
 void kv_copy_block(const KvLayerView& kv, int32_t src_block, int32_t dst_block);
 
 }  // namespace pagoda

@@ -29,7 +29,7 @@ struct CpuCompute {
 struct CpuRunnerConfig {
   int32_t max_num_seqs = 0, max_num_batched_tokens = 0;
   int32_t block_size = 16, num_blocks = 0;  // including the null block
-  DType kv_dtype = DType::kF32;             // F32, BF16, F16
+  DType kv_dtype = DType::kF32;             // F32, BF16, F16, I8
   std::size_t logits_bytes = kLogitsBytes;
 };
 

@@ -1,7 +1,5 @@
 #pragma once
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
 #include <span>
 #include <vector>
 
@@ -11,8 +9,8 @@
 
 namespace pagoda {
 
-// The bytes of the cache: K and V of num_blocks blocks for every layer. Zero at first, so that a block's tail
-// never holds NaN; pages that no block has used yet cost nothing.
+// The bytes of the cache: K and V of num_blocks blocks for every layer. Zero at first; pages (of 2 MB, where
+// the system has them) that no block has used yet cost nothing.
 class KvStorage {
  public:
   // Error kExhausted: the system does not give so much memory.
@@ -24,10 +22,7 @@ class KvStorage {
   void copy_block(const ModelConfig& config, int32_t window, int32_t src, int32_t dst) const;
 
  private:
-  struct Free {
-    void operator()(void* memory) const { std::free(memory); }
-  };
-  std::unique_ptr<void, Free> memory_;
+  Buffer memory_;
   std::vector<KvLayerView> layers_;
 };
 

@@ -54,7 +54,7 @@ Status too_little(const MemoryRequest& request, uint64_t available, uint64_t blo
 
 std::vector<KvGroupSpec> kv_groups(const ModelConfig& config, int32_t block_size, DType kv_dtype) {
   const AttentionShape& shape = config.attention;
-  const uint64_t layer_bytes = 2 * kv_block_bytes(kv_dtype, shape.num_kv_heads, shape.head_dim, block_size);
+  const uint64_t layer_bytes = kv_block_bytes(kv_dtype, shape.num_kv_heads, shape.head_dim, block_size);
   std::vector<KvGroupSpec> groups;
   for (int32_t window : attention_windows(config)) {
     auto num_layers = std::count_if(config.layers.begin(), config.layers.end(),

@@ -157,7 +157,7 @@ TEST(Decoder, AloneBatchedChunkedAndOnAnyThreadsNoBitDiffers) {
     SCOPED_TRACE(describe(options));
     auto decoder = load(dir.path(), options);
     ASSERT_TRUE(decoder.ok()) << decoder.status().message();
-    for (DType kv : {DType::kF32, DType::kBF16, DType::kF16}) {
+    for (DType kv : {DType::kF32, DType::kBF16, DType::kF16, DType::kI8}) {
       SCOPED_TRACE(dtype_name(kv));
       std::vector<Logits> alone;
       for (const auto& ids : sequences) alone.push_back(DrivenDecoder(**decoder, kv, 1).run(ids, ids.size()));

@@ -27,9 +27,7 @@ class DrivenDecoder {
         num_blocks * kv_block_bytes(kv_dtype, shape.num_kv_heads, shape.head_dim, kBlockSize);
     for (std::size_t i = 0; i < decoder.config().layers.size(); ++i) {
       buffers_.emplace_back(bytes);
-      buffers_.emplace_back(bytes);
-      views_.push_back({buffers_[2 * i].data(), buffers_[2 * i + 1].data(), kv_dtype, shape.num_kv_heads,
-                        shape.head_dim, kBlockSize});
+      views_.push_back({buffers_[i].data(), kv_dtype, shape.num_kv_heads, shape.head_dim, kBlockSize});
     }
     // Blocks of all sequences mixed, in no order.
     tables_.resize(num_sequences);

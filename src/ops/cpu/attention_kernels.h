@@ -1,4 +1,4 @@
-// Attention's tasks and kernels; see kernels.h for what may stand here.
+// Attention's tasks and kernels, and the layout of the cache; see kernels.h for what may stand here.
 #pragma once
 #include "ops/cpu/lanes.h"
 
@@ -7,45 +7,84 @@ namespace pagoda::cpu {
 inline constexpr int64_t kKeyTile = 64;     // keys per step of the online softmax, at absolute multiples
 inline constexpr int64_t kPartition = 512;  // keys per partial softmax, at absolute multiples
 inline constexpr int64_t kMaxHeadDim = 1024;
+inline constexpr int64_t kTilePanelCount = kKeyTile / kLanes;
 
-// Some consecutive queries of one sequence, and the query heads that share one KV head. A "row" is one
-// (query, head).
+enum class KvFormat : uint8_t { kF32, kF16, kBF16, kInt8 };
+
+// A block is a row of panels of 16 tokens. A panel holds, for one KV head after the other, K, then V, then
+// scales: reading all heads of a sequence streams memory. Cells of 1, 2 or 4 elements are what a dot product
+// reads as one 32-bit word (`padded`: head_dim rounded up to 16; what pads is 0):
+//   f32, f16   K [head_dim][16 tokens]          V [16 tokens][padded]
+//   bf16       K [head_dim / 2][16 tokens][2]   V [8 token pairs][padded][2]
+//   int8       K [head_dim / 4][16 tokens][4]   V [4 token quads][padded][4]
+//              K as unsigned bytes, 128 more than the number; then float scales of K [16] and V [16]
+struct KvLayout {
+  int64_t v_offset, scale_offset, head_bytes, panel_bytes, block_bytes;
+};
+// Dims of a K cell, which are also tokens of a V cell.
+constexpr int64_t kv_cell(KvFormat format) {
+  return format == KvFormat::kInt8 ? 4 : format == KvFormat::kBF16 ? 2 : 1;
+}
+constexpr int64_t round_up_to(int64_t count, int64_t unit) {
+  return (count + unit - 1) / unit * unit;
+}
+constexpr KvLayout kv_layout(KvFormat format, int64_t num_kv_heads, int64_t head_dim, int64_t block_size) {
+  const int64_t element = format == KvFormat::kF32 ? 4 : format == KvFormat::kInt8 ? 1 : 2;
+  KvLayout layout{};
+  layout.v_offset = round_up_to(round_up_to(head_dim, kv_cell(format)) * kLanes * element, 64);
+  layout.scale_offset = layout.v_offset + round_up_lanes(head_dim) * kLanes * element;
+  layout.head_bytes = layout.scale_offset + (format == KvFormat::kInt8 ? 2 * kLanes * 4 : 0);
+  layout.panel_bytes = layout.head_bytes * num_kv_heads;
+  layout.block_bytes = layout.panel_bytes * (round_up_lanes(block_size) / kLanes);
+  return layout;
+}
+
+// Some consecutive queries of one sequence and some KV heads, with the query heads that share each. A "row"
+// is one (query, query head of the KV head's group), in this order.
 struct AttnTask {
-  Elem elem;
-  int32_t head_dim, block_size, group, num_queries;  // group: query heads per KV head
-  int32_t first_position, window;                    // position of the first query; window 0: all
+  KvFormat format;
+  int32_t head_dim, block_size, group, num_queries, num_heads;  // group: query heads per KV head
+  int32_t first_position, window;                               // position of the first query; window 0: all
   float scale, softcap;
-  const float* q;  // first query, first head of the group
+  const float* q;  // first query, first head of the first group
   int64_t q_stride;
-  const void* k;         // block 0, this KV head: [panel of 16 tokens][head_dim][16]
-  const void* v;         // block 0, this KV head: [token][head_dim rounded up to 16]
-  int64_t block_stride;  // elements
+  const char* cache;  // block 0, the first of the task's KV heads
+  KvLayout layout;
   const int32_t* block_table;
   float* out;
   int64_t out_stride;
-  void* scratch;  // attn_scratch_bytes()
+  char* scratch;  // attn_scratch_bytes()
 };
 constexpr int64_t attn_state_stride(int64_t head_dim) {
   return round_up_lanes(head_dim) + 2 * kLanes;
 }
-constexpr std::size_t attn_scratch_bytes(int64_t rows, int64_t head_dim) {
-  return static_cast<std::size_t>(rows * (round_up_lanes(head_dim) + kKeyTile) + kKeyTile * head_dim) * 4;
+// Memory of one row of queries as the kernels read it: float32, or two bytes per element and constants.
+constexpr int64_t attn_query_bytes(int64_t head_dim) {
+  return round_up_to(head_dim, 64) * 4 + 64;
+}
+inline constexpr int64_t kRowChunk = 12;  // rows that pass through scores, softmax and values together
+// For `rows` rows, all KV heads of a task counted, and at most num_heads KV heads.
+constexpr std::size_t attn_scratch_bytes(int64_t rows, int64_t num_heads, int64_t head_dim,
+                                         const KvLayout& layout) {
+  const int64_t chunk = kRowChunk * (2 * kKeyTile * 4 + 128 + 2 * kLanes * 4 + round_up_lanes(head_dim) * 8);
+  const int64_t panels = kTilePanelCount * (layout.head_bytes * num_heads + layout.scale_offset);
+  return static_cast<std::size_t>(rows * attn_query_bytes(head_dim) + chunk + panels + 1024);
 }
 
 struct KvStoreTask {
-  Elem elem;
+  KvFormat format;
   int32_t num_kv_heads, head_dim, block_size;
-  void* k;
-  void* v;
-  int64_t block_stride, head_stride;  // elements
-  const float* key;                   // one token's row each
+  char* cache;
+  KvLayout layout;
+  const float* key;  // one token's row each
   const float* value;
   int64_t slot;
 };
 
 struct AttentionKernels {
   void (*kv_store)(const KvStoreTask& task);
-  // A state holds, per row: the weighted sum of V (not divided yet), the sum of weights, the maximum score.
+  // A state holds, per KV head and row: the weighted sum of V (not divided yet), the sum of weights, the
+  // maximum score.
   void (*reset)(const AttnTask& task, float* state);
   // Overwrites `state` with what the rows see among the keys [part * kPartition, (part + 1) * kPartition).
   void (*partition)(const AttnTask& task, int64_t part, float* state);

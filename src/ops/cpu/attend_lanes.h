@@ -1,0 +1,90 @@
+// What attention asks of a vector beyond vec_*.h. Included after one of those and exp.h, by kernel files
+// only. All branches give the same bits.
+#pragma once
+
+namespace pagoda::cpu {
+namespace {
+namespace attn {
+
+// Rows and vectors of a register tile; vectors of a tile with a single row.
+#if defined(__AVX512F__)
+constexpr int kRows = 6, kVectors = 4;
+#elif defined(__AVX2__)
+constexpr int kRows = 4, kVectors = 1;
+#else
+constexpr int kRows = 2, kVectors = 1;
+#endif
+
+// The greatest lane, in all lanes. If some are NaN, any of the lanes.
+PAGODA_INLINE V spread_max(V a) {
+#if defined(__AVX512F__)
+  a.r = _mm512_max_ps(a.r, _mm512_shuffle_f32x4(a.r, a.r, 0x4E));
+  a.r = _mm512_max_ps(a.r, _mm512_shuffle_f32x4(a.r, a.r, 0xB1));
+  a.r = _mm512_max_ps(a.r, _mm512_permute_ps(a.r, 0x4E));
+  return {_mm512_max_ps(a.r, _mm512_permute_ps(a.r, 0xB1))};
+#else
+  return broadcast(max_lanes(a));
+#endif
+}
+
+// 0 in the lanes where x < limit, else a; NaN is not less.
+PAGODA_INLINE V zero_where_less(V a, V x, float limit) {
+#if defined(__AVX512F__)
+  return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x.r, _mm512_set1_ps(limit), _CMP_NLT_UQ), a.r)};
+#elif defined(__AVX2__)
+  const __m256 edge = _mm256_set1_ps(limit);
+  return {_mm256_andnot_ps(_mm256_cmp_ps(x.lo, edge, _CMP_LT_OQ), a.lo),
+          _mm256_andnot_ps(_mm256_cmp_ps(x.hi, edge, _CMP_LT_OQ), a.hi)};
+#else
+  return each([&](int i) { return x.lane[i] < limit ? 0.0f : a.lane[i]; });
+#endif
+}
+
+// 32 numbers, a before b, as bfloat16; denormals are not allowed.
+PAGODA_INLINE void store_bf16_pairs(void* p, V a, V b) {
+#if defined(__AVX512BF16__)
+  const __m512bh words = _mm512_cvtne2ps_pbh(b.r, a.r);
+  _mm512_storeu_si512(p, reinterpret_cast<const __m512i&>(words));
+#else
+  store(static_cast<Bf16*>(p), a);
+  store(static_cast<Bf16*>(p) + kLanes, b);
+#endif
+}
+
+// Lane i to p[step * i], rounded to T already; the elements between belong to others, who may write them now.
+template <int kStep, class T>
+PAGODA_INLINE void store_apart(T* p, const T* numbers) {
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+  if constexpr (sizeof(T) == 2 && kStep == 2) {
+    __m512i words = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(numbers)));
+    return _mm512_mask_storeu_epi16(p, 0x55555555u, words);
+  } else if constexpr (sizeof(T) == 1 && kStep == 4) {
+    __m512i words = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(numbers)));
+    return _mm512_mask_storeu_epi8(p, 0x1111111111111111u, words);
+  }
+#endif
+  for (int64_t i = 0; i < kLanes; ++i) p[i * kStep] = numbers[i];
+}
+
+PAGODA_INLINE V round_near(V a) {  // to the nearest whole number, ties to even; |a| < 2^22
+  return sub(add(a, broadcast(kRoundMagic)), broadcast(kRoundMagic));
+}
+
+// 2^x for x <= 0 (a little above is fine), 0 below 2^-60: with K, V and queries of at least 2^-50 or 0, no
+// product is so small that vdpbf16ps would take it for 0. 2^r on |r| <= 1/2 by a minimax polynomial, relative
+// error below 1e-7; exact at 0. NaN stays NaN.
+PAGODA_INLINE V exp2(V x) {
+  V shifted = add(x, broadcast(kRoundMagic));
+  V r = sub(x, sub(shifted, broadcast(kRoundMagic)));
+  V p = broadcast(0x1.5bba2ep-10f);
+  p = fma(p, r, broadcast(0x1.3cea92p-7f));
+  p = fma(p, r, broadcast(0x1.c6b752p-5f));
+  p = fma(p, r, broadcast(0x1.ebf9bcp-3f));
+  p = fma(p, r, broadcast(0x1.62e42ap-1f));
+  p = fma(p, r, broadcast(1.0f));
+  return zero_where_less(scale_pow2(p, shifted), x, -60.0f);
+}
+
+}  // namespace attn
+}  // namespace
+}  // namespace pagoda::cpu
