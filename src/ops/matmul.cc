@@ -160,20 +160,17 @@ void matmul(const Tensor& y, const MatmulInput& x, const PackedWeight& w, const 
   const int64_t work = std::min(num_tokens, kMaxRows) * w.k() * kPanel;
   const int64_t workers = std::clamp<int64_t>(num_panels * work / kWorkPerThread, 1,
                                               std::min<int64_t>(stream.pool().num_threads(), num_panels));
-  auto job = [&](int64_t worker) {
-    if (worker >= workers) return;
+  stream.share_out(num_panels, workers, [&](int64_t begin, int64_t end, int worker) {
     MatmulTask task = task_of(y, x, weight, bias, epilogue);
-    task.panel_begin = num_panels * worker / workers;
-    task.panel_end = num_panels * (worker + 1) / workers;
-    task.park = static_cast<uint32_t*>(stream.scratch(
-        static_cast<int>(worker), static_cast<std::size_t>(kMaxRows * kPanel) * sizeof(uint32_t)));
+    task.panel_begin = begin;
+    task.panel_end = end;
+    task.park = static_cast<uint32_t*>(
+        stream.scratch(worker, static_cast<std::size_t>(kMaxRows * kPanel) * sizeof(uint32_t)));
     for (int64_t row = 0; row < num_tokens; row += kMaxRows) {
       set_rows(&task, y, x, row, std::min(kMaxRows, num_tokens - row));
       kernels().matmul.matmul(task);
     }
-  };
-  if (workers == 1) return job(0);
-  stream.pool().run([&](int worker) { job(worker); });
+  });
 }
 
 }  // namespace pagoda

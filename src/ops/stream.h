@@ -6,9 +6,12 @@
 // chunking change nothing. Sums run in one fixed order; fused multiply-adds are explicit; no op allocates
 // while a step runs, but through Stream.
 #pragma once
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "base/thread_pool.h"
@@ -27,7 +30,10 @@ using OpTimes = std::array<double, 3>;
 // Where ops run: the compute pool and its scratch memory. One per engine; used by one thread at a time.
 class Stream {
  public:
-  explicit Stream(ComputePool* pool) : pool_(pool), scratch_(static_cast<std::size_t>(pool->num_threads())) {}
+  explicit Stream(ComputePool* pool)
+      : pool_(pool),
+        scratch_(static_cast<std::size_t>(pool->num_threads())),
+        shares_(std::make_unique<Share[]>(scratch_.size())) {}
   ComputePool& pool() { return *pool_; }
   // Scratch of one worker, at least `bytes` long, 64-byte aligned, contents undefined; grows, never shrinks.
   // Valid until this worker's next call.
@@ -41,13 +47,40 @@ class Stream {
     if (shared_.bytes() < bytes) shared_ = Buffer(bytes);
     return shared_.data();
   }
+  // Calls job(begin, end, worker) until all of [0, count) is done, by the first `workers` workers. Each
+  // begins with its own contiguous share, always the same one for the same count (so that on a NUMA machine
+  // it reads what it has packed), in pieces; who is done takes pieces of those who are not. For jobs to whose
+  // result it does not matter who does what.
+  template <class Job>
+  void share_out(int64_t count, int64_t workers, Job&& job) {
+    if (workers <= 1) return job(0, count, 0);
+    constexpr int64_t kPieces = 8;  // per share
+    for (int64_t i = 0; i < workers; ++i) {
+      shares_[static_cast<std::size_t>(i)].next.store(count * i / workers, std::memory_order_relaxed);
+      shares_[static_cast<std::size_t>(i)].end = count * (i + 1) / workers;
+    }
+    const int64_t piece = std::max<int64_t>(count / workers / kPieces, 1);
+    pool_->run([&](int worker) {
+      if (worker >= workers) return;
+      for (int64_t i = 0; i < workers; ++i) {
+        Share& share = shares_[static_cast<std::size_t>((worker + i) % workers)];
+        for (int64_t begin; (begin = share.next.fetch_add(piece, std::memory_order_relaxed)) < share.end;)
+          job(begin, std::min(begin + piece, share.end), worker);
+      }
+    });
+  }
   // Adds up the time of the ops that run here from now on; null, as at first: nobody looks at a clock.
   void set_times(OpTimes* times) { times_ = times; }
   OpTimes* times() const { return times_; }
 
  private:
+  struct alignas(64) Share {  // a cache line each
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
   ComputePool* pool_;
   std::vector<Buffer> scratch_;
+  std::unique_ptr<Share[]> shares_;
   Buffer shared_;
   OpTimes* times_ = nullptr;
 };
