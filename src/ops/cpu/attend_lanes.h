@@ -6,7 +6,7 @@ namespace pagoda::cpu {
 namespace {
 namespace attn {
 
-// Rows and vectors of a register tile; vectors of a tile with a single row.
+// Rows and vectors of a register tile.
 #if defined(__AVX512F__)
 constexpr int kRows = 6, kVectors = 4;
 #elif defined(__AVX2__)
