@@ -283,7 +283,9 @@ TEST_P(Matmul, ABadRowIsBadAloneAndLeavesItsNeighbours) {
         for (int64_t t = 0; t < kRows; ++t)
           for (int64_t j = 0; j < kN; ++j)
             if (t == 4)
-              ASSERT_FALSE(std::isfinite(y.row(t)[j])) << isa_name(isa) << ' ' << bad << " at " << place;
+              ASSERT_TRUE(std::isnan(y.row(t)[j]) ||
+                          (std::isinf(bad) && !is_integer(GetParam()) && std::isinf(y.row(t)[j])))
+                  << isa_name(isa) << ' ' << bad << " at " << place;
             else
               ASSERT_EQ(y.row(t)[j], clean.row(t)[j]) << isa_name(isa) << ' ' << bad << " at " << place;
       }

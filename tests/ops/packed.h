@@ -2,12 +2,19 @@
 // documented layout of panels in plain scalar code, without any of the code under test.
 #pragma once
 #include <memory>
+#include <ostream>
 #include <utility>
 #include <vector>
 
 #include "ops/cpu/run.h"
 #include "ops/matmul.h"
 #include "tests/ops/guarded.h"
+
+namespace pagoda {
+inline void PrintTo(const WeightFormat& format, std::ostream* out) {  // in messages of GoogleTest
+  *out << format_name(format);
+}
+}  // namespace pagoda
 
 namespace pagoda::testing {
 

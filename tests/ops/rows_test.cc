@@ -9,7 +9,7 @@
 #include "ops/matmul.h"
 #include "ops/norm.h"
 #include "ops/rope.h"
-#include "tests/ops/guarded.h"
+#include "tests/ops/packed.h"
 
 namespace pagoda {
 namespace {
@@ -68,6 +68,32 @@ TEST(RmsNorm, EveryVariantAgainstDouble) {
       expect_same(in_place, scalar, "in place");
     }
   }
+}
+
+// What a product reads of a norm is what it would read of the norm's float32 rows.
+TEST(RmsNorm, WritesEveryFormOfInputAsItWouldBeConverted) {
+  Random random(7);
+  for (const WeightFormat& format : kFormats)
+    for (int64_t width : {1, 31, 100, 1024})
+      for (int threads : {1, 2}) {
+        Machine machine(threads);
+        Weight weight(1, width, DType::kF32, random);
+        auto packed = weight.pack(format, machine.stream);
+        Matrix x(200, width), scale(1, width), y(200, width);
+        random.fill(x);
+        random.fill(scale);
+        rms_norm(as_input(y), x.tensor(), scale.row(0), 1e-5f, machine.stream);
+        const Input converted(*packed, y, machine.stream);
+        Buffer memory(input_bytes(*packed, 200));
+        const MatmulInput input = make_input(*packed, memory.data(), 200);
+        rms_norm(input, x.tensor(), scale.row(0), 1e-5f, machine.stream);
+        const auto words = static_cast<std::size_t>(Input::words_of(*packed));
+        for (int64_t t = 0; t < 200; ++t) {
+          ASSERT_EQ(std::memcmp(input.data + t * input.row_bytes, converted.words(t), words * 4), 0)
+              << format_name(format) << " width " << width << " row " << t;
+          ASSERT_TRUE(input.scale == nullptr || input.scale[t] == converted.loose().scale[t]);
+        }
+      }
 }
 
 // Distance in units in the last place.
