@@ -57,9 +57,10 @@ static void partition_of(const AttnTask& task, int64_t part, float* data) {
     if (queries.begin >= queries.end) continue;
     for (int64_t head = 0; head < task.num_heads; ++head) {
       const bool same = head + 1 < task.num_heads;
-      Ahead ahead = {{}, 0, copied ? 0 : task.layout.head_bytes};
+      Ahead ahead = {};
       for (int64_t p = 0; p < kTilePanelCount && !copied; ++p)
-        ahead.at[p] = same ? panels.at[p] + (head + 1) * task.layout.head_bytes : next.at[p];
+        ahead.by[p] =
+            same ? task.layout.head_bytes : next.at[p] - panels.at[p] - head * task.layout.head_bytes;
       Cache::tile(task, work, State(task, data + head * head_floats), panels, ahead, head, queries, tile);
     }
   }

@@ -59,7 +59,7 @@ struct Bf16Cache {
 
   // Rows [row, row + rows) of one head; `values`: V of the four panels.
   static void chunk(const AttnTask& task, const Work& work, const State& state, const Panels& panels,
-                    Ahead& ahead, int64_t head, int64_t row, int64_t rows, int64_t tile,
+                    const Ahead& ahead, int64_t head, int64_t row, int64_t rows, int64_t tile,
                     const char* const* values) {
     const KeyRange first = seen(task, row, tile), last = seen(task, row + rows - 1, tile);
     const int64_t p0 = first.begin / kLanes, p1 = divide_up(last.end, kLanes), words = query_words(task);
@@ -67,18 +67,15 @@ struct Bf16Cache {
     for (int64_t p = 0; p < kTilePanelCount; ++p) from[p] = panels.at[p] + head * task.layout.head_bytes;
     const auto* q = reinterpret_cast<const uint32_t*>(work.queries) + (head * rows_of(task) + row) * words;
     const bool all = whole({last.begin, first.end});  // everybody sees every key
-    const int64_t each = ask_each(ahead, rows_of(task), kRowChunk);
-    ask(ahead, each);
-    multiply_keys<Pairs>({q, words, from + p0, 0, divide_up(task.head_dim, 2), 0, work.scores + p0 * kLanes,
-                          kKeyTile, true, nullptr},
+    multiply_keys<Pairs>({q, words, from + p0, ahead.by + p0, 0, divide_up(task.head_dim, 2), 0,
+                          work.scores + p0 * kLanes, kKeyTile, true, nullptr},
                          rows, p1 - p0);
     for (int64_t i = 0; i < rows; ++i)
       softmax(task, state, row + i, work.scores + i * kKeyTile, all ? first : seen(task, row + i, tile),
               work.weights + i * 32, work.keep + i * kLanes);
-    ask(ahead, each);
     multiply_values<Pairs>(
-        {work.weights + p0 * 8, 32, values + p0, state.padded * 4, divide_up(last.end, 2) - p0 * 8, 8,
-         state.values(row), state.stride, true, work.keep},
+        {work.weights + p0 * 8, 32, values + p0, ahead.by + p0, state.padded * 4,
+         divide_up(last.end, 2) - p0 * 8, 8, state.values(row), state.stride, true, work.keep},
         rows, state.padded / kLanes);
   }
 
@@ -104,7 +101,7 @@ struct Bf16Cache {
   }
 
   static void tile(const AttnTask& task, const Work& work, const State& state, const Panels& panels,
-                   Ahead& ahead, int64_t head, KeyRange queries, int64_t tile) {
+                   const Ahead& ahead, int64_t head, KeyRange queries, int64_t tile) {
     const int64_t group = task.group, begin = queries.begin * group, end = queries.end * group;
     const char* values[kTilePanelCount];
     for (int64_t p = 0; p < kTilePanelCount; ++p)
@@ -116,7 +113,8 @@ struct Bf16Cache {
                        finite(values, state.padded, at_least(low.end / 2, first_pair), last_pair);
     if (clean) {
       for (int64_t row = begin; row < end; row += kRowChunk)
-        chunk(task, work, state, panels, ahead, head, row, at_most(end - row, kRowChunk), tile, values);
+        chunk(task, work, state, panels, row == begin ? ahead : Ahead{}, head, row,
+              at_most(end - row, kRowChunk), tile, values);
       return;
     }
     const char* copies[kTilePanelCount];
@@ -124,7 +122,7 @@ struct Bf16Cache {
     for (int64_t query = queries.begin; query < queries.end; ++query) {
       copy_seen(task, values, seen(task, query * group, tile), work.clean);
       for (int64_t row = query * group; row < (query + 1) * group; row += kRowChunk)
-        chunk(task, work, state, panels, ahead, head, row, at_most((query + 1) * group - row, kRowChunk),
+        chunk(task, work, state, panels, Ahead{}, head, row, at_most((query + 1) * group - row, kRowChunk),
               tile, copies);
     }
   }

@@ -53,22 +53,21 @@ struct FloatCache {
   // state += weights times V, for rows that see the same keys: the sum ends with the last of them, so that
   // nothing later in the cache, be it NaN, can reach it.
   static void add_values(const AttnTask& task, const State& state, const Panels& panels, int64_t head,
-                         int64_t row, int64_t rows, const float* scores, KeyRange keys) {
+                         int64_t row, int64_t rows, const float* scores, KeyRange keys, const Ahead& ahead) {
     const int64_t step = state.padded * static_cast<int64_t>(sizeof(T));
     for (int64_t key = keys.begin, count; key < keys.end; key += count) {
       count = at_most(kLanes - key % kLanes, keys.end - key);
       const char* v = panels.at[key / kLanes] + head * task.layout.head_bytes + task.layout.v_offset +
                       key % kLanes * step;
-      multiply_values<Fused<T>>(
-          {scores + key, kKeyTile, &v, step, count, count, state.values(row), state.stride, false, nullptr},
-          rows, state.padded / kLanes);
+      multiply_values<Fused<T>>({scores + key, kKeyTile, &v, &ahead.by[key / kLanes], step, count, count,
+                                 state.values(row), state.stride, false, nullptr},
+                                rows, state.padded / kLanes);
     }
   }
 
   static void tile(const AttnTask& task, const Work& work, const State& state, const Panels& panels,
-                   Ahead& ahead, int64_t head, KeyRange queries, int64_t tile) {
+                   const Ahead& ahead, int64_t head, KeyRange queries, int64_t tile) {
     const int64_t dim = task.head_dim, group = task.group;
-    const int64_t each = ask_each(ahead, (queries.end - queries.begin) * group, 2 * kRowChunk);
     for (int64_t query = queries.begin, next; query < queries.end; query = next) {
       const KeyRange keys = seen(task, query * group, tile);
       // Rows that see the same keys go together, as many as fit; a wide group in pieces.
@@ -83,13 +82,12 @@ struct FloatCache {
         const char* from[kTilePanelCount];
         for (int64_t p = p0; p < p1; ++p) from[p] = panels.at[p] + head * task.layout.head_bytes;
         const float* q = reinterpret_cast<const float*>(work.queries) + (head * rows_of(task) + row) * dim;
-        ask(ahead, each);
-        multiply_keys<Fused<T>>(
-            {q, dim, from + p0, 0, dim, 0, work.scores + p0 * kLanes, kKeyTile, true, nullptr}, rows,
-            p1 - p0);
+        multiply_keys<Fused<T>>({q, dim, from + p0, row == queries.begin * group ? ahead.by + p0 : kNotAhead,
+                                 0, dim, 0, work.scores + p0 * kLanes, kKeyTile, true, nullptr},
+                                rows, p1 - p0);
         for (int64_t i = 0; i < rows; ++i) softmax(task, state, row + i, work.scores + i * kKeyTile, keys);
-        ask(ahead, each);
-        add_values(task, state, panels, head, row, rows, work.scores, keys);
+        add_values(task, state, panels, head, row, rows, work.scores, keys,
+                   row == queries.begin * group ? ahead : Ahead{});
       }
     }
   }

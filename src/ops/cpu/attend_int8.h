@@ -112,7 +112,7 @@ struct Int8Cache {
   }
 
   static void chunk(const AttnTask& task, const Work& work, const State& state, const Panels& panels,
-                    Ahead& ahead, int64_t head, int64_t row, int64_t rows, int64_t tile) {
+                    const Ahead& ahead, int64_t head, int64_t row, int64_t rows, int64_t tile) {
     const KeyRange first = seen(task, row, tile), last = seen(task, row + rows - 1, tile);
     const int64_t p0 = first.begin / kLanes, p1 = divide_up(last.end, kLanes), words = query_words(task);
     const int64_t at = head * rows_of(task) + row;
@@ -123,28 +123,26 @@ struct Int8Cache {
       scales[p] = keys[p] + task.layout.scale_offset;
     }
     const bool all = whole({last.begin, first.end});  // everybody sees every key
-    const int64_t each = ask_each(ahead, rows_of(task), kRowChunk);
-    ask(ahead, each);
     multiply_keys<KeyQuads>(
-        {reinterpret_cast<const uint32_t*>(work.queries) + 2 * at * words, words, keys + p0, 0,
+        {reinterpret_cast<const uint32_t*>(work.queries) + 2 * at * words, words, keys + p0, ahead.by + p0, 0,
          divide_up(task.head_dim, 4), 0, work.scores + p0 * kLanes, kKeyTile, true, nullptr},
         2 * rows, p1 - p0);
     for (int64_t i = 0; i < rows; ++i)
       softmax(task, state, row + i, work.scores + 2 * i * kKeyTile, work.constants + 4 * (at + i), scales,
               all ? first : seen(task, row + i, tile), work.weights + i * 32, work.keep + 2 * i * kLanes);
-    ask(ahead, each);
     multiply_values<ValueQuads>(
-        {work.weights + p0 * 4, 16, values + p0, state.padded * 4, divide_up(last.end, 4) - p0 * 4, 4,
-         work.products, state.padded, true, nullptr},
+        {work.weights + p0 * 4, 16, values + p0, ahead.by + p0, state.padded * 4,
+         divide_up(last.end, 4) - p0 * 4, 4, work.products, state.padded, true, nullptr},
         2 * rows, state.padded / kLanes);
     add_products(state, row, rows, work);
   }
 
   static void tile(const AttnTask& task, const Work& work, const State& state, const Panels& panels,
-                   Ahead& ahead, int64_t head, KeyRange queries, int64_t tile) {
+                   const Ahead& ahead, int64_t head, KeyRange queries, int64_t tile) {
     const int64_t end = queries.end * task.group;
     for (int64_t row = queries.begin * task.group; row < end; row += kRowChunk)
-      chunk(task, work, state, panels, ahead, head, row, at_most(end - row, kRowChunk), tile);
+      chunk(task, work, state, panels, row == queries.begin * task.group ? ahead : Ahead{}, head, row,
+            at_most(end - row, kRowChunk), tile);
   }
 };
 

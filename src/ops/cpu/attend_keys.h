@@ -139,22 +139,13 @@ static Panels find_panels(const AttnTask& task, KeyRange keys, char* copies) {
   return panels;
 }
 
-// What the kernel reads next, one head's K and V of a tile: a head's share of a block is too short a run for
-// the hardware to see a stream. Asked for bit by bit, or the requests themselves would wait.
+// How much further than what is read now, in each of the tile's panels, lies what is read next: the next
+// head's K and V, or the first head's of the next tile. The products ask for it line by line while they read:
+// a head's share of a block is too short a run for the hardware to see a stream, and asked for at once it
+// would keep the products waiting. 0: nothing to ask for.
 struct Ahead {
-  const char* at[kTilePanelCount];
-  int64_t done, end;
+  int64_t by[kTilePanelCount];
 };
-PAGODA_INLINE void ask(Ahead& ahead, int64_t bytes) {
-  const int64_t to = at_most(ahead.done + bytes, ahead.end);
-  for (int64_t i = ahead.done; i < to; i += 64)
-    for (int64_t p = 0; p < kTilePanelCount; ++p) __builtin_prefetch(ahead.at[p] + i);
-  ahead.done = to;
-}
-// Bytes to ask for at each of the two stops that every chunk of rows makes.
-PAGODA_INLINE int64_t ask_each(const Ahead& ahead, int64_t rows, int64_t rows_per_chunk) {
-  return round_up_to(ahead.end / (2 * divide_up(rows, rows_per_chunk)) + 1, 64);
-}
 
 // A kernel's memory while it works on one partition.
 struct Work {

@@ -66,23 +66,36 @@ PAGODA_INLINE void store_apart(T* p, const T* numbers) {
   for (int64_t i = 0; i < kLanes; ++i) p[i * kStep] = numbers[i];
 }
 
+PAGODA_INLINE V floor(V a) {
+#if defined(__AVX512F__)
+  return {_mm512_roundscale_ps(a.r, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)};
+#elif defined(__AVX2__)
+  return {_mm256_floor_ps(a.lo), _mm256_floor_ps(a.hi)};
+#else
+  return each([&](int i) { return __builtin_floorf(a.lane[i]); });
+#endif
+}
 PAGODA_INLINE V round_near(V a) {  // to the nearest whole number, ties to even; |a| < 2^22
   return sub(add(a, broadcast(kRoundMagic)), broadcast(kRoundMagic));
 }
 
-// 2^x for x <= 0 (a little above is fine), 0 below 2^-60: with K, V and queries of at least 2^-50 or 0, no
-// product is so small that vdpbf16ps would take it for 0. 2^r on |r| <= 1/2 by a minimax polynomial, relative
-// error below 1e-7; exact at 0. NaN stays NaN.
+// 2^x for x <= 0 (a little above is fine), 0 below -60: with K, V and queries of at least 2^-50 or 0, no
+// product is so small that vdpbf16ps would take it for 0. 2^r on 0 <= r < 1 by a minimax polynomial, relative
+// error below 1.4e-7; exact at 0. NaN stays NaN.
 PAGODA_INLINE V exp2(V x) {
-  V shifted = add(x, broadcast(kRoundMagic));
-  V r = sub(x, sub(shifted, broadcast(kRoundMagic)));
-  V p = broadcast(0x1.5bba2ep-10f);
-  p = fma(p, r, broadcast(0x1.3cea92p-7f));
-  p = fma(p, r, broadcast(0x1.c6b752p-5f));
-  p = fma(p, r, broadcast(0x1.ebf9bcp-3f));
-  p = fma(p, r, broadcast(0x1.62e42ap-1f));
+  const V whole = floor(x), r = sub(x, whole);
+  V p = broadcast(0x1.e974fap-10f);
+  p = fma(p, r, broadcast(0x1.277856p-7f));
+  p = fma(p, r, broadcast(0x1.c91ce6p-5f));
+  p = fma(p, r, broadcast(0x1.ebdb56p-3f));
+  p = fma(p, r, broadcast(0x1.62e4bap-1f));
   p = fma(p, r, broadcast(1.0f));
-  return zero_where_less(scale_pow2(p, shifted), x, -60.0f);
+#if defined(__AVX512F__)
+  const __mmask16 seen = _mm512_cmp_ps_mask(x.r, _mm512_set1_ps(-60.0f), _CMP_NLT_UQ);
+  return {_mm512_maskz_scalef_ps(seen, p.r, x.r)};  // p * 2^floor(x)
+#else
+  return zero_where_less(scale_pow2(p, add(whole, broadcast(kRoundMagic))), x, -60.0f);
+#endif
 }
 
 }  // namespace attn

@@ -83,6 +83,21 @@ PAGODA_INLINE void read_row(List<typename M::Vec, NV>& b, const char* p) {
     b.last = M::read(p + (NV - 1) * M::kVecBytes);
   }
 }
+// Asks for the lines `ahead` bytes behind those.
+template <int NV>
+PAGODA_INLINE void ask_vectors(const char* const* p, const int64_t* ahead, int64_t offset) {
+  if constexpr (NV > 0) {
+    ask_vectors<NV - 1>(p, ahead, offset);
+    __builtin_prefetch(p[NV - 1] + ahead[NV - 1] + offset);
+  }
+}
+template <int NV>
+PAGODA_INLINE void ask_row(const char* p, int64_t vector_bytes) {
+  if constexpr (NV > 0) {
+    ask_row<NV - 1>(p, vector_bytes);
+    __builtin_prefetch(p + (NV - 1) * vector_bytes);
+  }
+}
 template <class M, int NV>
 PAGODA_INLINE void step_row(List<typename M::Sum, NV>& sums, const List<typename M::Vec, NV>& b,
                             typename M::Vec x) {
@@ -155,6 +170,7 @@ struct Product {
   const typename M::Row* x;
   int64_t x_stride;
   const char* const* from;  // keys: NV pointers; values: one pointer per run
+  const int64_t* ahead;     // of each of those, where what is read next lies
   int64_t step_bytes, steps, run_length;
   float* c;
   int64_t c_stride;
@@ -165,7 +181,9 @@ struct Product {
 template <class M, int MR, int NV>
 __attribute__((noinline)) void key_tile(const Product<M>& p) {
   const char* from[NV];
+  int64_t ahead[NV];
   for (int v = 0; v < NV; ++v) from[v] = p.from[v];
+  for (int v = 0; v < NV; ++v) ahead[v] = p.ahead[v];
   const auto* x = p.x;
   const int64_t x_stride = p.x_stride, end = p.steps * M::kVecBytes;
   Grid<typename M::Sum, MR, NV> sums;
@@ -173,6 +191,7 @@ __attribute__((noinline)) void key_tile(const Product<M>& p) {
   for (int64_t offset = 0; offset < end; offset += M::kVecBytes, ++x) {
     List<typename M::Vec, NV> b;
     read_vectors<M, NV>(b, from, offset);
+    ask_vectors<NV>(from, ahead, offset);
     step_rows<M, MR, NV>(sums, b, x, x_stride);
   }
   end_rows<typename M::Sum, MR, NV>(sums, p.c, p.c_stride);
@@ -189,12 +208,15 @@ __attribute__((noinline)) void value_tile(const Product<M>& p, int64_t vector) {
   else
     begin_rows<M, MR, NV>(sums, c, p.c_stride, false);
   const char* const* run = p.from;
-  for (int64_t left = p.steps; left > 0; left -= p.run_length, ++run) {
+  const int64_t* ahead = p.ahead;
+  for (int64_t left = p.steps; left > 0; left -= p.run_length, ++run, ++ahead) {
+    const int64_t by = *ahead;
     const char* from = *run + vector * M::kVecBytes;
     const char* end = from + (left < p.run_length ? left : p.run_length) * step_bytes;
     for (; from < end; from += step_bytes, ++x) {
       List<typename M::Vec, NV> b;
       read_row<M, NV>(b, from);
+      ask_row<NV>(from + by, M::kVecBytes);
       step_rows<M, MR, NV>(sums, b, x, x_stride);
     }
   }
@@ -246,6 +268,8 @@ static void value_rows(const Product<M>& p, int64_t rows, int64_t vector) {
 PAGODA_INLINE int64_t next_vectors(int64_t left) {
   return left >= kVectors ? kVectors : left >= 2 && kVectors >= 2 ? 2 : 1;
 }
+constexpr int64_t kNotAhead[kTilePanelCount] = {};
+
 // c[rows][panels * 16] = x times the panels of K.
 template <class M>
 static void multiply_keys(Product<M> p, int64_t rows, int64_t panels) {
@@ -253,6 +277,7 @@ static void multiply_keys(Product<M> p, int64_t rows, int64_t panels) {
   for (int64_t v = 0, count; v < panels; v += count) {
     count = next_vectors(panels - v);
     p.from = all.from + v;
+    p.ahead = all.ahead + v;
     for (int64_t r = 0; r < rows; r += kRows) {
       p.x = all.x + r * p.x_stride;
       p.c = all.c + r * p.c_stride + v * kLanes;
@@ -262,6 +287,7 @@ static void multiply_keys(Product<M> p, int64_t rows, int64_t panels) {
         key_rows<M, least(2, kVectors)>(p, rows - r);
       else
         key_rows<M, kVectors>(p, rows - r);
+      p.ahead = kNotAhead;
     }
   }
 }
@@ -273,6 +299,7 @@ static void multiply_values(Product<M> p, int64_t rows, int64_t vectors) {
     p.x = all.x + r * p.x_stride;
     p.c = all.c + r * p.c_stride;
     if (p.keep != nullptr) p.keep = all.keep + r * kLanes;
+    if (r > 0) p.ahead = kNotAhead;
     for (int64_t v = 0, count; v < vectors; v += count) {
       count = next_vectors(vectors - v);
       if (count == 1)

@@ -6,6 +6,5 @@
 #include "ops/cpu/matmul_tile.h"
 #include "ops/cpu/matmul_panels.h"
 #include "ops/cpu/quantize.h"
-#include "ops/cpu/gemm.h"
 #include "ops/cpu/attend.h"
 // clang-format on
