@@ -34,7 +34,8 @@ class FunctionRef<R(Args...)> {
 
 class ComputePool {
  public:
-  static constexpr int kSpinUs = 50;
+  // Threads that are not bound may share a CPU, where one that spins keeps away the one it waits for.
+  static constexpr int kSpinUs = 20, kBoundSpinUs = 50;
   // `num_threads` workers including the caller of run(), which is worker 0. Workers spin `spin_us`
   // microseconds for the next job, then park on a futex: waking one takes tens of microseconds, so the spin
   // should cover the gaps between the ops of a step. cpus: worker i runs on cpus[i] (CpuPlan::compute);

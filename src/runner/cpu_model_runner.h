@@ -21,7 +21,12 @@ inline constexpr std::size_t kLogitsBytes = 64ull << 20;
 struct CpuCompute {
   explicit CpuCompute(int num_threads) : pool(num_threads), stream(&pool) {}
   explicit CpuCompute(const CpuPlan& plan)
-      : pool(plan.num_threads, plan.is_crowded ? 0 : ComputePool::kSpinUs, plan.compute), stream(&pool) {}
+      : pool(plan.num_threads,
+             plan.is_crowded        ? 0
+             : plan.compute.empty() ? ComputePool::kSpinUs
+                                    : ComputePool::kBoundSpinUs,
+             plan.compute),
+        stream(&pool) {}
   ComputePool pool;
   Stream stream;
 };
