@@ -80,21 +80,39 @@ PAGODA_INLINE V round_near(V a) {  // to the nearest whole number, ties to even;
 }
 
 // 2^x for x <= 0 (a little above is fine), 0 below -60: with K, V and queries of at least 2^-50 or 0, no
-// product is so small that vdpbf16ps would take it for 0. 2^r on 0 <= r < 1 by a minimax polynomial, relative
-// error below 1.4e-7; exact at 0. NaN stays NaN.
+// product is so small that vdpbf16ps would take it for 0. 2^r on 0 <= r < 1 by a minimax polynomial that is
+// exact at 0; relative error below 1.4e-7, or below 9e-5 where the result is rounded to bfloat16 (half a
+// unit: 2e-3). NaN stays NaN.
+template <bool kShort = false>
 PAGODA_INLINE V exp2(V x) {
   const V whole = floor(x), r = sub(x, whole);
-  V p = broadcast(0x1.e974fap-10f);
-  p = fma(p, r, broadcast(0x1.277856p-7f));
-  p = fma(p, r, broadcast(0x1.c91ce6p-5f));
-  p = fma(p, r, broadcast(0x1.ebdb56p-3f));
-  p = fma(p, r, broadcast(0x1.62e4bap-1f));
+  V p;
+  if constexpr (kShort) {
+    p = fma(broadcast(0x1.3baaa6p-4f), r, broadcast(0x1.d2378ap-3f));
+    p = fma(p, r, broadcast(0x1.63e658p-1f));
+  } else {
+    p = fma(broadcast(0x1.e974fap-10f), r, broadcast(0x1.277856p-7f));
+    p = fma(p, r, broadcast(0x1.c91ce6p-5f));
+    p = fma(p, r, broadcast(0x1.ebdb56p-3f));
+    p = fma(p, r, broadcast(0x1.62e4bap-1f));
+  }
   p = fma(p, r, broadcast(1.0f));
 #if defined(__AVX512F__)
   const __mmask16 seen = _mm512_cmp_ps_mask(x.r, _mm512_set1_ps(-60.0f), _CMP_NLT_UQ);
   return {_mm512_maskz_scalef_ps(seen, p.r, x.r)};  // p * 2^floor(x)
 #else
   return zero_where_less(scale_pow2(p, add(whole, broadcast(kRoundMagic))), x, -60.0f);
+#endif
+}
+
+// Whether two vectors of equal lanes are equal; NaN is not.
+PAGODA_INLINE bool same_first(V a, V b) {
+#if defined(__AVX512F__)
+  return _mm_comieq_ss(_mm512_castps512_ps128(a.r), _mm512_castps512_ps128(b.r)) != 0;
+#elif defined(__AVX2__)
+  return _mm_comieq_ss(_mm256_castps256_ps128(a.lo), _mm256_castps256_ps128(b.lo)) != 0;
+#else
+  return a.lane[0] == b.lane[0];
 #endif
 }
 
