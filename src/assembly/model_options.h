@@ -19,7 +19,7 @@ struct ModelOptions {
   Value hf_overrides;     // merged into config.json
   uint64_t seed = 0;
   std::optional<int64_t> max_model_len;  // -1: the longest that fits
-  int64_t max_num_seqs = 128, max_num_batched_tokens = 2048, max_num_queued_reqs = 4096;
+  int64_t max_num_seqs = 128, max_num_batched_tokens = 256, max_num_queued_reqs = 4096;
   int64_t long_prefill_token_threshold = 0;
   int64_t block_size = 16;
   double memory_utilization = 0.5;

@@ -161,7 +161,8 @@ constexpr FlagSpec kTable[] = {
     {"swap-space", "", kCache, kFloat, "0", "Preempted requests are recomputed, never swapped.", kForeign},
     {"calculate-kv-scales", "", kCache, kBool, "off", "Scales of a quantized KV cache.", kLater},
 
-    {"max-num-batched-tokens", "", kSched, kInt, "2048", "Tokens per step."},
+    {"max-num-batched-tokens", "", kSched, kInt, "256",
+     "Tokens per step: while a prompt of that many is read, nobody else gets a token."},
     {"max-num-seqs", "", kSched, kInt, "128", "Sequences that run at once."},
     {"max-num-queued-reqs", "", kSched, kInt, "4096",
      "Choices waiting or running; more are refused with 503."},

@@ -82,7 +82,7 @@ Status read_sizes(const FlagValues& flags, ModelOptions* model) {
       return invalid_argument("--max-model-len must be positive, -1 or auto", "max-model-len");
   }
   PAGODA_TRY(model->max_num_seqs, number_in(flags, "max-num-seqs", 128, 1, 65536));
-  PAGODA_TRY(model->max_num_batched_tokens, number_in(flags, "max-num-batched-tokens", 2048, 1, kMany));
+  PAGODA_TRY(model->max_num_batched_tokens, number_in(flags, "max-num-batched-tokens", 256, 1, kMany));
   PAGODA_TRY(model->max_num_queued_reqs, number_in(flags, "max-num-queued-reqs", 4096, 1, kMany));
   PAGODA_TRY(model->long_prefill_token_threshold,
              number_in(flags, "long-prefill-token-threshold", 0, 0, kMany));

@@ -21,7 +21,7 @@ TEST(ServeOptions, WithoutFlags) {
   EXPECT_FALSE(options.model.max_model_len.has_value());
   EXPECT_FALSE(options.model.kv_cache_memory_bytes.has_value());
   EXPECT_EQ(options.model.max_num_seqs, 128);
-  EXPECT_EQ(options.model.max_num_batched_tokens, 2048);
+  EXPECT_EQ(options.model.max_num_batched_tokens, 256);
   EXPECT_EQ(options.http.port, 8000);
   EXPECT_EQ(options.shutdown_timeout_s, 30);
   EXPECT_TRUE(options.model.log_stats && options.http.access_log);
