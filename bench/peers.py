@@ -23,8 +23,8 @@ class Failed(Exception):
     """A program did not do what was asked; the message has its last words."""
 
 
-def run(command, log, timeout):
-    """stdout of a program; both outputs go to the log too."""
+def run(command, log, timeout, both=False):
+    """stdout of a program, or both outputs one after the other; they go to the log too."""
     try:
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True, errors="replace",
                               timeout=timeout)
@@ -34,7 +34,7 @@ def run(command, log, timeout):
         file.write(f"$ {' '.join(map(str, command))}\n{done.stderr}\n{done.stdout}\n")
     if done.returncode != 0:
         raise Failed(f"{pathlib.Path(command[0]).name} failed: {(done.stderr or done.stdout).strip()[-200:]} (see {log})")
-    return done.stdout
+    return done.stdout + done.stderr if both else done.stdout
 
 
 @contextlib.contextmanager
@@ -170,7 +170,7 @@ class LlamaCpp(Side):
         path = self.gguf(fmt)
         out = run([self.folder / "llama-batched-bench", "-m", path, "-t", self.args.threads, "-npp", INPUT, "-ntg", OUTPUT,
                    "-npl", ",".join(map(str, STREAMS)), "-fa", "on", "-c", 8192, "-b", 2048, "-ub", 512,
-                   *(["-rtr"] if self.repack else [])], self.log, self.args.timeout)
+                   *(["-rtr"] if self.repack else [])], self.log, self.args.timeout, both=True)  # ik's table is on stderr
         values = {"weight_bytes": gguf_sizes.bytes_per_step(path)}
         for line in out.splitlines():  # PP TG B N_KV T_PP S_PP T_TG S_TG T S
             numbers = re.findall(r"[\d.]+", line) if re.match(r"\|\s+\d", line) else []
