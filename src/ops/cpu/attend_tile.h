@@ -88,14 +88,14 @@ template <int NV>
 PAGODA_INLINE void ask_vectors(const char* const* p, const int64_t* ahead, int64_t offset) {
   if constexpr (NV > 0) {
     ask_vectors<NV - 1>(p, ahead, offset);
-    __builtin_prefetch(p[NV - 1] + ahead[NV - 1] + offset);
+    __builtin_prefetch(p[NV - 1] + ahead[NV - 1] + offset, 0, 2);
   }
 }
 template <int NV>
 PAGODA_INLINE void ask_row(const char* p, int64_t vector_bytes) {
   if constexpr (NV > 0) {
     ask_row<NV - 1>(p, vector_bytes);
-    __builtin_prefetch(p + (NV - 1) * vector_bytes);
+    __builtin_prefetch(p + (NV - 1) * vector_bytes, 0, 2);
   }
 }
 template <class M, int NV>

@@ -22,7 +22,7 @@ struct V {
 
 // 16 registers: 6 x 1 panels are 12 sums, two halves of a panel, one x; 1 x 4 for the memory-bound single
 // row.
-constexpr int kTileRows = 6, kTilePanels = 1, kStreamPanels = 4;
+constexpr int kTileRows = 6;
 // The same for products with packed weights: vectors of a panel per tile, alone for a single row; and with
 // integer sums beside the float ones (int4).
 constexpr int kTileVectors = 1, kRowVectors = 4, kGroupRows = 3, kGroupVectors = 1, kGroupFewRows = 1,

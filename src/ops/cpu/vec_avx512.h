@@ -22,7 +22,7 @@ struct V {
 };
 
 // 32 registers: 6 x 4 panels are 24 sums, four panels, one x; 1 x 8 for the memory-bound single row.
-constexpr int kTileRows = 6, kTilePanels = 4, kStreamPanels = 8;
+constexpr int kTileRows = 6;
 // The same for products with packed weights: vectors of a panel per tile, alone for a single row; and with
 // integer sums beside the float ones (int4).
 constexpr int kTileVectors = 4, kRowVectors = 4, kGroupRows = 6, kGroupVectors = 2, kGroupFewRows = 3,

@@ -22,7 +22,7 @@ struct V {
 };
 
 // How many rows and panels one register tile of a product has.
-constexpr int kTileRows = 4, kTilePanels = 1, kStreamPanels = 1;
+constexpr int kTileRows = 4;
 // The same for products with packed weights: vectors of a panel per tile, alone for a single row; and with
 // integer sums beside the float ones (int4).
 constexpr int kTileVectors = 1, kRowVectors = 1, kGroupRows = 2, kGroupVectors = 1, kGroupFewRows = 1,
