@@ -21,7 +21,7 @@ struct V {
   __m512 r;
 };
 
-// 32 registers: 6 x 4 panels are 24 sums, four panels, one x; 1 x 8 for the memory-bound single row.
+// 32 registers: 6 rows x 4 vectors are 24 sums, four vectors of weights, one of x.
 constexpr int kTileRows = 6;
 // The same for products with packed weights: vectors of a panel per tile, alone for a single row; and with
 // integer sums beside the float ones (int4).

@@ -21,7 +21,7 @@ struct V {
   float lane[16];
 };
 
-// How many rows and panels one register tile of a product has.
+// How many rows of x one register tile of a product has.
 constexpr int kTileRows = 4;
 // The same for products with packed weights: vectors of a panel per tile, alone for a single row; and with
 // integer sums beside the float ones (int4).
