@@ -5,23 +5,28 @@
 namespace pagoda::cpu {
 namespace {
 
+// `in` has any alignment: files do not care.
 template <class T>
-static void widen_of(float* out, const T* in, int64_t count) {
-  const int64_t whole = count / kLanes * kLanes;
-  for (int64_t i = 0; i < whole; i += kLanes) store(out + i, load(in + i));
-  if (whole == count) return;
-  T lane[kLanes] = {};
-  __builtin_memcpy(lane, in + whole, static_cast<std::size_t>(count - whole) * sizeof(T));
-  store_n(out + whole, load(lane), count - whole);
+static void widen_of(float* out, const void* in, int64_t count) {
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const int64_t width = count - i < kLanes ? count - i : kLanes;
+    T lane[kLanes] = {};
+    const char* from = static_cast<const char*>(in) + i * static_cast<int64_t>(sizeof(T));
+    if (width == kLanes)
+      __builtin_memcpy(lane, from, sizeof lane);
+    else
+      __builtin_memcpy(lane, from, static_cast<std::size_t>(width) * sizeof(T));
+    store_n(out + i, load(lane), width);
+  }
 }
 static void widen(Elem elem, float* out, const void* in, int64_t count) {
   switch (elem) {
     case Elem::kF32:
-      return widen_of(out, static_cast<const float*>(in), count);
+      return widen_of<float>(out, in, count);
     case Elem::kBF16:
-      return widen_of(out, static_cast<const Bf16*>(in), count);
+      return widen_of<Bf16>(out, in, count);
     case Elem::kF16:
-      return widen_of(out, static_cast<const F16*>(in), count);
+      return widen_of<F16>(out, in, count);
   }
 }
 
