@@ -40,7 +40,7 @@ void print_welcome(const ApiServer& server, const ServeOptions& options, const A
       (options.http.tls.enabled() ? "https://" : "http://") + host + ":" + std::to_string(server.port());
   const std::string& model = assembly.model->served_names.front();
   bool has_keys = !options.api_config().api_keys.empty();
-  if (options.model.model.empty() && !options.quiet) {
+  if (options.model.model.empty() && options.model.load_format != "dummy" && !options.quiet) {
     std::printf(
         "\nPagoda is serving its built-in demo model: a very small one, made to try the server with.\n"
         "It listens on %s and speaks the OpenAI API. Ctrl-C ends it. Try:\n\n"
