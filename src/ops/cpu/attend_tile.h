@@ -53,31 +53,15 @@ PAGODA_INLINE void get(const float* p, I* a) {
   *a = load_word16(p);
 }
 
-// N values with a name each: the compiler would keep an array in memory.
-template <class T, int N>
-struct List {
-  List<T, N - 1> head;
-  T last;
-};
-template <class T>
-struct List<T, 0> {};
-template <class T, int MR, int NV>
-struct Grid {
-  Grid<T, MR - 1, NV> head;
-  List<T, NV> last;
-};
-template <class T, int NV>
-struct Grid<T, 0, NV> {};
-
 template <class M, int NV>
-PAGODA_INLINE void read_vectors(List<typename M::Vec, NV>& b, const char* const* p, int64_t offset) {
+PAGODA_INLINE void read_vectors(Row<typename M::Vec, NV>& b, const char* const* p, int64_t offset) {
   if constexpr (NV > 0) {
     read_vectors<M, NV - 1>(b.head, p, offset);
     b.last = M::read(p[NV - 1] + offset);
   }
 }
 template <class M, int NV>
-PAGODA_INLINE void read_row(List<typename M::Vec, NV>& b, const char* p) {
+PAGODA_INLINE void read_row(Row<typename M::Vec, NV>& b, const char* p) {
   if constexpr (NV > 0) {
     read_row<M, NV - 1>(b.head, p);
     b.last = M::read(p + (NV - 1) * M::kVecBytes);
@@ -99,7 +83,7 @@ PAGODA_INLINE void ask_row(const char* p, int64_t vector_bytes) {
   }
 }
 template <class M, int NV>
-PAGODA_INLINE void step_row(List<typename M::Sum, NV>& sums, const List<typename M::Vec, NV>& b,
+PAGODA_INLINE void step_row(Row<typename M::Sum, NV>& sums, const Row<typename M::Vec, NV>& b,
                             typename M::Vec x) {
   if constexpr (NV > 0) {
     step_row<M, NV - 1>(sums.head, b.head, x);
@@ -107,7 +91,7 @@ PAGODA_INLINE void step_row(List<typename M::Sum, NV>& sums, const List<typename
   }
 }
 template <class M, int MR, int NV>
-PAGODA_INLINE void step_rows(Grid<typename M::Sum, MR, NV>& sums, const List<typename M::Vec, NV>& b,
+PAGODA_INLINE void step_rows(Block<typename M::Sum, MR, NV>& sums, const Row<typename M::Vec, NV>& b,
                              const typename M::Row* x, int64_t x_stride) {
   if constexpr (MR > 0) {
     step_rows<M, MR - 1, NV>(sums.head, b, x, x_stride);
@@ -115,7 +99,7 @@ PAGODA_INLINE void step_rows(Grid<typename M::Sum, MR, NV>& sums, const List<typ
   }
 }
 template <class M, int NV>
-PAGODA_INLINE void begin_row(List<typename M::Sum, NV>& sums, const float* c, bool from_zero) {
+PAGODA_INLINE void begin_row(Row<typename M::Sum, NV>& sums, const float* c, bool from_zero) {
   if constexpr (NV > 0) {
     begin_row<M, NV - 1>(sums.head, c, from_zero);
     if (from_zero)
@@ -125,7 +109,7 @@ PAGODA_INLINE void begin_row(List<typename M::Sum, NV>& sums, const float* c, bo
   }
 }
 template <class M, int MR, int NV>
-PAGODA_INLINE void begin_rows(Grid<typename M::Sum, MR, NV>& sums, const float* c, int64_t c_stride,
+PAGODA_INLINE void begin_rows(Block<typename M::Sum, MR, NV>& sums, const float* c, int64_t c_stride,
                               bool from_zero) {
   if constexpr (MR > 0) {
     begin_rows<M, MR - 1, NV>(sums.head, c, c_stride, from_zero);
@@ -133,14 +117,14 @@ PAGODA_INLINE void begin_rows(Grid<typename M::Sum, MR, NV>& sums, const float* 
   }
 }
 template <class T, int NV>
-PAGODA_INLINE void end_row(const List<T, NV>& sums, float* c) {
+PAGODA_INLINE void end_row(const Row<T, NV>& sums, float* c) {
   if constexpr (NV > 0) {
     end_row<T, NV - 1>(sums.head, c);
     put(c + (NV - 1) * kLanes, sums.last);
   }
 }
 template <class T, int MR, int NV>
-PAGODA_INLINE void end_rows(const Grid<T, MR, NV>& sums, float* c, int64_t c_stride) {
+PAGODA_INLINE void end_rows(const Block<T, MR, NV>& sums, float* c, int64_t c_stride) {
   if constexpr (MR > 0) {
     end_rows<T, MR - 1, NV>(sums.head, c, c_stride);
     end_row<T, NV>(sums.last, c + (MR - 1) * c_stride);
@@ -148,14 +132,14 @@ PAGODA_INLINE void end_rows(const Grid<T, MR, NV>& sums, float* c, int64_t c_str
 }
 // c = c * keep[row] + sums, 16 equal lanes of keep per row.
 template <int NV>
-PAGODA_INLINE void add_row(const List<V, NV>& sums, float* c, V keep) {
+PAGODA_INLINE void add_row(const Row<V, NV>& sums, float* c, V keep) {
   if constexpr (NV > 0) {
     add_row<NV - 1>(sums.head, c, keep);
     store(c + (NV - 1) * kLanes, fma(load(c + (NV - 1) * kLanes), keep, sums.last));
   }
 }
 template <int MR, int NV>
-PAGODA_INLINE void add_rows(const Grid<V, MR, NV>& sums, float* c, int64_t c_stride, const float* keep) {
+PAGODA_INLINE void add_rows(const Block<V, MR, NV>& sums, float* c, int64_t c_stride, const float* keep) {
   if constexpr (MR > 0) {
     add_rows<MR - 1, NV>(sums.head, c, c_stride, keep);
     add_row<NV>(sums.last, c + (MR - 1) * c_stride, load(keep + (MR - 1) * kLanes));
@@ -186,10 +170,10 @@ __attribute__((noinline)) void key_tile(const Product<M>& p) {
   for (int v = 0; v < NV; ++v) ahead[v] = p.ahead[v];
   const auto* x = p.x;
   const int64_t x_stride = p.x_stride, end = p.steps * M::kVecBytes;
-  Grid<typename M::Sum, MR, NV> sums;
+  Block<typename M::Sum, MR, NV> sums;
   begin_rows<M, MR, NV>(sums, nullptr, 0, true);
   for (int64_t offset = 0; offset < end; offset += M::kVecBytes, ++x) {
-    List<typename M::Vec, NV> b;
+    Row<typename M::Vec, NV> b;
     read_vectors<M, NV>(b, from, offset);
     ask_vectors<NV>(from, ahead, offset);
     step_rows<M, MR, NV>(sums, b, x, x_stride);
@@ -202,7 +186,7 @@ __attribute__((noinline)) void value_tile(const Product<M>& p, int64_t vector) {
   const auto* x = p.x;
   const int64_t x_stride = p.x_stride, step_bytes = p.step_bytes;
   float* c = p.c + vector * kLanes;
-  Grid<typename M::Sum, MR, NV> sums;
+  Block<typename M::Sum, MR, NV> sums;
   if (p.from_zero)
     begin_rows<M, MR, NV>(sums, c, p.c_stride, true);
   else
@@ -214,7 +198,7 @@ __attribute__((noinline)) void value_tile(const Product<M>& p, int64_t vector) {
     const char* from = *run + vector * M::kVecBytes;
     const char* end = from + (left < p.run_length ? left : p.run_length) * step_bytes;
     for (; from < end; from += step_bytes, ++x) {
-      List<typename M::Vec, NV> b;
+      Row<typename M::Vec, NV> b;
       read_row<M, NV>(b, from);
       ask_row<NV>(from + by, M::kVecBytes);
       step_rows<M, MR, NV>(sums, b, x, x_stride);
@@ -226,9 +210,6 @@ __attribute__((noinline)) void value_tile(const Product<M>& p, int64_t vector) {
   end_rows<typename M::Sum, MR, NV>(sums, c, p.c_stride);
 }
 
-constexpr int least(int a, int b) {
-  return a < b ? a : b;
-}
 template <class M, int NV>
 static void key_rows(const Product<M>& p, int64_t rows) {
   switch (rows) {

@@ -3,6 +3,7 @@
 // clang-format off
 #include "ops/cpu/exp.h"
 #include "ops/cpu/rows.h"
+#include "ops/cpu/block.h"
 #include "ops/cpu/matmul_tile.h"
 #include "ops/cpu/matmul_panels.h"
 #include "ops/cpu/quantize.h"

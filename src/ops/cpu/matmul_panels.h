@@ -5,10 +5,6 @@
 namespace pagoda::cpu {
 namespace {
 
-constexpr int least(int a, int b) {
-  return a < b ? a : b;
-}
-
 // How each kind of weight is cut: steps per pass of all rows over a panel (so that what they share, 256 KB,
 // stays in the second-level cache; sums are parked between passes, which changes no bit), and the register
 // tile.

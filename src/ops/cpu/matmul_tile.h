@@ -5,22 +5,6 @@
 namespace pagoda::cpu {
 namespace {
 
-// N values with a name each: an array indexed in an unrolled loop would be kept in memory by the compiler.
-template <class T, int N>
-struct Row {
-  Row<T, N - 1> head;
-  T last;
-};
-template <class T>
-struct Row<T, 0> {};
-template <class T, int MR, int NV>
-struct Block {
-  Block<T, MR - 1, NV> head;
-  Row<T, NV> last;
-};
-template <class T, int NV>
-struct Block<T, 0, NV> {};
-
 // How each kind of weight is multiplied: Sum += B (16 lanes of the panel) * A (a word of x, in all lanes).
 struct F32Dot {
   using Sum = V;

@@ -20,8 +20,7 @@ struct V {
   __m256 lo, hi;
 };
 
-// 16 registers: 6 x 1 panels are 12 sums, two halves of a panel, one x; 1 x 4 for the memory-bound single
-// row.
+// 16 registers: 6 rows x 1 vector are 12 sums, two halves of a vector of weights, one of x.
 constexpr int kTileRows = 6;
 // The same for products with packed weights: vectors of a panel per tile, alone for a single row; and with
 // integer sums beside the float ones (int4).
