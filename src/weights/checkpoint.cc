@@ -159,29 +159,6 @@ float widen(DType dtype, const std::byte* at) {
   return dtype == DType::kBF16 ? bf16_to_float(half) : f16_to_float(half);
 }
 
-float number_at(const QuantTensor& tensor, int64_t index) {
-  return widen(tensor.dtype,
-               tensor.data.data() + static_cast<std::size_t>(index) * dtype_bytes(tensor.dtype));
-}
-
-// Numbers [begin, end) as `dtype`. The index of a finite one that became infinite, or -1.
-int64_t convert_numbers(const QuantTensor& from, DType dtype, void* out, int64_t begin, int64_t end) {
-  auto* floats = static_cast<float*>(out);
-  auto* halves = static_cast<uint16_t*>(out);
-  int64_t too_large = -1;
-  for (int64_t i = begin; i < end; ++i) {
-    const float number = number_at(from, i);
-    if (dtype == DType::kF32) {
-      floats[i] = number;
-      continue;
-    }
-    halves[i] = dtype == DType::kBF16 ? float_to_bf16(number) : float_to_f16(number);
-    const float back = dtype == DType::kBF16 ? bf16_to_float(halves[i]) : f16_to_float(halves[i]);
-    if (std::isinf(back) && std::isfinite(number)) too_large = i;
-  }
-  return too_large;
-}
-
 bool is_float_kind(DType dtype) {
   return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
 }
@@ -236,34 +213,6 @@ Result<std::unique_ptr<Checkpoint>> Checkpoint::from_bytes(std::span<const std::
                                                            const std::string& name) {
   PAGODA_TRY(std::vector<StoredTensor> tensors, parse_safetensors(bytes, name));
   return std::unique_ptr<Checkpoint>(new SafetensorsCheckpoint(std::move(tensors), {}));
-}
-
-Result<HeldTensor> convert(HeldTensor held, DType dtype, const std::string& file, ComputePool* pool) {
-  const QuantTensor& from = held.tensor;
-  if (!is_float_kind(from.dtype)) return not_floats(from, file);
-  PAGODA_CHECK(is_float_kind(dtype), "conversion to something other than a float kind");
-  if (from.dtype == dtype) return held;
-
-  const int64_t count = from.rows * from.columns;
-  HeldTensor out;
-  out.owned = Buffer(static_cast<std::size_t>(count) * dtype_bytes(dtype));
-  std::atomic<int64_t> too_large = -1;  // one of those that do not fit
-  auto convert_range = [&](int64_t begin, int64_t end) {
-    const int64_t bad = convert_numbers(from, dtype, out.owned.data(), begin, end);
-    if (bad >= 0) too_large = bad;
-  };
-  if (pool != nullptr)
-    pool->parallel_for(count, 4096, convert_range);
-  else
-    convert_range(0, count);
-  if (too_large >= 0)
-    return invalid_argument(fmt::format(
-        "tensor '{}' of '{}' holds {}, which is too large for {}: use --dtype {}", from.name, file,
-        number_at(from, too_large), dtype_name(dtype), dtype == DType::kF16 ? "bfloat16" : "float32"));
-  out.tensor = from;
-  out.tensor.dtype = dtype;
-  out.tensor.data = {static_cast<const std::byte*>(out.owned.data()), out.owned.bytes()};
-  return out;
 }
 
 Result<std::vector<float>> to_floats(const HeldTensor& held, const std::string& file) {

@@ -1,5 +1,5 @@
 // The weights room: what a checkpoint holds. Opens safetensors files (one, sharded, in memory), makes dummy
-// ones, and hands each tensor's numbers over as the file has them; it packs nothing, converts only between
+// ones, and hands each tensor's numbers over as the file has them; it packs nothing, widens only
 // float kinds, and knows no model. Every byte of a file is judged before it is believed.
 //
 // A Checkpoint owns the mapped files and is read-only once open: any thread may read it. A HeldTensor's
@@ -59,11 +59,6 @@ class Checkpoint {
   std::vector<StoredTensor> tensors_;
 };
 
-// The same numbers as `dtype`, rounded to nearest even; moved through unchanged if they have it already. F32,
-// F16 and BF16 only. Error kInvalidArgument: another dtype, or a finite number that `dtype` cannot hold.
-// `pool` shares the work; may be null.
-Result<HeldTensor> convert(HeldTensor held, DType dtype, const std::string& file,
-                           ComputePool* pool = nullptr);
 // F32, F16 or BF16 numbers, widened.
 Result<std::vector<float>> to_floats(const HeldTensor& held, const std::string& file);
 

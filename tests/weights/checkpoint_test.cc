@@ -109,44 +109,17 @@ TEST(Checkpoint, SaysWhatIsMissing) {
   EXPECT_THAT(Checkpoint::open(dir.path()).status().message(), HasSubstr("convert them to safetensors"));
 }
 
-TEST(Checkpoint, ConvertsBetweenFloatKinds) {
-  std::string bytes = testing::safetensors_bytes({{"a", {3}, {1.0f, 0.1f, -65536.0f}}}, "float32");
+TEST(Checkpoint, WidensFloatKindsAndNothingElse) {
+  std::string bytes = testing::safetensors_bytes({{"a", {3}, {1.0f, 0.15625f, -65536.0f}}}, "bfloat16");
   auto checkpoint = Checkpoint::from_bytes(std::as_bytes(std::span(bytes)), "memory");
   ASSERT_TRUE(checkpoint.ok());
-  const StoredTensor& tensor = (*checkpoint)->tensors()[0];
-  auto bf16 = convert((*checkpoint)->read(tensor), DType::kBF16, "memory");
-  ASSERT_TRUE(bf16.ok());
-  EXPECT_EQ(to_floats(*bf16, "").value(), (std::vector<float>{1.0f, 0.10009765625f, -65536.0f}));
-  auto back = convert(std::move(*bf16), DType::kF32, "memory");
-  ASSERT_TRUE(back.ok());
-  EXPECT_EQ(to_floats(*back, "").value(), (std::vector<float>{1.0f, 0.10009765625f, -65536.0f}));
-  auto f16 = convert((*checkpoint)->read(tensor), DType::kF16, "memory");
-  ASSERT_FALSE(f16.ok());
-  EXPECT_THAT(f16.status().message(),
-              AllOf(HasSubstr("'a'"), HasSubstr("-65536"), HasSubstr("--dtype bfloat16")));
+  EXPECT_EQ(to_floats((*checkpoint)->read((*checkpoint)->tensors()[0]), "").value(),
+            (std::vector<float>{1.0f, 0.15625f, -65536.0f}));
   std::string ints =
       testing::safetensors_bytes(R"({"i":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}})", "1234");
   checkpoint = Checkpoint::from_bytes(std::as_bytes(std::span(ints)), "memory");
-  EXPECT_THAT(
-      convert((*checkpoint)->read((*checkpoint)->tensors()[0]), DType::kF32, "memory").status().message(),
-      AllOf(HasSubstr("'i' of 'memory'"), HasSubstr("expected F32, F16 or BF16, found I32")));
-}
-
-TEST(Checkpoint, ConversionIsTheSameInParallel) {
-  testing::TinyTensor tensor{"a", {331, 100}, {}};
-  for (int i = 0; i < 33100; ++i) tensor.values.push_back(static_cast<float>(i - 9000) * 0.37f);
-  std::string bytes = testing::safetensors_bytes({tensor}, "float32");
-  auto checkpoint = Checkpoint::from_bytes(std::as_bytes(std::span(bytes)), "memory");
-  ASSERT_TRUE(checkpoint.ok());
-  ComputePool pool(3);
-  for (DType dtype : {DType::kBF16, DType::kF16}) {
-    auto alone = convert((*checkpoint)->read((*checkpoint)->tensors()[0]), dtype, "memory");
-    auto shared = convert((*checkpoint)->read((*checkpoint)->tensors()[0]), dtype, "memory", &pool);
-    ASSERT_TRUE(alone.ok() && shared.ok());
-    std::vector<float> numbers = to_floats(*alone, "").value();
-    EXPECT_EQ(numbers, to_floats(*shared, "").value());
-    EXPECT_NEAR(numbers[33000], 24000 * 0.37, 40);
-  }
+  EXPECT_THAT(to_floats((*checkpoint)->read((*checkpoint)->tensors()[0]), "memory").status().message(),
+              AllOf(HasSubstr("'i' of 'memory'"), HasSubstr("expected F32, F16 or BF16, found I32")));
 }
 
 TEST(ExpectedTensors, PatternsMatchWholeNames) {
