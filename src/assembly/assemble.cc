@@ -299,10 +299,8 @@ Result<std::unique_ptr<Assembly>> assemble(const ModelOptions& options) {
   log_info("{}", cpus.description());
   PAGODA_TRY(auto runner, load_runner(options, &source, sizes, kv_dtype, cpus, &assembly->weight_bytes));
 
-  std::vector<KvGroupConfig> groups;
-  for (const KvGroupSpec& group :
-       kv_groups(source.spec.config, static_cast<int32_t>(options.block_size), kv_dtype))
-    groups.push_back({group.block_size, group.window});
+  const std::vector<KvGroupSpec> groups =
+      kv_groups(source.spec.config, static_cast<int32_t>(options.block_size), kv_dtype);
   if (options.log_stats) log_memory(options, sizes, kv_dtype, groups.size());
   warn_of_scarce_memory(sizes.memory.kv_bytes);
   CpuBinding off_the_compute_cores(cpus.spare);  // threads started from here on, but the engine's own

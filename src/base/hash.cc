@@ -1,6 +1,7 @@
 #include "base/hash.h"
 
 #include <fmt/format.h>
+#include <openssl/sha.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -29,6 +30,12 @@ Hash128 parallel_hash128(std::span<const std::byte> bytes, ComputePool& pool) {
       hashes[i] = hash128(bytes.subspan(i * kPiece, std::min(kPiece, bytes.size() - i * kPiece)));
   });
   return hash128(std::as_bytes(std::span(hashes)));
+}
+
+std::array<uint8_t, 32> sha256(std::span<const uint8_t> bytes) {
+  std::array<uint8_t, 32> digest;
+  SHA256(bytes.data(), bytes.size(), digest.data());
+  return digest;
 }
 
 }  // namespace pagoda

@@ -1,6 +1,6 @@
-// XXH3, 128 bits: to recognise bytes and find damage. Not for what an attacker must not forge. The only
-// includer of <xxhash.h>.
+// Hashes of bytes. The only includer of <xxhash.h>; SHA-256 is OpenSSL's.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -16,10 +16,14 @@ struct Hash128 {
   std::string hex() const;  // 32 digits
 };
 
+// XXH3, 128 bits: to recognise bytes and find damage. Not for what an attacker must not forge.
 Hash128 hash128(std::span<const std::byte> bytes);
 Hash128 hash128(std::string_view text);
 // The hash of the hashes of every 4 MB, which the pool's threads share: as fast as memory. Another number
 // than hash128's; the same for every number of threads.
 Hash128 parallel_hash128(std::span<const std::byte> bytes, ComputePool& pool);
+
+// FIPS 180-4: what nobody forges.
+std::array<uint8_t, 32> sha256(std::span<const uint8_t> bytes);
 
 }  // namespace pagoda

@@ -1,15 +1,46 @@
 #pragma once
 #include <cstdint>
+#include <string>
 
 namespace pagoda {
 
-// Limits of a step and of the queue. Defaults of the server on a CPU as vLLM sets them.
+// Who of the waiting goes first, and who of the running gives way. kFcfs: by arrival. kPriority: the lower
+// `priority` first, then by arrival. kFair: the client that has been served least, by weighted tokens.
+enum class SchedulingPolicy : uint8_t { kFcfs, kPriority, kFair };
+
+// Limits of a step and of the queue.
 struct SchedulerConfig {
   int32_t max_num_seqs = 128;                // rows alive at once
   int32_t max_num_batched_tokens = 2048;     // tokens per step
   int32_t max_model_len = 2048;              // prompt + output
   int32_t long_prefill_token_threshold = 0;  // 0: off; otherwise the most tokens of one prompt per step
   int32_t max_num_queued_reqs = 4096;        // choices waiting or running over all requests; more are refused
+  int64_t max_num_queued_tokens = 0;         // prompt tokens of choices waiting or running; 0: no bound
+  SchedulingPolicy policy = SchedulingPolicy::kFcfs;
+  bool enable_chunked_prefill = true;  // off: a prompt is computed in one step or waits for a step of its own
+  double watermark = 0;                // share of the blocks that admission leaves free while anyone runs
+  // One that does not fit is passed by those behind it, but by no more than this many.
+  int32_t max_overtakes = 64;
+  // Prefill chunks beside running decodes are sized from measured step times: under itl_slo_ms where that is
+  // > 0, else so that decoding slows down no more than its share (see step_budget.h). Off: the whole step.
+  bool size_chunks_by_time = false;
+  double itl_slo_ms = 0;
+};
+
+// The block hash: SHA-256 of our own layout, SHA-256 of canonical CBOR as vLLM's sha256_cbor, or XXH3 with
+// the tokens compared at every hit.
+enum class BlockHashAlgo : uint8_t { kSha256, kSha256Cbor, kXxhash };
+
+struct PrefixCacheConfig {
+  bool enabled = true;
+  BlockHashAlgo hash_algo = BlockHashAlgo::kSha256;
+  // The chain's root is drawn at random, unknown to clients, unless a seed makes it common to several
+  // processes.
+  std::string hash_seed;
+  bool record_events = false;   // KvEvents are gathered for take_events()
+  double lifetime_sample = 0;   // share of the blocks whose lives are measured; 0: none
+  int32_t tier_slots = 0;       // blocks that the second tier's memory holds; 0: no second tier
+  int64_t tier_disk_slots = 0;  // and its folder
 };
 
 struct EngineConfig {

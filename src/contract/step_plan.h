@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "contract/block_key.h"
 #include "contract/sampling_params.h"
 #include "contract/types.h"
 
@@ -52,6 +53,20 @@ struct BlockCopy {
   BlockId src, dst;
 };
 
+// A full block between the cache and the second tier, where evicted content waits to be wanted again. Memory
+// slots of the tier are numbered by `slot`; on disk a block lies under its key. kStore (block -> slot) and
+// kLoad (slot -> block) run in the order of the list, before everything else of the step: a block may be
+// stored and then be someone else's. kSpill (slot -> disk) and kFetch (disk -> slot) are begun by the step
+// and end whenever they do, as kDrop (forget the key's file) does; the slot is left alone until then.
+enum class TierMoveKind : uint8_t { kStore, kLoad, kSpill, kFetch, kDrop };
+struct TierMove {
+  TierMoveKind kind;
+  int32_t group;
+  BlockId block;  // kStore, kLoad
+  int32_t slot;   // all but kDrop
+  BlockKey key;
+};
+
 struct StepPlan {
   uint64_t step_id = 0;
   int32_t num_tokens = 0;           // sum of num_scheduled_tokens
@@ -59,6 +74,7 @@ struct StepPlan {
   std::vector<int32_t> freed_rows;  // applied first
   std::vector<NewRow> new_rows;     // then these
   std::vector<NewBlocks> new_blocks;
+  std::vector<TierMove> moves;  // then these, in order
   std::vector<BlockCopy> copies;
   std::vector<RowWork> work;
   std::vector<SampleWork> samples;
@@ -66,7 +82,7 @@ struct StepPlan {
   std::vector<BlockId> block_ids;
   std::vector<SamplingParams> params;  // of new_rows
   std::vector<uint32_t> masks;         // [num_masks, mask_words]; filled by engine between plan and run
-  bool empty() const { return work.empty(); }
+  bool empty() const { return work.empty() && moves.empty(); }
 };
 
 }  // namespace pagoda

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "contract/step_plan.h"
 #include "contract/types.h"
 
 namespace pagoda {
@@ -9,6 +10,16 @@ namespace pagoda {
 struct TopLogprob {
   TokenId id;
   float logprob;
+};
+
+// A kSpill or kFetch of some plan has ended. Not ok: nothing usable is there (a damaged or missing file, a
+// full disk).
+struct TierMoveDone {
+  TierMoveKind kind;
+  int32_t group;
+  int32_t slot;
+  BlockKey key;
+  bool ok;
 };
 
 // By sample, in the order of plan.samples.
@@ -25,6 +36,7 @@ struct StepResult {
   std::vector<TokenId> drafts;        // proposals for the next step
   std::vector<int32_t> draft_begin;   // [num work rows + 1], or empty: no drafts
   std::vector<uint8_t> bad;  // [num samples] 1: non-finite logits; that sequence fails, the others go on
+  std::vector<TierMoveDone> moves_done;  // since the last result, of any plan
   double device_ms = 0;
 };
 

@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "base/small_vector.h"
 #include "contract/step_result.h"
 #include "contract/types.h"
 
@@ -10,11 +11,16 @@ namespace pagoda {
 // Tokens with what is known of them. logprob, rank and top are empty unless the request asked for
 // log-probabilities.
 struct TokenRows {
-  std::vector<TokenId> token;
+  SmallVector<TokenId, 4> token;  // a step's tokens without a trip to the allocator
   std::vector<float> logprob;
   std::vector<int32_t> rank;
   std::vector<TopLogprob> top;
   std::vector<int32_t> top_begin;  // [size + 1]
+};
+
+// When a choice passed its stations; unset ones are Time{}.
+struct Stations {
+  Time arrival{}, scheduled{}, first_token{}, last_token{}, finished{};
 };
 
 // What a step did for one choice of one request. The last one of a choice carries finish != kNone.
@@ -27,6 +33,7 @@ struct TokenEvent {
   FinishReason finish = FinishReason::kNone;
   TokenId stop_token = -1;  // kStop by a client's stop_token_id
   int32_t num_prompt = 0, num_cached = 0, num_output = 0;
+  Stations stations;  // with the last event
   std::string error;  // kError: for the log; a client gets a general sentence
 };
 

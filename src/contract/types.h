@@ -17,6 +17,7 @@ inline constexpr BlockId kNullBlock = 0;
 // "The id sampled for this row in the step before": lets plan N+1 be made before result N is known.
 inline constexpr TokenId kFromLastStep = -1;
 
-enum class FinishReason : uint8_t { kNone, kStop, kLength, kAbort, kError };
+// kTimeout: its deadline passed.
+enum class FinishReason : uint8_t { kNone, kStop, kLength, kAbort, kError, kTimeout };
 
 }  // namespace pagoda

@@ -7,15 +7,14 @@ namespace pagoda {
 BlockPool::BlockPool(int32_t num_blocks) {
   PAGODA_CHECK(num_blocks >= 1, "a pool has at least the null block");
   blocks_.resize(static_cast<std::size_t>(num_blocks));
-  for (BlockId block = num_blocks - 1; block > kNullBlock; --block) link_front(block);
+  for (BlockId block = 1; block < num_blocks; ++block) link_between(at(kNullBlock).prev, block, kNullBlock);
 }
 
-void BlockPool::link_front(BlockId block) {
-  BlockId head = at(kNullBlock).next;
-  at(block).prev = kNullBlock;
-  at(block).next = head;
-  at(head).prev = block;
-  at(kNullBlock).next = block;
+void BlockPool::link_between(BlockId prev, BlockId block, BlockId next) {
+  at(block).prev = prev;
+  at(block).next = next;
+  at(prev).next = block;
+  at(next).prev = block;
   ++num_free_;
 }
 
@@ -38,9 +37,13 @@ void BlockPool::ref(BlockId block) {
   if (at(block).ref_count++ == 0) unlink(block);
 }
 
-void BlockPool::unref(BlockId block) {
+void BlockPool::unref(BlockId block, bool is_cached) {
   PAGODA_CHECK(block > kNullBlock && block < num_blocks() && at(block).ref_count > 0, "given back twice");
-  if (--at(block).ref_count == 0) link_front(block);
+  if (--at(block).ref_count > 0) return;
+  if (is_cached)
+    link_between(at(kNullBlock).prev, block, kNullBlock);
+  else
+    link_between(kNullBlock, block, at(kNullBlock).next);
 }
 
 void BlockPool::check() const {

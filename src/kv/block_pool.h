@@ -15,13 +15,14 @@ class BlockPool {
   // Blocks 1 .. num_blocks - 1 are free; block 0 is the null block, never given out.
   explicit BlockPool(int32_t num_blocks);
 
-  // The head of the free list, with one reference. Requires: num_free() > 0.
+  // The head of the free list, with one reference: the block whose content has been wanted by nobody for the
+  // longest time. Requires: num_free() > 0.
   BlockId allocate();
   // One more reference; a free block leaves the free list with its content.
   void ref(BlockId block);
-  // One reference less. Without any the block is free. Its content can be found by nobody, so it goes to the
-  // head of the list and is the next to be used, while its memory is still warm.
-  void unref(BlockId block);
+  // One reference less. Without any the block is free: at the tail of the list if its content is cached (it
+  // may be wanted again), else at the head, where it is the next to be used, while its memory is still warm.
+  void unref(BlockId block, bool is_cached);
 
   int32_t num_free() const { return num_free_; }
   int32_t num_blocks() const { return static_cast<int32_t>(blocks_.size()); }
@@ -37,7 +38,7 @@ class BlockPool {
   };
   Block& at(BlockId block) { return blocks_[static_cast<std::size_t>(block)]; }
   void unlink(BlockId block);
-  void link_front(BlockId block);
+  void link_between(BlockId prev, BlockId block, BlockId next);
 
   std::vector<Block> blocks_;  // blocks_[0] is the list's sentinel: its next is the head, its prev the tail
   int32_t num_free_ = 0;

@@ -1,10 +1,9 @@
-#include "kv/kv_manager.h"
-
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
-#include "kv/block_pool.h"
+#include "kv/kv_impl.h"
 
 namespace pagoda {
 namespace {
@@ -18,41 +17,41 @@ int32_t size_of(const GroupTable& table) {
 
 }  // namespace
 
-struct KvManager::Impl {
-  std::vector<KvGroupConfig> groups;
-  BlockPool pool;
+KvManager::Impl::Impl(std::vector<KvGroupSpec> specs, int32_t num_blocks, const PrefixCacheConfig& cache)
+    : groups(std::move(specs)),
+      block_size(groups.empty() ? 0 : groups[0].block_size),
+      config(cache),
+      pool(num_blocks),
+      index(num_blocks),
+      hasher(cache.hash_algo, cache.hash_seed) {
+  PAGODA_CHECK(!groups.empty() && block_size > 0, "a cache has a group and a block size");
+  for (const KvGroupSpec& group : groups)
+    PAGODA_CHECK(group.block_size == block_size && group.window >= 0, "all groups have one block size");
+  if (!config.enabled || !verifies()) return;
+  contents.resize(static_cast<std::size_t>(num_blocks));
+  content_tokens.resize(static_cast<std::size_t>(num_blocks) * static_cast<std::size_t>(block_size));
+}
 
-  Impl(std::vector<KvGroupConfig> configs, int32_t num_blocks)
-      : groups(std::move(configs)), pool(num_blocks) {}
-
-  void open(SeqKv* seq) const {
-    if (seq->groups.empty()) seq->groups.resize(groups.size());
-  }
-  // Position num_computed sees back to num_computed - window + 1; blocks that end before it are never read
-  // again.
-  void drop_behind(const KvGroupConfig& group, GroupTable* table, int32_t num_computed) {
-    if (group.window == 0) return;
-    int32_t first_visible = std::max(num_computed - group.window + 1, 0) / group.block_size;
-    for (; table->num_behind < std::min(first_visible, size_of(*table)); ++table->num_behind) {
-      BlockId& block = table->blocks[static_cast<std::size_t>(table->num_behind)];
-      if (block != kNullBlock) pool.unref(std::exchange(block, kNullBlock));
-    }
-  }
-};
-
-KvManager::KvManager(std::vector<KvGroupConfig> groups, int32_t num_blocks)
-    : impl_(std::make_unique<Impl>(std::move(groups), num_blocks)) {
-  PAGODA_CHECK(!impl_->groups.empty(), "a cache has at least one group");
-  for (const KvGroupConfig& group : impl_->groups) {
-    PAGODA_CHECK(group.block_size > 0 && group.window >= 0, "a group's block size is positive");
+// Position num_computed sees back to num_computed - window + 1; blocks that end before it are never read
+// again.
+void KvManager::Impl::drop_behind(const KvGroupSpec& group, GroupTable* table, int32_t num_computed) {
+  if (group.window == 0) return;
+  int32_t first_visible = std::max(num_computed - group.window + 1, 0) / block_size;
+  for (; table->num_behind < std::min(first_visible, size_of(*table)); ++table->num_behind) {
+    BlockId& block = table->blocks[static_cast<std::size_t>(table->num_behind)];
+    if (block != kNullBlock) unref(std::exchange(block, kNullBlock));
   }
 }
+
+BlockId KvManager::Impl::allocate() {
+  BlockId block = pool.allocate();
+  if (index.holds(block)) forget(block);
+  return block;
+}
+
+KvManager::KvManager(std::vector<KvGroupSpec> groups, int32_t num_blocks, const PrefixCacheConfig& config)
+    : impl_(std::make_unique<Impl>(std::move(groups), num_blocks, config)) {}
 KvManager::~KvManager() = default;
-
-int32_t KvManager::match(SeqKv* seq, std::span<const TokenId>, std::span<const uint8_t>) {
-  seq->num_cached = 0;
-  return 0;
-}
 
 bool KvManager::reserve(SeqKv* seq, int32_t num_computed, int32_t num_tokens) {
   impl_->open(seq);
@@ -60,13 +59,13 @@ bool KvManager::reserve(SeqKv* seq, int32_t num_computed, int32_t num_tokens) {
   for (std::size_t g = 0; g < impl_->groups.size(); ++g) {
     GroupTable& table = seq->groups[g];
     impl_->drop_behind(impl_->groups[g], &table, num_computed);
-    needed += std::max(ceil_div(num_tokens, impl_->groups[g].block_size) - size_of(table), 0);
+    needed += std::max(ceil_div(num_tokens, impl_->block_size) - size_of(table), 0);
   }
   if (needed > impl_->pool.num_free()) return false;
   for (std::size_t g = 0; g < impl_->groups.size(); ++g) {
     std::vector<BlockId>& blocks = seq->groups[g].blocks;
-    auto want = static_cast<std::size_t>(ceil_div(num_tokens, impl_->groups[g].block_size));
-    while (blocks.size() < want) blocks.push_back(impl_->pool.allocate());
+    auto want = static_cast<std::size_t>(ceil_div(num_tokens, impl_->block_size));
+    while (blocks.size() < want) blocks.push_back(impl_->allocate());
   }
   return true;
 }
@@ -88,56 +87,74 @@ void KvManager::announce(SeqKv* seq, int32_t row, std::vector<NewBlocks>* new_bl
 }
 
 bool KvManager::fork(const SeqKv& from, int32_t num_tokens, SeqKv* to, std::vector<BlockCopy>* copies) {
-  PAGODA_CHECK(to->groups.empty(), "a fork's target holds blocks already");
+  PAGODA_CHECK(num_held(*to) == 0, "a fork's target holds blocks already");
   int32_t num_partial = 0;
-  for (const KvGroupConfig& group : impl_->groups) num_partial += num_tokens % group.block_size != 0;
+  if (num_tokens % impl_->block_size != 0) num_partial = static_cast<int32_t>(impl_->groups.size());
   if (num_partial > impl_->pool.num_free()) return false;
 
   impl_->open(to);
   for (std::size_t g = 0; g < impl_->groups.size(); ++g) {
     const std::vector<BlockId>& source = from.groups[g].blocks;
     GroupTable& target = to->groups[g];
-    auto num_full = static_cast<std::size_t>(num_tokens / impl_->groups[g].block_size);
-    PAGODA_CHECK(source.size() * static_cast<std::size_t>(impl_->groups[g].block_size) >=
-                     static_cast<std::size_t>(num_tokens),
-                 "a fork's source does not cover the tokens");
+    auto num_full = static_cast<std::size_t>(num_tokens / impl_->block_size);
+    PAGODA_CHECK(
+        source.size() * static_cast<std::size_t>(impl_->block_size) >= static_cast<std::size_t>(num_tokens),
+        "a fork's source does not cover the tokens");
     target.blocks.assign(source.begin(), source.begin() + static_cast<std::ptrdiff_t>(num_full));
     target.num_behind = std::min(from.groups[g].num_behind, static_cast<int32_t>(num_full));
     for (BlockId block : target.blocks) {
       if (block != kNullBlock) impl_->pool.ref(block);
     }
-    if (num_tokens % impl_->groups[g].block_size == 0) continue;
+    if (num_tokens % impl_->block_size == 0) continue;
     PAGODA_CHECK(source[num_full] != kNullBlock, "the last block of a sequence has fallen behind its window");
-    target.blocks.push_back(impl_->pool.allocate());
+    target.blocks.push_back(impl_->allocate());
     copies->push_back(
         {.group = static_cast<int32_t>(g), .src = source[num_full], .dst = target.blocks.back()});
   }
-  to->num_cached = from.num_cached;
+  const auto num_keys = std::min(from.keys.size(), static_cast<std::size_t>(num_tokens / impl_->block_size));
+  to->keys.assign(from.keys.begin(), from.keys.begin() + static_cast<std::ptrdiff_t>(num_keys));
+  const auto num_contents = std::min(from.contents.size(), num_keys);
+  to->contents.assign(from.contents.begin(),
+                      from.contents.begin() + static_cast<std::ptrdiff_t>(num_contents));
+  to->num_published = std::min(from.num_published, num_tokens / impl_->block_size);
   return true;
 }
 
 void KvManager::release(SeqKv* seq) {
   for (GroupTable& table : seq->groups) {
-    for (std::size_t i = table.blocks.size(); i-- > static_cast<std::size_t>(table.num_behind);) {
-      impl_->pool.unref(table.blocks[i]);
-    }
+    for (std::size_t i = table.blocks.size(); i-- > static_cast<std::size_t>(table.num_behind);)
+      impl_->unref(table.blocks[i]);
+    table.blocks.clear();  // they keep their memory: who is preempted comes back
+    table.num_behind = table.num_announced = 0;
   }
-  seq->groups.clear();
+  seq->num_published = 0;
 }
 
 int64_t KvManager::blocks_needed(int32_t num_tokens, int32_t max_step) const {
-  int64_t needed = 0;
-  for (const KvGroupConfig& group : impl_->groups) {
-    int64_t all = (int64_t{num_tokens} + group.block_size - 1) / group.block_size;
-    // Visible positions before a step and those of the step may begin anywhere within a block: hence one
-    // more.
-    int64_t span = int64_t{group.window} - 1 + max_step;
-    int64_t windowed = (span + group.block_size - 1) / group.block_size + 1;
-    needed += group.window == 0 ? all : std::min(all, windowed);
-  }
-  return needed;
+  return blocks_per_sequence(impl_->groups, num_tokens, max_step);
 }
 
+int32_t KvManager::num_held(const SeqKv& seq) const {
+  int32_t num = 0;
+  for (const GroupTable& table : seq.groups) num += size_of(table) - table.num_behind;
+  return num;
+}
+
+int32_t KvManager::num_exclusive(const SeqKv& seq) const {
+  int32_t num = 0;
+  for (const GroupTable& table : seq.groups) {
+    for (std::size_t i = static_cast<std::size_t>(table.num_behind); i < table.blocks.size(); ++i)
+      num += impl_->pool.ref_count(table.blocks[i]) == 1;
+  }
+  return num;
+}
+
+int32_t KvManager::block_size() const {
+  return impl_->block_size;
+}
+int32_t KvManager::num_cached() const {
+  return impl_->index.size();
+}
 int32_t KvManager::num_free() const {
   return impl_->pool.num_free();
 }
@@ -150,8 +167,14 @@ double KvManager::usage() const {
   return total == 0 ? 0 : 1.0 - static_cast<double>(num_free()) / total;
 }
 
+void KvManager::take_events(std::vector<KvEvent>* out) {
+  std::move(impl_->events.begin(), impl_->events.end(), std::back_inserter(*out));
+  impl_->events.clear();
+}
+
 void KvManager::check() const {
   impl_->pool.check();
+  impl_->index.check();
 }
 
 void KvManager::check(std::span<const SeqKv* const> all) const {

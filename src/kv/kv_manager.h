@@ -1,24 +1,28 @@
-// The kv room: which block of the cache holds what. Pure bookkeeping of ids, reference counts and tables: no
-// tensors, no Requests, no clocks. Owned and used by the scheduler, on the engine thread. A block is shared
-// by the tables that reference it, and only full blocks are ever shared: whoever writes owns alone. Order of
-// a sequence's life: match (or fork) once while it is empty, reserve before each step, release at the end.
-// Invariant: free + used = num_blocks - 1 (block 0 is the null block, never given out), and a block is free
-// exactly if nobody references it.
+// The kv room: which block of the cache holds what. Pure bookkeeping of ids, keys, reference counts and
+// tables: no tensors, no Requests, no clocks. Owned and used by the scheduler, on the engine thread. A block
+// is shared by the tables that reference it, and only full blocks are ever shared: whoever writes owns alone.
+// Order of a sequence's life: match (or fork) while it is empty, reserve and publish before each step,
+// release at the end. Invariant: free + used = num_blocks - 1 (block 0 is the null block, never given out),
+// and a block is free exactly if nobody references it.
+//
+// Prefix cache: a full block whose tokens are known has a key (block_hash.h) and can be found by it from the
+// moment a step is planned that computes it: a step writes all its K and V before anyone attends, so that
+// even requests of the same step share. A block that nobody references keeps its content until it is the one
+// unwanted for the longest time; the end of a sequence goes before its beginning.
 #pragma once
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
 
+#include "contract/engine_config.h"
+#include "contract/kv_event.h"
+#include "contract/kv_group.h"
 #include "contract/step_plan.h"
 #include "contract/types.h"
+#include "kv/block_hash.h"
 
 namespace pagoda {
-
-struct KvGroupConfig {
-  int32_t block_size;
-  int32_t window;  // 0: all tokens stay; otherwise a position sees itself and the window - 1 before it
-};
 
 // One sequence's blocks in one group.
 struct GroupTable {
@@ -29,21 +33,29 @@ struct GroupTable {
 // One sequence's blocks; owned by the scheduler's sequence, filled by KvManager only. Empty: holds nothing.
 struct SeqKv {
   std::vector<GroupTable> groups;
-  int32_t num_cached = 0;  // tokens found in the prefix cache
+  std::vector<BlockKey> keys;      // of its leading full blocks, as far as they are known; outlive release()
+  std::vector<uint64_t> contents;  // the same, by number, where keys alone are not trusted (kXxhash)
+  int32_t num_published = 0;       // leading blocks that are in the cache, or were and need not be again
 };
 
 class KvManager {
  public:
-  // Requires: at least one group, block sizes > 0, num_blocks >= 1.
-  KvManager(std::vector<KvGroupConfig> groups, int32_t num_blocks);
+  // Requires: at least one group, one block size > 0 for all, num_blocks >= 1.
+  KvManager(std::vector<KvGroupSpec> groups, int32_t num_blocks, const PrefixCacheConfig& config = {});
   ~KvManager();
 
-  // Tokens of the prompt that are already in the cache (< tokens.size()); takes references. 0 until prefix
-  // caching is on.
-  int32_t match(SeqKv* seq, std::span<const TokenId> tokens, std::span<const uint8_t> extra);
+  // Appends to the tables what the cache holds of `tokens` behind what the sequence holds already (nothing,
+  // or full blocks), takes references, and returns how many tokens the tables now cover, a multiple of the
+  // block size. Never the last token: its logits are wanted. All groups agree on what is found.
+  int32_t match(SeqKv* seq, std::span<const TokenId> tokens, const CacheScope& scope);
   // Makes room for num_tokens tokens in all groups, appending blocks; all or nothing. First gives back what
   // no position from num_computed on can see. False: too few free blocks, nothing appended.
   bool reserve(SeqKv* seq, int32_t num_computed, int32_t num_tokens);
+  // The planned step computes the sequence up to num_tokens: full blocks until there can be found by others
+  // from now on. `tokens`: at least those. Nothing for guesses that may be rolled back.
+  void publish(SeqKv* seq, std::span<const TokenId> tokens, int32_t num_tokens, const CacheScope& scope);
+  // What was computed from position num_tokens on is not fit to be read again: nobody finds it any more.
+  void unpublish(SeqKv* seq, int32_t num_tokens);
   // Table entries that the runner has not been told of, as entries of `row`. What has fallen behind a window
   // is not told: the runner's old entry stays and is never looked at.
   void announce(SeqKv* seq, int32_t row, std::vector<NewBlocks>* new_blocks, std::vector<BlockId>* block_ids);
@@ -53,15 +65,24 @@ class KvManager {
   bool fork(const SeqKv& from, int32_t num_tokens, SeqKv* to, std::vector<BlockCopy>* copies);
   // Gives everything back, tail first.
   void release(SeqKv* seq);
+  // Nothing that was cached can be found any more.
+  void reset_prefix_cache();
 
   // The most blocks that a sequence of num_tokens tokens can hold at once when no step computes more than
   // max_step.
   int64_t blocks_needed(int32_t num_tokens, int32_t max_step) const;
+  // Entries of its tables that hold a block, and how many of them nobody else holds: what release() frees.
+  int32_t num_held(const SeqKv& seq) const;
+  int32_t num_exclusive(const SeqKv& seq) const;
 
+  int32_t block_size() const;
   int32_t num_free() const;
   int32_t num_blocks() const;
-  double usage() const;  // 1 - free / (num_blocks - 1)
-  void check() const;    // conservation; O(blocks)
+  int32_t num_cached() const;  // blocks that can be found
+  double usage() const;        // 1 - free / (num_blocks - 1)
+  // Appended to `out` in order, when events are recorded.
+  void take_events(std::vector<KvEvent>* out);
+  void check() const;  // conservation; O(blocks)
   // As check(), and the references are exactly those of these sequences. O(blocks + table entries).
   void check(std::span<const SeqKv* const> all) const;
 

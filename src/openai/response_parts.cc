@@ -74,6 +74,8 @@ const char* finish_name(FinishReason finish) {
       return "\"length\"";
     case FinishReason::kAbort:
       return "\"abort\"";
+    case FinishReason::kTimeout:
+      return "\"timeout\"";
     case FinishReason::kError:
       return "\"error\"";
     case FinishReason::kNone:

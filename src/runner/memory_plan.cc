@@ -16,10 +16,6 @@ double gib(double bytes) {
   return bytes / static_cast<double>(1ull << 30);
 }
 
-int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
 // The greatest length whose blocks fit; 0: none.
 int32_t longest_that_fits(const MemoryRequest& request, int64_t num_usable_blocks) {
   int32_t low = 0, high = request.max_model_len;
@@ -62,21 +58,6 @@ std::vector<KvGroupSpec> kv_groups(const ModelConfig& config, int32_t block_size
     groups.push_back({block_size, window, layer_bytes * static_cast<uint64_t>(num_layers)});
   }
   return groups;
-}
-
-int64_t blocks_per_sequence(std::span<const KvGroupSpec> groups, int32_t num_tokens,
-                            int32_t max_num_batched_tokens) {
-  int64_t total = 0;
-  for (const KvGroupSpec& group : groups) {
-    int64_t blocks = ceil_div(num_tokens, group.block_size);
-    if (group.window >
-        0) {  // one step's tokens and what the first of them sees, wherever in a block that begins
-      const int64_t visible = static_cast<int64_t>(group.window) - 1 + max_num_batched_tokens;
-      blocks = std::min(blocks, ceil_div(visible, group.block_size) + 1);
-    }
-    total += blocks;
-  }
-  return total;
 }
 
 Result<MemoryPlan> plan_memory(const MemoryRequest& request) {

@@ -33,10 +33,6 @@ struct MemoryPlan {
 // there is, the greatest length that would fit and the flags that help.
 Result<MemoryPlan> plan_memory(const MemoryRequest& request);
 
-// Blocks that one sequence of num_tokens tokens holds at most, over all groups.
-int64_t blocks_per_sequence(std::span<const KvGroupSpec> groups, int32_t num_tokens,
-                            int32_t max_num_batched_tokens);
-
 // Before anything is loaded: bytes of the weights in these formats, and of what the runner needs beside
 // weights and cache.
 uint64_t estimate_weight_bytes(const ModelSpec& spec, const WeightFormat& layers,

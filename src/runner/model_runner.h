@@ -6,18 +6,11 @@
 #include <vector>
 
 #include "base/status.h"
+#include "contract/kv_group.h"
 #include "contract/step_plan.h"
 #include "contract/step_result.h"
 
 namespace pagoda {
-
-// One per attention kind of a model (full, window). Block ids are shared by all groups' tables but mean other
-// bytes.
-struct KvGroupSpec {
-  int32_t block_size;    // tokens
-  int32_t window;        // 0: all
-  uint64_t block_bytes;  // over all layers of the group
-};
 
 // Implementations: one device; tensor-parallel leader; fake (tests).
 class ModelRunner {

@@ -36,7 +36,7 @@ TokenEvent Scheduler::Impl::event_of(const Sequence& seq) const {
   event.id = seq.request->request->id;
   event.choice = seq.choice;
   event.num_prompt = seq.num_prompt();
-  event.num_cached = seq.kv.num_cached;
+  event.num_cached = seq.num_cached;
   event.num_output = seq.num_output();
   return event;
 }
@@ -132,7 +132,7 @@ void Scheduler::Impl::check() const {
       bool has_row = seq.state == SequenceState::kRunning || seq.state == SequenceState::kForking;
       PAGODA_CHECK(has_row == (seq.row >= 0), "a sequence has a row exactly while it runs");
       PAGODA_CHECK(!has_row || rows.owner(seq.row) == &seq, "a row belongs to somebody else");
-      PAGODA_CHECK(seq.state == SequenceState::kRunning || seq.kv.groups.empty(),
+      PAGODA_CHECK(seq.state == SequenceState::kRunning || kv->num_held(seq.kv) == 0,
                    "blocks are held outside of running");
       PAGODA_CHECK(!has_row || seq.num_tokens() <= max_len, "a sequence is longer than allowed");
       num_rows_used += has_row;

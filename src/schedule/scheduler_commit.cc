@@ -130,7 +130,7 @@ void Scheduler::Impl::take_token(Sequence* seq, TokenId token, Time now) {
 
 void Scheduler::Impl::count_prompt(Sequence* seq, bool shared) {
   step_stats.num_prompt_tokens += seq->num_prompt();
-  step_stats.num_prompt_cached += shared ? seq->num_prompt() : seq->kv.num_cached;
+  step_stats.num_prompt_cached += shared ? seq->num_prompt() : seq->num_cached;
 }
 
 // Choice 0 may have ended with this very step: its blocks are still its own until flush_ended().

@@ -92,7 +92,7 @@ bool Scheduler::Impl::admit(StepPlan* plan, Sequence* seq, int32_t* budget, Time
   if (kv->blocks_needed(seq->num_tokens(), config.max_num_batched_tokens) > kv->num_free()) return false;
   const Request& request = *seq->request->request;
   int32_t num_cached =
-      request.read_prefix_cache ? kv->match(&seq->kv, seq->tokens, request.cache_salt_hash) : 0;
+      request.read_prefix_cache ? kv->match(&seq->kv, seq->tokens, {request.lora_id, request.cache_salt_hash}) : 0;
   seq->num_computed = num_cached;
   int32_t num_scheduled = tokens_to_schedule(*seq, *budget);
   if (!kv->reserve(&seq->kv, seq->num_computed, seq->num_computed + num_scheduled)) {

@@ -30,7 +30,7 @@ struct House {
     auto runner = std::make_unique<testing::FakeRunner>(model, std::vector<KvGroupSpec>{{4, 0, 1}}, 60, 4);
     runner->on_wait = std::move(on_wait);
     engine =
-        std::make_unique<Engine>(config, std::make_unique<KvManager>(std::vector<KvGroupConfig>{{4, 0}}, 60),
+        std::make_unique<Engine>(config, std::make_unique<KvManager>(std::vector<KvGroupSpec>{{4, 0}}, 60),
                                  std::move(runner), &metrics);
   }
 };

@@ -115,7 +115,7 @@ struct House {
   }
   int block_size = 4, num_blocks = 40;
   Engine& start() {
-    auto kv = std::make_unique<KvManager>(std::vector<KvGroupConfig>{{block_size, 0}}, num_blocks);
+    auto kv = std::make_unique<KvManager>(std::vector<KvGroupSpec>{{block_size, 0}}, num_blocks);
     auto runner = std::make_unique<FakeRunner>(model, std::vector<KvGroupSpec>{{block_size, 0, 1}},
                                                num_blocks, config.scheduler.max_num_seqs);
     runner->on_wait = on_wait;

@@ -33,10 +33,10 @@ TEST(BlockPool, SharedBlockIsFreeOnlyAfterItsLastReference) {
   BlockPool pool(3);
   BlockId block = pool.allocate();
   pool.ref(block);
-  pool.unref(block);
+  pool.unref(block, false);
   EXPECT_EQ(pool.num_free(), 1);
   EXPECT_EQ(pool.ref_count(block), 1);
-  pool.unref(block);
+  pool.unref(block, false);
   EXPECT_EQ(pool.num_free(), 2);
   EXPECT_EQ(pool.allocate(), block) << "what was given back last is used first";
 }
@@ -49,7 +49,7 @@ TEST(BlockPool, FreeBlockCanBeTakenOutOfTheMiddleOfTheList) {
   std::vector<BlockId> rest;
   while (pool.num_free() > 0) rest.push_back(pool.allocate());
   EXPECT_EQ(rest, (std::vector<BlockId>{1, 2, 4, 5}));
-  pool.unref(3);
+  pool.unref(3, false);
   pool.check();
 }
 
@@ -66,13 +66,13 @@ TEST(BlockPool, ConservesUnderRandomUse) {
       pool.ref(held.back());
     } else if (!held.empty()) {
       std::size_t i = random.below(held.size());
-      pool.unref(held[i]);
+      pool.unref(held[i], false);
       held.erase(held.begin() + static_cast<std::ptrdiff_t>(i));
     }
     if (step % 64 == 0) pool.check();
     EXPECT_EQ(pool.num_free(), 39 - static_cast<int>(std::set<BlockId>(held.begin(), held.end()).size()));
   }
-  for (BlockId block : held) pool.unref(block);
+  for (BlockId block : held) pool.unref(block, false);
   EXPECT_EQ(pool.num_free(), 39);
   pool.check();
 }
@@ -80,9 +80,9 @@ TEST(BlockPool, ConservesUnderRandomUse) {
 TEST(BlockPoolDeathTest, RefusesASecondReturn) {
   BlockPool pool(3);
   BlockId block = pool.allocate();
-  pool.unref(block);
-  EXPECT_DEATH(pool.unref(block), "given back twice");
-  EXPECT_DEATH(pool.unref(kNullBlock), "given back twice");
+  pool.unref(block, false);
+  EXPECT_DEATH(pool.unref(block, false), "given back twice");
+  EXPECT_DEATH(pool.unref(kNullBlock, false), "given back twice");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // What single plans and commits look like; that all of them together are right is tests/sim's matter.
 #include "schedule/scheduler.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -36,7 +37,7 @@ constexpr TokenId kEos = 99;
 class SchedulerTest : public ::testing::Test {
  protected:
   void make(SchedulerConfig config, int block_size = 4, int num_blocks = 101) {
-    kv_ = std::make_unique<KvManager>(std::vector<KvGroupConfig>{{block_size, 0}}, num_blocks);
+    kv_ = std::make_unique<KvManager>(std::vector<KvGroupSpec>{{block_size, 0}}, num_blocks);
     scheduler_ = std::make_unique<Scheduler>(config, kv_.get());
   }
   RequestId submit(int num_prompt, int max_tokens = 16, int n = 1, uint8_t holds = kHoldNone) {
@@ -272,10 +273,10 @@ TEST_F(SchedulerTest, PromptLogprobsComeInPiecesWithTheirPositions) {
   commit();
   std::vector<TokenEvent> events = take_events();
   ASSERT_EQ(events.size(), 2u);
-  EXPECT_EQ(events[0].prompt.token, (Ints{1, 2, 3, 4}));
+  EXPECT_THAT(events[0].prompt.token, ::testing::ElementsAre(1, 2, 3, 4));
   EXPECT_TRUE(events[0].out.token.empty());
-  EXPECT_EQ(events[1].prompt.token, (Ints{5}));
-  EXPECT_EQ(events[1].out.token, (Ints{50}));
+  EXPECT_THAT(events[1].prompt.token, ::testing::ElementsAre(5));
+  EXPECT_THAT(events[1].out.token, ::testing::ElementsAre(50));
   EXPECT_TRUE(events[1].out.logprob.empty()) << "nobody asked for the output's";
   EXPECT_EQ(events[1].finish, FinishReason::kLength);
 }

@@ -190,7 +190,7 @@ inline ScriptedHouse::~ScriptedHouse() {
 
 inline void ScriptedHouse::start() {
   constexpr int32_t kBlockSize = 16, kNumBlocks = 400;
-  const std::vector<KvGroupConfig> groups = {{kBlockSize, 0}};
+  const std::vector<KvGroupSpec> groups = {{kBlockSize, 0}};
   engine = std::make_unique<Engine>(config, std::make_unique<KvManager>(groups, kNumBlocks),
                                     std::make_unique<ScriptedRunner>(script, on_step), &metrics);
   text_pool = std::make_unique<TaskPool>(2, 256);

@@ -1,0 +1,58 @@
+// The books behind KvManager: kv_manager.cc is tables and references, prefix_cache.cc what can be found.
+// Private to the kv room.
+#pragma once
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "kv/block_pool.h"
+#include "kv/kv_manager.h"
+#include "kv/prefix_index.h"
+
+namespace pagoda {
+
+struct KvManager::Impl {
+  Impl(std::vector<KvGroupSpec> groups, int32_t num_blocks, const PrefixCacheConfig& config);
+
+  // ---- kv_manager.cc
+  void open(SeqKv* seq) const {
+    if (seq->groups.empty()) seq->groups.resize(groups.size());
+  }
+  void drop_behind(const KvGroupSpec& group, GroupTable* table, int32_t num_computed);
+  BlockId allocate();  // a block without content; what it held can no longer be found
+  void unref(BlockId block) { pool.unref(block, index.holds(block)); }
+
+  // ---- prefix_cache.cc
+  void make_keys(SeqKv* seq, std::span<const TokenId> tokens, const CacheScope& scope, int32_t num_blocks);
+  int32_t match_start(SeqKv* seq, std::span<const TokenId> tokens, int32_t num_full);
+  int32_t match_more(SeqKv* seq, std::span<const TokenId> tokens, int32_t num_full);
+  BlockId find(const SeqKv& seq, std::span<const TokenId> tokens, int32_t index_in_seq, std::size_t group);
+  void forget(BlockId block);
+  void note_stored(const SeqKv& seq, std::span<const TokenId> tokens, int32_t index_in_seq, uint32_t lora_id);
+
+  const std::vector<KvGroupSpec> groups;
+  const int32_t block_size;
+  const PrefixCacheConfig config;
+  BlockPool pool;
+  PrefixIndex index;
+  BlockHasher hasher;
+
+  // What a cached block was computed from, kept where a key alone is not trusted (kXxhash): number of this
+  // content, of the one before it in its sequence (0: none), and its tokens.
+  struct Content {
+    uint64_t id = 0, parent = 0;
+  };
+  bool verifies() const { return config.hash_algo == BlockHashAlgo::kXxhash; }
+  std::span<TokenId> tokens_of(BlockId block) {
+    return std::span(content_tokens)
+        .subspan(static_cast<std::size_t>(block) * static_cast<std::size_t>(block_size),
+                 static_cast<std::size_t>(block_size));
+  }
+  std::vector<Content> contents;        // [num_blocks]
+  std::vector<TokenId> content_tokens;  // [num_blocks, block_size]
+  uint64_t next_content = 1;
+
+  std::vector<KvEvent> events;
+};
+
+}  // namespace pagoda
