@@ -54,10 +54,11 @@ struct BlockCopy {
 };
 
 // A full block between the cache and the second tier, where evicted content waits to be wanted again. Memory
-// slots of the tier are numbered by `slot`; on disk a block lies under its key. kStore (block -> slot) and
-// kLoad (slot -> block) run in the order of the list, before everything else of the step: a block may be
-// stored and then be someone else's. kSpill (slot -> disk) and kFetch (disk -> slot) are begun by the step
-// and end whenever they do, as kDrop (forget the key's file) does; the slot is left alone until then.
+// slots of the tier are numbered by `slot`; on disk a block lies under its key. Within a step all kStore
+// (block
+// -> slot) come first, then the copies of forks, then all kLoad (slot -> block), then the forward pass.
+// kSpill (slot -> disk) and kFetch (disk -> slot) are begun by the step and end whenever they do, as kDrop
+// (forget the key's file) does; the slot is left alone until then.
 enum class TierMoveKind : uint8_t { kStore, kLoad, kSpill, kFetch, kDrop };
 struct TierMove {
   TierMoveKind kind;
@@ -74,7 +75,7 @@ struct StepPlan {
   std::vector<int32_t> freed_rows;  // applied first
   std::vector<NewRow> new_rows;     // then these
   std::vector<NewBlocks> new_blocks;
-  std::vector<TierMove> moves;  // then these, in order
+  std::vector<TierMove> moves;
   std::vector<BlockCopy> copies;
   std::vector<RowWork> work;
   std::vector<SampleWork> samples;
@@ -82,7 +83,8 @@ struct StepPlan {
   std::vector<BlockId> block_ids;
   std::vector<SamplingParams> params;  // of new_rows
   std::vector<uint32_t> masks;         // [num_masks, mask_words]; filled by engine between plan and run
-  bool empty() const { return work.empty() && moves.empty(); }
+  bool awaits_moves = false;           // somebody can go on only when a kFetch has ended
+  bool empty() const { return work.empty() && moves.empty() && !awaits_moves; }
 };
 
 }  // namespace pagoda
