@@ -64,8 +64,8 @@ struct TierMove {
   TierMoveKind kind;
   int32_t group;
   BlockId block;  // kStore, kLoad
-  int32_t slot;   // all but kDrop
-  BlockKey key;
+  int32_t slot;   // kStore, kLoad, kSpill, kFetch
+  BlockKey key;   // all but kWait
 };
 
 struct StepPlan {

@@ -36,7 +36,8 @@ struct StepResult {
   std::vector<TokenId> drafts;        // proposals for the next step
   std::vector<int32_t> draft_begin;   // [num work rows + 1], or empty: no drafts
   std::vector<uint8_t> bad;  // [num samples] 1: non-finite logits; that sequence fails, the others go on
-  std::vector<TierMoveDone> moves_done;  // since the last result, of any plan
+  std::vector<TierMoveDone> moves_done;      // since the last result, of any plan
+  double tier_store_s = 0, tier_load_s = 0;  // spent on kStore, kLoad
   double device_ms = 0;
 };
 
