@@ -129,10 +129,10 @@ double StepDriver::run(StepPlan* plan) {
   plan->step_id = next_step_++;
   const auto start = std::chrono::steady_clock::now();
   PAGODA_CHECK(runner_->launch(*plan).ok(), "the runner lives");
-  const Result<StepResult> result = runner_->wait(plan->step_id);
+  const Status done = runner_->wait(plan->step_id, &result_);
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-  PAGODA_CHECK(result.ok(), "the step has the memory it needs");
-  for (uint8_t bad : result->bad) PAGODA_CHECK(bad == 0, "logits are finite");
+  PAGODA_CHECK(done.ok(), "the step has the memory it needs");
+  for (uint8_t bad : result_.bad) PAGODA_CHECK(bad == 0, "logits are finite");
   profile_.seconds += time.count();
   return time.count();
 }

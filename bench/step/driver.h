@@ -67,6 +67,7 @@ class StepDriver {
   uint64_t next_step_ = 1;
   RequestId next_request_ = 1;
   StepProfile profile_;
+  StepResult result_;  // of the last step
   std::unique_ptr<ModelRunner> runner_;
 };
 

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "engine/engine_stats.h"
 #include "engine/inbox.h"
+#include "engine/queue_meter.h"
 
 namespace pagoda {
 namespace {
@@ -22,25 +23,13 @@ Time clock_now() {
 
 }  // namespace
 
-struct Engine::Slot::Counter {
-  explicit Counter(int32_t most) : limit(most) {}
-  bool take(int32_t choices) {
-    int32_t used_now = used.load(std::memory_order_relaxed);
-    do {
-      if (choices > limit - used_now) return false;
-    } while (!used.compare_exchange_weak(used_now, used_now + choices, std::memory_order_relaxed));
-    return true;
-  }
-  const int32_t limit;
-  std::atomic<int32_t> used{0};
-};
-
 struct Engine::Impl {
   Impl(const EngineConfig& engine_config, std::unique_ptr<KvManager> kv_manager,
        std::unique_ptr<ModelRunner> model_runner, EngineMetrics* engine_metrics)
       : config(engine_config),
         metrics(engine_metrics),
-        slots(std::make_shared<Slot::Counter>(engine_config.scheduler.max_num_queued_reqs)),
+        meter(std::make_shared<QueueMeter>(engine_config.scheduler.max_num_queued_reqs,
+                                           engine_config.scheduler.max_num_queued_tokens)),
         kv(std::move(kv_manager)),
         runner(std::move(model_runner)),
         scheduler(config.scheduler, kv.get()),
@@ -48,15 +37,16 @@ struct Engine::Impl {
 
   void loop();
   bool take_inbox();
-  Result<StepResult> run(const StepPlan& plan);
+  Status run(const StepPlan& plan);
   void publish();
   void die(const Status& status);
   void end_everything(FinishReason reason, const std::string& error);
   Status refusal() const;
+  Status full(const QueueMeter::Answer& answer);
 
   const EngineConfig config;
   EngineMetrics* const metrics;
-  const std::shared_ptr<Slot::Counter> slots;
+  const std::shared_ptr<QueueMeter> meter;
   std::atomic<RequestId> next_id{1};
   Inbox inbox;
 
@@ -83,6 +73,7 @@ struct Engine::Impl {
   std::vector<Departure> departures;
   std::vector<TokenEvent> events;
   std::vector<FinishedStats> finished;
+  StepResult result;  // of the last step
   double step_s = 0;  // what the last run() took
   std::thread thread;
 };
@@ -96,9 +87,8 @@ void Engine::Impl::loop() {
       inbox.wait_until(std::min(scheduler.next_deadline(), engine_stats.next_log()));
       continue;
     }
-    Result<StepResult> result = run(plan);
-    if (!result.ok()) return die(result.status());
-    scheduler.commit(plan, *result, clock_now(), &events);
+    if (Status done = run(plan); !done.ok()) return die(done);
+    scheduler.commit(plan, result, clock_now(), &events);
     engine_stats.on_step(scheduler.last_step(), step_s);
     publish();
   }
@@ -121,12 +111,12 @@ bool Engine::Impl::take_inbox() {
   return go_on;
 }
 
-Result<StepResult> Engine::Impl::run(const StepPlan& plan) {
+Status Engine::Impl::run(const StepPlan& plan) {
   Time begin = clock_now();
   PAGODA_RETURN_IF_ERROR(runner->launch(plan));
-  Result<StepResult> result = runner->wait(plan.step_id);
+  Status done = runner->wait(plan.step_id, &result);
   step_s = std::chrono::duration<double>(clock_now() - begin).count();
-  return result;
+  return done;
 }
 
 // Everything that the last call of the scheduler has brought: events to their sinks, numbers to the metrics.
@@ -178,22 +168,35 @@ Status Engine::Impl::refusal() const {
   return {StatusCode::kUnavailable, "the server is shutting down and takes no new requests"};
 }
 
-Engine::Slot::Slot(std::shared_ptr<Counter> counter, int32_t choices)
-    : counter_(std::move(counter)), choices_(choices) {}
-Engine::Slot::Slot(Slot&& other) noexcept
-    : counter_(std::move(other.counter_)), choices_(std::exchange(other.choices_, 0)) {}
+Status Engine::Impl::full(const QueueMeter::Answer& answer) {
+  const bool tokens = answer.lack == QueueMeter::Lack::kTokens;
+  (tokens ? metrics->rejected_queue_tokens : metrics->rejected_queue_full).add();
+  std::string what = tokens ? fmt::format("{} prompt tokens, --max-num-queued-tokens", meter->max_tokens())
+                            : fmt::format("{} choices, --max-num-queued-reqs", meter->max_choices());
+  return Status(StatusCode::kExhausted, "the server's queue is full (" + what + "): try again later")
+      .with_retry_after_ms(answer.retry_after_ms);
+}
+
+Engine::Slot::Slot(std::shared_ptr<QueueMeter> meter, int32_t choices)
+    : meter_(std::move(meter)), choices_(choices) {}
+Engine::Slot::Slot(Slot&& other) noexcept {
+  *this = std::move(other);
+}
 Engine::Slot& Engine::Slot::operator=(Slot&& other) noexcept {
   if (this == &other) return *this;
   give_back();
-  counter_ = std::move(other.counter_);
-  choices_ = std::exchange(other.choices_, 0);
+  meter_ = std::move(other.meter_);
+  choices_ = other.choices_;
+  tokens_ = other.tokens_;
+  served_ = other.served_;
   return *this;
 }
 Engine::Slot::~Slot() {
   give_back();
 }
 void Engine::Slot::give_back() {
-  if (counter_ != nullptr) counter_->used.fetch_sub(std::exchange(choices_, 0), std::memory_order_relaxed);
+  if (meter_ != nullptr) meter_->give_back(choices_, tokens_, served_, clock_now());
+  meter_.reset();
 }
 
 Engine::Engine(const EngineConfig& config, std::unique_ptr<KvManager> kv, std::unique_ptr<ModelRunner> runner,
@@ -209,23 +212,30 @@ Engine::~Engine() {
 
 Result<Engine::Slot> Engine::reserve(int32_t choices) {
   if (impl_->inbox.is_closed()) return impl_->refusal();
-  const int32_t limit = impl_->slots->limit;
+  const int32_t limit = impl_->meter->max_choices();
   if (choices > limit) {
     return invalid_argument(
         fmt::format("{} choices were asked for, but the server's queue holds {} (--max-num-queued-reqs)",
                     choices, limit),
         "n");
   }
-  if (!impl_->slots->take(choices)) {
-    impl_->metrics->rejected_queue_full.add();
-    constexpr int kRetryMs = 1000;
-    return Status(
-               StatusCode::kExhausted,
-               fmt::format("the server's queue is full ({} choices, --max-num-queued-reqs): try again later",
-                           limit))
-        .with_retry_after_ms(kRetryMs);
+  QueueMeter::Answer answer = impl_->meter->take_choices(choices, clock_now());
+  if (answer.lack != QueueMeter::Lack::kNothing) return impl_->full(answer);
+  return Slot(impl_->meter, choices);
+}
+
+Status Engine::reserve_tokens(Slot* slot, int64_t num_prompt_tokens) {
+  const int64_t limit = impl_->meter->max_tokens();
+  if (limit > 0 && num_prompt_tokens > limit) {
+    return invalid_argument(fmt::format("the prompt has {} tokens, but the server's queue holds {} "
+                                        "(--max-num-queued-tokens)",
+                                        num_prompt_tokens, limit),
+                            "prompt");
   }
-  return Slot(impl_->slots, choices);
+  QueueMeter::Answer answer = impl_->meter->take_tokens(num_prompt_tokens, clock_now());
+  if (answer.lack != QueueMeter::Lack::kNothing) return impl_->full(answer);
+  slot->tokens_ += num_prompt_tokens;
+  return Status::ok_status();
 }
 
 RequestId Engine::next_request_id() {
@@ -238,6 +248,7 @@ Status Engine::submit(std::unique_ptr<Request> request, Slot slot, std::shared_p
     std::lock_guard lock(impl_->mutex);
     ++impl_->num_inside;
   }
+  slot.served_ = true;
   if (impl_->inbox.push({std::move(request), std::move(slot), std::move(sink)})) return Status::ok_status();
   std::lock_guard lock(impl_->mutex);
   if (--impl_->num_inside == 0) impl_->someone_left.notify_all();

@@ -193,7 +193,8 @@ class Plan {
     task.q_stride = q_.row_stride;
     task.cache = static_cast<const char*>(kv_.data) + item.head * layout_.head_bytes;
     task.layout = layout_;
-    task.block_table = batch_.block_table + int64_t{item.seq} * batch_.max_blocks;
+    const int64_t row = batch_.table_rows == nullptr ? item.seq : batch_.table_rows[item.seq];
+    task.block_table = batch_.block_table + row * batch_.max_blocks;
     task.out = out_.row<float>(start + item.query) + column;
     task.out_stride = out_.row_stride;
     task.scratch = reinterpret_cast<char*>(scratch(worker) + 2 * max_state_floats());

@@ -10,7 +10,8 @@ namespace pagoda {
 struct AttnBatch {
   const int32_t* query_start_loc = nullptr;  // [num_seqs + 1] prefix sums of scheduled tokens
   const int32_t* seq_lens = nullptr;     // [num_seqs] tokens visible after this step (computed + scheduled)
-  const int32_t* block_table = nullptr;  // [num_seqs, max_blocks] block ids
+  const int32_t* block_table = nullptr;  // [rows, max_blocks] block ids
+  const int32_t* table_rows = nullptr;   // [num_seqs] each sequence's row of it; null: sequence i has row i
   const int64_t* slot_mapping =
       nullptr;  // [num_tokens] block * block_size + offset: where K/V of each token goes
   int32_t num_seqs = 0, num_tokens = 0, max_blocks = 0, block_size = 16;

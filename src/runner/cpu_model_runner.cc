@@ -62,7 +62,7 @@ Status CpuModelRunner::launch(const StepPlan& plan) {
   return {};
 }
 
-Result<StepResult> CpuModelRunner::wait(uint64_t step_id) {
+Status CpuModelRunner::wait(uint64_t step_id, StepResult* result) {
   if (!failure_.ok()) return failure_;
   PAGODA_CHECK(!in_flight_.empty() && in_flight_.front()->step_id == step_id,
                "plans are waited for in their order");
@@ -71,10 +71,10 @@ Result<StepResult> CpuModelRunner::wait(uint64_t step_id) {
   compute_->pool.bind_caller();
   try {
     const auto start = std::chrono::steady_clock::now();
-    StepResult result = run(plan);
-    result.device_ms =
+    *result = run(plan);
+    result->device_ms =
         std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-    return result;
+    return {};
   } catch (const std::bad_alloc&) {
     failure_ = Status(StatusCode::kExhausted, "out of memory while a step ran");
     return failure_;

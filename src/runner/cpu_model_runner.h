@@ -48,7 +48,7 @@ class CpuModelRunner : public ModelRunner {
                                                      std::unique_ptr<Decoder> decoder);
 
   Status launch(const StepPlan& plan) override;
-  Result<StepResult> wait(uint64_t step_id) override;
+  Status wait(uint64_t step_id, StepResult* result) override;
   int32_t vocab_size() const override { return static_cast<int32_t>(decoder_->config().vocab_size); }
   // Random numbers in every slot of the cache, for benchmarks of long contexts that nobody computed.
   void fill_kv_for_benchmark();

@@ -20,7 +20,8 @@ class ModelRunner {
   // returns.
   virtual Status launch(const StepPlan& plan) = 0;
   // CPU: computes here; the caller is worker 0 of the compute pool. An error is sticky: the engine is dead.
-  virtual Result<StepResult> wait(uint64_t step_id) = 0;
+  // Replaces everything in `result`; handed in again step after step, its vectors keep their memory.
+  virtual Status wait(uint64_t step_id, StepResult* result) = 0;
   virtual int32_t vocab_size() const = 0;
 };
 

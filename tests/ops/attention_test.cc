@@ -111,7 +111,9 @@ std::unique_ptr<Matrix> step(Story& story, Cache& cache, const std::vector<Span>
   for (const Span& span : spans) total += span.end - span.begin;
   Matrix k(total, c.kv_heads * c.head_dim, 1), v(total, c.kv_heads * c.head_dim, 2),
       q(total, c.heads * c.head_dim, 3);
-  std::vector<int32_t> starts = {0}, lengths, table;
+  // By turns: the cache's tables through their rows, or the batch's own in its order.
+  const bool through_rows = spans.size() % 2 == 0;
+  std::vector<int32_t> starts = {0}, lengths, table, rows;
   std::vector<int64_t> slots;
   for (const Span& span : spans) {
     const auto seq = static_cast<std::size_t>(span.seq);
@@ -125,11 +127,13 @@ std::unique_ptr<Matrix> step(Story& story, Cache& cache, const std::vector<Span>
     starts.push_back(static_cast<int32_t>(slots.size()));
     lengths.push_back(span.end);
     table.insert(table.end(), cache.row(span.seq), cache.row(span.seq) + cache.max_blocks());
+    rows.push_back(span.seq);
   }
   AttnBatch batch;
   batch.query_start_loc = starts.data();
   batch.seq_lens = lengths.data();
-  batch.block_table = table.data();
+  batch.block_table = through_rows ? cache.row(0) : table.data();
+  if (through_rows) batch.table_rows = rows.data();
   batch.slot_mapping = slots.data();
   batch.num_seqs = static_cast<int32_t>(spans.size());
   batch.num_tokens = total;

@@ -274,8 +274,8 @@ TEST_F(TinyRunner, ASecondPlanMayPrecedeTheFirstResult) {
   ASSERT_EQ(second.tokens, std::vector<TokenId>{kFromLastStep});
   ASSERT_TRUE(runner->launch(first).ok());
   ASSERT_TRUE(runner->launch(second).ok());
-  driver.take(first, runner->wait(first.step_id).value());
-  driver.take(second, runner->wait(second.step_id).value());
+  driver.wait_for(first);
+  driver.wait_for(second);
   expect_same(driver[seq].outcome, driver[plain].outcome);
 }
 
@@ -290,7 +290,8 @@ TEST_F(TinyRunner, AMaskRulesTheDraw) {
   plan.masks = {0, 0, 0, 1u << 9};  // the second one: 41 only
   plan.samples[1].mask_row = 1;
   ASSERT_TRUE(runner->launch(plan).ok());
-  StepResult result = runner->wait(plan.step_id).value();
+  StepResult result;
+  ASSERT_TRUE(runner->wait(plan.step_id, &result).ok());
   EXPECT_EQ(result.token[1], 41);
   EXPECT_EQ(result.bad, (std::vector<uint8_t>{0, 0}));
   EXPECT_EQ(result.num_accepted.size(), 2u);
@@ -330,8 +331,7 @@ TEST_F(TinyRunner, AWindowLooksBackNoFurther) {
   StepPlan plan = driver.plan({{chunked, 20}});
   plan.new_blocks.push_back({driver[chunked].row, 0, 0, static_cast<int32_t>(plan.block_ids.size()), 2});
   plan.block_ids.insert(plan.block_ids.end(), {kNullBlock, kNullBlock});
-  ASSERT_TRUE(runner->launch(plan).ok());
-  driver.take(plan, runner->wait(plan.step_id).value());
+  driver.run(plan);
   driver.generate(chunked, 10);
   expect_same(driver[whole].outcome, driver[chunked].outcome);
 }
@@ -348,7 +348,8 @@ TEST_F(CpuModelRunnerDeathTest, APlanThatDoesNotFitIsAFailedCheck) {
     StepPlan plan = driver.plan({{0, 3}});
     change(&plan);
     (void)runner->launch(plan);
-    (void)runner->wait(plan.step_id);
+    StepResult result;
+    (void)runner->wait(plan.step_id, &result);
   };
   EXPECT_DEATH(run([](StepPlan* p) { p->freed_rows.push_back(4); }), "row that is not alive");
   EXPECT_DEATH(run([](StepPlan* p) { p->new_blocks.clear(); }), "blocks for all tokens");

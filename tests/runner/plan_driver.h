@@ -141,12 +141,20 @@ class PlanDriver {
     for (auto [leader, twin] : std::exchange(forking_, {})) fork(*sequences_[leader], sequences_[twin].get());
   }
 
+  // Of the plan launched first.
+  void wait_for(const StepPlan& plan) {
+    const Status done = runner_->wait(plan.step_id, &result_);
+    ASSERT_TRUE(done.ok()) << done.message();
+    take(plan, result_);
+  }
+  void run(const StepPlan& plan) {
+    const Status launched = runner_->launch(plan);
+    ASSERT_TRUE(launched.ok()) << launched.message();
+    wait_for(plan);
+  }
   void step(const std::vector<std::pair<std::size_t, int32_t>>& pieces) {
-    StepPlan made = plan(pieces);
-    ASSERT_TRUE(runner_->launch(made).ok());
-    auto result = runner_->wait(made.step_id);
-    ASSERT_TRUE(result.ok()) << result.status().message();
-    take(made, *result);
+    const StepPlan made = plan(pieces);
+    run(made);
   }
 
   // Feeds everything, `chunk` tokens a step, until `count` tokens are sampled.
@@ -213,6 +221,7 @@ class PlanDriver {
   }
 
   ModelRunner* runner_;
+  StepResult result_;  // of the last step
   int32_t block_size_;
   uint64_t num_steps_ = 0;
   std::vector<std::unique_ptr<DrivenSequence>> sequences_;

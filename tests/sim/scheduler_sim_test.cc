@@ -254,10 +254,11 @@ class World {
       counts_->shared_samples += plan.samples[i].flat_index == plan.samples[i - 1].flat_index;
     }
     ASSERT_TRUE(runner_->launch(plan).ok());
-    Result<StepResult> result = runner_->wait(plan.step_id);
-    ASSERT_TRUE(result.ok()) << result.status().message();
+    StepResult result;
+    const Status done = runner_->wait(plan.step_id, &result);
+    ASSERT_TRUE(done.ok()) << done.message();
     if (chance(0.02)) disturb();  // also while a step is in flight
-    scheduler_->commit(plan, *result, now_, &events_);
+    scheduler_->commit(plan, result, now_, &events_);
     scheduler_->check();
     check_step_stats();
     take_events();

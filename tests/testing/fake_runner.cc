@@ -68,7 +68,7 @@ Status FakeRunner::launch(const StepPlan& plan) {
   return Status::ok_status();
 }
 
-Result<StepResult> FakeRunner::wait(uint64_t step_id) {
+Status FakeRunner::wait(uint64_t step_id, StepResult* result) {
   const StepPlan& plan = *pending_;
   EXPECT_EQ(plan.step_id, step_id);
   if (on_wait) {
@@ -86,15 +86,15 @@ Result<StepResult> FakeRunner::wait(uint64_t step_id) {
   for (auto stage : stages) {
     if (violation_.empty()) (this->*stage)(plan);
   }
-  StepResult result;
-  result.step_id = plan.step_id;
-  if (violation_.empty()) draw(plan, &result);
+  *result = {};
+  result->step_id = plan.step_id;
+  if (violation_.empty()) draw(plan, result);
   pending_ = nullptr;
   if (!violation_.empty()) {
     ADD_FAILURE() << violation_;
     return internal_error(violation_);
   }
-  return result;
+  return Status::ok_status();
 }
 
 void FakeRunner::apply_rows(const StepPlan& plan) {

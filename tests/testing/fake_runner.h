@@ -32,7 +32,7 @@ class FakeRunner : public ModelRunner {
   FakeRunner(FakeModel model, std::vector<KvGroupSpec> groups, int32_t num_blocks, int32_t max_num_seqs);
 
   Status launch(const StepPlan& plan) override;
-  Result<StepResult> wait(uint64_t step_id) override;
+  Status wait(uint64_t step_id, StepResult* result) override;
   int32_t vocab_size() const override { return model_.vocab_size; }
 
   // Called by wait() before anything else; an error is the step's.

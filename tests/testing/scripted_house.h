@@ -32,7 +32,7 @@ class ScriptedRunner : public ModelRunner {
   ScriptedRunner(Script script, std::function<Status()> on_step)
       : script_(std::move(script)), on_step_(std::move(on_step)) {}
   Status launch(const StepPlan& plan) override;
-  Result<StepResult> wait(uint64_t step_id) override;
+  Status wait(uint64_t step_id, StepResult* result) override;
   int32_t vocab_size() const override { return kScriptedVocab; }
 
  private:
@@ -122,7 +122,7 @@ inline Status ScriptedRunner::launch(const StepPlan& plan) {
   return {};
 }
 
-inline Result<StepResult> ScriptedRunner::wait(uint64_t step_id) {
+inline Status ScriptedRunner::wait(uint64_t step_id, StepResult* out) {
   if (on_step_) PAGODA_RETURN_IF_ERROR(on_step_());
   for (const NewRow& fresh : plan_->new_rows) {
     if (rows_.size() <= static_cast<std::size_t>(fresh.row))
@@ -135,7 +135,8 @@ inline Result<StepResult> ScriptedRunner::wait(uint64_t step_id) {
     row.num_logprobs = params.num_logprobs;
     row.num_prompt_logprobs = params.num_prompt_logprobs;
   }
-  StepResult result;
+  StepResult& result = *out;
+  result = {};
   result.step_id = step_id;
   result.top_begin.push_back(0);
   for (const SampleWork& sample : plan_->samples) {
@@ -156,7 +157,7 @@ inline Result<StepResult> ScriptedRunner::wait(uint64_t step_id) {
     result.bad.push_back(0);
   }
   result.num_accepted.assign(plan_->work.size(), 0);
-  return result;
+  return {};
 }
 
 inline ScriptedHouse::ScriptedHouse() {
