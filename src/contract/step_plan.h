@@ -54,12 +54,12 @@ struct BlockCopy {
 };
 
 // A full block between the cache and the second tier, where evicted content waits to be wanted again. Memory
-// slots of the tier are numbered by `slot`; on disk a block lies under its key. kStore (block -> slot) and
-// kLoad (slot -> block) run in the order of the list, before everything else of the step: a block may be
-// stored and then be someone else's. kSpill (slot -> disk) and kFetch (disk -> slot) are begun by the step
-// and end whenever they do, as kDrop (forget the key's file; group -1: all files) does; the slot is left
-// alone until then. Spills and drops happen in their order. kWait moves nothing: a plan without work waits a
-// little until a spill or a fetch has ended.
+// slots of the tier are numbered by `slot`; on disk a block lies under its key. Within a step all kStore
+// (block -> slot) come first, then the copies of forks, then all kLoad (slot -> block), then the forward
+// pass. kSpill (slot -> disk) and kFetch (disk -> slot) are begun by the step, behind its kStore, and end
+// whenever they do, as kDrop (forget the key's file; group -1: all files) does; the slot is left alone until
+// then. Spills and drops happen in their order. kWait moves nothing: a plan without work waits a little until
+// a spill or a fetch has ended.
 enum class TierMoveKind : uint8_t { kStore, kLoad, kSpill, kFetch, kDrop, kWait };
 struct TierMove {
   TierMoveKind kind;
