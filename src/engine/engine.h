@@ -20,6 +20,8 @@
 
 namespace pagoda {
 
+class QueueMeter;
+
 class Engine {
  public:
   // Starts the engine thread. `metrics` outlives the engine.
@@ -30,8 +32,8 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // A place in the queue for some choices, given back when the slot is destroyed; the engine destroys it when
-  // all choices of its request have ended. May outlive the engine.
+  // A place in the queue for some choices and the tokens of their prompt, given back when the slot is
+  // destroyed; the engine destroys it when all choices of its request have ended. May outlive the engine.
   class Slot {
    public:
     Slot() = default;
@@ -41,16 +43,20 @@ class Engine {
 
    private:
     friend class Engine;
-    struct Counter;
-    Slot(std::shared_ptr<Counter> counter, int32_t choices);
+    Slot(std::shared_ptr<QueueMeter> meter, int32_t choices);
     void give_back();
-    std::shared_ptr<Counter> counter_;
+    std::shared_ptr<QueueMeter> meter_;
     int32_t choices_ = 0;
+    int64_t tokens_ = 0;
+    bool served_ = false;  // it has been in the engine
   };
   // Taken before a prompt is tokenized, so that a full queue costs nothing. Errors: kExhausted with a retry
-  // hint; kInvalidArgument for more choices than the queue ever holds; kUnavailable when draining or dead.
+  // hint: when, at the rate at which choices (or prompt tokens) have left the engine lately, there will be
+  // room; kInvalidArgument for more choices than the queue ever holds; kUnavailable when draining or dead.
   // Any thread; does not block.
   Result<Slot> reserve(int32_t choices);
+  // Once the prompt's length is known, and before submit(). Errors as of reserve(); the slot stays as it is.
+  Status reserve_tokens(Slot* slot, int64_t num_prompt_tokens);
 
   RequestId next_request_id();
   // Takes the request and its slot. Events for it reach `sink` on the engine thread until each choice has

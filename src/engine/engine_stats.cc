@@ -22,6 +22,8 @@ Counter& success_counter(EngineMetrics* metrics, FinishReason finish) {
       return metrics->success_length;
     case FinishReason::kAbort:
       return metrics->success_abort;
+    case FinishReason::kTimeout:
+      return metrics->success_timeout;
     default:
       return metrics->success_error;
   }

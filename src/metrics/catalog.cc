@@ -97,10 +97,13 @@ EngineMetrics::EngineMetrics(D declare)
       success_stop(declare.success("stop")),
       success_length(declare.success("length")),
       success_abort(declare.success("abort")),
+      success_timeout(declare.success("timeout")),
       success_error(declare.success("error")),
       corrupted_requests(
           declare.counter("vllm:corrupted_requests", "Number of requests with non-finite logits.")),
       rejected_queue_full(declare.rejected("queue_full")),
+      rejected_queue_tokens(declare.rejected("queue_tokens")),
+      rejected_deadline(declare.rejected("deadline")),
       time_to_first_token(declare.histogram("vllm:time_to_first_token_seconds",
                                             "Histogram of time to first token in seconds.", kTtftBounds)),
       inter_token_latency(declare.histogram("vllm:inter_token_latency_seconds",

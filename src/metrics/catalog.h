@@ -18,8 +18,8 @@ struct EngineMetrics {
   Counter &prompt_tokens, &generation_tokens, &prompt_tokens_local_compute, &prompt_tokens_local_cache_hit,
       &prompt_tokens_cached, &prompt_tokens_recomputed, &prefix_cache_queries, &prefix_cache_hits,
       &num_preemptions;
-  Counter &success_stop, &success_length, &success_abort, &success_error, &corrupted_requests,
-      &rejected_queue_full;
+  Counter &success_stop, &success_length, &success_abort, &success_timeout, &success_error,
+      &corrupted_requests, &rejected_queue_full, &rejected_queue_tokens, &rejected_deadline;
   // Histograms, seconds or tokens.
   Histogram &time_to_first_token, &inter_token_latency, &request_time_per_output_token, &e2e_request_latency,
       &request_queue_time, &request_prefill_time, &request_decode_time, &request_inference_time;
