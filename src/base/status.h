@@ -18,6 +18,7 @@ enum class StatusCode {
   kUnimplemented,    // understood, not built                              HTTP 501
   kExhausted,        // too little of something now; retry_after_ms says when to ask again   HTTP 503
   kUnavailable,      // shutting down, or the engine is dead               HTTP 503
+  kTimeout,          // its time ran out                                   HTTP 504
   kCancelled,        // the caller went away
   kIo,               // the world failed: a file, a socket
   kInternal,         // ours; the text never reaches a client              HTTP 500

@@ -31,6 +31,9 @@ ApiError to_api_error(const Status& status) {
       become(503, "ServiceUnavailableError");
       error.retry_after_s = std::max(1, (status.retry_after_ms() + 999) / 1000);
       break;
+    case StatusCode::kTimeout:
+      become(504, "TimeoutError");
+      break;
     case StatusCode::kCancelled:
     case StatusCode::kIo:
     case StatusCode::kInternal:

@@ -54,8 +54,15 @@ struct GenerateRequest {
   int64_t truncate_prompt_tokens = 0;  // 0: no; -1: to the context; otherwise keep the last k tokens
   bool return_token_ids = false, return_tokens_as_token_ids = false;
   bool stream = false, include_usage = false, continuous_usage = false;
+  int64_t stream_interval = 0;  // tokens per streamed piece; 0: the server's
   int64_t priority = 0;
   std::string cache_salt;
+  std::string user;  // whom the client asks for, in its own words
+  double timeout_s = 0;  // 0: none
+  // Known to the server alone: when the request came, when its answer is no longer wanted, who asks.
+  Time arrival{}, deadline = Time::max();
+  uint64_t client_key = 0;  // 0: nobody in particular
+  uint32_t weight = 1;
 };
 
 }  // namespace pagoda

@@ -126,20 +126,26 @@ void refuse_unbuilt(Fields* fields) {
   fields->refuse("thinking_token_budget", "A budget for thinking is not supported");
   fields->refuse("logprob_token_ids", "Log-probabilities of chosen tokens are not supported");
   fields->refuse("kv_transfer_params", "Transfer of KV blocks is not supported");
-  int64_t priority = 0;
-  fields->read("priority", &priority, std::numeric_limits<int64_t>::min(), kInt64Max);
-  if (priority != 0)
-    fields->fail("priority",
-                 fmt::format("Got priority {}, but requests are served first come, first served", priority));
+}
+
+// When and for whom: does not change the answer.
+void read_service(Fields* fields, const RequestLimits& limits, GenerateRequest* request) {
+  fields->read("priority", &request->priority, std::numeric_limits<int64_t>::min(), kInt64Max);
+  if (request->priority != 0 && !limits.accept_priority)
+    fields->fail("priority", fmt::format("Got priority {}, but the server does not go by priority "
+                                         "(--scheduling-policy priority)",
+                                         request->priority));
+  std::optional<double> timeout;
+  fields->read("timeout", &timeout, {.low = 0, .above = true});
+  request->timeout_s = timeout.value_or(0);
+  fields->read("user", &request->user);
+  fields->read("stream_interval", &request->stream_interval, 1, kInt64Max);
 }
 
 // Accepted for their type, of no effect on the answer.
 void read_inert(Fields* fields) {
   std::string text;
-  fields->read("user", &text);
   fields->read("service_tier", &text);
-  int64_t interval = 1;
-  fields->read("stream_interval", &interval, 1, kInt64Max);
   Object object;
   fields->read("vllm_xargs", &object);
   fields->read("metadata", &object);
@@ -190,6 +196,7 @@ void read_common_fields(Fields* fields, const RequestLimits& limits, GenerateReq
   if (fields->has("cache_salt") && request->cache_salt.empty())
     fields->fail("cache_salt", "Input should be a string that is not empty");
   fields->read("request_id", &request->request_id);
+  read_service(fields, limits, request);
   refuse_unbuilt(fields);
   read_inert(fields);
 }

@@ -21,6 +21,7 @@ struct RequestLimits {
   std::size_t prompts_max = 4096;          // in one text completion
   std::size_t messages_max = 16384;
   bool exclude_tools_when_tool_choice_none = false;
+  bool accept_priority = false;  // otherwise one that is not 0 is refused
 };
 
 // Errors kInvalidArgument with the dotted location of the field ("messages.0.content") as param. request_id
