@@ -5,11 +5,22 @@ namespace {
 
 const std::vector<double> kTtftBounds = {.001, .005, .01, .02, .04, .06, .08, .1, .25, .5,  .75,
                                          1,    2.5,  5,   7.5, 10,  20,  40,  80, 160, 640, 2560};
-const std::vector<double> kTokenLatencyBounds = {.01, .025, .05, .075, .1,  .15, .2, .3, .4, .5,
-                                                 .75, 1,    2.5, 5,    7.5, 10,  20, 40, 80};
+// vLLM's begin at .01: the others tell fast models apart.
+const std::vector<double> kTokenLatencyBounds = {.001, .002, .003, .005, .0075, .01, .025, .05,
+                                                 .075, .1,   .15,  .2,   .3,    .4,  .5,   .75,
+                                                 1,    2.5,  5,    7.5,  10,    20,  40,   80};
 const std::vector<double> kRequestLatencyBounds = {.3, .5, .8, 1,  1.5, 2,   2.5, 5,   10,   15,  20,
                                                    30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680};
 const std::vector<double> kIterationBounds = {1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384};
+
+const std::vector<double> kStepBounds = {.0001, .0002, .0005, .001, .002, .003, .005, .0075, .01, .015,
+                                         .02,   .03,   .04,   .06,  .08,  .1,   .15,  .2,    .25, .3,
+                                         .4,    .5,    .75,   1,    2.5,  5,    7.5,  10,    20,  40};
+const std::vector<double> kSchedulerBounds = {5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4,
+                                              5e-4, 1e-3, 2e-3, 5e-3, 1e-2};
+const std::vector<double> kBlockLifeBounds = {.001, .002, .005, .01, .02, .05, .1,  .2,  .5,   1,   2,
+                                              5,    10,   20,   30,  60,  120, 300, 600, 1200, 1800};
+const std::vector<double> kTransferBounds = {1e6, 5e6, 1e7, 2e7, 4e7, 6e7, 8e7, 1e8, 1.5e8, 2e8};
 
 // 1, 2, 5, 10, 20, 50, ... up to the longest sequence there can be.
 std::vector<double> one_two_five(int32_t max_model_len) {
@@ -46,6 +57,11 @@ class Declare {
                               "Number of prompt tokens by where their KV came from.",
                               with(labels_, "source", source));
   }
+  Gauge& sleep_state(const char* state) {
+    return registry_->gauge("vllm:engine_sleep_state",
+                            "Engine sleep state: 1 at the state that the engine is in.",
+                            with(labels_, "sleep_state", state));
+  }
   Counter& success(const char* reason) {
     return registry_->counter("vllm:request_success", "Count of successfully processed requests.",
                               with(labels_, "finished_reason", reason));
@@ -62,19 +78,67 @@ class Declare {
     return registry_->histogram(name, help, labels_, one_two_five(max_model_len_));
   }
 
+  BlockLifeMetrics block_lives();
+  OffloadMetrics offload();
+  KvEventMetrics kv_events();
+
  private:
   MetricsRegistry* registry_;
   Labels labels_;
   int32_t max_model_len_;
 };
 
+BlockLifeMetrics Declare::block_lives() {
+  return {histogram("vllm:kv_block_lifetime_seconds",
+                    "Histogram of KV cache block lifetime from allocation to eviction. Sampled metrics "
+                    "(controlled by --kv-cache-metrics-sample).",
+                    kBlockLifeBounds),
+          histogram("vllm:kv_block_idle_before_evict_seconds",
+                    "Histogram of idle time before KV cache block eviction. Sampled metrics (controlled by "
+                    "--kv-cache-metrics-sample).",
+                    kBlockLifeBounds),
+          histogram("vllm:kv_block_reuse_gap_seconds",
+                    "Histogram of time gaps between consecutive KV cache block accesses, of the most recent "
+                    "ones. Sampled metrics (controlled by --kv-cache-metrics-sample).",
+                    kBlockLifeBounds)};
+}
+
+OffloadMetrics Declare::offload() {
+  return {counter("vllm:kv_offload_load_bytes", "Total bytes loaded from the second tier into the KV cache."),
+          counter("vllm:kv_offload_load_time",
+                  "Total time of loads from the second tier into the KV cache, in seconds."),
+          counter("vllm:kv_offload_store_bytes", "Total bytes stored from the KV cache in the second tier."),
+          counter("vllm:kv_offload_store_time",
+                  "Total time of stores from the KV cache in the second tier, in seconds."),
+          counter("vllm:kv_offload_stores_skipped", "Number of evicted blocks that were not stored."),
+          histogram("vllm:kv_offload_load_size", "Histogram of KV offload load operation size, in bytes.",
+                    kTransferBounds),
+          histogram("vllm:kv_offload_store_size", "Histogram of KV offload store operation size, in bytes.",
+                    kTransferBounds),
+          gauge("vllm:kv_offload_cpu_cache_usage_perc",
+                "Share of the second tier's memory that transfers under way hold."),
+          gauge("vllm:kv_offload_cpu_cache_occupancy_perc",
+                "Share of the second tier's memory that holds blocks."),
+          gauge("vllm:kv_offload_cpu_cache_occupied_bytes", "Bytes of blocks in the second tier's memory."),
+          gauge("vllm:kv_offload_cpu_cache_capacity_bytes", "Bytes of the second tier's memory.")};
+}
+
+KvEventMetrics Declare::kv_events() {
+  return {counter("pagoda:kv_event_batches_published", "Number of batches of KV events sent to subscribers."),
+          counter("pagoda:kv_event_batches_dropped",
+                  "Number of batches of KV events that were lost because the queue was full."),
+          counter("pagoda:kv_event_batches_replayed",
+                  "Number of batches of KV events sent again to who asked for a replay.")};
+}
+
 }  // namespace
 
-EngineMetrics::EngineMetrics(MetricsRegistry* registry, const std::string& model_name, int32_t max_model_len)
-    : EngineMetrics(Declare(registry, model_name, max_model_len)) {}
+EngineMetrics::EngineMetrics(MetricsRegistry* registry, const std::string& model_name, int32_t max_model_len,
+                             EngineMetricsParts parts)
+    : EngineMetrics(Declare(registry, model_name, max_model_len), parts) {}
 
 template <class D>
-EngineMetrics::EngineMetrics(D declare)
+EngineMetrics::EngineMetrics(D declare, EngineMetricsParts parts)
     : num_requests_running(
           declare.gauge("vllm:num_requests_running", "Number of requests in model execution batches.")),
       num_requests_waiting(
@@ -83,16 +147,24 @@ EngineMetrics::EngineMetrics(D declare)
       waiting_deferred(declare.waiting("deferred")),
       kv_cache_usage_perc(
           declare.gauge("vllm:kv_cache_usage_perc", "KV-cache usage. 1 means 100 percent usage.")),
+      sleep_awake(declare.sleep_state("awake")),
+      sleep_weights_offloaded(declare.sleep_state("weights_offloaded")),
+      sleep_discard_all(declare.sleep_state("discard_all")),
       prompt_tokens(declare.counter("vllm:prompt_tokens", "Number of prefill tokens processed.")),
       generation_tokens(declare.counter("vllm:generation_tokens", "Number of generation tokens processed.")),
       prompt_tokens_local_compute(declare.source("local_compute")),
       prompt_tokens_local_cache_hit(declare.source("local_cache_hit")),
+      prompt_tokens_external(declare.source("external_kv_transfer")),
       prompt_tokens_cached(
           declare.counter("vllm:prompt_tokens_cached", "Number of prompt tokens found in a cache.")),
       prompt_tokens_recomputed(declare.counter("vllm:prompt_tokens_recomputed",
                                                "Number of tokens computed again after a preemption.")),
       prefix_cache_queries(declare.counter("vllm:prefix_cache_queries", "Prefix cache queries, in tokens.")),
       prefix_cache_hits(declare.counter("vllm:prefix_cache_hits", "Prefix cache hits, in tokens.")),
+      external_prefix_cache_queries(declare.counter("vllm:external_prefix_cache_queries",
+                                                    "Queries of the cache's second tier, in tokens.")),
+      external_prefix_cache_hits(
+          declare.counter("vllm:external_prefix_cache_hits", "Hits in the cache's second tier, in tokens.")),
       num_preemptions(declare.counter("vllm:num_preemptions", "Cumulative number of preemptions.")),
       success_stop(declare.success("stop")),
       success_length(declare.success("length")),
@@ -136,12 +208,25 @@ EngineMetrics::EngineMetrics(D declare)
                          "Largest number of generation tokens among a request's choices.")),
       request_params_max_tokens(
           declare.tokens("vllm:request_params_max_tokens", "The max_tokens parameter of requests.")),
+      request_prefill_kv_computed_tokens(
+          declare.tokens("vllm:request_prefill_kv_computed_tokens",
+                         "Number of prompt tokens per request whose KV was computed, not found in a cache.")),
       request_params_n(
           declare.histogram("vllm:request_params_n", "The n parameter of requests.", {1, 2, 5, 10, 20})),
       iteration_tokens_total(declare.histogram("vllm:iteration_tokens_total",
                                                "Number of tokens per engine step.", kIterationBounds)),
       step_time(declare.histogram("pagoda:engine_step_seconds",
-                                  "Histogram of the time of one engine step in seconds.", kTtftBounds)) {}
+                                  "Histogram of the time that the runner takes for one step, in seconds.",
+                                  kStepBounds)),
+      scheduler_time(
+          declare.histogram("pagoda:scheduler_seconds",
+                            "Histogram of the time that planning and committing one step take, in seconds.",
+                            kSchedulerBounds)) {
+  sleep_awake.set(1);
+  if (parts.block_lives) block_lives.emplace(declare.block_lives());
+  if (parts.offload) offload.emplace(declare.offload());
+  if (parts.kv_events) kv_events.emplace(declare.kv_events());
+}
 
 void publish_cache_config(MetricsRegistry* registry, const Labels& labels) {
   registry->gauge("vllm:cache_config_info", "Information of the LLMEngine CacheConfig", labels).set(1);

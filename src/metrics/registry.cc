@@ -72,8 +72,9 @@ uint64_t Histogram::count() const {
   return total;
 }
 
-MetricsRegistry::Series& MetricsRegistry::series(const std::string& name, const std::string& help,
-                                                 const char* type, const Labels& labels) {
+template <class Metric, class... Args>
+Metric& MetricsRegistry::get(const std::string& name, const std::string& help, const char* type,
+                             const Labels& labels, std::unique_ptr<Metric> Series::*metric, Args&&... args) {
   std::lock_guard lock(mutex_);
   auto family = std::find_if(families_.begin(), families_.end(), [&](auto& f) { return f->name == name; });
   if (family == families_.end()) {
@@ -81,33 +82,38 @@ MetricsRegistry::Series& MetricsRegistry::series(const std::string& name, const 
     family = families_.end() - 1;
   }
   PAGODA_CHECK((*family)->type == type, "one metric name has one type");
-  for (Series& known : (*family)->series)
-    if (known.labels == labels) return known;
-  (*family)->series.push_back({labels, nullptr, nullptr, nullptr});
-  return (*family)->series.back();
+  std::vector<Series>& all = (*family)->series;
+  auto entry =
+      std::find_if(all.begin(), all.end(), [&](const Series& known) { return known.labels == labels; });
+  if (entry == all.end()) {
+    all.push_back({labels, nullptr, nullptr, nullptr});
+    entry = all.end() - 1;
+    (*entry).*metric = std::make_unique<Metric>(std::forward<Args>(args)...);
+  }
+  return *((*entry).*metric);
 }
 
 Counter& MetricsRegistry::counter(const std::string& name, const std::string& help, const Labels& labels) {
-  Series& entry = series(name, help, "counter", labels);
-  if (!entry.counter) entry.counter = std::make_unique<Counter>();
-  return *entry.counter;
+  return get(name, help, "counter", labels, &Series::counter);
 }
 
 Gauge& MetricsRegistry::gauge(const std::string& name, const std::string& help, const Labels& labels) {
-  Series& entry = series(name, help, "gauge", labels);
-  if (!entry.gauge) entry.gauge = std::make_unique<Gauge>();
-  return *entry.gauge;
+  return get(name, help, "gauge", labels, &Series::gauge);
 }
 
 Histogram& MetricsRegistry::histogram(const std::string& name, const std::string& help, const Labels& labels,
                                       std::vector<double> bounds) {
-  Series& entry = series(name, help, "histogram", labels);
-  if (!entry.histogram) entry.histogram = std::make_unique<Histogram>(std::move(bounds));
-  return *entry.histogram;
+  return get(name, help, "histogram", labels, &Series::histogram, std::move(bounds));
+}
+
+void MetricsRegistry::before_render(std::function<void()> update) {
+  std::lock_guard lock(mutex_);
+  before_render_.push_back(std::move(update));
 }
 
 std::string MetricsRegistry::render() const {
   std::lock_guard lock(mutex_);
+  for (const auto& update : before_render_) update();
   std::string out;
   for (const auto& family : families_) {
     std::string name = family->name + (family->type == "counter" ? "_total" : "");

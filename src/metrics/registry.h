@@ -4,6 +4,7 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -47,7 +48,7 @@ class Histogram {
   std::atomic<double> sum_{0};
 };
 
-// Owns the metrics; references stay valid as long as it lives.
+// Owns the metrics; references stay valid as long as it lives. All calls from any thread.
 class MetricsRegistry {
  public:
   // One series per (name, labels); families of one name share help and are printed together. `name` without
@@ -56,6 +57,8 @@ class MetricsRegistry {
   Gauge& gauge(const std::string& name, const std::string& help, const Labels& labels);
   Histogram& histogram(const std::string& name, const std::string& help, const Labels& labels,
                        std::vector<double> bounds);
+  // Called before each rendering, by the thread that renders: for gauges that only a reader needs fresh.
+  void before_render(std::function<void()> update);
   std::string render() const;
 
  private:
@@ -69,8 +72,11 @@ class MetricsRegistry {
     std::string name, help, type;
     std::vector<Series> series;
   };
-  Series& series(const std::string& name, const std::string& help, const char* type, const Labels& labels);
+  template <class Metric, class... Args>
+  Metric& get(const std::string& name, const std::string& help, const char* type, const Labels& labels,
+              std::unique_ptr<Metric> Series::*metric, Args&&... args);
   mutable std::mutex mutex_;
+  std::vector<std::function<void()>> before_render_;
   std::vector<std::unique_ptr<Family>> families_;
 };
 
