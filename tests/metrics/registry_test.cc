@@ -4,8 +4,6 @@
 
 #include <thread>
 
-#include "metrics/catalog.h"
-
 namespace pagoda {
 namespace {
 
@@ -43,24 +41,25 @@ TEST(MetricsRegistry, UpdatesFromManyThreadsAddUp) {
   EXPECT_EQ(histogram.sum(), 30000);
 }
 
-// The names that dashboards, autoscalers and routers made for vLLM read.
-TEST(EngineMetrics, HasVllmsNames) {
+// Series of which some appear while others are written and read: as the HTTP metrics' do.
+TEST(MetricsRegistry, SeriesAppearWhileOthersAreRendered) {
   MetricsRegistry registry;
-  EngineMetrics metrics(&registry, "m", 2048);
-  std::string text = registry.render();
-  for (const char* name :
-       {"vllm:num_requests_running{engine=\"0\",model_name=\"m\"}", "vllm:num_requests_waiting{",
-        "vllm:kv_cache_usage_perc{", "vllm:prompt_tokens_total{", "vllm:generation_tokens_total{",
-        "vllm:num_preemptions_total{",
-        "vllm:request_success_total{engine=\"0\",model_name=\"m\",finished_reason=\"stop\"}",
-        "vllm:time_to_first_token_seconds_bucket{engine=\"0\",model_name=\"m\",le=\"0.001\"}",
-        "vllm:inter_token_latency_seconds_bucket{", "vllm:e2e_request_latency_seconds_bucket{",
-        "vllm:request_queue_time_seconds_sum{", "vllm:request_prefill_time_seconds_sum{",
-        "vllm:request_decode_time_seconds_sum{", "vllm:request_max_num_generation_tokens_sum{",
-        "vllm:request_prompt_tokens_bucket{engine=\"0\",model_name=\"m\",le=\"2000.0\"}",
-        "vllm:iteration_tokens_total_bucket{", "vllm:prefix_cache_queries_total{",
-        "vllm:prefix_cache_hits_total{", "pagoda:engine_step_seconds_bucket{"})
-    EXPECT_NE(text.find(name), std::string::npos) << name;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      for (int i = 0; i < 200; ++i) registry.counter("n", "", {{"i", std::to_string(i)}}).add();
+    });
+  for (int i = 0; i < 20; ++i) (void)registry.render();
+  for (std::thread& thread : threads) thread.join();
+  for (int i = 0; i < 200; ++i) EXPECT_EQ(registry.counter("n", "", {{"i", std::to_string(i)}}).value(), 4);
+}
+
+TEST(MetricsRegistry, RefreshesBeforeRendering) {
+  MetricsRegistry registry;
+  Gauge& gauge = registry.gauge("g", "", {});
+  registry.before_render([&] { gauge.add(1); });
+  (void)registry.render();
+  EXPECT_NE(registry.render().find("\ng 2.0\n"), std::string::npos);
 }
 
 }  // namespace
