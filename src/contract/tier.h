@@ -11,7 +11,7 @@ struct TierFile {
   int32_t group;
 };
 
-// The second tier so far. Blocks and bytes are those of moves that were begun, but for what failed.
+// The second tier so far. Blocks and bytes are those of moves that were begun.
 struct TierStats {
   int32_t num_slots = 0, num_used_slots = 0;            // memory
   int64_t num_disk_slots = 0, num_used_disk_slots = 0;  // folder

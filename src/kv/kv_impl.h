@@ -1,6 +1,7 @@
 // The books behind KvManager: kv_manager.cc is tables and references, prefix_cache.cc what can be found.
 // Private to the kv room.
 #pragma once
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "kv/block_pool.h"
 #include "kv/kv_manager.h"
 #include "kv/prefix_index.h"
+#include "kv/tier_index.h"
 
 namespace pagoda {
 
@@ -29,6 +31,21 @@ struct KvManager::Impl {
   BlockId find(const SeqKv& seq, std::span<const TokenId> tokens, int32_t index_in_seq, std::size_t group);
   void forget(BlockId block);
   void note_stored(const SeqKv& seq, std::span<const TokenId> tokens, int32_t index_in_seq, uint32_t lora_id);
+
+  // ---- tier.cc
+  struct Wanted {
+    int32_t index, group;
+  };
+  // The first block that position end * block_size sees.
+  int32_t first_visible(const KvGroupSpec& group, int32_t end) const {
+    return group.window == 0 ? 0 : std::max(end * block_size - group.window + 1, 0) / block_size;
+  }
+  bool is_within_reach(const BlockKey& key, int32_t group, TierIndex::Where least) const;
+  int32_t reach(const SeqKv& seq, int32_t begin, int32_t num_full, TierIndex::Where least) const;
+  std::vector<Wanted> wanted_from_disk(const SeqKv& seq, int32_t begin, std::size_t room, int32_t* end,
+                                       bool* coming) const;
+  bool secure(const SeqKv& seq, int32_t begin, int32_t end);
+  bool bring(SeqKv* seq, int32_t i, int32_t end);
 
   const std::vector<KvGroupSpec> groups;
   const int32_t block_size;
@@ -53,6 +70,10 @@ struct KvManager::Impl {
   uint64_t next_content = 1;
 
   std::vector<KvEvent> events;
+
+  std::optional<TierIndex> tier;
+  uint64_t tier_queries = 0, tier_hits = 0;  // blocks
+  double tier_store_s = 0, tier_load_s = 0;
 };
 
 }  // namespace pagoda

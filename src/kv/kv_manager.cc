@@ -27,6 +27,8 @@ KvManager::Impl::Impl(std::vector<KvGroupSpec> specs, int32_t num_blocks, const 
   PAGODA_CHECK(!groups.empty() && block_size > 0, "a cache has a group and a block size");
   for (const KvGroupSpec& group : groups)
     PAGODA_CHECK(group.block_size == block_size && group.window >= 0, "all groups have one block size");
+  if (config.enabled && !verifies() && config.tier_slots > 0)
+    tier.emplace(config.tier_slots, config.tier_disk_slots);
   if (!config.enabled || !verifies()) return;
   contents.resize(static_cast<std::size_t>(num_blocks));
   content_tokens.resize(static_cast<std::size_t>(num_blocks) * static_cast<std::size_t>(block_size));
@@ -45,7 +47,9 @@ void KvManager::Impl::drop_behind(const KvGroupSpec& group, GroupTable* table, i
 
 BlockId KvManager::Impl::allocate() {
   BlockId block = pool.allocate();
-  if (index.holds(block)) forget(block);
+  if (!index.holds(block)) return block;
+  if (tier) tier->store(block, index.key(block), index.group(block));
+  forget(block);
   return block;
 }
 
@@ -152,6 +156,9 @@ int32_t KvManager::num_exclusive(const SeqKv& seq) const {
 int32_t KvManager::block_size() const {
   return impl_->block_size;
 }
+std::size_t KvManager::num_groups() const {
+  return impl_->groups.size();
+}
 int32_t KvManager::num_cached() const {
   return impl_->index.size();
 }
@@ -175,6 +182,7 @@ void KvManager::take_events(std::vector<KvEvent>* out) {
 void KvManager::check() const {
   impl_->pool.check();
   impl_->index.check();
+  if (impl_->tier) impl_->tier->check();
 }
 
 void KvManager::check(std::span<const SeqKv* const> all) const {

@@ -19,6 +19,8 @@
 #include "contract/kv_event.h"
 #include "contract/kv_group.h"
 #include "contract/step_plan.h"
+#include "contract/step_result.h"
+#include "contract/tier.h"
 #include "contract/types.h"
 #include "kv/block_hash.h"
 
@@ -36,6 +38,8 @@ struct SeqKv {
   std::vector<BlockKey> keys;      // of its leading full blocks, as far as they are known; outlive release()
   std::vector<uint64_t> contents;  // the same, by number, where keys alone are not trusted (kXxhash)
   int32_t num_published = 0;       // leading blocks that are in the cache, or were and need not be again
+  uint64_t fetch_until = 0;        // it waits for fetches from disk up to this one
+  int32_t num_fetches = 0;         // rounds of them so far
 };
 
 class KvManager {
@@ -65,8 +69,28 @@ class KvManager {
   bool fork(const SeqKv& from, int32_t num_tokens, SeqKv* to, std::vector<BlockCopy>* copies);
   // Gives everything back, tail first.
   void release(SeqKv* seq);
-  // Nothing that was cached can be found any more.
+  // Nothing that was cached can be found any more, in the second tier neither.
   void reset_prefix_cache();
+
+  // ---- The second tier (PrefixCacheConfig.tier_slots; none where keys alone are not trusted). What is taken
+  // from the cache goes there, and comes back by key.
+  bool has_tier() const;
+  // Before match(): begins to bring to the tier's memory what lies on disk of `tokens`. True: it is worth
+  // waiting until is_fetching() is false; so no more than a few times for one sequence.
+  bool wants_fetch(SeqKv* seq, std::span<const TokenId> tokens, const CacheScope& scope);
+  bool is_fetching(const SeqKv& seq) const;
+  // After match(), when the sequence is known to fit: appends blocks that the next plan's moves load from the
+  // tier's memory, for everybody to find from now on. Returns as match() does; too few free blocks: no more
+  // than before.
+  int32_t load_from_tier(SeqKv* seq, std::span<const TokenId> tokens, const CacheScope& scope);
+  // The moves since the last call, for the plan being made, whose last part this is. `idle`: it has no work;
+  // then, while moves are under way, there is at least a kWait, so that somebody hears of their end.
+  void take_moves(bool idle, std::vector<TierMove>* moves);
+  // What the result says of moves. Every spill and fetch that was taken must end once.
+  void moves_done(const StepResult& result);
+  // The folder's files at start, the longest unwanted first.
+  void adopt_tier_files(std::span<const TierFile> files);
+  TierStats tier_stats() const;
 
   // The most blocks that a sequence of num_tokens tokens can hold at once when no step computes more than
   // max_step.
@@ -76,6 +100,7 @@ class KvManager {
   int32_t num_exclusive(const SeqKv& seq) const;
 
   int32_t block_size() const;
+  std::size_t num_groups() const;
   int32_t num_free() const;
   int32_t num_blocks() const;
   int32_t num_cached() const;  // blocks that can be found

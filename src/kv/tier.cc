@@ -1,0 +1,231 @@
+// The part of KvManager that brings content back from the second tier.
+#include <algorithm>
+
+#include "base/check.h"
+#include "kv/kv_impl.h"
+
+namespace pagoda {
+namespace {
+
+using Where = TierIndex::Where;
+constexpr int32_t kMaxFetches = 16;  // rounds of fetches that a sequence waits for in its life
+
+int32_t num_blocks_of(const SeqKv& seq) {
+  return static_cast<int32_t>(seq.groups[0].blocks.size());
+}
+
+}  // namespace
+
+bool KvManager::has_tier() const {
+  return impl_->tier.has_value();
+}
+
+// In the cache, or `least` in the tier.
+bool KvManager::Impl::is_within_reach(const BlockKey& key, int32_t group, Where least) const {
+  return index.find(key, group) != kNullBlock || tier->where(key, group) >= least;
+}
+
+// The most blocks, up to num_full, that the sequence can have without computing any behind the `begin` that
+// it holds: groups that see everything must have every block, windowed ones what the next position sees.
+int32_t KvManager::Impl::reach(const SeqKv& seq, int32_t begin, int32_t num_full, Where least) const {
+  int32_t end = num_full;
+  auto within = [&](int32_t i, std::size_t g) {
+    return is_within_reach(seq.keys[static_cast<std::size_t>(i)], static_cast<int32_t>(g), least);
+  };
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    if (groups[g].window > 0) continue;
+    int32_t run = begin;
+    while (run < end && within(run, g)) ++run;
+    end = run;
+  }
+  for (std::size_t g = 0; g < groups.size() && end > begin;) {
+    const int32_t first = std::max(first_visible(groups[g], end), begin);
+    int32_t i = end;
+    while (groups[g].window > 0 && i > first && within(i - 1, g)) --i;
+    if (groups[g].window == 0 || i <= first) {
+      ++g;
+    } else {  // block i - 1 is missing: everybody ends before it, and the others are asked again
+      end = i - 1;
+      g = 0;
+    }
+  }
+  return end;
+}
+
+// What must be on its way for the sequence to have `end` blocks, at most as much as `room`, in order: `end`
+// becomes less where that is too little.
+std::vector<KvManager::Impl::Wanted> KvManager::Impl::wanted_from_disk(const SeqKv& seq, int32_t begin,
+                                                                       std::size_t room, int32_t* end,
+                                                                       bool* coming) const {
+  std::vector<Wanted> wanted;
+  while (*end > begin) {
+    wanted.clear();
+    *coming = false;
+    for (int32_t i = begin; i < *end; ++i) {
+      const BlockKey& key = seq.keys[static_cast<std::size_t>(i)];
+      for (std::size_t g = 0; g < groups.size(); ++g) {
+        const auto group = static_cast<int32_t>(g);
+        if (i < first_visible(groups[g], *end) || index.find(key, group) != kNullBlock) continue;
+        const Where where = tier->where(key, group);
+        *coming |= where == Where::kComing;
+        if (where == Where::kDisk) wanted.push_back({i, group});
+      }
+    }
+    if (wanted.size() <= room) return wanted;
+    *end = reach(seq, begin, wanted[room].index, Where::kDisk);
+  }
+  return {};
+}
+
+bool KvManager::wants_fetch(SeqKv* seq, std::span<const TokenId> tokens, const CacheScope& scope) {
+  Impl& impl = *impl_;
+  if (!impl.tier || seq->num_fetches >= kMaxFetches) return false;
+  impl.open(seq);
+  const int32_t begin = num_blocks_of(*seq);
+  const int32_t num_full = (static_cast<int32_t>(tokens.size()) - 1) / impl.block_size;
+  if (num_full <= begin) return false;
+  impl.make_keys(seq, tokens, scope, num_full);
+  int32_t end = impl.reach(*seq, begin, num_full, Where::kDisk);
+  // No more than half of the slots wait to be loaded: the rest takes what is evicted meanwhile.
+  const int32_t limit = std::max(impl.tier->num_slots() / 2, 1);
+  bool coming = false;
+  std::vector<Impl::Wanted> wanted =
+      impl.wanted_from_disk(*seq, begin, static_cast<std::size_t>(limit), &end, &coming);
+  const bool must_queue = static_cast<int32_t>(wanted.size()) > limit - impl.tier->num_fetching();
+  if (must_queue) wanted.clear();  // behind others' fetches there will be room
+  bool started = false;
+  for (const Impl::Wanted& one : wanted) {
+    if (!impl.tier->fetch(seq->keys[static_cast<std::size_t>(one.index)], one.group)) break;
+    started = true;
+  }
+  if (!started && !coming && !must_queue) return false;
+  seq->fetch_until = impl.tier->last_fetch();
+  ++seq->num_fetches;
+  return true;
+}
+
+bool KvManager::is_fetching(const SeqKv& seq) const {
+  return impl_->tier && impl_->tier->is_fetching(seq.fetch_until);
+}
+
+// Keeps what lies in the cache, and the slots of what does not, from being taken for it. False: too few free
+// blocks, nothing changed.
+bool KvManager::Impl::secure(const SeqKv& seq, int32_t begin, int32_t end) {
+  auto for_each = [&](auto&& visit) {
+    for (std::size_t g = 0; g < groups.size(); ++g)
+      for (int32_t i = std::max(begin, first_visible(groups[g], end)); i < end; ++i)
+        visit(seq.keys[static_cast<std::size_t>(i)], static_cast<int32_t>(g));
+  };
+  int32_t needed = 0;
+  for_each([&](const BlockKey& key, int32_t group) {
+    const BlockId block = index.find(key, group);
+    needed += block == kNullBlock || pool.ref_count(block) == 0;
+  });
+  if (needed > pool.num_free()) return false;
+  for_each([&](const BlockKey& key, int32_t group) {
+    const BlockId block = index.find(key, group);
+    if (block != kNullBlock)
+      pool.ref(block);
+    else
+      tier->hold(key, group);
+  });
+  return true;
+}
+
+int32_t KvManager::load_from_tier(SeqKv* seq, std::span<const TokenId> tokens, const CacheScope& scope) {
+  Impl& impl = *impl_;
+  impl.open(seq);
+  const int32_t begin = num_blocks_of(*seq);
+  const int32_t num_full = (static_cast<int32_t>(tokens.size()) - 1) / impl.block_size;
+  if (!impl.tier || num_full <= begin) return begin * impl.block_size;
+  impl.make_keys(seq, tokens, scope, num_full);
+  impl.tier_queries += static_cast<uint64_t>(num_full - begin);
+  const int32_t end = impl.reach(*seq, begin, num_full, Where::kMemory);
+  if (end == begin || !impl.secure(*seq, begin, end)) return begin * impl.block_size;
+
+  for (std::size_t g = 0; g < impl.groups.size(); ++g)
+    impl.drop_behind(impl.groups[g], &seq->groups[g], end * impl.block_size);
+  for (int32_t i = begin; i < end; ++i)
+    if (impl.bring(seq, i, end) && impl.config.record_events)
+      impl.note_stored(*seq, tokens, i, scope.lora_id);
+  seq->num_published = std::max(seq->num_published, end);
+  impl.tier_hits += static_cast<uint64_t>(end - begin);
+  return end * impl.block_size;
+}
+
+// Appends block i of `end`, which is secure, to all tables. True: it could not be found before.
+bool KvManager::Impl::bring(SeqKv* seq, int32_t i, int32_t end) {
+  const BlockKey& key = seq->keys[static_cast<std::size_t>(i)];
+  bool is_new = false, is_known = false;
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    const auto group = static_cast<int32_t>(g);
+    GroupTable& table = seq->groups[g];
+    BlockId block = index.find(key, group);
+    is_known |= block != kNullBlock;
+    if (i < first_visible(groups[g], end)) {
+      table.blocks.push_back(kNullBlock);
+      table.num_behind = i + 1;
+      continue;
+    }
+    if (block == kNullBlock) {
+      block = allocate();
+      tier->load(key, group, block);
+      index.insert(block, key, group);
+      is_new = true;
+    }
+    table.blocks.push_back(block);
+  }
+  return is_new && !is_known;
+}
+
+void KvManager::take_moves(bool idle, std::vector<TierMove>* moves) {
+  if (!impl_->tier) return;
+  TierIndex& tier = *impl_->tier;
+  const bool wait = idle && !tier.has_moves() && tier.num_under_way() > 0;
+  tier.take_moves(moves);
+  if (wait)
+    moves->push_back({.kind = TierMoveKind::kWait, .group = 0, .block = kNullBlock, .slot = -1, .key = {}});
+}
+
+void KvManager::moves_done(const StepResult& result) {
+  if (!impl_->tier) return;
+  for (const TierMoveDone& done : result.moves_done) impl_->tier->done(done);
+  impl_->tier_store_s += result.tier_store_s;
+  impl_->tier_load_s += result.tier_load_s;
+}
+
+void KvManager::adopt_tier_files(std::span<const TierFile> files) {
+  if (!impl_->tier) return;
+  for (const TierFile& file : files)
+    if (file.group >= 0 && static_cast<std::size_t>(file.group) < impl_->groups.size())
+      impl_->tier->adopt(file);
+}
+
+TierStats KvManager::tier_stats() const {
+  if (!impl_->tier) return {};
+  const Impl& impl = *impl_;
+  TierStats stats = impl.tier->stats();
+  const auto block_size = static_cast<uint64_t>(impl.block_size);
+  stats.queried_tokens = impl.tier_queries * block_size;
+  stats.hit_tokens = impl.tier_hits * block_size;
+  stats.store_s = impl.tier_store_s;
+  stats.load_s = impl.tier_load_s;
+  for (std::size_t g = 0; g < impl.groups.size(); ++g) {
+    const auto group = static_cast<int32_t>(g);
+    const uint64_t bytes = impl.groups[g].block_bytes;
+    auto count = [&](TierMoveKind kind, uint64_t* num, uint64_t* num_bytes) {
+      const uint64_t moves = impl.tier->num_moves(kind, group);
+      *num += moves;
+      *num_bytes += moves * bytes;
+    };
+    count(TierMoveKind::kStore, &stats.num_stores, &stats.store_bytes);
+    count(TierMoveKind::kLoad, &stats.num_loads, &stats.load_bytes);
+    count(TierMoveKind::kSpill, &stats.num_spills, &stats.spill_bytes);
+    count(TierMoveKind::kFetch, &stats.num_fetches, &stats.fetch_bytes);
+    stats.used_bytes += static_cast<uint64_t>(impl.tier->num_used_slots(group)) * bytes;
+    stats.used_disk_bytes += static_cast<uint64_t>(impl.tier->num_used_disk_slots(group)) * bytes;
+  }
+  return stats;
+}
+
+}  // namespace pagoda
