@@ -255,6 +255,10 @@ EngineConfig engine_config(const ModelOptions& options, const Sizes& sizes) {
   config.scheduler.max_model_len = sizes.max_model_len;
   config.scheduler.long_prefill_token_threshold = static_cast<int32_t>(options.long_prefill_token_threshold);
   config.scheduler.max_num_queued_reqs = static_cast<int32_t>(options.max_num_queued_reqs);
+  config.scheduler.max_num_queued_tokens = options.max_num_queued_tokens;
+  config.scheduler.policy = options.scheduling_policy == "priority" ? SchedulingPolicy::kPriority
+                            : options.scheduling_policy == "fair"   ? SchedulingPolicy::kFair
+                                                                    : SchedulingPolicy::kFcfs;
   config.log_stats = options.log_stats;
   return config;
 }

@@ -20,6 +20,8 @@ struct ModelOptions {
   uint64_t seed = 0;
   std::optional<int64_t> max_model_len;  // -1: the longest that fits
   int64_t max_num_seqs = 128, max_num_batched_tokens = 256, max_num_queued_reqs = 4096;
+  int64_t max_num_queued_tokens = 0;        // 0: no bound
+  std::string scheduling_policy = "fcfs";  // fcfs, priority, fair
   int64_t long_prefill_token_threshold = 0;
   int64_t block_size = 16;
   double memory_utilization = 0.5;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 
 #include "base/env.h"
 #include "cli/commands.h"
@@ -55,6 +56,20 @@ Status read_http(const FlagValues& flags, HttpServerConfig* http) {
   return {};
 }
 
+Status read_client_weights(const FlagValues& flags, std::map<std::string, uint32_t>* weights) {
+  PAGODA_TRY(Value value, object_flag(flags, "client-weights"));
+  if (value.is_null()) return {};
+  constexpr int64_t kMost = 1000;
+  for (const Member& member : value.as_object()) {
+    if (!member.value.is_int() || member.value.as_int() < 1 || member.value.as_int() > kMost)
+      return invalid_argument("flag --client-weights: the weight of '" + member.key +
+                                  "' must be a whole number from 1 to " + std::to_string(kMost),
+                              "client-weights");
+    (*weights)[member.key] = static_cast<uint32_t>(member.value.as_int());
+  }
+  return {};
+}
+
 Status read_api(const FlagValues& flags, ApiServerConfig* api) {
   api->api_keys = flags.list("api-key");
   if (api->api_keys.empty())
@@ -71,7 +86,12 @@ Status read_api(const FlagValues& flags, ApiServerConfig* api) {
   api->enable_prompt_tokens_details = flags.flag("enable-prompt-tokens-details", false);
   api->enable_force_include_usage = flags.flag("enable-force-include-usage", false);
   api->return_tokens_as_token_ids = flags.flag("return-tokens-as-token-ids", false);
-  return {};
+  api->limits.accept_priority = flags.text("scheduling-policy") == "priority";
+  PAGODA_TRY(api->stream_interval, number_in(flags, "stream-interval", 1, 1, 1 << 24));
+  if (flags.given("request-timeout")) {
+    PAGODA_TRY(api->request_timeout_s, real_above(flags, "request-timeout", 0, 0, 1e9));
+  }
+  return read_client_weights(flags, &api->client_weights);
 }
 
 Status read_sizes(const FlagValues& flags, ModelOptions* model) {
@@ -84,6 +104,12 @@ Status read_sizes(const FlagValues& flags, ModelOptions* model) {
   PAGODA_TRY(model->max_num_seqs, number_in(flags, "max-num-seqs", 128, 1, 65536));
   PAGODA_TRY(model->max_num_batched_tokens, number_in(flags, "max-num-batched-tokens", 256, 1, kMany));
   PAGODA_TRY(model->max_num_queued_reqs, number_in(flags, "max-num-queued-reqs", 4096, 1, kMany));
+  if (flags.given("max-num-queued-tokens")) {
+    PAGODA_TRY(model->max_num_queued_tokens,
+               number_in(flags, "max-num-queued-tokens", 0, 1, int64_t{1} << 40));
+  }
+  PAGODA_TRY(model->scheduling_policy,
+             one_of(flags, "scheduling-policy", "fcfs", {"fcfs", "priority", "fair"}));
   PAGODA_TRY(model->long_prefill_token_threshold,
              number_in(flags, "long-prefill-token-threshold", 0, 0, kMany));
   PAGODA_TRY(model->block_size, number_in(flags, "block-size", 16, 1, 1024));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "contract/api_error.h"
+#include "contract/token_event.h"
 #include "contract/types.h"
 
 namespace pagoda {
@@ -37,6 +38,7 @@ struct TextDelta {
   // The stop string or stop token id that ended it.
   std::variant<std::monostate, std::string, TokenId> stop_reason;
   int32_t num_prompt_tokens = 0, num_cached_tokens = 0, num_output_tokens = 0;  // of this choice so far
+  Stations stations;              // as far as the choice has come; with its last delta
   std::optional<ApiError> error;  // the whole request failed; nothing follows
 };
 

@@ -238,12 +238,19 @@ Status Engine::reserve_tokens(Slot* slot, int64_t num_prompt_tokens) {
   return Status::ok_status();
 }
 
+Status Engine::check_deadline(Time deadline) const {
+  if (deadline == Time::max() || clock_now() < deadline) return Status::ok_status();
+  impl_->metrics->rejected_deadline.add();
+  return {StatusCode::kTimeout, "The request's time ran out before it could begin: the server is busy."};
+}
+
 RequestId Engine::next_request_id() {
   return impl_->next_id.fetch_add(1, std::memory_order_relaxed);
 }
 
 Status Engine::submit(std::unique_ptr<Request> request, Slot slot, std::shared_ptr<EventSink> sink) {
   if (request->arrival == Time{}) request->arrival = clock_now();
+  PAGODA_RETURN_IF_ERROR(check_deadline(request->deadline));
   {
     std::lock_guard lock(impl_->mutex);
     ++impl_->num_inside;

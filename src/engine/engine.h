@@ -58,10 +58,13 @@ class Engine {
   // Once the prompt's length is known, and before submit(). Errors as of reserve(); the slot stays as it is.
   Status reserve_tokens(Slot* slot, int64_t num_prompt_tokens);
 
+  // kTimeout, and a count in the metrics, once the deadline has passed: for a request that is not inside yet.
+  Status check_deadline(Time deadline) const;
+
   RequestId next_request_id();
   // Takes the request and its slot. Events for it reach `sink` on the engine thread until each choice has
-  // finished, then the sink is let go. Error kUnavailable when draining or dead: then the sink hears nothing.
-  // Any thread.
+  // finished, then the sink is let go. Errors: kUnavailable when draining or dead, kTimeout past the
+  // deadline; then the sink hears nothing. Any thread.
   Status submit(std::unique_ptr<Request> request, Slot slot, std::shared_ptr<EventSink> sink);
   // Any thread; harmless for an id that has ended. The sink hears kAbort for each unfinished choice.
   void cancel(RequestId id);

@@ -36,7 +36,8 @@ QueueMeter::Answer QueueMeter::take_choices(int32_t choices, Time now) {
   std::lock_guard lock(mutex_);
   pass_time(now);
   if (choices > max_choices_ - choices_)
-    return {Lack::kChoices, retry_ms(choice_rate_.seconds_for(choices_ + double{1} * choices - max_choices_))};
+    return {Lack::kChoices,
+            retry_ms(choice_rate_.seconds_for(choices_ + double{1} * choices - max_choices_))};
   if (max_tokens_ > 0 && tokens_ >= max_tokens_)
     return {Lack::kTokens, retry_ms(token_rate_.seconds_for(static_cast<double>(tokens_ - max_tokens_ + 1)))};
   choices_ += choices;

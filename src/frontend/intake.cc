@@ -24,6 +24,7 @@ class StreamHandle : public OutputStream {
   bool done() const override { return core_->done(); }
   int32_t num_prompts() const override { return core_->num_prompts(); }
   void cancel() override { core_->cancel(); }
+  void abort() override { core_->abort(); }
 
  private:
   const std::shared_ptr<StreamCore> core_;
@@ -136,15 +137,36 @@ class PromptMaker {
   std::size_t longest_token_;
 };
 
+// Takes room for the prompts' tokens. More than there ever is counts for the request as a whole: it would be
+// refused for ever.
+Status reserve_tokens(const GenerateRequest& request, Engine* engine, std::vector<PreparedPrompt>* prompts) {
+  const int64_t most = engine->config().scheduler.max_num_queued_tokens;
+  int64_t total = 0;
+  for (const PreparedPrompt& prompt : *prompts) total += static_cast<int64_t>(prompt.ids.size());
+  const char* field = request.is_chat() ? "messages" : "prompt";
+  if (most > 0 && total > most)
+    return invalid_argument(
+        fmt::format("{}: the request has {} prompt tokens, the server takes at most {} at "
+                    "a time (--max-num-queued-tokens)",
+                    field, total, most),
+        field);
+  for (PreparedPrompt& prompt : *prompts)
+    PAGODA_RETURN_IF_ERROR(engine->reserve_tokens(&prompt.slot, static_cast<int64_t>(prompt.ids.size())));
+  return {};
+}
+
 // All prompts of a request are judged before the first is handed on: an error leaves nothing half done.
 Result<std::vector<PreparedPrompt>> prepare(const ModelInfo& model, const StreamCore& core, Engine* engine,
-                                            std::size_t longest_token, uint64_t seed) {
+                                            std::size_t longest_token, uint64_t seed,
+                                            std::vector<Engine::Slot>* slots) {
   const GenerateRequest& request = core.request();
   PAGODA_TRY(SamplingParams params, resolve_sampling(model, request, seed));
   PromptMaker maker(model, request, longest_token);
   std::vector<PreparedPrompt> prompts;
   for (std::size_t i = 0; i < static_cast<std::size_t>(core.num_prompts()) && !core.is_cancelled(); ++i) {
+    PAGODA_RETURN_IF_ERROR(engine->check_deadline(request.deadline));  // it may have waited long for us
     PAGODA_TRY(PreparedPrompt prompt, maker.make(i));
+    prompt.slot = std::move((*slots)[i]);
     prompt.request = std::make_unique<Request>();
     Request& out = *prompt.request;
     out.id = engine->next_request_id();
@@ -153,11 +175,15 @@ Result<std::vector<PreparedPrompt>> prepare(const ModelInfo& model, const Stream
     out.prompt = prompt.ids;
     out.n = request.n;
     out.priority = request.priority;
+    out.client_key = request.client_key;
+    out.weight = request.weight;
     out.cache_salt_hash = hash_cache_salt(request.cache_salt);
-    out.arrival = std::chrono::steady_clock::now();
+    out.arrival = request.arrival == Time{} ? std::chrono::steady_clock::now() : request.arrival;
+    out.deadline = request.deadline;
     out.read_prefix_cache = params.num_prompt_logprobs < 0;
     prompts.push_back(std::move(prompt));
   }
+  PAGODA_RETURN_IF_ERROR(reserve_tokens(request, engine, &prompts));
   return prompts;
 }
 
@@ -198,13 +224,13 @@ Result<std::shared_ptr<OutputStream>> Intake::admit(GenerateRequest request, std
   auto task = [model = model_, core, slots, engine = engine_, longest = longest_token_, seed = draw_seed()] {
     if (core->is_cancelled()) return slots->clear();
     try {
-      auto prompts = prepare(*model, *core, engine, longest, seed);
+      auto prompts = prepare(*model, *core, engine, longest, seed, slots.get());
       if (!prompts.ok()) {
         slots->clear();
         return core->fail(prompts.status());
       }
-      if (core->is_cancelled()) return slots->clear();
-      for (std::size_t i = 0; i < prompts->size(); ++i) (*prompts)[i].slot = std::move((*slots)[i]);
+      slots->clear();
+      if (core->is_cancelled()) return;
       core->start(std::move(*prompts));
     } catch (const std::exception& error) {  // std::bad_alloc, for one
       slots->clear();

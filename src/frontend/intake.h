@@ -30,6 +30,8 @@ class OutputStream {
   virtual bool next(TextDelta* delta) = 0;
   virtual bool done() const = 0;
   virtual int32_t num_prompts() const = 0;
+  // Everything unfinished ends with kAbort, and the reader hears of it. Any thread.
+  virtual void abort() = 0;
   // The client has gone: everything unfinished ends now. Idempotent, any thread.
   virtual void cancel() = 0;
 };

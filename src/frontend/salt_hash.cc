@@ -1,8 +1,10 @@
 #include "frontend/salt_hash.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <random>
+#include <string>
 
 namespace pagoda {
 namespace {
@@ -60,15 +62,28 @@ std::array<uint64_t, 4> draw_keys() {
   return keys;
 }
 
+const std::array<uint64_t, 4>& process_keys() {
+  static const std::array<uint64_t, 4> keys = draw_keys();
+  return keys;
+}
+
 }  // namespace
 
 std::array<uint8_t, 16> hash_cache_salt(std::string_view salt) {
-  static const std::array<uint64_t, 4> keys = draw_keys();
+  const std::array<uint64_t, 4>& keys = process_keys();
   std::array<uint8_t, 16> out{};
   if (salt.empty()) return out;
   uint64_t halves[2] = {siphash(keys[0], keys[1], salt), siphash(keys[2], keys[3], salt)};
   std::memcpy(out.data(), halves, sizeof halves);
   return out;
+}
+
+uint64_t hash_client(std::string_view api_key, std::string_view user) {
+  if (api_key.empty() && user.empty()) return 0;
+  const std::array<uint64_t, 4>& keys = process_keys();
+  std::string text = std::to_string(api_key.size()) + ":";  // where the key ends and the user begins
+  text.append(api_key).append(user);
+  return std::max<uint64_t>(siphash(keys[0] ^ keys[2], keys[1] ^ keys[3], text), 1);
 }
 
 }  // namespace pagoda

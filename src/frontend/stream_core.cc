@@ -1,6 +1,7 @@
 #include "frontend/stream_core.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/log.h"
 #include "frontend/sampling.h"
@@ -66,7 +67,7 @@ void StreamCore::start(std::vector<PreparedPrompt> prompts) {
     {
       std::lock_guard lock(mutex_);
       submitted_.push_back(id);
-      too_late = is_cancelled();  // cancel() has looked at submitted_ already, or will see this one
+      too_late = is_cancelled() || aborted_;  // who ends it has seen submitted_ already, or will see this one
     }
     if (too_late) engine_->cancel(id);
   }
@@ -122,6 +123,9 @@ bool StreamCore::read(Letter* letter, TextDelta* delta) {
     log_error("Request {} failed in the engine: {}", request_.request_id, event.error);
     letter->error = to_api_error(internal_error(event.error));
   }
+  if (timed_out_unheard(*letter))
+    letter->error = to_api_error(
+        {StatusCode::kTimeout, "The request's time ran out before there was an answer: the server is busy."});
   if (letter->error) {
     delta->error = std::move(letter->error);
     finish();
@@ -134,7 +138,7 @@ bool StreamCore::read(Letter* letter, TextDelta* delta) {
     event.prompt = TokenRows();
     // Nothing predicts the first token: a prompt of one has no rows.
     bool complete = prompt.ids.size() <= 1 || prompt.logprobs.size() >= prompt.ids.size() ||
-                    event.finish == FinishReason::kAbort;
+                    event.finish == FinishReason::kAbort || event.finish == FinishReason::kTimeout;
     if (!complete &&
         !event.out.token.empty()) {  // another choice was quicker than choice 0 with the prompt's rows
       parked_.push_back(std::move(*letter));
@@ -148,6 +152,12 @@ bool StreamCore::read(Letter* letter, TextDelta* delta) {
   return read_event(letter->prompt_index, &event, delta);
 }
 
+// Once anybody has something of the answer, a time-out is a reason to finish; before that it is an error.
+bool StreamCore::timed_out_unheard(const Letter& letter) const {
+  return !letter.error && letter.event.finish == FinishReason::kTimeout && letter.event.out.token.empty() &&
+         !any_output_;
+}
+
 bool StreamCore::read_event(int32_t prompt_index, TokenEvent* event, TextDelta* delta) {
   Prompt& prompt = prompts_[static_cast<std::size_t>(prompt_index)];
   Choice& choice = prompt.choices[static_cast<std::size_t>(event->choice)];
@@ -156,6 +166,8 @@ bool StreamCore::read_event(int32_t prompt_index, TokenEvent* event, TextDelta* 
   delta->choice = event->choice;
   delta->num_prompt_tokens = static_cast<int32_t>(prompt.ids.size());
   delta->num_cached_tokens = event->num_cached;
+  delta->stations = event->stations;
+  any_output_ |= !event->out.token.empty();
   if (!choice.begun) begin_choice(&prompt, &choice, delta);
   if (echo_only_) {
     if (event->finish == FinishReason::kNone) return false;
@@ -164,9 +176,22 @@ bool StreamCore::read_event(int32_t prompt_index, TokenEvent* event, TextDelta* 
     take_tokens(&choice, *event, delta);
   }
   delta->num_output_tokens = choice.num_output;
+  note_times(&choice, *event, delta);
   if (delta->finish != FinishReason::kNone)
     end_choice(&prompt, &choice, event->choice, event->finish == FinishReason::kNone);
   return true;
+}
+
+// The engine tells the stations with its last event; of a choice that its reader ends they are known from the
+// reading, but for when it was scheduled.
+void StreamCore::note_times(Choice* choice, const TokenEvent& event, TextDelta* delta) const {
+  const bool ends_here = delta->finish != FinishReason::kNone && event.finish == FinishReason::kNone;
+  const bool first = choice->first_token == Time{} && !event.out.token.empty();
+  if (!first && !ends_here) return;
+  const Time now = std::chrono::steady_clock::now();
+  if (first) choice->first_token = now;
+  if (ends_here && event.stations.arrival == Time{})
+    delta->stations = {request_.arrival, {}, choice->first_token, now, now};
 }
 
 void StreamCore::take_prompt_logprobs(Prompt* prompt, const TokenRows& rows) {
@@ -250,6 +275,16 @@ void StreamCore::finish() {
   std::lock_guard lock(mutex_);
   wake_.reset();
   mailbox_.clear();
+}
+
+void StreamCore::abort() {
+  std::vector<RequestId> running;
+  {
+    std::lock_guard lock(mutex_);
+    aborted_ = true;
+    running = submitted_;
+  }
+  for (RequestId id : running) engine_->cancel(id);
 }
 
 void StreamCore::cancel() {

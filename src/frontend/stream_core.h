@@ -45,12 +45,14 @@ class StreamCore : public std::enable_shared_from_this<StreamCore> {
   bool next(TextDelta* delta);
   bool done() const { return done_.load(std::memory_order_acquire) || is_cancelled(); }
   // Any thread.
+  void abort();
   void cancel();
 
  private:
   struct Choice {
     std::unique_ptr<ChoiceText> text;
     int32_t num_output = 0;
+    Time first_token{};  // when it was read
     bool begun = false, ended = false;
   };
   struct Prompt {
@@ -74,10 +76,12 @@ class StreamCore : public std::enable_shared_from_this<StreamCore> {
   void take_prompt_logprobs(Prompt* prompt, const TokenRows& rows);
   void begin_choice(Prompt* prompt, Choice* choice, TextDelta* delta);
   void take_tokens(Choice* choice, const TokenEvent& event, TextDelta* delta);
+  void note_times(Choice* choice, const TokenEvent& event, TextDelta* delta) const;
   void end_choice(Prompt* prompt, Choice* choice, int32_t choice_index, bool still_running);
   TokenText token_text(TokenId id, float logprob, int32_t rank) const;
   TokenLogprobText logprob_text(const TokenRows& rows, std::size_t index) const;
   void finish();
+  bool timed_out_unheard(const Letter& letter) const;
 
   const std::shared_ptr<const ModelInfo> model_;
   Engine* const engine_;
@@ -91,11 +95,12 @@ class StreamCore : public std::enable_shared_from_this<StreamCore> {
   std::shared_ptr<std::function<void()>> wake_;  // guarded
   std::vector<RequestId> submitted_;             // guarded
   bool wake_pending_ = false;  // guarded: the reader knows and has not yet found the mailbox empty
-  std::atomic<bool> cancelled_{false}, done_{false};
+  std::atomic<bool> cancelled_{false}, aborted_{false}, done_{false};
 
   std::deque<Letter> unread_, parked_;
   std::vector<Prompt> prompts_;
   int32_t num_prompts_ended_ = 0;
+  bool any_output_ = false;  // of any choice
 };
 
 }  // namespace pagoda

@@ -83,6 +83,7 @@ void ChoiceResult::append(TextDelta&& delta) {
   whole.num_prompt_tokens = delta.num_prompt_tokens;
   whole.num_cached_tokens = delta.num_cached_tokens;
   whole.num_output_tokens = delta.num_output_tokens;
+  whole.stations = delta.stations;
 }
 
 }  // namespace pagoda

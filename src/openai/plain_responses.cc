@@ -30,6 +30,19 @@ std::string write_error(const ApiError& error) {
   return write_json(Value(std::move(out)));
 }
 
+void add_metrics(std::string* json, const RequestMetrics& metrics) {
+  auto seconds = [](double value) { return std::isfinite(value) ? Value(value) : Value(); };
+  Object out;
+  out.append("arrival", seconds(metrics.arrival));
+  out.append("queue_s", seconds(metrics.queue_s));
+  out.append("prefill_s", seconds(metrics.prefill_s));
+  out.append("ttft_s", seconds(metrics.ttft_s));
+  out.append("decode_s", seconds(metrics.decode_s));
+  out.append("e2e_s", seconds(metrics.e2e_s));
+  json->pop_back();  // the brace that closes it
+  *json += ",\"metrics\":" + write_json(Value(std::move(out))) + "}";
+}
+
 std::string write_models(const std::vector<ModelCard>& cards) {
   Array data;
   for (const ModelCard& card : cards) data.push_back(model_value(card));

@@ -1,6 +1,7 @@
 // Answers and errors as JSON, compact, without SSE framing. Written straight into the string: these run per
 // token. Where the OpenAI schema and vLLM differ, the schema holds, with vLLM's extra members beside it.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -25,6 +26,15 @@ struct Usage {
   int64_t prompt_tokens = 0, completion_tokens = 0;
   int64_t cached_tokens = -1;  // -1: not told
 };
+
+// When a request passed its stations: seconds; NaN where it never came there. Over all its choices: the first
+// to be scheduled and to have a token, the last to end.
+struct RequestMetrics {
+  double arrival = NAN;  // Unix time
+  double queue_s = NAN, prefill_s = NAN, ttft_s = NAN, decode_s = NAN, e2e_s = NAN;
+};
+// Adds `metrics` to an answer or a chunk that is written already.
+void add_metrics(std::string* json, const RequestMetrics& metrics);
 
 // Log-probabilities are finite JSON numbers: what is below -9999 (-inf included) is written as -9999.0, as
 // vLLM does. `index` is the choice's index in the whole answer: prompt_index * n + choice.

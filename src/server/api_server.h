@@ -4,6 +4,8 @@
 // /detokenize do their work on the text pool. Nothing here waits.
 // Invariant: a generation whose client has gone is cancelled in the engine.
 #pragma once
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,6 +28,14 @@ struct ApiServerConfig {
   int max_log_len = -1;  // bytes of a prompt or an answer per log line; -1: all
   bool enable_prompt_tokens_details = false, enable_force_include_usage = false;
   bool return_tokens_as_token_ids = false;
+  bool enable_per_request_metrics = false;  // `metrics` in answers: when a request passed its stations
+  int64_t stream_interval = 1;              // tokens per streamed piece
+  double request_timeout_s = 0;             // 0: only what a request's own `timeout` says
+  // By API key where there are several, else by `user`: shares of a fair schedule; 1 if not in here.
+  std::map<std::string, uint32_t> client_weights;
+  double stall_timeout_s = 60;     // /health is 503 when the engine has made no step for so long; 0: never
+  bool enable_sleep_mode = false;  // /sleep, /wake_up and /is_sleeping
+  bool dev_mode = false;           // those, and /reset_prefix_cache
 };
 
 class ApiServer {

@@ -38,9 +38,13 @@ bool equal_in_constant_time(std::string_view secret, std::string_view given) {
   return difference == 0;
 }
 
+std::string_view presented_key(const HttpRequest& request) {
+  return bearer_token(request.header("authorization").value_or(""));
+}
+
 std::optional<HttpResponse> check_api_key(const HttpRequest& request, const std::vector<std::string>& keys) {
   if (keys.empty() || request.method == "OPTIONS" || !is_protected(request.path)) return std::nullopt;
-  std::string_view token = bearer_token(request.header("authorization").value_or(""));
+  std::string_view token = presented_key(request);
   bool known = false;
   for (const std::string& key : keys) known |= equal_in_constant_time(key, token);  // all of them, always
   if (known && !token.empty()) return std::nullopt;

@@ -11,6 +11,9 @@ namespace pagoda {
 // In time that depends on the length of `given` alone.
 bool equal_in_constant_time(std::string_view secret, std::string_view given);
 
+// The key of "Authorization: Bearer KEY"; empty if there is none.
+std::string_view presented_key(const HttpRequest& request);
+
 // 401 if the path is under a protected prefix and no key matches; nullopt lets the request pass.
 std::optional<HttpResponse> check_api_key(const HttpRequest& request, const std::vector<std::string>& keys);
 

@@ -1,17 +1,24 @@
 #include "server/generation.h"
 
+#include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <ctime>
+#include <utility>
 
 #include "base/json.h"
 #include "base/log.h"
 #include "base/utf8.h"
 #include "frontend/chat_prompt.h"
 #include "http/sse.h"
+#include "server/client.h"
 #include "server/reply.h"
 #include "server/routes.h"
 
 namespace pagoda {
 namespace {
+
+constexpr Time kNever{};
 
 std::string clip(const std::string& text, int max_len) {
   if (max_len < 0 || text.size() <= static_cast<std::size_t>(max_len)) return text;
@@ -80,12 +87,24 @@ void GenerationSet::clear() {
   }
 }
 
+void GenerationSet::abort(const std::vector<std::string>& ids) {
+  std::vector<std::shared_ptr<Generation>> found;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& member : members_)
+      if (std::any_of(ids.begin(), ids.end(), [&](const std::string& id) { return member->has_id(id); }))
+        found.push_back(member);
+  }
+  for (const auto& generation : found) generation->abort();
+}
+
 void Generation::begin(RouteContext* context, const HttpRequest& http, GenerateRequest request,
                        std::shared_ptr<ResponseWriter> writer) {
   const ApiServerConfig& config = context->config;
   const ModelInfo& model = context->intake->model();
   request.request_id =
       (request.is_chat() ? "chatcmpl-" : "cmpl-") + choose_request_id(http, request.request_id);
+  stamp_request(http, config, std::chrono::steady_clock::now(), &request);
   request.include_usage |= config.enable_force_include_usage;
   request.return_tokens_as_token_ids |= config.return_tokens_as_token_ids;
   ResponseHead head;
@@ -111,7 +130,10 @@ void Generation::begin(RouteContext* context, const HttpRequest& http, GenerateR
     context->generations.remove(self);
     return writer->send(error_response(stream.status()));
   }
-  self->stream_ = std::move(*stream);
+  {
+    std::lock_guard lock(self->stream_mutex_);
+    self->stream_ = std::move(*stream);
+  }
   self->choices_.resize(static_cast<std::size_t>(self->stream_->num_prompts()) *
                         static_cast<std::size_t>(self->request_.n));
   for (std::size_t i = 0; i < self->choices_.size(); ++i)
@@ -123,7 +145,22 @@ void Generation::begin(RouteContext* context, const HttpRequest& http, GenerateR
 
 Generation::Generation(RouteContext* context, GenerateRequest shape, ResponseHead head,
                        std::shared_ptr<ResponseWriter> writer)
-    : context_(context), request_(std::move(shape)), head_(std::move(head)), writer_(std::move(writer)) {}
+    : context_(context),
+      request_(std::move(shape)),
+      head_(std::move(head)),
+      arrival_unix_s_(
+          std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count()),
+      writer_(std::move(writer)) {}
+
+bool Generation::has_id(std::string_view id) const {
+  std::string_view mine = head_.id;
+  return mine == id || mine.substr(mine.find('-') + 1) == id;
+}
+
+void Generation::abort() {
+  std::lock_guard lock(stream_mutex_);
+  if (stream_ != nullptr) stream_->abort();
+}
 
 void Generation::cancel() {
   if (ended_) return;
@@ -155,21 +192,39 @@ void Generation::take(TextDelta&& delta) {
   choice.num_prompt = delta.num_prompt_tokens;
   choice.num_cached = std::max(choice.num_cached, delta.num_cached_tokens);
   choice.num_output = delta.num_output_tokens;
+  if (delta.finish != FinishReason::kNone) choice.stations = delta.stations;
   if (context_->config.enable_log_outputs) choice.logged_text += delta.text;
   if (!request_.stream) return choice.result.append(std::move(delta));
-  stream_delta(delta, &choice, index);
+  stream_delta(std::move(delta), &choice, index);
 }
 
-void Generation::stream_delta(const TextDelta& delta, Choice* choice, int32_t index) {
+bool Generation::gather_piece(TextDelta* delta, Choice* choice) const {
+  const int64_t interval =
+      request_.stream_interval > 0 ? request_.stream_interval : context_->config.stream_interval;
+  if (interval <= 1) return true;
+  choice->held.append(std::move(*delta));
+  const bool at_once = !choice->begun || choice->held.whole.finish != FinishReason::kNone;
+  if (!at_once && static_cast<int64_t>(choice->held.whole.token_ids.size()) < interval) return false;
+  choice->begun = true;
+  *delta = std::exchange(choice->held.whole, {});
+  return true;
+}
+
+void Generation::stream_delta(TextDelta&& delta, Choice* choice, int32_t index) {
   if (!streaming_) start_stream();
+  if (!gather_piece(&delta, choice)) return;
   bool shows = !delta.text.empty() || !delta.prompt_text.empty() || delta.finish != FinishReason::kNone ||
                request_.num_logprobs >= 0 || request_.return_token_ids || request_.continuous_usage;
   if (!shows) return;
   Usage usage = choice_usage(*choice);
   const Usage* running = request_.continuous_usage ? &usage : nullptr;
-  events_ += sse_event(request_.is_chat() ? write_chat_chunk(head_, request_, delta, index, running)
-                                          : write_completion_chunk(head_, request_, delta, index,
-                                                                   &choice->text_offset, running));
+  std::string chunk = request_.is_chat() ? write_chat_chunk(head_, request_, delta, index, running)
+                                         : write_completion_chunk(head_, request_, delta, index,
+                                                                  &choice->text_offset, running);
+  // Without a chunk of usage the last one of all carries them.
+  if (context_->config.enable_per_request_metrics && !request_.include_usage && stream_->done())
+    add_metrics(&chunk, timing());
+  events_ += sse_event(chunk);
 }
 
 void Generation::start_stream() {
@@ -188,18 +243,24 @@ void Generation::start_stream() {
 void Generation::end() {
   ended_ = true;
   if (context_->config.enable_log_outputs) log_output();
+  const bool metrics = context_->config.enable_per_request_metrics;
   if (request_.stream) {
     if (!streaming_) start_stream();
-    if (request_.include_usage) events_ += sse_event(write_usage_chunk(head_, request_, total_usage()));
+    if (request_.include_usage) {
+      std::string chunk = write_usage_chunk(head_, request_, total_usage());
+      if (metrics) add_metrics(&chunk, timing());
+      events_ += sse_event(chunk);
+    }
     events_ += sse_event("[DONE]");
   } else {
     std::vector<ChoiceResult> results;
     results.reserve(choices_.size());
     for (Choice& choice : choices_) results.push_back(std::move(choice.result));
     Usage usage = total_usage();
-    writer_->send(json_response(request_.is_chat()
-                                    ? write_chat_response(head_, request_, results, usage)
-                                    : write_completion_response(head_, request_, results, usage)));
+    std::string body = request_.is_chat() ? write_chat_response(head_, request_, results, usage)
+                                          : write_completion_response(head_, request_, results, usage);
+    if (metrics) add_metrics(&body, timing());
+    writer_->send(json_response(std::move(body)));
   }
   context_->generations.remove(shared_from_this());
 }
@@ -233,6 +294,28 @@ Usage Generation::total_usage() const {
   }
   if (context_->config.enable_prompt_tokens_details) usage.cached_tokens = cached;
   return usage;
+}
+
+RequestMetrics Generation::timing() const {
+  Stations all;
+  auto earlier = [](Time* to, Time from) {
+    if (from != kNever && (*to == kNever || from < *to)) *to = from;
+  };
+  for (const Choice& choice : choices_) {
+    earlier(&all.scheduled, choice.stations.scheduled);
+    earlier(&all.first_token, choice.stations.first_token);
+    all.last_token = std::max(all.last_token, choice.stations.last_token);
+    all.finished = std::max(all.finished, choice.stations.finished);
+  }
+  auto between = [](Time from, Time to) {
+    return from == kNever || to == kNever ? NAN : std::chrono::duration<double>(to - from).count();
+  };
+  return {.arrival = arrival_unix_s_,
+          .queue_s = between(request_.arrival, all.scheduled),
+          .prefill_s = between(all.scheduled, all.first_token),
+          .ttft_s = between(request_.arrival, all.first_token),
+          .decode_s = between(all.first_token, all.last_token),
+          .e2e_s = between(request_.arrival, all.finished)};
 }
 
 Usage Generation::choice_usage(const Choice& choice) const {

@@ -2,6 +2,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <unordered_set>
 #include <vector>
 
@@ -23,6 +24,8 @@ class GenerationSet {
   std::size_t size() const;
   // Ends all of them; their clients hear nothing more.
   void clear();
+  // Those with one of these ids, as their answers carry it or as the client gave it.
+  void abort(const std::vector<std::string>& ids);
 
  private:
   mutable std::mutex mutex_;
@@ -44,32 +47,44 @@ class Generation : public std::enable_shared_from_this<Generation> {
   Generation(RouteContext* context, GenerateRequest shape, ResponseHead head,
              std::shared_ptr<ResponseWriter> writer);
   void cancel();
+  // Ends what is unfinished; the client gets what there is. Any thread.
+  void abort();
+  // The id of the answer, with and without its prefix.
+  bool has_id(std::string_view id) const;
 
  private:
   // What is known of a choice of the answer; `result` gathers deltas unless they are streamed.
   struct Choice {
     ChoiceResult result;
+    ChoiceResult held;   // streamed, but not yet sent: fewer tokens than a piece has
+    bool begun = false;  // its first piece has been sent
+    Stations stations;   // as far as is known
     int32_t num_prompt = 0, num_cached = 0, num_output = 0, text_offset = 0;
     std::string logged_text;
   };
 
   void pump();
   void take(TextDelta&& delta);
-  void stream_delta(const TextDelta& delta, Choice* choice, int32_t index);
+  // False: it is held until there are enough for a piece.
+  bool gather_piece(TextDelta* delta, Choice* choice) const;
+  void stream_delta(TextDelta&& delta, Choice* choice, int32_t index);
   void start_stream();
   void end();
   void fail(const ApiError& error);
   void log_output() const;
   Usage total_usage() const;
   Usage choice_usage(const Choice& choice) const;
+  RequestMetrics timing() const;
 
   RouteContext* const context_;
   const GenerateRequest request_;  // without its prompt
   const ResponseHead head_;
+  const double arrival_unix_s_;
   const std::shared_ptr<ResponseWriter> writer_;
-  std::shared_ptr<OutputStream> stream_;
-  std::vector<Choice> choices_;  // [prompt * n + choice]
-  std::string events_;           // of this pump, not yet written
+  std::shared_ptr<OutputStream> stream_;  // set once, under stream_mutex_
+  std::mutex stream_mutex_;               // for abort(), which may come from elsewhere
+  std::vector<Choice> choices_;           // [prompt * n + choice]
+  std::string events_;                    // of this pump, not yet written
   bool streaming_ = false, ended_ = false;
 };
 
