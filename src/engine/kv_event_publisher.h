@@ -1,0 +1,58 @@
+// Tells routers over ZeroMQ which blocks the prefix cache holds, in vLLM's protocol. A PUB socket sends each
+// step's events as [topic, sequence number (8 bytes, big-endian), msgpack] (kv_event_wire.h); whoever has
+// missed some asks a ROUTER socket with [empty, first sequence number] and gets [empty, number, msgpack] for
+// each batch that is still kept, and [empty, -1, empty] at the end. Events name tokens of prompts: the
+// endpoints belong on a network that only routers see.
+// The engine hands events over without waiting for anybody: the publisher's own thread encodes and sends. A
+// batch that finds the queue full pushes the oldest out, which subscribers see as a gap in the numbers.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "contract/kv_event.h"
+#include "engine/kv_event_wire.h"
+#include "metrics/catalog.h"
+
+namespace pagoda {
+
+// vLLM's KVEventsConfig.
+struct KvEventsConfig {
+  bool enabled = false;                   // enable_kv_cache_events, with a publisher that is not "null"
+  std::string endpoint = "tcp://*:5557";  // bound if it has a *, :: or is ipc or inproc; else connected to
+  std::string replay_endpoint;            // always bound; empty: none
+  int64_t buffer_steps = 10'000;          // batches kept for replay
+  int64_t hwm = 100'000;                  // batches that wait for a slow subscriber; 0: no bound
+  int64_t max_queue_size = 100'000;       // batches that wait for the thread
+  std::string topic;
+  bool array_events = false;  // events as arrays, see KvEventFormat
+  bool int_hashes = true;
+};
+
+class KvEventPublisher {
+ public:
+  // Opens the sockets and starts the thread. Error kInvalidArgument names the endpoint that cannot be had.
+  // `metrics` outlives the publisher.
+  static Result<std::unique_ptr<KvEventPublisher>> open(const KvEventsConfig& config,
+                                                        const KvEventFormat& format, KvEventMetrics metrics);
+  // Sends what waits, then ends.
+  ~KvEventPublisher();
+  KvEventPublisher(const KvEventPublisher&) = delete;
+  KvEventPublisher& operator=(const KvEventPublisher&) = delete;
+
+  // One batch, numbered from 0. Never blocks. Requires: not empty; one thread.
+  void publish(std::vector<KvEvent>&& events);
+
+  // As bound: with the port that the system chose for `tcp://127.0.0.1:*`.
+  const std::string& endpoint() const;
+  const std::string& replay_endpoint() const;
+
+ private:
+  struct Impl;
+  explicit KvEventPublisher(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace pagoda

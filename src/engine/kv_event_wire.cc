@@ -1,0 +1,140 @@
+#include "engine/kv_event_wire.h"
+
+#include <msgpuck.h>
+
+#include <string_view>
+
+#include "base/check.h"
+
+namespace pagoda {
+namespace {
+
+// Where blocks of the first tier are; vLLM's only word for it, and what routers weigh highest.
+constexpr std::string_view kMedium = "GPU";
+
+// msgpack into a string that grows.
+class Writer {
+ public:
+  void array(std::size_t size) { head(mp_encode_array(scratch_, static_cast<uint32_t>(size))); }
+  void map(std::size_t size) { head(mp_encode_map(scratch_, static_cast<uint32_t>(size))); }
+  void number(uint64_t value) { head(mp_encode_uint(scratch_, value)); }
+  void real(double value) { head(mp_encode_double(scratch_, value)); }
+  void nil() { head(mp_encode_nil(scratch_)); }
+  void text(std::string_view value) {
+    head(mp_encode_strl(scratch_, static_cast<uint32_t>(value.size())));
+    out_ += value;
+  }
+  void bytes(std::span<const uint8_t> value) {
+    head(mp_encode_binl(scratch_, static_cast<uint32_t>(value.size())));
+    out_.append(reinterpret_cast<const char*>(value.data()), value.size());
+  }
+  std::string take() { return std::move(out_); }
+
+ private:
+  void head(const char* end) { out_.append(scratch_, static_cast<std::size_t>(end - scratch_)); }
+  char scratch_[16];  // the longest head or number has 9 bytes
+  std::string out_;
+};
+
+class EventWriter {
+ public:
+  explicit EventWriter(const KvEventFormat& format) : format_(format) {
+    PAGODA_CHECK(format.hash_bytes >= 8 && format.hash_bytes <= 32, "a block's hash has 8 to 32 bytes");
+  }
+
+  std::string batch(double timestamp, std::span<const KvEvent> events) {
+    out_.array(3);
+    out_.real(timestamp);
+    out_.array(events.size());
+    for (const KvEvent& event : events) write(event);
+    out_.number(static_cast<uint64_t>(format_.data_parallel_rank));
+    return out_.take();
+  }
+
+ private:
+  void write(const KvEvent& event) {
+    switch (event.kind) {
+      case KvEvent::Kind::kStored:
+        return stored(event);
+      case KvEvent::Kind::kRemoved:
+        return removed(event);
+      case KvEvent::Kind::kCleared:
+        return begin("AllBlocksCleared", 0);
+    }
+  }
+
+  // vLLM leaves out fields that have their default; lora_name and what follows it.
+  void stored(const KvEvent& event) {
+    const bool is_windowed = format_.window > 0;
+    begin("BlockStored", format_.array_events ? 7 : is_windowed ? 10 : 9);
+    field("block_hashes");
+    hashes(event);
+    field("parent_block_hash");
+    event.parent ? hash(*event.parent) : out_.nil();
+    field("token_ids");
+    out_.array(event.tokens.size());
+    for (TokenId token : event.tokens) out_.number(static_cast<uint64_t>(token));
+    field("block_size");
+    out_.number(static_cast<uint64_t>(event.block_size));
+    field("lora_id");
+    event.lora_id != 0 ? out_.number(event.lora_id) : out_.nil();
+    field("medium");
+    out_.text(kMedium);
+    field("lora_name");
+    out_.nil();
+    if (format_.array_events) return;
+    field("group_idx");
+    out_.number(0);
+    field("kv_cache_spec_kind");
+    out_.text(is_windowed ? "sliding_window" : "full_attention");
+    if (!is_windowed) return;
+    field("kv_cache_spec_sliding_window");
+    out_.number(static_cast<uint64_t>(format_.window));
+  }
+
+  void removed(const KvEvent& event) {
+    begin("BlockRemoved", format_.array_events ? 2 : 3);
+    field("block_hashes");
+    hashes(event);
+    field("medium");
+    out_.text(kMedium);
+    if (format_.array_events) return;
+    field("group_idx");
+    out_.number(0);
+  }
+
+  void begin(std::string_view type, std::size_t num_fields) {
+    if (format_.array_events) {
+      out_.array(num_fields + 1);
+    } else {
+      out_.map(num_fields + 1);
+      out_.text("type");
+    }
+    out_.text(type);
+  }
+  void field(std::string_view name) {
+    if (!format_.array_events) out_.text(name);
+  }
+  void hashes(const KvEvent& event) {
+    out_.array(event.keys.size());
+    for (const BlockKey& key : event.keys) hash(key);
+  }
+  void hash(const BlockKey& key) {
+    const auto used = std::span(key.bytes).first(static_cast<std::size_t>(format_.hash_bytes));
+    if (!format_.int_hashes) return out_.bytes(used);
+    uint64_t low = 0;
+    for (uint8_t byte : used.last(8)) low = low << 8 | byte;
+    out_.number(low);
+  }
+
+  const KvEventFormat format_;
+  Writer out_;
+};
+
+}  // namespace
+
+std::string encode_kv_events(double timestamp, std::span<const KvEvent> events, const KvEventFormat& format) {
+  return EventWriter(format).batch(timestamp, events);
+}
+
+}  // namespace pagoda
