@@ -74,6 +74,11 @@ class Declare {
   Histogram& histogram(const char* name, const char* help, const std::vector<double>& bounds) {
     return registry_->histogram(name, help, labels_, bounds);
   }
+  Histogram& phase(const std::string& name, const std::string& phase) {
+    return registry_->histogram("vllm:request_" + name + "_time_seconds",
+                                "Histogram of time spent in " + phase + " phase in seconds.", labels_,
+                                kRequestLatencyBounds);
+  }
   Histogram& tokens(const char* name, const char* help) {
     return registry_->histogram(name, help, labels_, one_two_five(max_model_len_));
   }
@@ -187,18 +192,10 @@ EngineMetrics::EngineMetrics(D declare, EngineMetricsParts parts)
       e2e_request_latency(declare.histogram("vllm:e2e_request_latency_seconds",
                                             "Histogram of end to end request latency in seconds.",
                                             kRequestLatencyBounds)),
-      request_queue_time(declare.histogram("vllm:request_queue_time_seconds",
-                                           "Histogram of time spent in WAITING phase in seconds.",
-                                           kRequestLatencyBounds)),
-      request_prefill_time(declare.histogram("vllm:request_prefill_time_seconds",
-                                             "Histogram of time spent in PREFILL phase in seconds.",
-                                             kRequestLatencyBounds)),
-      request_decode_time(declare.histogram("vllm:request_decode_time_seconds",
-                                            "Histogram of time spent in DECODE phase in seconds.",
-                                            kRequestLatencyBounds)),
-      request_inference_time(declare.histogram("vllm:request_inference_time_seconds",
-                                               "Histogram of time spent in RUNNING phase in seconds.",
-                                               kRequestLatencyBounds)),
+      request_queue_time(declare.phase("queue", "WAITING")),
+      request_prefill_time(declare.phase("prefill", "PREFILL")),
+      request_decode_time(declare.phase("decode", "DECODE")),
+      request_inference_time(declare.phase("inference", "RUNNING")),
       request_prompt_tokens(
           declare.tokens("vllm:request_prompt_tokens", "Number of prefill tokens per request.")),
       request_generation_tokens(
