@@ -1,5 +1,7 @@
 #include "runner/cpu_model_runner.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <chrono>
 #include <new>
@@ -10,32 +12,50 @@
 namespace pagoda {
 namespace {
 
-StepResult to_result(const StepPlan& plan, std::vector<SampleOutput> outputs) {
-  StepResult result;
-  result.step_id = plan.step_id;
-  result.top_begin.push_back(0);
-  for (const SampleOutput& output : outputs) {
-    result.token.push_back(output.token);
-    result.logprob.push_back(output.logprob);
-    result.rank.push_back(output.rank);
-    result.bad.push_back(output.bad ? 1 : 0);
-    result.top.insert(result.top.end(), output.top.begin(), output.top.end());
-    result.top_begin.push_back(static_cast<int32_t>(result.top.size()));
+void to_result(const StepPlan& plan, std::span<const SampleOutput> outputs, StepResult* result) {
+  const std::size_t num_samples = outputs.size();
+  result->step_id = plan.step_id;
+  result->token.resize(num_samples);
+  result->logprob.resize(num_samples);
+  result->rank.resize(num_samples);
+  result->bad.resize(num_samples);
+  result->top_begin.resize(num_samples + 1);
+  result->top.clear();
+  for (std::size_t i = 0; i < num_samples; ++i) {
+    const SampleOutput& output = outputs[i];
+    result->token[i] = output.token;
+    result->logprob[i] = output.logprob;
+    result->rank[i] = output.rank;
+    result->bad[i] = output.bad ? 1 : 0;
+    result->top_begin[i] = static_cast<int32_t>(result->top.size());
+    result->top.insert(result->top.end(), output.top.begin(), output.top.end());
   }
-  result.num_accepted.assign(plan.work.size(), 0);
-  return result;
+  result->top_begin[num_samples] = static_cast<int32_t>(result->top.size());
+  result->num_accepted.assign(plan.work.size(), 0);
+  result->drafts.clear();
+  result->draft_begin.clear();
+  result->moves_done.clear();
+}
+
+RowLimits row_limits(const CpuRunnerConfig& config, const Decoder& decoder) {
+  return {.max_num_seqs = config.max_num_seqs,
+          .max_model_len = decoder.max_positions(),
+          .block_size = config.block_size,
+          .num_blocks = config.num_blocks,
+          .num_groups = attention_windows(decoder.config()).size()};
 }
 
 }  // namespace
 
 Result<std::unique_ptr<ModelRunner>> CpuModelRunner::create(const CpuRunnerConfig& config,
                                                             std::unique_ptr<CpuCompute> compute,
-                                                            std::unique_ptr<Decoder> decoder) {
+                                                            std::unique_ptr<Decoder> decoder,
+                                                            DecoderLoader reload) {
   PAGODA_TRY(KvStorage storage,
              KvStorage::allocate(decoder->config(), config.kv_dtype, config.block_size, config.num_blocks));
   try {
-    return std::unique_ptr<ModelRunner>(
-        new CpuModelRunner(config, std::move(compute), std::move(decoder), std::move(storage)));
+    return std::unique_ptr<ModelRunner>(new CpuModelRunner(config, std::move(compute), std::move(decoder),
+                                                           std::move(reload), std::move(storage)));
   } catch (const std::bad_alloc&) {
     return Status(StatusCode::kExhausted, "too little memory for the activations of " +
                                               std::to_string(config.max_num_batched_tokens) +
@@ -44,34 +64,37 @@ Result<std::unique_ptr<ModelRunner>> CpuModelRunner::create(const CpuRunnerConfi
 }
 
 CpuModelRunner::CpuModelRunner(const CpuRunnerConfig& config, std::unique_ptr<CpuCompute> compute,
-                               std::unique_ptr<Decoder> decoder, KvStorage storage)
+                               std::unique_ptr<Decoder> decoder, DecoderLoader reload, KvStorage storage)
     : config_(config),
       compute_(std::move(compute)),
+      model_(decoder->config()),
+      reload_(std::move(reload)),
       decoder_(std::move(decoder)),
-      windows_(attention_windows(decoder_->config())),
+      windows_(attention_windows(model_)),
       storage_(std::move(storage)),
-      rows_(config.max_num_seqs, windows_.size(), config.num_blocks),
-      batch_(decoder_->config(), config.block_size),
-      activations_(decoder_->config(), config.max_num_batched_tokens),
+      rows_(row_limits(config, *decoder_)),
+      batch_(model_, config.block_size, decoder_->max_positions()),
+      activations_(std::in_place, model_, config.max_num_batched_tokens),
       sampler_(compute_->pool.num_threads()) {}
 
 Status CpuModelRunner::launch(const StepPlan& plan) {
   if (!failure_.ok()) return failure_;
-  PAGODA_CHECK(in_flight_.size() < 2, "at most two plans in flight");
-  in_flight_.push_back(&plan);
+  PAGODA_CHECK(!is_sleeping(), "nothing is launched while asleep");
+  PAGODA_CHECK(in_flight_[1] == nullptr, "at most two plans in flight");
+  in_flight_[in_flight_[0] == nullptr ? 0 : 1] = &plan;
   return {};
 }
 
 Status CpuModelRunner::wait(uint64_t step_id, StepResult* result) {
   if (!failure_.ok()) return failure_;
-  PAGODA_CHECK(!in_flight_.empty() && in_flight_.front()->step_id == step_id,
+  PAGODA_CHECK(in_flight_[0] != nullptr && in_flight_[0]->step_id == step_id,
                "plans are waited for in their order");
-  const StepPlan& plan = *in_flight_.front();
-  in_flight_.pop_front();
+  const StepPlan& plan = *in_flight_[0];
+  in_flight_ = {in_flight_[1], nullptr};
   compute_->pool.bind_caller();
   try {
     const auto start = std::chrono::steady_clock::now();
-    *result = run(plan);
+    run(plan, result);
     result->device_ms =
         std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
     return {};
@@ -81,23 +104,52 @@ Status CpuModelRunner::wait(uint64_t step_id, StepResult* result) {
   }
 }
 
-StepResult CpuModelRunner::run(const StepPlan& plan) {
+void CpuModelRunner::run(const StepPlan& plan, StepResult* result) {
   rows_.apply(plan);
   copy_blocks(plan);
   if (!plan.work.empty()) {
-    batch_.build(plan, &rows_, decoder_->max_positions());
-    decoder_->forward(batch_.inputs(), storage_.layers(), &activations_, compute_->stream);
+    batch_.build(plan, &rows_);
+    decoder_->forward(batch_.inputs(), storage_.layers(), &*activations_, compute_->stream);
   }
-  std::vector<SampleOutput> outputs = sample(plan);
+  const std::span<const SampleOutput> outputs = sample(plan);
   for (std::size_t i = 0; i < outputs.size(); ++i)
     if (plan.samples[i].kind == SampleKind::kSample)
       rows_.alive(plan.samples[i].row).history.append(outputs[i].token);
-  return to_result(plan, std::move(outputs));
+  to_result(plan, outputs, result);
+}
+
+Status CpuModelRunner::sleep(int level) {
+  if (!failure_.ok()) return failure_;
+  if (level != 1 && level != 2) return invalid_argument("the sleep level must be 1 or 2", "level");
+  if (!reload_)
+    return unimplemented("this runner cannot sleep: nobody told it how to load its weights again");
+  PAGODA_CHECK(in_flight_[0] == nullptr, "nobody falls asleep over a step");
+  if (is_sleeping()) return {};
+  decoder_.reset();
+  activations_.reset();
+  logits_ = Buffer();
+  storage_.clear();
+  ::malloc_trim(0);  // small weights lie on the heap
+  return {};
+}
+
+Status CpuModelRunner::wake() {
+  if (!failure_.ok()) return failure_;
+  if (!is_sleeping()) return {};
+  compute_->pool.bind_caller();
+  try {
+    PAGODA_TRY(std::unique_ptr<Decoder> decoder, reload_(compute_.get()));
+    activations_.emplace(model_, config_.max_num_batched_tokens);
+    decoder_ = std::move(decoder);
+    return {};
+  } catch (const std::bad_alloc&) {
+    return Status(StatusCode::kExhausted, "too little memory to load the weights again");
+  }
 }
 
 void CpuModelRunner::fill_kv_for_benchmark() {
   constexpr int64_t kTokens = 4096;  // stored at a time; the same for all
-  const AttentionShape& shape = decoder_->config().attention;
+  const AttentionShape& shape = model_.attention;
   std::vector<float> numbers(static_cast<std::size_t>(kTokens * shape.kv_size()));
   SplitMix64 random(1);
   for (float& number : numbers) number = static_cast<float>(2 * random.uniform() - 1);
@@ -121,8 +173,7 @@ void CpuModelRunner::copy_blocks(const StepPlan& plan) {
     PAGODA_CHECK(
         copy.src > 0 && copy.src < config_.num_blocks && copy.dst > 0 && copy.dst < config_.num_blocks,
         "blocks of the cache");
-    storage_.copy_block(decoder_->config(), windows_[static_cast<std::size_t>(copy.group)], copy.src,
-                        copy.dst);
+    storage_.copy_block(model_, windows_[static_cast<std::size_t>(copy.group)], copy.src, copy.dst);
   }
 }
 
@@ -153,36 +204,34 @@ SampleInput CpuModelRunner::sample_input(const StepPlan& plan, const SampleWork&
   return input;
 }
 
-std::vector<SampleOutput> CpuModelRunner::sample(const StepPlan& plan) {
+std::span<const SampleOutput> CpuModelRunner::sample(const StepPlan& plan) {
   const auto vocab = static_cast<std::size_t>(vocab_size());
   const std::size_t rows_max = std::clamp<std::size_t>(config_.logits_bytes / (vocab * sizeof(float)), 1,
-                                                       static_cast<std::size_t>(activations_.max_tokens()));
-  std::vector<SampleOutput> outputs(plan.samples.size());
-  std::vector<int32_t> flat_rows;  // of this round; neighbours with the same flat_index share one
-  std::vector<std::size_t> row_of;
-  std::vector<SampleInput> inputs;
+                                                       static_cast<std::size_t>(activations_->max_tokens()));
+  if (outputs_.size() < plan.samples.size()) outputs_.resize(plan.samples.size());
+  const std::span outputs(outputs_.data(), plan.samples.size());
   for (std::size_t begin = 0, end = 0; begin < plan.samples.size(); begin = end) {
-    flat_rows.clear();
-    row_of.clear();
+    logits_tokens_.clear();
+    logits_rows_.clear();
     for (; end < plan.samples.size(); ++end) {
       const int32_t flat = plan.samples[end].flat_index;
       PAGODA_CHECK(flat >= 0 && flat < plan.num_tokens, "a sample's token is in the batch");
-      if (flat_rows.empty() || flat_rows.back() != flat) {
-        if (flat_rows.size() == rows_max) break;
-        flat_rows.push_back(flat);
+      if (logits_tokens_.empty() || logits_tokens_.back() != flat) {
+        if (logits_tokens_.size() == rows_max) break;
+        logits_tokens_.push_back(flat);
       }
-      row_of.push_back(flat_rows.size() - 1);
+      logits_rows_.push_back(logits_tokens_.size() - 1);
     }
-    const std::size_t bytes = flat_rows.size() * vocab * sizeof(float);
+    const std::size_t bytes = logits_tokens_.size() * vocab * sizeof(float);
     if (logits_.bytes() < bytes) logits_ = Buffer(bytes);
-    const Tensor logits =
-        Tensor::matrix(logits_.data(), DType::kF32, static_cast<int64_t>(flat_rows.size()), vocab_size());
-    decoder_->logits(logits, flat_rows, &activations_, compute_->stream);
-    inputs.clear();
+    const Tensor logits = Tensor::matrix(logits_.data(), DType::kF32,
+                                         static_cast<int64_t>(logits_tokens_.size()), vocab_size());
+    decoder_->logits(logits, logits_tokens_, &*activations_, compute_->stream);
+    inputs_.clear();
     for (std::size_t i = begin; i < end; ++i)
-      inputs.push_back(sample_input(plan, plan.samples[i],
-                                    {logits.row<float>(static_cast<int64_t>(row_of[i - begin])), vocab}));
-    sampler_.sample(inputs, std::span(outputs).subspan(begin, end - begin), compute_->pool);
+      inputs_.push_back(sample_input(
+          plan, plan.samples[i], {logits.row<float>(static_cast<int64_t>(logits_rows_[i - begin])), vocab}));
+    sampler_.sample(inputs_, outputs.subspan(begin, end - begin), compute_->pool);
   }
   return outputs;
 }

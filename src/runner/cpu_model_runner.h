@@ -1,6 +1,8 @@
 #pragma once
-#include <deque>
+#include <array>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/cpu_plan.h"
@@ -38,41 +40,64 @@ struct CpuRunnerConfig {
   std::size_t logits_bytes = kLogitsBytes;
 };
 
+// Loads the weights again, the same as at first, on the calling thread and the pool.
+using DecoderLoader = std::function<Result<std::unique_ptr<Decoder>>(CpuCompute*)>;
+
 // Runs plans on this machine's CPU: launch() notes, wait() computes on the calling thread and the pool. Where
 // the pool is bound to CPUs, so is the thread that waits, from then on.
+//
+// A step asks for no memory beside what the ops' scratch grows by: rows, batch, samples and results keep
+// theirs. A row does when it begins.
+//
+// sleep(): both levels drop the weights and the activations, and give the cache's pages back to the system;
+// nothing is kept in memory on purpose, for on a CPU the files (or the packed ones) are in the page cache
+// anyway if there is room. wake() loads them as at the start: its errors are those of loading, and of files
+// that are gone or no longer the same.
 class CpuModelRunner : public ModelRunner {
  public:
   // Error kExhausted: no memory for the cache or the activations.
   static Result<std::unique_ptr<ModelRunner>> create(const CpuRunnerConfig& config,
                                                      std::unique_ptr<CpuCompute> compute,
-                                                     std::unique_ptr<Decoder> decoder);
+                                                     std::unique_ptr<Decoder> decoder,
+                                                     DecoderLoader reload = {});
 
   Status launch(const StepPlan& plan) override;
   Status wait(uint64_t step_id, StepResult* result) override;
-  int32_t vocab_size() const override { return static_cast<int32_t>(decoder_->config().vocab_size); }
+  int32_t vocab_size() const override { return static_cast<int32_t>(model_.vocab_size); }
+  Status sleep(int level) override;
+  Status wake() override;
+  bool is_sleeping() const override { return decoder_ == nullptr; }
   // Random numbers in every slot of the cache, for benchmarks of long contexts that nobody computed.
   void fill_kv_for_benchmark();
 
  private:
   CpuModelRunner(const CpuRunnerConfig& config, std::unique_ptr<CpuCompute> compute,
-                 std::unique_ptr<Decoder> decoder, KvStorage storage);
-  StepResult run(const StepPlan& plan);
+                 std::unique_ptr<Decoder> decoder, DecoderLoader reload, KvStorage storage);
+  void run(const StepPlan& plan, StepResult* result);
   void copy_blocks(const StepPlan& plan);
-  std::vector<SampleOutput> sample(const StepPlan& plan);
+  std::span<const SampleOutput> sample(const StepPlan& plan);
   SampleInput sample_input(const StepPlan& plan, const SampleWork& work, std::span<const float> logits);
 
   CpuRunnerConfig config_;
   std::unique_ptr<CpuCompute> compute_;
-  std::unique_ptr<Decoder> decoder_;
-  std::vector<int32_t> windows_;  // by group
+  const ModelConfig model_;
+  DecoderLoader reload_;              // empty: cannot sleep
+  std::unique_ptr<Decoder> decoder_;  // null: sleeping
+  std::vector<int32_t> windows_;      // by group
   KvStorage storage_;
   RowTable rows_;
   InputBatch batch_;
-  Activations activations_;
+  std::optional<Activations> activations_;
   Sampler sampler_;
   Buffer logits_;
-  std::deque<const StepPlan*> in_flight_;
-  Status failure_;  // sticky
+  // Of the step's samples. Of the round: the flat tokens whose logits are made (neighbours with the same
+  // token share a row), each sample's row of logits, and the sampler's inputs.
+  std::vector<SampleOutput> outputs_;  // never shrinks: what its elements hold is used again
+  std::vector<int32_t> logits_tokens_;
+  std::vector<std::size_t> logits_rows_;
+  std::vector<SampleInput> inputs_;
+  std::array<const StepPlan*, 2> in_flight_{};  // in order; null: none
+  Status failure_;                              // sticky
 };
 
 }  // namespace pagoda

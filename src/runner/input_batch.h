@@ -8,28 +8,30 @@
 
 namespace pagoda {
 
-// One step's flat batch, built from a plan and the rows. Its vectors keep their memory from step to step.
+// One step's flat batch, built from a plan and the rows: what belongs to a token or to a sequence of the
+// step. Its vectors keep their memory from step to step; block tables are the rows' own.
 class InputBatch {
  public:
-  InputBatch(const ModelConfig& config, int32_t block_size);
+  InputBatch(const ModelConfig& config, int32_t block_size, int64_t max_positions);
   // Requires: the plan has been applied to `rows`. Positions are below max_positions, ids within the
   // vocabulary.
-  void build(const StepPlan& plan, RowTable* rows, int64_t max_positions);
+  void build(const StepPlan& plan, RowTable* rows);
   // Valid until the next build().
   const ForwardInputs& inputs() const { return inputs_; }
 
  private:
   struct Group {
     int32_t window;
-    std::vector<int32_t> block_table;   // [num_seqs, max_blocks]
     std::vector<int64_t> slot_mapping;  // [num_tokens]
   };
-  void add_tokens(const StepPlan& plan, const RowWork& work, Row* row);
-  void build_group(const StepPlan& plan, RowTable* rows, std::size_t index);
+  void add_tokens(const StepPlan& plan, const RowWork& work, const Row& row, int32_t flat);
+  void build_group(const StepPlan& plan, const RowTable& rows, std::size_t index);
 
-  const ModelConfig& config_;
+  int64_t vocab_size_, max_positions_;
+  float scale_, softcap_;
   int32_t block_size_;
-  std::vector<int32_t> input_ids_, positions_, query_start_loc_, seq_lens_;
+  std::vector<int32_t> input_ids_, positions_;                    // [num_tokens]
+  std::vector<int32_t> table_rows_, seq_lens_, query_start_loc_;  // [num_seqs (+ 1)]
   std::vector<Group> groups_;
   std::vector<AttnBatch> batches_;  // one per group
   ForwardInputs inputs_;

@@ -18,6 +18,8 @@ class KvStorage {
                                     int32_t num_blocks);
 
   std::span<const KvLayerView> layers() const { return layers_; }
+  // All zero again; the pages go back to the system.
+  void clear() { memory_.clear(); }
   // Copies a block in all layers of the group with this window.
   void copy_block(const ModelConfig& config, int32_t window, int32_t src, int32_t dst) const;
 

@@ -23,6 +23,15 @@ class ModelRunner {
   // Replaces everything in `result`; handed in again step after step, its vectors keep their memory.
   virtual Status wait(uint64_t step_id, StepResult* result) = 0;
   virtual int32_t vocab_size() const = 0;
+
+  // Gives memory back until wake(); weights and cache are gone, so whoever keeps the cache's books forgets
+  // all that it held, and no row goes on with tokens computed before. Levels 1 and 2 as vLLM's; what they
+  // keep is the implementation's matter. While asleep nothing is launched. Requires: no plan in flight. A
+  // sleeper's sleep() and a wakeful one's wake() do nothing.
+  virtual Status sleep(int /*level*/) { return unimplemented("this runner cannot sleep"); }
+  // The cache is zero. After an error it still sleeps, and may be woken again. Takes as long as loading does.
+  virtual Status wake() { return unimplemented("this runner cannot sleep"); }
+  virtual bool is_sleeping() const { return false; }
 };
 
 }  // namespace pagoda

@@ -6,6 +6,22 @@
 
 namespace pagoda {
 
+void BlockTables::set(int32_t row, int32_t first, std::span<const BlockId> blocks) {
+  const auto end = int64_t{first} + static_cast<int64_t>(blocks.size());
+  PAGODA_CHECK(first >= 0 && end <= max_blocks_, "a block table within max_model_len");
+  int32_t& size = sizes_[static_cast<std::size_t>(row)];
+  BlockId* ids = static_cast<BlockId*>(ids_.data()) + int64_t{row} * max_blocks_;
+  if (size < first) std::fill(ids + size, ids + first, kNullBlock);
+  std::copy(blocks.begin(), blocks.end(), ids + first);
+  size = std::max(size, static_cast<int32_t>(end));
+}
+
+RowTable::RowTable(const RowLimits& limits)
+    : limits_(limits), rows_(static_cast<std::size_t>(limits.max_num_seqs)) {
+  for (std::size_t i = 0; i < limits.num_groups; ++i)
+    tables_.emplace_back(limits.max_num_seqs, limits.max_blocks());
+}
+
 Row& RowTable::at(int32_t index) {
   PAGODA_CHECK(index >= 0 && static_cast<std::size_t>(index) < rows_.size(), "row within max_num_seqs");
   return rows_[static_cast<std::size_t>(index)];
@@ -18,9 +34,14 @@ Row& RowTable::alive(int32_t index) {
 }
 
 void RowTable::apply(const StepPlan& plan) {
-  for (int32_t index : plan.freed_rows) alive(index) = {};
+  for (int32_t index : plan.freed_rows) free(index);
   for (const NewRow& fresh : plan.new_rows) start(plan, fresh);
   for (const NewBlocks& blocks : plan.new_blocks) append(plan, blocks);
+}
+
+void RowTable::free(int32_t index) {
+  alive(index) = {};
+  for (BlockTables& tables : tables_) tables.clear(index);
 }
 
 void RowTable::start(const StepPlan& plan, const NewRow& fresh) {
@@ -32,30 +53,26 @@ void RowTable::start(const StepPlan& plan, const NewRow& fresh) {
                "a new row's tokens are in the plan");
   PAGODA_CHECK(fresh.params_index >= 0 && static_cast<std::size_t>(fresh.params_index) < plan.params.size(),
                "a new row's parameters are in the plan");
-  auto first = plan.tokens.begin() + fresh.token_begin;
   row.alive = true;
   row.id = fresh.id;
   row.params = plan.params[static_cast<std::size_t>(fresh.params_index)];
-  row.history = TokenHistory({first, first + fresh.num_tokens}, fresh.num_prompt_tokens, row.params);
-  row.block_tables.assign(num_groups_, {});
+  const int64_t most =
+      std::min(int64_t{fresh.num_prompt_tokens} + row.params.max_tokens, limits_.max_model_len);
+  const std::span tokens(plan.tokens.data() + fresh.token_begin, static_cast<std::size_t>(fresh.num_tokens));
+  row.history = TokenHistory(tokens, fresh.num_prompt_tokens, row.params, static_cast<int32_t>(most));
 }
 
 void RowTable::append(const StepPlan& plan, const NewBlocks& blocks) {
-  Row& row = alive(blocks.row);
-  PAGODA_CHECK(blocks.group >= 0 && static_cast<std::size_t>(blocks.group) < num_groups_,
+  (void)alive(blocks.row);
+  PAGODA_CHECK(blocks.group >= 0 && static_cast<std::size_t>(blocks.group) < tables_.size(),
                "group of the model");
-  PAGODA_CHECK(blocks.begin >= 0 && blocks.count >= 0 && blocks.first_index >= 0 &&
+  PAGODA_CHECK(blocks.begin >= 0 && blocks.count >= 0 &&
                    static_cast<std::size_t>(blocks.begin) + static_cast<std::size_t>(blocks.count) <=
                        plan.block_ids.size(),
                "new blocks are in the plan");
-  std::vector<BlockId>& table = row.block_tables[static_cast<std::size_t>(blocks.group)];
-  const auto end = static_cast<std::size_t>(blocks.first_index + blocks.count);
-  if (table.size() < end) table.resize(end, kNullBlock);  // entries behind a window are never told
-  for (int32_t i = 0; i < blocks.count; ++i) {
-    const BlockId block = plan.block_ids[static_cast<std::size_t>(blocks.begin + i)];
-    PAGODA_CHECK(block >= 0 && block < num_blocks_, "block of the cache");
-    table[static_cast<std::size_t>(blocks.first_index + i)] = block;
-  }
+  const std::span ids(plan.block_ids.data() + blocks.begin, static_cast<std::size_t>(blocks.count));
+  for (BlockId block : ids) PAGODA_CHECK(block >= 0 && block < limits_.num_blocks, "block of the cache");
+  tables_[static_cast<std::size_t>(blocks.group)].set(blocks.row, blocks.first_index, ids);
 }
 
 }  // namespace pagoda

@@ -25,17 +25,17 @@ void apply_mask(std::span<float> logits, const uint32_t* mask) {
     if ((mask[i / 32] >> (i % 32) & 1) == 0) logits[i] = kNever;
 }
 
-void apply_allowed(std::span<float> logits, std::span<const TokenId> allowed) {
-  std::vector<std::pair<TokenId, float>> kept;
-  kept.reserve(allowed.size());
+void apply_allowed(std::span<float> logits, std::span<const TokenId> allowed,
+                   std::vector<std::pair<float, TokenId>>* kept) {
+  kept->clear();
   for (TokenId id : allowed) {
     change(logits, id, [&](float logit) {
-      kept.push_back({id, logit});
+      kept->push_back({logit, id});
       return logit;
     });
   }
   std::fill(logits.begin(), logits.end(), kNever);
-  for (auto [id, logit] : kept) logits[static_cast<std::size_t>(id)] = logit;
+  for (auto [logit, id] : *kept) logits[static_cast<std::size_t>(id)] = logit;
 }
 
 void ban(std::span<float> logits, std::span<const TokenId> ids) {
@@ -95,10 +95,10 @@ bool edits_logits(const LogitsEdit& edit) {
          edit.output_index < params.min_tokens || !params.logit_bias.empty() || has_penalties(params);
 }
 
-void edit_logits(std::span<float> logits, const LogitsEdit& edit) {
+void edit_logits(std::span<float> logits, const LogitsEdit& edit, FilterScratch* scratch) {
   const SamplingParams& params = edit.params;
   if (edit.mask != nullptr) apply_mask(logits, edit.mask);
-  if (!params.allowed_token_ids.empty()) apply_allowed(logits, params.allowed_token_ids);
+  if (!params.allowed_token_ids.empty()) apply_allowed(logits, params.allowed_token_ids, &scratch->tokens);
   apply_bad_words(logits, params.bad_words, edit.history.output());
   if (edit.output_index < params.min_tokens) {  // as vLLM does it: EOS too, also under ignore_eos
     ban(logits, params.eos_token_ids);

@@ -17,18 +17,19 @@ struct LogitsEdit {
   const uint32_t* mask;  // [ceil(vocab / 32)], 1 = allowed; null: none
 };
 bool edits_logits(const LogitsEdit& edit);
-void edit_logits(std::span<float> logits, const LogitsEdit& edit);
+// Keeps its memory from call to call.
+struct FilterScratch {
+  std::vector<float> values;
+  std::vector<double> mass;
+  std::vector<std::pair<float, TokenId>> tokens;
+};
+void edit_logits(std::span<float> logits, const LogitsEdit& edit, FilterScratch* scratch);
 
 // What is left of a distribution: token i stays if logit[i] > logit, or if it is equal and i <= token.
 struct Cutoff {
   float logit;
   TokenId token;
   bool keeps(float other, TokenId id) const { return other > logit || (other == logit && id <= token); }
-};
-struct FilterScratch {
-  std::vector<float> values;
-  std::vector<double> mass;
-  std::vector<std::pair<float, TokenId>> tokens;
 };
 // min_p, then top_k, then top_p (of what min_p and top_k leave). `logits` are scaled by temperature and
 // shifted so that the largest is 0; -infinity is never kept. Ties: top_k keeps every token equal to the k-th;

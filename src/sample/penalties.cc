@@ -1,6 +1,6 @@
 #include "sample/penalties.h"
 
-#include <utility>
+#include <algorithm>
 
 #include "base/check.h"
 
@@ -10,13 +10,16 @@ bool has_penalties(const SamplingParams& params) {
   return params.repetition_penalty != 1 || params.frequency_penalty != 0 || params.presence_penalty != 0;
 }
 
-TokenHistory::TokenHistory(std::vector<TokenId> tokens, int32_t num_prompt_tokens,
-                           const SamplingParams& params)
-    : tokens_(std::move(tokens)), num_prompt_tokens_(num_prompt_tokens), counting_(has_penalties(params)) {
+TokenHistory::TokenHistory(std::span<const TokenId> tokens, int32_t num_prompt_tokens,
+                           const SamplingParams& params, int32_t capacity)
+    : num_prompt_tokens_(num_prompt_tokens), counting_(has_penalties(params)) {
+  tokens_.reserve(std::max(tokens.size(), static_cast<std::size_t>(capacity)));
+  tokens_.assign(tokens.begin(), tokens.end());
   PAGODA_CHECK(num_prompt_tokens >= 0 && num_prompt_tokens <= size(), "a prompt within the sequence");
   if (!counting_) return;
+  seen_.reserve(static_cast<std::size_t>(std::min(std::max(capacity, size()), kDistinctReserved)));
   for (int32_t i = 0; i < size(); ++i) {
-    Seen& seen = seen_[(*this)[i]];
+    SeenToken& seen = seen_.at((*this)[i]);
     if (i < num_prompt_tokens)
       seen.in_prompt = true;
     else
@@ -26,20 +29,20 @@ TokenHistory::TokenHistory(std::vector<TokenId> tokens, int32_t num_prompt_token
 
 void TokenHistory::append(TokenId token) {
   tokens_.push_back(token);
-  if (counting_) ++seen_[token].output_count;
+  if (counting_) ++seen_.at(token).output_count;
 }
 
 void TokenHistory::truncate(int32_t num_tokens) {
   PAGODA_CHECK(num_tokens >= num_prompt_tokens_, "only generated tokens are forgotten");
   while (size() > num_tokens) {
-    if (counting_) --seen_[tokens_.back()].output_count;
+    if (counting_) --seen_.at(tokens_.back()).output_count;
     tokens_.pop_back();
   }
 }
 
 void apply_penalties(std::span<float> logits, const SamplingParams& params, const TokenHistory& history) {
-  for (const auto& [token, seen] : history.seen()) {
-    float& logit = logits[static_cast<std::size_t>(token)];
+  for (const SeenToken& seen : history.seen()) {
+    float& logit = logits[static_cast<std::size_t>(seen.token)];
     if (!seen.in_prompt && seen.output_count == 0) continue;
     logit = logit > 0 ? logit / params.repetition_penalty : logit * params.repetition_penalty;
     if (seen.output_count == 0) continue;

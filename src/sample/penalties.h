@@ -1,11 +1,11 @@
 #pragma once
 #include <cstdint>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
 #include "contract/sampling_params.h"
 #include "contract/types.h"
+#include "sample/token_counts.h"
 
 namespace pagoda {
 
@@ -14,7 +14,11 @@ namespace pagoda {
 class TokenHistory {
  public:
   TokenHistory() = default;
-  TokenHistory(std::vector<TokenId> tokens, int32_t num_prompt_tokens, const SamplingParams& params);
+  // Takes room for `capacity` tokens at once: appending up to so many asks for no memory (with penalties: as
+  // long as no more than kDistinctReserved of them differ).
+  TokenHistory(std::span<const TokenId> tokens, int32_t num_prompt_tokens, const SamplingParams& params,
+               int32_t capacity = 0);
+  static constexpr int32_t kDistinctReserved = 4096;
 
   void append(TokenId token);
   // Forgets generated tokens until `num_tokens` are left. Requires: num_tokens >= the prompt's length.
@@ -27,17 +31,13 @@ class TokenHistory {
     return std::span<const TokenId>(tokens_).subspan(static_cast<std::size_t>(num_prompt_tokens_));
   }
 
-  struct Seen {
-    int32_t output_count = 0;
-    bool in_prompt = false;
-  };
-  const std::unordered_map<TokenId, Seen>& seen() const { return seen_; }
+  std::span<const SeenToken> seen() const { return seen_.all(); }
 
  private:
   std::vector<TokenId> tokens_;
   int32_t num_prompt_tokens_ = 0;
   bool counting_ = false;
-  std::unordered_map<TokenId, Seen> seen_;
+  TokenCounts seen_;
 };
 
 bool has_penalties(const SamplingParams& params);

@@ -46,7 +46,7 @@ void Sampler::sample(std::span<const SampleInput> inputs, std::span<SampleOutput
 
   auto sample_one = [](const SampleInput& input, Scratch* scratch, SampleOutput* out) {
     const SamplingParams& params = *input.params;
-    *out = {};
+    out->clear();
     out->bad = true;
     RowMax top = row_max(input.logits);
     if (!top.is_finite) return;
@@ -62,7 +62,7 @@ void Sampler::sample(std::span<const SampleInput> inputs, std::span<SampleOutput
     const bool greedy = params.temperature < kGreedyTemperature;
     if (!greedy || edits_logits(edit)) {
       scratch->logits.assign(logits.begin(), logits.end());
-      edit_logits(scratch->logits, edit);
+      edit_logits(scratch->logits, edit, &scratch->filter);
       logits = scratch->logits;
       if (edits_logits(edit)) top = row_max(logits);
     }

@@ -39,13 +39,21 @@ struct SampleOutput {
   int32_t rank = 0;
   std::vector<TopLogprob> top;
   bool bad = false;  // NaN or +infinity among the logits, or nothing allowed: `token` is 0 and means nothing
+  // As new, but `top` keeps its memory.
+  void clear() {
+    token = 0;
+    logprob = 0;
+    rank = 0;
+    top.clear();
+    bad = false;
+  }
 };
 
 class Sampler {
  public:
   explicit Sampler(int num_workers);
   ~Sampler();
-  // outputs: as many as inputs. Requires: pool.num_threads() <= num_workers.
+  // outputs: as many as inputs; what they held is replaced. Requires: pool.num_threads() <= num_workers.
   void sample(std::span<const SampleInput> inputs, std::span<SampleOutput> outputs, ComputePool& pool);
 
  private:

@@ -50,6 +50,12 @@ Buffer Buffer::uninitialized(std::size_t bytes) {
   return buffer;
 }
 
+void Buffer::clear() {
+  const bool pages = bytes_ >= kHugePage;
+  if (pages && ::madvise(data_, round_up(bytes_, kHugePage), MADV_DONTNEED) == 0) return;
+  if (bytes_ > 0) std::memset(data_, 0, bytes_);  // small, or locked in memory
+}
+
 Buffer::Buffer(Buffer&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
 Buffer& Buffer::operator=(Buffer&& other) noexcept {

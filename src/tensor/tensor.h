@@ -28,6 +28,8 @@ class Buffer {
   void* data() { return data_; }
   const void* data() const { return data_; }
   std::size_t bytes() const { return bytes_; }
+  // All zero again; whole pages of a large one go back to the system until they are touched.
+  void clear();
 
  private:
   void* data_ = nullptr;

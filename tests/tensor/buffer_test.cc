@@ -42,6 +42,19 @@ TEST(Buffer, UninitializedHasRoomForAll) {
   EXPECT_EQ(Buffer::uninitialized(0).data(), nullptr);
 }
 
+TEST(Buffer, ClearedIsZeroAndStillThere) {
+  for (std::size_t bytes : {std::size_t{0}, std::size_t{65}, kHuge, 2 * kHuge + 7}) {
+    Buffer buffer(bytes);
+    if (bytes > 0) std::memset(buffer.data(), 1, bytes);
+    buffer.clear();
+    ASSERT_EQ(buffer.bytes(), bytes);
+    if (bytes == 0) continue;
+    EXPECT_TRUE(all_zero(buffer)) << bytes;
+    std::memset(buffer.data(), 2, bytes);
+    EXPECT_EQ(static_cast<char*>(buffer.data())[bytes - 1], 2);
+  }
+}
+
 TEST(Buffer, TooMuchIsBadAlloc) {
   const std::size_t most = std::numeric_limits<std::size_t>::max();
   for (std::size_t bytes : {most, most - 64, most - kHuge, most / 2}) {
