@@ -6,11 +6,13 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "runner/model_runner.h"
+#include "tests/testing/fake_tier.h"
 
 namespace pagoda::testing {
 
@@ -30,6 +32,10 @@ struct FakeModel {
 class FakeRunner : public ModelRunner {
  public:
   FakeRunner(FakeModel model, std::vector<KvGroupSpec> groups, int32_t num_blocks, int32_t max_num_seqs);
+
+  // From now on plans may move blocks to a second tier and back.
+  void add_tier(const FakeTierConfig& config);
+  const FakeTier* tier() const { return tier_.get(); }
 
   Status launch(const StepPlan& plan) override;
   Status wait(uint64_t step_id, StepResult* result) override;
@@ -63,7 +69,9 @@ class FakeRunner : public ModelRunner {
   bool is_visible(const Group& group, int32_t num_computed, std::size_t index) const;
   void apply_rows(const StepPlan& plan);
   void apply_blocks(const StepPlan& plan);
+  void apply_stores(const StepPlan& plan);
   void apply_copies(const StepPlan& plan);
+  void apply_loads(const StepPlan& plan);
   void write_kv(const StepPlan& plan);
   void check_owners(const StepPlan& plan);
   void read_kv(const StepPlan& plan);
@@ -74,6 +82,7 @@ class FakeRunner : public ModelRunner {
   int32_t num_blocks_;
   std::vector<Group> groups_;
   std::vector<Row> rows_;
+  std::unique_ptr<FakeTier> tier_;
   const StepPlan* pending_ = nullptr;
   // Of the step at hand, by flat index.
   std::vector<int32_t> flat_row_, flat_position_;

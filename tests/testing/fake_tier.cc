@@ -1,0 +1,116 @@
+#include "tests/testing/fake_tier.h"
+
+#include <algorithm>
+
+namespace pagoda::testing {
+
+FakeTier::FakeTier(const FakeTierConfig& config, Expect expect, BlockOf block_of)
+    : config_(config),
+      expect_(std::move(expect)),
+      block_of_(std::move(block_of)),
+      random_(config.seed),
+      slots_(static_cast<std::size_t>(config.num_slots)) {}
+
+FakeTier::Slot* FakeTier::slot_at(const TierMove& move) {
+  const bool inside = move.slot >= 0 && static_cast<std::size_t>(move.slot) < slots_.size();
+  expect_(inside, "a move names a slot that the tier does not have");
+  return inside ? &slots_[static_cast<std::size_t>(move.slot)] : nullptr;
+}
+
+void FakeTier::run_stores(const StepPlan& plan) {
+  for (const TierMove& move : plan.moves) {
+    if (move.kind != TierMoveKind::kStore) continue;
+    Slot* slot = slot_at(move);
+    if (slot == nullptr) return;
+    expect_(slot->busy == TierMoveKind::kWait,
+            "a block is stored in a slot that is being spilled or fetched");
+    const std::span<const uint64_t> block = block_of_(move.group, move.block);
+    slot->filled = true;
+    slot->key = move.key;
+    slot->group = move.group;
+    slot->content.assign(block.begin(), block.end());
+  }
+}
+
+void FakeTier::run_loads(const StepPlan& plan) {
+  for (const TierMove& move : plan.moves) {
+    if (move.kind != TierMoveKind::kLoad) continue;
+    Slot* slot = slot_at(move);
+    if (slot == nullptr) return;
+    expect_(slot->filled && slot->busy != TierMoveKind::kFetch && slot->key == move.key &&
+                slot->group == move.group,
+            "a block is loaded from a slot that does not hold it");
+    if (!slot->filled) return;
+    std::ranges::copy(slot->content, block_of_(move.group, move.block).begin());
+    ++num_loads_;
+  }
+}
+
+void FakeTier::begin(const TierMove& move) {
+  if (move.kind == TierMoveKind::kDrop) {
+    writes_.push_back({move, {}});
+    return;
+  }
+  Slot* slot = slot_at(move);
+  if (slot == nullptr) return;
+  expect_(slot->busy == TierMoveKind::kWait, "a slot is spilled or fetched twice at a time");
+  slot->busy = move.kind;
+  if (move.kind == TierMoveKind::kSpill) {
+    expect_(slot->filled && slot->key == move.key && slot->group == move.group,
+            "a slot is spilled that does not hold the content");
+    writes_.push_back({move, slot->content});
+  } else {
+    expect_(files_.contains({move.key.bytes, move.group}), "a file is fetched that was never written");
+    slot->filled = false;
+    fetches_.push_back({move, {}});
+  }
+}
+
+void FakeTier::run_background(const StepPlan& plan, StepResult* result) {
+  for (const TierMove& move : plan.moves) {
+    const bool begins = move.kind == TierMoveKind::kSpill || move.kind == TierMoveKind::kFetch ||
+                        move.kind == TierMoveKind::kDrop;
+    if (begins) begin(move);
+    if (move.kind == TierMoveKind::kWait)
+      expect_(!writes_.empty() || !fetches_.empty(), "a plan waits for moves, but none is under way");
+  }
+  end_some(&fetches_, plan.work.empty(), result);
+  end_some(&writes_, plan.work.empty(), result);
+}
+
+void FakeTier::end_some(std::deque<Pending>* queue, bool at_least_one, StepResult* result) {
+  while (!queue->empty() && (at_least_one || random_.next() % config_.end_one_in == 0)) {
+    at_least_one = false;
+    end(queue->front(), result);
+    queue->pop_front();
+  }
+}
+
+void FakeTier::end(const Pending& pending, StepResult* result) {
+  const TierMove& move = pending.move;
+  const Id id{move.key.bytes, move.group};
+  if (move.kind == TierMoveKind::kDrop) {
+    if (move.group < 0) files_.clear();
+    files_.erase(id);
+    return;
+  }
+  Slot& slot = slots_[static_cast<std::size_t>(move.slot)];
+  slot.busy = TierMoveKind::kWait;
+  bool ok = config_.fail_one_in == 0 || random_.next() % config_.fail_one_in != 0;
+  if (move.kind == TierMoveKind::kSpill) {
+    expect_(slot.content == pending.content, "a slot has changed while it was spilled");
+    if (ok) files_[id] = pending.content;
+  } else {
+    ok = ok && files_.contains(id);
+    if (ok) {
+      slot = {.filled = true, .key = move.key, .group = move.group, .content = files_.at(id)};
+      ++num_fetched_;
+    } else {
+      files_.erase(id);
+    }
+  }
+  result->moves_done.push_back(
+      {.kind = move.kind, .group = move.group, .slot = move.slot, .key = move.key, .ok = ok});
+}
+
+}  // namespace pagoda::testing

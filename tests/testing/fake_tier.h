@@ -1,0 +1,70 @@
+// The second tier of the fake runner: slots and files hold what the fake cache holds, hashes. Spills, fetches
+// and drops end some steps later, or fail, at random; every move is distrusted.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/rng.h"
+#include "contract/step_plan.h"
+#include "contract/step_result.h"
+
+namespace pagoda::testing {
+
+struct FakeTierConfig {
+  int32_t num_slots = 0;     // 0: no tier
+  uint64_t end_one_in = 3;   // a move under way ends in one step of so many
+  uint64_t fail_one_in = 0;  // one spill or fetch in so many fails; 0: none
+  uint64_t seed = 1;
+};
+
+class FakeTier {
+ public:
+  using Expect = std::function<void(bool, const std::string&)>;
+  // The hashes of a block of the cache.
+  using BlockOf = std::function<std::span<uint64_t>(int32_t group, BlockId block)>;
+
+  FakeTier(const FakeTierConfig& config, Expect expect, BlockOf block_of);
+
+  void run_stores(const StepPlan& plan);
+  void run_loads(const StepPlan& plan);
+  // Begins the plan's other moves, and ends some; at least one where the plan only waits.
+  void run_background(const StepPlan& plan, StepResult* result);
+  std::size_t num_files() const { return files_.size(); }
+  uint64_t num_loads() const { return num_loads_; }
+  uint64_t num_fetched() const { return num_fetched_; }
+
+ private:
+  using Id = std::pair<std::array<uint8_t, 32>, int32_t>;
+  struct Slot {
+    bool filled = false;
+    TierMoveKind busy = TierMoveKind::kWait;  // kSpill, kFetch: that is under way
+    BlockKey key;
+    int32_t group = 0;
+    std::vector<uint64_t> content;
+  };
+  struct Pending {
+    TierMove move;
+    std::vector<uint64_t> content;  // kSpill: of the slot when it began
+  };
+  Slot* slot_at(const TierMove& move);
+  void begin(const TierMove& move);
+  void end_some(std::deque<Pending>* queue, bool at_least_one, StepResult* result);
+  void end(const Pending& pending, StepResult* result);
+
+  const FakeTierConfig config_;
+  const Expect expect_;
+  const BlockOf block_of_;
+  SplitMix64 random_;
+  std::vector<Slot> slots_;
+  std::map<Id, std::vector<uint64_t>> files_;
+  std::deque<Pending> writes_, fetches_;  // each in its order
+  uint64_t num_loads_ = 0, num_fetched_ = 0;
+};
+
+}  // namespace pagoda::testing
