@@ -84,8 +84,7 @@ struct StepPlan {
   std::vector<BlockId> block_ids;
   std::vector<SamplingParams> params;  // of new_rows
   std::vector<uint32_t> masks;         // [num_masks, mask_words]; filled by engine between plan and run
-  bool awaits_moves = false;           // somebody can go on only when a kFetch has ended
-  bool empty() const { return work.empty() && moves.empty() && !awaits_moves; }
+  bool empty() const { return work.empty() && moves.empty(); }
 };
 
 }  // namespace pagoda

@@ -100,7 +100,7 @@ bool Engine::Impl::take_inbox() {
   for (Arrival& arrival : arrivals) {
     inside.emplace(arrival.request->id,
                    Inside{std::move(arrival.sink), std::move(arrival.slot), arrival.request->n});
-    scheduler.submit(std::move(arrival.request));
+    scheduler.submit(std::move(arrival.request), clock_now(), &events);
   }
   for (const Departure& departure : departures) {
     if (departure.choice < 0)

@@ -21,6 +21,7 @@ void clear_plan(StepPlan* plan, uint64_t step_id) {
   plan->freed_rows.clear();
   plan->new_rows.clear();
   plan->new_blocks.clear();
+  plan->moves.clear();
   plan->copies.clear();
   plan->work.clear();
   plan->samples.clear();
@@ -32,6 +33,7 @@ void clear_plan(StepPlan* plan, uint64_t step_id) {
 
 void write_new_row(StepPlan* plan, Sequence* seq, const Sequence* twin) {
   const Request& request = *seq->request->request;
+  seq->row_announced = true;
   seq->row_step = plan->step_id;
   seq->row_token_begin =
       twin != nullptr ? twin->row_token_begin : append_tokens(plan, *seq, 0, seq->num_tokens());

@@ -13,12 +13,12 @@ class SequenceQueue {
   int32_t size() const { return size_; }
   Sequence* front() const { return head_; }
   void push_back(Sequence* seq) { insert_before(nullptr, seq); }
-  void push_front(Sequence* seq) { insert_before(head_, seq); }
-  // Before the first one that arrived later: a sequence that comes back does not lose its place.
-  void insert_by_arrival(Sequence* seq) {
-    Sequence* later = head_;
-    while (later != nullptr && later->order < seq->order) later = later->next;
-    insert_before(later, seq);
+  // By rank. Who is new goes to the end, who comes back to the front: neither looks far.
+  void insert(Sequence* seq) {
+    if (head_ != nullptr && seq->rank < head_->rank) return insert_before(head_, seq);
+    Sequence* earlier = tail_;
+    while (earlier != nullptr && seq->rank < earlier->rank) earlier = earlier->prev;
+    insert_before(earlier != nullptr ? earlier->next : head_, seq);
   }
   void remove(Sequence* seq) {
     (seq->prev != nullptr ? seq->prev->next : head_) = seq->next;

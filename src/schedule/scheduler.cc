@@ -1,6 +1,7 @@
 #include "schedule/scheduler.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "base/check.h"
@@ -25,9 +26,14 @@ int32_t longest_sequence(const SchedulerConfig& config, const KvManager& kv) {
 Scheduler::Impl::Impl(const SchedulerConfig& scheduler_config, KvManager* manager)
     : config(scheduler_config),
       kv(manager),
+      num_groups(manager->num_groups()),
       max_len(longest_sequence(scheduler_config, *manager)),
-      rows(scheduler_config.max_num_seqs) {
+      waiting(scheduler_config.policy),
+      rows(scheduler_config.max_num_seqs),
+      budget(config) {
   PAGODA_CHECK(config.max_num_seqs > 0 && config.max_num_batched_tokens > 0, "a step has room for something");
+  PAGODA_CHECK(config.enable_chunked_prefill || config.max_num_batched_tokens >= max_len,
+               "a prompt in one piece fits a step");
   running.reserve(static_cast<std::size_t>(config.max_num_seqs));
 }
 
@@ -63,11 +69,13 @@ void Scheduler::Impl::end(Sequence* seq, FinishReason finish, Time now, TokenEve
       PAGODA_CHECK(false, "a choice ends once");
   }
   seq->state = SequenceState::kEnded;
+  waiting.leave(seq);
   ended.push_back(seq);
   state->max_num_output = std::max(state->max_num_output, seq->num_output());
   seq->last_of_request = --state->num_live == 0;
 
   event.finish = finish;
+  event.stations = {state->request->arrival, seq->scheduled, seq->first_token, seq->last_token, now};
   out->push_back(std::move(event));
   finished.push_back({.id = state->request->id,
                       .choice = seq->choice,
@@ -114,9 +122,20 @@ void Scheduler::Impl::detach_siblings(RequestState* state) {
   for (Sequence& seq : state->choices) {
     if (seq.state != SequenceState::kAttached) continue;
     seq.state = SequenceState::kWaiting;
-    waiting.insert_by_arrival(&seq);
+    waiting.insert(&seq);
   }
   num_attached -= std::exchange(state->num_attached, 0);
+}
+
+void Scheduler::Impl::start_running(Sequence* seq) {
+  rows.take(seq);
+  seq->row_announced = false;
+}
+
+void Scheduler::Impl::insert_running(Sequence* seq) {
+  seq->state = SequenceState::kRunning;
+  auto by_rank = [](const Sequence* a, const Sequence* b) { return a->rank < b->rank; };
+  running.insert(std::upper_bound(running.begin(), running.end(), seq, by_rank), seq);
 }
 
 void Scheduler::Impl::drop_copies(const Sequence* seq) {
@@ -146,6 +165,8 @@ void Scheduler::Impl::check() const {
     PAGODA_CHECK(num_attached_here == state->num_attached, "a request's attached choices are miscounted");
     attached += num_attached_here;
   }
+  auto by_rank = [](const Sequence* a, const Sequence* b) { return a->rank < b->rank; };
+  PAGODA_CHECK(std::is_sorted(running.begin(), running.end(), by_rank), "the running are not in rank order");
   PAGODA_CHECK(rows.num_free() + num_rows_used == config.max_num_seqs, "a row is lost");
   PAGODA_CHECK(waiting.size() == num_waiting && held.size() == num_held, "a sequence is in the wrong queue");
   PAGODA_CHECK(num_attached == attached, "attached choices are miscounted");
@@ -156,28 +177,61 @@ Scheduler::Scheduler(const SchedulerConfig& config, KvManager* kv)
     : impl_(std::make_unique<Impl>(config, kv)) {}
 Scheduler::~Scheduler() = default;
 
-void Scheduler::submit(std::unique_ptr<Request> request) {
+void Scheduler::submit(std::unique_ptr<Request> request, Time now, std::vector<TokenEvent>* out) {
   PAGODA_CHECK(!request->prompt.empty() && request->n > 0, "a request has a prompt and a choice");
+  Impl& impl = *impl_;
   auto state = std::make_unique<RequestState>();
   state->choices = std::vector<Sequence>(static_cast<std::size_t>(request->n));
   state->num_live = request->n;
   state->num_attached = request->n - 1;
-  impl_->num_attached += request->n - 1;
-  impl_->earliest_deadline = std::min(impl_->earliest_deadline, request->deadline);
+  impl.num_attached += request->n - 1;
   for (int32_t i = 0; i < request->n; ++i) {
     Sequence& seq = state->choices[static_cast<std::size_t>(i)];
     seq.request = state.get();
     seq.choice = i;
-    seq.order = impl_->next_order++;
+    seq.rank = {impl.config.policy == SchedulingPolicy::kPriority ? request->priority : 0, impl.next_order++};
+    impl.waiting.join(&seq, request->client_key, request->weight);
+  }
+  if (request->deadline != Time::max()) {
+    if (impl.deadlines.size() > 64 + 2 * impl.requests.size()) {  // most have ended before their time
+      std::erase_if(impl.deadlines, [&](const auto& entry) { return !impl.requests.contains(entry.second); });
+      std::make_heap(impl.deadlines.begin(), impl.deadlines.end(), std::greater<>());
+    }
+    impl.deadlines.emplace_back(request->deadline, request->id);
+    std::push_heap(impl.deadlines.begin(), impl.deadlines.end(), std::greater<>());
   }
   Sequence* leader = &state->choices[0];
   bool ready = request->holds == kHoldNone;
   leader->state = ready ? SequenceState::kWaiting : SequenceState::kHeld;
-  (ready ? impl_->waiting : impl_->held).push_back(leader);
   RequestId id = request->id;
   state->request = std::move(request);
-  bool fresh = impl_->requests.emplace(id, std::move(state)).second;
-  PAGODA_CHECK(fresh, "a request id is in use");
+  if (ready)
+    impl.waiting.insert(leader);
+  else
+    impl.held.push_back(leader);
+  auto [place, is_new] = impl.requests.emplace(id, std::move(state));
+  PAGODA_CHECK(is_new, "a request id is in use");
+  impl.refuse_hopeless(place->second.get(), now, out);
+}
+
+// The last token's own K/V is not needed, so a prompt that is to be continued must leave room for one more.
+void Scheduler::Impl::refuse_hopeless(RequestState* state, Time now, std::vector<TokenEvent>* out) {
+  const int32_t num_prompt = state->choices[0].num_prompt();
+  if (num_prompt + (state->params().max_tokens > 0 ? 1 : 0) <= max_len) return;
+  end_all(state, FinishReason::kError,
+          "the prompt has " + std::to_string(num_prompt) + " tokens, but a sequence can have " +
+              std::to_string(max_len) + " at most (max_model_len, or what the KV cache holds)",
+          now, out);
+  flush_ended();
+}
+
+void Scheduler::preempt_all() {
+  PAGODA_CHECK(!impl_->in_flight, "a step is in flight");
+  while (!impl_->running.empty()) impl_->preempt(impl_->running.back());
+}
+
+void Scheduler::set_admission(bool open) {
+  impl_->admission = open;
 }
 
 void Scheduler::cancel(RequestId id, Time now, std::vector<TokenEvent>* out) {
@@ -208,7 +262,7 @@ void Scheduler::release_hold(RequestId id, Hold hold) {
   if (holds != kHoldNone || leader->state != SequenceState::kHeld) return;
   impl_->held.remove(leader);
   leader->state = SequenceState::kWaiting;
-  impl_->waiting.insert_by_arrival(leader);
+  impl_->waiting.insert(leader);
 }
 
 void Scheduler::abort_all(FinishReason reason, const std::string& error, Time now,
@@ -228,7 +282,7 @@ bool Scheduler::has_work() const {
   return !impl_->running.empty() || !impl_->waiting.empty();
 }
 Time Scheduler::next_deadline() const {
-  return impl_->earliest_deadline;
+  return impl_->deadlines.empty() ? Time::max() : impl_->deadlines.front().first;
 }
 int32_t Scheduler::max_sequence_len() const {
   return impl_->max_len;

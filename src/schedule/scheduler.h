@@ -1,9 +1,12 @@
 // The schedule room: who computes what in the next step. Catch-up scheduling: there is no prefill or decode
 // phase, every sequence has num_computed_tokens catching up with the tokens it has. Single-threaded (engine
 // thread), no tensors, no metrics, no clock of its own: statistics come up as values. Owns every Request from
-// submit to its last event. First come, first served: the running ones in order, then the waiting ones in
-// order, nobody overtakes. Where blocks lack, the youngest running sequence gives its own back and recomputes
-// later; so the oldest always makes progress. With n > 1, choice 0 computes the prompt; the others sample
+// submit to its last event.
+//
+// Everyone has a rank: by arrival, or by priority, then arrival. Those who run are served in its order; where
+// blocks lack, someone behind in rank gives its own back and computes again later, so the first always makes
+// progress. The waiting come in by policy (rank, or the least served client); one that does not fit is passed
+// by those behind it a bounded number of times. With n > 1, choice 0 computes the prompt; the others sample
 // from its logits, share its full blocks and go on alone. Invariant: each submitted choice ends with exactly
 // one event that carries a finish reason.
 #pragma once
@@ -56,20 +59,24 @@ class Scheduler {
   Scheduler(const SchedulerConfig& config, KvManager* kv);
   ~Scheduler();
 
-  // Takes the request; its n choices wait. The queue bound is kept by the engine. Requires: an id not in use,
-  // a prompt that is not empty, n > 0.
-  void submit(std::unique_ptr<Request> request);
+  // Takes the request; its n choices wait. One that could not finish alone in an empty cache ends with kError
+  // at once. The queue bound is kept by the engine. Requires: an id not in use, a prompt that is not empty,
+  // n > 0.
+  void submit(std::unique_ptr<Request> request, Time now, std::vector<TokenEvent>* out);
   // All choices of the request end with kAbort at once; what a step in flight computes for them is dropped.
   void cancel(RequestId id, Time now, std::vector<TokenEvent>* out);
   // One choice ends with kStop at once, the others go on. Harmless for one that has ended. Requires: no step
   // in flight that will be committed.
   void finish(RequestId id, int32_t choice, Time now, std::vector<TokenEvent>* out);
   void release_hold(RequestId id, Hold hold);
+  // Whoever runs goes back to the queue and gives its blocks up. Requires: no step in flight.
+  void preempt_all();
+  // Closed: those who run go on, nobody new starts.
+  void set_admission(bool open);
 
   // The next step; empty() when there is nothing to do, and then there is nothing to commit. Valid until the
-  // next but one plan(). Requires: the plan before, if not empty, is committed. Requests that can never run
-  // (a prompt larger than the whole cache) end with kError, requests past their deadline with kAbort; events
-  // to `out`.
+  // next but one plan(). Requires: the plan before, if not empty, is committed. Requests past their deadline
+  // end with kTimeout first; events to `out`.
   StepPlan& plan(Time now, std::vector<TokenEvent>* out);
   // Settles a plan: appends tokens, judges stop conditions (EOS, stop ids, max_tokens, max_model_len), frees
   // what ended. At most one event per choice.

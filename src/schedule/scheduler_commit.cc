@@ -36,6 +36,7 @@ void Scheduler::Impl::commit(const StepPlan& plan, const StepResult& result, Tim
                    result.rank.size() == num_samples && result.bad.size() == num_samples,
                "a result has one entry per sample");
   in_flight = false;
+  budget.observe(shape, 1000 * seconds(planned_at, now));
   step_stats.num_prompt_tokens = step_stats.num_prompt_cached = step_stats.num_generated_tokens = 0;
   step_stats.num_recomputed_tokens = step_stats.num_bad = 0;
   step_stats.num_computed_tokens = plan.num_tokens;
@@ -45,6 +46,7 @@ void Scheduler::Impl::commit(const StepPlan& plan, const StepResult& result, Tim
   for (const RowWork& work : plan.work) {
     Sequence* seq = rows.owner(work.row);
     if (seq == nullptr) continue;  // cancelled while the step ran
+    seq->num_scheduled = 0;
     int32_t end = seq->num_computed + work.num_scheduled_tokens;
     step_stats.num_recomputed_tokens +=
         std::max(std::min(end, seq->num_computed_ever) - seq->num_computed, 0);
@@ -98,6 +100,7 @@ std::size_t Scheduler::Impl::settle(const StepPlan& plan, const StepResult& resu
     verdict = {FinishReason::kError};
     event.error = "no token could be sampled: the logits are not finite, or the request's filters forbid all";
     ++step_stats.num_bad;
+    kv->unpublish(&seq->kv, 0);
   }
   event.stop_token = verdict.stop_token;
   if (verdict.finish != FinishReason::kNone) {
@@ -125,6 +128,7 @@ void Scheduler::Impl::take_token(Sequence* seq, TokenId token, Time now) {
   }
   seq->last_token = now;
   ++step_stats.num_generated_tokens;
+  WaitQueue::charge(seq, 0, 1);
   seq->tokens.push_back(token);
 }
 
@@ -140,16 +144,13 @@ void Scheduler::Impl::fork_from_leader(Sequence* seq) {
   if (!kv->fork(leader->kv, seq->num_prompt(), &seq->kv, &copies)) {
     rows.give_back(seq);
     seq->state = SequenceState::kWaiting;
-    waiting.insert_by_arrival(seq);
+    waiting.insert(seq);
     return;
   }
   for (const BlockCopy& copy : copies) pending_copies.push_back({seq, copy});
   seq->num_computed = seq->num_computed_ever = seq->num_prompt();
   seq->state = SequenceState::kRunning;
-  // Behind the choices of its request: it is as old as they are.
-  auto place = std::find(running.begin(), running.end(), leader);
-  while (place != running.end() && (*place)->request == seq->request) ++place;
-  running.insert(place, seq);
+  insert_running(seq);
 }
 
 }  // namespace pagoda

@@ -1,16 +1,19 @@
 // The scheduler's state and its parts: scheduler.cc is the door and the ends of sequences, scheduler_plan.cc
-// makes plans, scheduler_commit.cc settles them. Private to the schedule room.
+// shares a step out among the running, scheduler_admit.cc lets the waiting in, scheduler_commit.cc settles
+// what a step has computed. Private to the schedule room.
 #pragma once
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
-#include "schedule/queue.h"
 #include "schedule/row_pool.h"
 #include "schedule/scheduler.h"
 #include "schedule/sequence.h"
+#include "schedule/step_budget.h"
 #include "schedule/stop.h"
+#include "schedule/wait_queue.h"
 
 namespace pagoda {
 
@@ -18,15 +21,41 @@ struct Scheduler::Impl {
   Impl(const SchedulerConfig& config, KvManager* kv);
 
   // ---- scheduler_plan.cc
+  // How the step that is being planned is shared out.
+  struct Shares {
+    int64_t decodes = 0;   // tokens left for those who decode
+    int64_t prefills = 0;  // tokens left for prompts
+    // One prompt is the first in rank, one the shortest; each gets half, so that neither a long prompt holds
+    // up the short ones behind it nor they it. Where the shortest still waits, its half is left for
+    // admission.
+    int64_t half = 0;
+    const Sequence *first = nullptr, *shortest = nullptr;
+    bool short_of_blocks = false;
+    bool may_admit = true;
+  };
   StepPlan& plan(Time now, std::vector<TokenEvent>* out);
-  void plan_running(StepPlan* plan, int32_t* budget, bool* preempted);
-  void plan_waiting(StepPlan* plan, int32_t* budget, Time now, std::vector<TokenEvent>* out);
-  bool admit(StepPlan* plan, Sequence* seq, int32_t* budget, Time now);
-  int32_t tokens_to_schedule(const Sequence& seq, int32_t budget) const;
-  void schedule(StepPlan* plan, Sequence* seq, int32_t num_scheduled);
-  void sample_siblings(StepPlan* plan, Sequence* leader, int32_t flat_index);
+  Shares share_out();
+  const Sequence* shortest_waiting(int32_t shorter_than);
+  void plan_running(Shares* shares);
+  void plan_rest(Shares* shares);
+  int32_t chunk(const Sequence& seq, int64_t limit) const;
+  bool make_room(Sequence* seq, int32_t num_scheduled, std::size_t place, bool* short_of_blocks);
+  bool schedule(Sequence* seq, int32_t num_more);
+  void catch_up(Sequence* seq);
+  Sequence* cheapest_victim(std::size_t place, int32_t num_missing);
   void preempt(Sequence* seq);
+  void write_plan(StepPlan* plan);
+  void write_sequence(StepPlan* plan, Sequence* seq);
+  void sample_siblings(StepPlan* plan, Sequence* leader, int32_t flat_index);
   void expire(Time now, std::vector<TokenEvent>* out);
+
+  // ---- scheduler_admit.cc
+  enum class Verdict : uint8_t { kAdmitted, kDoesNotFit, kNotReady };
+  void plan_waiting(Shares* shares, Time now);
+  Verdict admit(Sequence* seq, Shares* shares, Time now);
+  bool fits(Sequence* seq);
+  int64_t blocks_promised() const;
+  int64_t blocks_reserved() const;
 
   // ---- scheduler_commit.cc
   void commit(const StepPlan& plan, const StepResult& result, Time now, std::vector<TokenEvent>* out);
@@ -42,21 +71,28 @@ struct Scheduler::Impl {
   void end_all(RequestState* state, FinishReason finish, const std::string& error, Time now,
                std::vector<TokenEvent>* out);
   void flush_ended();
+  void refuse_hopeless(RequestState* state, Time now, std::vector<TokenEvent>* out);
   // The choices that hoped for choice 0's prompt go their own way.
   void detach_siblings(RequestState* state);
   void drop_copies(const Sequence* seq);
+  void start_running(Sequence* seq);  // takes a row
+  void insert_running(Sequence* seq);
   TokenEvent event_of(const Sequence& seq) const;
   void check() const;
 
   const SchedulerConfig config;
   KvManager* const kv;
+  const std::size_t num_groups;
   int32_t max_len;
 
   std::unordered_map<RequestId, std::unique_ptr<RequestState>> requests;
-  std::vector<Sequence*> running;  // in order of admission; all have rows and blocks
-  SequenceQueue waiting, held;
+  std::vector<Sequence*> running;  // by rank; all have rows and blocks
+  WaitQueue waiting;
+  SequenceQueue held;
   int32_t num_attached = 0;  // choices in no queue, over all requests
+  bool admission = true;
   RowPool rows;
+  StepBudget budget;
 
   struct PendingCopy {
     const Sequence* seq;  // the owner of dst
@@ -64,12 +100,18 @@ struct Scheduler::Impl {
   };
   std::vector<PendingCopy> pending_copies;  // of forks since the last plan
   std::vector<Sequence*> ended;             // since the last flush
+  std::vector<Sequence*> passed;            // in this step: waiting ones that others may overtake
+  int64_t num_promised = 0;  // while admitting: blocks that the running need for what they have
 
   StepPlan plans[2];
   uint64_t num_plans = 0;
+  uint64_t last_preemption = 0;  // the plan that preempted last, or 0
   bool in_flight = false;
+  Time planned_at{};
+  StepShape shape;  // of the plan in flight
   uint64_t next_order = 0, num_preemptions = 0, prefix_queries = 0, prefix_hits = 0;
-  Time earliest_deadline = Time::max();  // no deadline is before it
+  // A heap, the earliest on top; those of ended requests go when they come up.
+  std::vector<std::pair<Time, RequestId>> deadlines;
   StepStats step_stats;
   std::vector<FinishedStats> finished;
 };

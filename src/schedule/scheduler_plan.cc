@@ -1,5 +1,5 @@
-// Scheduler::plan: the running ones in order, then the waiting ones in order, within the step's budget of
-// tokens.
+// Scheduler::plan: what the next step computes. Those who run first, by rank: who decodes gets its token,
+// prompts get chunks of what is left; then the waiting are let in; then the rest goes to whoever can use it.
 #include <algorithm>
 
 #include "base/check.h"
@@ -12,115 +12,211 @@ StepPlan& Scheduler::Impl::plan(Time now, std::vector<TokenEvent>* out) {
   PAGODA_CHECK(!in_flight, "the plan before is not committed");
   StepPlan* plan = &plans[num_plans % 2];
   clear_plan(plan, num_plans + 1);
-  if (now >= earliest_deadline) expire(now, out);
+  expire(now, out);
 
-  int32_t budget = config.max_num_batched_tokens;
-  bool preempted = false;
-  plan_running(plan, &budget, &preempted);
-  if (!preempted) plan_waiting(plan, &budget, now, out);
-  flush_ended();
+  Shares shares = share_out();
+  plan_running(&shares);
+  if (!shares.short_of_blocks && shares.may_admit) plan_waiting(&shares, now);
+  plan_rest(&shares);
+  write_plan(plan);
   if (plan->empty()) {
-    // The oldest running sequence can always take the blocks of all others.
-    PAGODA_CHECK(running.empty() && waiting.empty(), "nothing is planned though something could run");
+    // The first in rank can always take the blocks of all others.
+    PAGODA_CHECK(running.empty() && (waiting.empty() || !admission),
+                 "nothing is planned though something could run");
     return *plan;
   }
-
-  for (const PendingCopy& pending : pending_copies) plan->copies.push_back(pending.copy);
-  pending_copies.clear();
   rows.announce_freed(&plan->freed_rows);
   ++num_plans;
   in_flight = true;
+  planned_at = now;
   return *plan;
 }
 
-int32_t Scheduler::Impl::tokens_to_schedule(const Sequence& seq, int32_t budget) const {
-  int32_t num = std::min(seq.num_tokens() - seq.num_computed, budget);
-  if (config.long_prefill_token_threshold > 0) num = std::min(num, config.long_prefill_token_threshold);
-  return num;
+Scheduler::Impl::Shares Scheduler::Impl::share_out() {
+  Shares shares;
+  StepDemand demand;
+  for (Sequence* seq : running) {
+    seq->num_scheduled = 0;
+    if (seq->is_decoding()) {
+      ++demand.num_decoding;
+      demand.decodes.add_decode(seq->num_computed);
+      continue;
+    }
+    catch_up(seq);
+    ++demand.num_prefilling;
+    if (shares.first == nullptr) shares.first = seq;
+    if (shares.shortest == nullptr || seq->num_remaining() < shares.shortest->num_remaining())
+      shares.shortest = seq;
+  }
+  const bool can_admit = admission && rows.num_free() > 0 && !waiting.empty();
+  if (can_admit) demand.num_prefilling += waiting.size();
+  if (shares.first != nullptr) demand.prefill_context = shares.first->num_computed;
+  shares.decodes = config.max_num_batched_tokens;
+  if (demand.num_decoding >= shares.decodes) {  // no room for prompts, but the first in rank always goes on
+    shares.prefills = !running.empty() && running.front() == shares.first ? 1 : 0;
+    shares.decodes -= shares.prefills;
+  } else if (demand.num_prefilling > 0) {
+    shares.prefills = budget.prefill_tokens(demand);
+  }
+  shares.may_admit = can_admit && budget.has_room_for_more(demand);
+  shares.half = shares.prefills;
+  if (shares.first == nullptr) return shares;
+  if (shares.may_admit && shortest_waiting(shares.shortest->num_remaining()) != nullptr)
+    shares.shortest = nullptr;
+  if (shares.shortest != shares.first) shares.half = (shares.prefills + 1) / 2;
+  return shares;
 }
 
-void Scheduler::Impl::plan_running(StepPlan* plan, int32_t* budget, bool* preempted) {
-  for (std::size_t i = 0; i < running.size() && *budget > 0; ++i) {
+// Whether one of those who are next to be let in has less to compute than that.
+const Sequence* Scheduler::Impl::shortest_waiting(int32_t shorter_than) {
+  constexpr int kLookAt = 16;
+  waiting.begin_walk();
+  for (int i = 0; i < kLookAt && waiting.current() != nullptr; ++i, waiting.pass())
+    if (waiting.current()->num_tokens() < shorter_than) return waiting.current();
+  return nullptr;
+}
+
+// Others may have computed, since it was admitted, what this prompt would compute next.
+void Scheduler::Impl::catch_up(Sequence* seq) {
+  if (!seq->request->request->read_prefix_cache || seq->num_computed % kv->block_size() != 0) return;
+  const int32_t found = kv->match(&seq->kv, seq->tokens, seq->scope());
+  if (found <= seq->num_computed) return;
+  const int32_t num_prompt_found = std::min(found, seq->num_prompt()) - seq->num_computed;
+  if (seq->num_output() == 0 && num_prompt_found > 0) {
+    seq->num_cached += num_prompt_found;
+    prefix_hits += static_cast<uint64_t>(num_prompt_found);
+  }
+  seq->num_computed = found;
+}
+
+// The next tokens of a prompt, at most `limit` of them. A chunk that is not the last ends with a block:
+// whoever shares the prompt goes on from there.
+int32_t Scheduler::Impl::chunk(const Sequence& seq, int64_t limit) const {
+  const int32_t begin = seq.num_computed + seq.num_scheduled;
+  const int32_t remaining = seq.num_tokens() - begin;
+  if (!config.enable_chunked_prefill) return remaining <= limit ? remaining : 0;
+  if (config.long_prefill_token_threshold > 0)
+    limit = std::min<int64_t>(limit, config.long_prefill_token_threshold - seq.num_scheduled);
+  if (limit <= 0 || limit >= remaining) return limit <= 0 ? 0 : remaining;
+  const auto beyond = static_cast<int32_t>((begin + limit) % kv->block_size());
+  return static_cast<int32_t>(limit > beyond ? limit - beyond : limit);
+}
+
+void Scheduler::Impl::plan_running(Shares* shares) {
+  for (std::size_t i = 0; i < running.size(); ++i) {
     Sequence* seq = running[i];
-    int32_t num_scheduled = tokens_to_schedule(*seq, *budget);
-    PAGODA_CHECK(num_scheduled > 0, "a running sequence has caught up but did not sample");
-    while (!kv->reserve(&seq->kv, seq->num_computed, seq->num_computed + num_scheduled)) {
-      *preempted = true;
-      Sequence* victim = running.back();  // the youngest, so nothing is planned for it yet
-      running.pop_back();
-      preempt(victim);
-      if (victim == seq) return;
-    }
-    *budget -= num_scheduled;
-    schedule(plan, seq, num_scheduled);
+    const bool decodes = seq->is_decoding() && seq != shares->first && seq != shares->shortest;
+    int64_t limit = decodes ? std::min<int64_t>(shares->decodes, 1) : 0;
+    if (seq == shares->first)
+      limit = std::min(shares->half, shares->prefills);
+    else if (seq == shares->shortest)
+      limit = shares->prefills - (shares->first->num_scheduled == 0 ? shares->half : 0);
+    const int32_t num = limit <= 0 ? 0 : decodes ? 1 : chunk(*seq, limit);
+    if (num == 0) continue;
+    if (!make_room(seq, num, i, &shares->short_of_blocks)) continue;  // it keeps its blocks and waits
+    (decodes ? shares->decodes : shares->prefills) -= num;
   }
 }
 
+// What nobody had a claim to: by rank, without taking anything from anyone.
+void Scheduler::Impl::plan_rest(Shares* shares) {
+  for (Sequence* seq : running) {
+    if (shares->prefills <= 0) return;
+    if (seq->is_decoding() || seq->num_scheduled == seq->num_remaining()) continue;
+    const int32_t num = chunk(*seq, shares->prefills);
+    if (num <= 0 || !schedule(seq, num)) continue;
+    shares->prefills -= num;
+  }
+}
+
+// Reserves the blocks; those behind in rank, for whom nothing is planned yet, give theirs up where too few
+// are free. False: even so there are too few.
+bool Scheduler::Impl::make_room(Sequence* seq, int32_t num_scheduled, std::size_t place,
+                                bool* short_of_blocks) {
+  while (!schedule(seq, num_scheduled)) {
+    *short_of_blocks = true;
+    const int64_t missing =
+        kv->blocks_needed(seq->num_computed + num_scheduled, config.max_num_batched_tokens) -
+        kv->num_held(seq->kv) - kv->num_free();
+    Sequence* victim = cheapest_victim(place, static_cast<int32_t>(missing));
+    if (victim == nullptr) return false;
+    preempt(victim);
+  }
+  return true;
+}
+
+bool Scheduler::Impl::schedule(Sequence* seq, int32_t num_more) {
+  const int32_t end = seq->num_computed + seq->num_scheduled + num_more;
+  if (!kv->reserve(&seq->kv, seq->num_computed, end)) return false;
+  kv->publish(&seq->kv, seq->tokens, end, seq->scope());
+  seq->num_scheduled += num_more;
+  return true;
+}
+
+// Of those behind `place`: under the priority policy of the lowest priority, under the fair one of the client
+// served most; among these one that frees enough with the least to compute again, else the one that frees
+// most (perhaps nothing: blocks that two share are free when both have gone), then the last.
+Sequence* Scheduler::Impl::cheapest_victim(std::size_t place, int32_t num_missing) {
+  struct Cost {
+    int64_t priority;  // as a cost: the lower, the better to take
+    double served;
+    bool too_little;
+    int32_t work;
+    auto operator<=>(const Cost&) const = default;
+  };
+  Sequence* best = nullptr;
+  Cost best_cost{};
+  for (std::size_t i = running.size(); i-- > place + 1;) {
+    Sequence* seq = running[i];
+    if (seq->num_scheduled > 0) continue;
+    const int32_t num_freed = kv->num_exclusive(seq->kv);
+    const bool too_little = num_freed < num_missing;
+    const Cost cost{-seq->rank.priority, seq->client == nullptr ? 0 : -seq->client->served, too_little,
+                    too_little ? -num_freed : seq->num_computed};
+    if (best != nullptr && !(cost < best_cost)) continue;
+    best = seq;
+    best_cost = cost;
+  }
+  return best;
+}
+
+// Its full blocks stay findable until they are needed: it may get them back.
 void Scheduler::Impl::preempt(Sequence* seq) {
   drop_copies(seq);
   kv->release(&seq->kv);
   rows.give_back(seq);
-  seq->num_computed = 0;
+  running.erase(std::find(running.begin(), running.end(), seq));
+  seq->num_computed = seq->num_scheduled = 0;
   seq->state = SequenceState::kWaiting;
-  waiting.push_front(seq);
+  waiting.insert(seq);
   ++num_preemptions;
+  last_preemption = num_plans + 1;
 }
 
-void Scheduler::Impl::plan_waiting(StepPlan* plan, int32_t* budget, Time now, std::vector<TokenEvent>* out) {
-  while (!waiting.empty() && *budget > 0) {
-    Sequence* seq = waiting.front();
-    // The last token's own K/V is not needed, so a prompt that is to be continued must leave room for one
-    // more.
-    int32_t num_wanted = seq->num_tokens() + (seq->request->params().max_tokens > 0 ? 1 : 0);
-    if (seq->num_output() == 0 && num_wanted > max_len) {
-      TokenEvent event = event_of(*seq);
-      event.error = "the prompt has " + std::to_string(seq->num_prompt()) +
-                    " tokens, but a sequence can have " + std::to_string(max_len) +
-                    " at most (max_model_len, or what the KV cache holds)";
-      end(seq, FinishReason::kError, now, std::move(event), out);
-      if (seq->choice == 0) detach_siblings(seq->request);
-      continue;
-    }
-    if (rows.num_free() == 0 || !admit(plan, seq, budget, now)) return;  // nobody overtakes
+void Scheduler::Impl::write_plan(StepPlan* plan) {
+  shape = {};
+  for (Sequence* seq : running) {
+    if (seq->num_scheduled > 0) write_sequence(plan, seq);
   }
+  // Siblings that came to life here joined no queue: they sample only.
+  for (const PendingCopy& pending : pending_copies) plan->copies.push_back(pending.copy);
+  if (!plan->empty()) pending_copies.clear();
 }
 
-bool Scheduler::Impl::admit(StepPlan* plan, Sequence* seq, int32_t* budget, Time now) {
-  seq->materialize(max_len);
-  // All that it has must fit, though only a chunk is taken now: else several half-computed prompts would push
-  // each other out again and again.
-  if (kv->blocks_needed(seq->num_tokens(), config.max_num_batched_tokens) > kv->num_free()) return false;
-  const Request& request = *seq->request->request;
-  int32_t num_cached =
-      request.read_prefix_cache ? kv->match(&seq->kv, seq->tokens, {request.lora_id, request.cache_salt_hash}) : 0;
-  seq->num_computed = num_cached;
-  int32_t num_scheduled = tokens_to_schedule(*seq, *budget);
-  if (!kv->reserve(&seq->kv, seq->num_computed, seq->num_computed + num_scheduled)) {
-    kv->release(&seq->kv);
-    seq->num_computed = 0;
-    return false;
-  }
-  waiting.remove(seq);
-  seq->state = SequenceState::kRunning;
-  if (seq->scheduled == Time{}) seq->scheduled = now;
-  rows.take(seq);
-  running.push_back(seq);
-  write_new_row(plan, seq);
-  *budget -= num_scheduled;
-  schedule(plan, seq, num_scheduled);
-  return true;
-}
-
-void Scheduler::Impl::schedule(StepPlan* plan, Sequence* seq, int32_t num_scheduled) {
-  int32_t flat_begin = write_work(plan, *seq, num_scheduled);
+void Scheduler::Impl::write_sequence(StepPlan* plan, Sequence* seq) {
+  if (!seq->row_announced) write_new_row(plan, seq);
+  const int32_t flat_begin = write_work(plan, *seq, seq->num_scheduled);
   kv->announce(&seq->kv, seq->row, &plan->new_blocks, &plan->block_ids);
+  if (seq->is_decoding())
+    shape.add_decode(seq->num_computed);
+  else
+    shape.add_prefill(seq->num_computed, seq->num_scheduled);
   const SamplingParams& params = seq->request->params();
-  if (seq->choice == 0 && params.num_prompt_logprobs >= 0) {
-    write_prompt_samples(plan, *seq, num_scheduled, flat_begin);
-  }
-  bool caught_up = seq->num_computed + num_scheduled == seq->num_tokens();
+  if (seq->choice == 0 && params.num_prompt_logprobs >= 0)
+    write_prompt_samples(plan, *seq, seq->num_scheduled, flat_begin);
+  const bool caught_up = seq->num_scheduled == seq->num_remaining();
   if (!caught_up || params.max_tokens == 0) return;
-  int32_t flat_last = flat_begin + num_scheduled - 1;
+  const int32_t flat_last = flat_begin + seq->num_scheduled - 1;
   write_sample(plan, *seq, flat_last);
   if (seq->choice == 0) sample_siblings(plan, seq, flat_last);
 }
@@ -135,9 +231,9 @@ void Scheduler::Impl::sample_siblings(StepPlan* plan, Sequence* leader, int32_t 
     seq.state = SequenceState::kForking;
     --num_attached;
     --state->num_attached;
-    seq.materialize(max_len);
+    seq.materialize(max_len, kv->block_size(), num_groups);
     seq.scheduled = leader->scheduled;
-    rows.take(&seq);
+    start_running(&seq);
     write_new_row(plan, &seq, twin);
     twin = &seq;
     write_sample(plan, seq, flat_index);
@@ -146,13 +242,11 @@ void Scheduler::Impl::sample_siblings(StepPlan* plan, Sequence* leader, int32_t 
 }
 
 void Scheduler::Impl::expire(Time now, std::vector<TokenEvent>* out) {
-  earliest_deadline = Time::max();
-  for (auto& [id, state] : requests) {
-    if (state->request->deadline <= now) {
-      end_all(state.get(), FinishReason::kAbort, {}, now, out);
-    } else {
-      earliest_deadline = std::min(earliest_deadline, state->request->deadline);
-    }
+  while (!deadlines.empty() && deadlines.front().first <= now) {
+    auto it = requests.find(deadlines.front().second);
+    std::pop_heap(deadlines.begin(), deadlines.end(), std::greater<>());
+    deadlines.pop_back();
+    if (it != requests.end()) end_all(it->second.get(), FinishReason::kTimeout, {}, now, out);
   }
   flush_ended();
 }

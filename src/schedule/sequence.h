@@ -1,6 +1,7 @@
 // One choice of a request as the scheduler sees it, and the request they share. Private to the schedule room.
 #pragma once
 #include <algorithm>
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -12,18 +13,27 @@
 namespace pagoda {
 
 struct RequestState;
+struct Client;
 
 // kAttached: a choice > 0 whose prompt choice 0 is computing for it; in no queue.
 // kForking: it has a row and samples from choice 0's logits in the plan in flight; blocks come when that is
 // committed.
 enum class SequenceState : uint8_t { kAttached, kHeld, kWaiting, kForking, kRunning, kEnded };
 
+// Who goes before whom: the lower. The first of all is never pushed out and gets something in every step.
+struct Rank {
+  int64_t priority = 0;  // 0 for all but under the priority policy
+  uint64_t order = 0;    // of arrival
+  auto operator<=>(const Rank&) const = default;
+};
+
 struct Sequence {
   RequestState* request = nullptr;
+  Client* client = nullptr;  // under the fair policy
   int32_t choice = 0;
   SequenceState state = SequenceState::kAttached;
   bool last_of_request = false;  // its end was the request's
-  uint64_t order = 0;            // of arrival
+  Rank rank;
 
   std::vector<TokenId>
       tokens;  // prompt, then output; empty until first scheduled (the prompt is in the request)
@@ -32,10 +42,16 @@ struct Sequence {
   int32_t num_computed = 0;
   int32_t num_computed_ever = 0;    // the most that num_computed has been: less of it is computed again
   int32_t num_prompt_reported = 0;  // prompt tokens 1 .. this have had their log-probabilities handed out
+  int32_t num_scheduled = 0;        // tokens in the plan that is being made
+
+  // While it waits: how many have passed it, and what it lacked when it was last tried, in which plan.
+  int32_t num_overtaken = 0, blocks_wanted = 0;
+  uint64_t tried_step = 0;
 
   int32_t row = -1;
-  uint64_t row_step = 0;        // the plan that brought the row ...
-  int32_t row_token_begin = 0;  // ... and where its tokens lie in it
+  bool row_announced = false;   // a plan has brought the row ...
+  uint64_t row_step = 0;        // ... this one ...
+  int32_t row_token_begin = 0;  // ... and its tokens lie there in it
 
   Time scheduled{}, first_token{}, last_token{};
   Sequence *prev = nullptr, *next = nullptr;  // in a SequenceQueue
@@ -43,8 +59,12 @@ struct Sequence {
   inline int32_t num_prompt() const;
   int32_t num_tokens() const { return tokens.empty() ? num_prompt() : static_cast<int32_t>(tokens.size()); }
   int32_t num_output() const { return num_tokens() - num_prompt(); }
+  int32_t num_remaining() const { return num_tokens() - num_computed; }
+  // One token is left, whose successor is wanted now.
+  bool is_decoding() const { return num_remaining() == 1; }
+  inline CacheScope scope() const;
   // Copies the prompt, with room for what will be generated, so that appending a token never allocates.
-  inline void materialize(int32_t max_len);
+  inline void materialize(int32_t max_len, int32_t block_size, std::size_t num_groups);
 };
 
 struct RequestState {
@@ -61,12 +81,21 @@ int32_t Sequence::num_prompt() const {
   return static_cast<int32_t>(request->request->prompt.size());
 }
 
-void Sequence::materialize(int32_t max_len) {
+CacheScope Sequence::scope() const {
+  return {request->request->lora_id, request->request->cache_salt_hash};
+}
+
+void Sequence::materialize(int32_t max_len, int32_t block_size, std::size_t num_groups) {
   if (!tokens.empty()) return;
   const std::vector<TokenId>& prompt = request->request->prompt;
   int64_t longest = std::min<int64_t>(num_prompt() + int64_t{request->params().max_tokens}, max_len);
-  tokens.reserve(static_cast<std::size_t>(std::max<int64_t>(longest, num_prompt()) + 1));
+  const auto room = static_cast<std::size_t>(std::max<int64_t>(longest, num_prompt()) + 1);
+  tokens.reserve(room);
   tokens.assign(prompt.begin(), prompt.end());
+  const std::size_t num_blocks = room / static_cast<std::size_t>(block_size) + 1;
+  kv.groups.resize(num_groups);
+  for (GroupTable& table : kv.groups) table.blocks.reserve(num_blocks);
+  kv.keys.reserve(num_blocks);
 }
 
 }  // namespace pagoda

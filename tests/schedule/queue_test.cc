@@ -18,9 +18,9 @@ std::vector<const Sequence*> forward(const SequenceQueue& queue) {
   return out;
 }
 
-TEST(SequenceQueue, BehavesAsADequeDoes) {
+TEST(SequenceQueue, StaysInOrderOfRank) {
   std::vector<Sequence> all(30);
-  for (std::size_t i = 0; i < all.size(); ++i) all[i].order = i;
+  for (std::size_t i = 0; i < all.size(); ++i) all[i].rank = {static_cast<int64_t>(i * 7 % 3), i};
   SequenceQueue queue;
   std::deque<const Sequence*> model;
   SplitMix64 random(3);
@@ -30,18 +30,12 @@ TEST(SequenceQueue, BehavesAsADequeDoes) {
     if (place != model.end()) {
       queue.remove(seq);
       model.erase(place);
-    } else if (uint64_t choice = random.below(3); choice == 0) {
-      queue.push_back(seq);
-      model.push_back(seq);
-    } else if (choice == 1) {
-      queue.push_front(seq);
-      model.push_front(seq);
-    } else {
-      queue.insert_by_arrival(seq);
-      auto later =
-          std::find_if(model.begin(), model.end(), [&](auto* other) { return other->order > seq->order; });
-      model.insert(later, seq);
+      continue;
     }
+    queue.insert(seq);
+    auto later =
+        std::find_if(model.begin(), model.end(), [&](auto* other) { return seq->rank < other->rank; });
+    model.insert(later, seq);
     ASSERT_EQ(forward(queue), std::vector<const Sequence*>(model.begin(), model.end()));
     ASSERT_EQ(queue.size(), static_cast<int>(model.size()));
     ASSERT_EQ(queue.empty(), model.empty());

@@ -36,7 +36,7 @@ TEST_P(JudgeStop, AsVllmDoes) {
   params.stop_token_ids = c.stop;
   Sequence seq;
   seq.request = &state;
-  seq.materialize(c.max_len);
+  seq.materialize(c.max_len, 16, 1);
   seq.tokens.insert(seq.tokens.end(), c.output.begin(), c.output.end());
   seq.num_computed = 2 + static_cast<int>(c.output.size());
   StopVerdict verdict = judge_stop(seq, c.max_len);

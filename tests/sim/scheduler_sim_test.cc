@@ -39,6 +39,7 @@ class World {
     config_.max_num_batched_tokens = pick(1, 3) == 1 ? pick(1, 6) : pick(7, 60);
     config_.max_model_len = pick(4, 60);
     config_.long_prefill_token_threshold = chance(0.3) ? pick(1, 9) : 0;
+    config_.max_overtakes = pick(0, 6);
     model_ = {.seed = seed, .vocab_size = pick(12, 60), .bad_one_in = chance(0.3) ? 150u : 0u};
     std::vector<KvGroupSpec> groups{{.block_size = pick(1, 8), .window = 0}};
     if (chance(0.4)) groups.push_back({.block_size = groups[0].block_size, .window = pick(1, 12)});
@@ -166,7 +167,8 @@ class World {
       for (int i = 0; i < request->n; ++i)
         live.choices[static_cast<std::size_t>(i)].expected = oracle(live, i);
       if (!live.held) live.choices[0].bound = bound();
-      scheduler_->submit(std::move(request));
+      scheduler_->submit(std::move(request), now_, &events_);
+      take_events();
     }
   }
 
@@ -219,7 +221,7 @@ class World {
   // The oldest running sequence gets a chunk of its prompt or a token in every step and is never pushed out,
   // so one that has just become ready ends before all who are here, each after the other, would have ended.
   int64_t steps_alone() const {
-    int chunk = config_.max_num_batched_tokens;
+    int chunk = (config_.max_num_batched_tokens + 1) / 2;  // the other half may be the shortest prompt's
     if (config_.long_prefill_token_threshold > 0)
       chunk = std::min(chunk, config_.long_prefill_token_threshold);
     return (max_len_ + chunk - 1) / chunk + max_len_ + 1;
@@ -228,7 +230,7 @@ class World {
     int64_t num_ahead = 0;
     for (const auto& [id, live] : live_)
       num_ahead += live.held ? 0 : static_cast<int64_t>(live.choices.size());
-    return num_steps_ + (num_ahead + 1) * steps_alone();
+    return num_steps_ + (num_ahead + 1 + config_.max_overtakes) * steps_alone();
   }
 
   void step() {
@@ -310,7 +312,9 @@ class World {
     Live& live = it->second;
     Choice& choice = live.choices.at(static_cast<std::size_t>(event.choice));
     ASSERT_EQ(choice.finish, FinishReason::kNone) << "an event after the last";
-    EXPECT_FALSE(live.held && !live.cancelled && event.finish != FinishReason::kAbort) << "held, but it ran";
+    EXPECT_FALSE(live.held && !live.cancelled && event.finish != FinishReason::kAbort &&
+                 event.finish != FinishReason::kTimeout && event.finish != FinishReason::kError)
+        << "held, but it ran";
     take_prompt_rows(&live, event);
     ASSERT_LE(event.out.token.size(), 1u);
     for (std::size_t i = 0; i < event.out.token.size(); ++i) take_token(live, &choice, event, i);
@@ -363,7 +367,7 @@ class World {
   void check_ended(const Live& live, Choice* choice, const TokenEvent& event) {
     choice->finish = event.finish;
     const Outcome& expected = choice->expected;
-    if (event.finish == FinishReason::kAbort) {
+    if (event.finish == FinishReason::kAbort || event.finish == FinishReason::kTimeout) {
       ++counts_->aborts;
       EXPECT_TRUE(live.cancelled || live.deadline <= now_) << "aborted without a reason";
       ASSERT_LE(choice->tokens.size(), expected.tokens.size());

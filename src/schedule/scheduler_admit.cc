@@ -1,0 +1,99 @@
+// Scheduler::plan, the part that lets the waiting in. One that does not fit is passed by those behind it; how
+// often is bounded, then nobody passes it any more and the running make room by ending.
+#include <algorithm>
+
+#include "base/check.h"
+#include "schedule/scheduler_impl.h"
+
+namespace pagoda {
+
+void Scheduler::Impl::plan_waiting(Shares* shares, Time now) {
+  constexpr std::size_t kMostPassed = 256;  // per step: looking costs time
+  passed.clear();
+  num_promised = blocks_promised();
+  waiting.begin_walk();
+  while (Sequence* seq = waiting.current()) {
+    if (shares->prefills <= 0 || rows.num_free() == 0 || passed.size() == kMostPassed) return;
+    const Verdict verdict = admit(seq, shares, now);
+    if (verdict == Verdict::kAdmitted) {
+      waiting.take();
+      start_running(seq);
+      insert_running(seq);
+      for (Sequence* other : passed) ++other->num_overtaken;
+    } else {
+      waiting.pass();
+      if (verdict == Verdict::kNotReady) continue;
+      passed.push_back(seq);
+    }
+    const bool barred = std::any_of(passed.begin(), passed.end(), [&](const Sequence* other) {
+      return other->num_overtaken >= config.max_overtakes;
+    });
+    if (barred) return;
+  }
+}
+
+Scheduler::Impl::Verdict Scheduler::Impl::admit(Sequence* seq, Shares* shares, Time now) {
+  if (!fits(seq)) return Verdict::kDoesNotFit;
+  const int32_t num_scheduled = chunk(*seq, shares->prefills);
+  if (num_scheduled == 0 || !schedule(seq, num_scheduled)) {  // a prompt in one piece needs more of a step
+    kv->release(&seq->kv);
+    seq->num_computed = 0;
+    return Verdict::kDoesNotFit;
+  }
+  shares->prefills -= num_scheduled;
+  num_promised += kv->blocks_needed(seq->num_tokens(), config.max_num_batched_tokens) - kv->num_held(seq->kv);
+  if (seq->scheduled == Time{}) {
+    seq->scheduled = now;
+    seq->num_cached = std::min(seq->num_computed, seq->num_prompt());
+    prefix_queries += static_cast<uint64_t>(seq->num_prompt());
+    prefix_hits += static_cast<uint64_t>(seq->num_cached);
+    WaitQueue::charge(seq, seq->num_prompt() - seq->num_cached, 0);
+  }
+  return Verdict::kAdmitted;
+}
+
+// Takes what the cache holds of it; all that it has must fit beside what the running have, though only a
+// chunk is computed now: else several half-computed prompts would push each other out again and again. What
+// will be generated is over-committed.
+bool Scheduler::Impl::fits(Sequence* seq) {
+  constexpr uint64_t kTryAgainAfter = 32;  // steps; in between the cache can only have learnt a little
+  const int64_t available = kv->num_free() - num_promised - blocks_reserved();
+  if (seq->blocks_wanted > available && num_plans < seq->tried_step + kTryAgainAfter) return false;
+  seq->materialize(max_len, kv->block_size(), num_groups);
+  const int32_t num_free_before = kv->num_free();
+  seq->num_computed =
+      seq->request->request->read_prefix_cache ? kv->match(&seq->kv, seq->tokens, seq->scope()) : 0;
+  const int64_t taken = num_free_before - kv->num_free();  // free blocks that the match has made its own
+  const int64_t wanted =
+      taken + kv->blocks_needed(seq->num_tokens(), config.max_num_batched_tokens) - kv->num_held(seq->kv);
+  seq->tried_step = num_plans;
+  seq->blocks_wanted = wanted <= available ? 0 : static_cast<int32_t>(wanted);
+  if (wanted <= available) return true;
+  kv->release(&seq->kv);
+  seq->num_computed = 0;
+  return false;
+}
+
+// Blocks that those who run will need for the tokens that they have already.
+int64_t Scheduler::Impl::blocks_promised() const {
+  int64_t promised = 0;
+  for (const Sequence* seq : running) {
+    if (seq->num_computed + seq->num_scheduled >= seq->num_tokens()) continue;
+    promised += std::max<int64_t>(
+        kv->blocks_needed(seq->num_tokens(), config.max_num_batched_tokens) - kv->num_held(seq->kv), 0);
+  }
+  return promised;
+}
+
+// Free blocks that admission leaves alone while anybody runs: the watermark, and for a while after a
+// preemption one for each who runs, so that nobody comes in only to push somebody out again.
+int64_t Scheduler::Impl::blocks_reserved() const {
+  if (running.empty()) return 0;
+  constexpr uint64_t kCalmSteps = 64;
+  auto reserved = static_cast<int64_t>(config.watermark * kv->num_blocks());
+  if (last_preemption > 0 && num_plans < last_preemption + kCalmSteps)
+    reserved += static_cast<int64_t>(running.size());
+  return reserved;
+}
+
+}  // namespace pagoda

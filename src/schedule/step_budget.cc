@@ -1,0 +1,54 @@
+#include "schedule/step_budget.h"
+
+#include <algorithm>
+
+namespace pagoda {
+namespace {
+
+// A chunk smaller than a block would hardly move a prompt; that much it always gets.
+constexpr int64_t kLeastChunk = 16;
+
+}  // namespace
+
+double StepBudget::limit_ms(const StepDemand& demand) const {
+  if (config_.itl_slo_ms > 0) {
+    constexpr double kOutsideOfSteps = 0.97;  // planning, handing out and sending take a little
+    return config_.itl_slo_ms * kOutsideOfSteps / model_.tail_factor();
+  }
+  constexpr double kMargin = 0.85;  // so that the slower ones of the steps keep the promise too
+  const double share =
+      std::max(static_cast<double>(demand.num_prefilling) / static_cast<double>(demand.num_decoding), 1.);
+  return model_.predict_ms(demand.decodes) * (1 + kMargin * share);
+}
+
+int32_t StepBudget::prefill_tokens(const StepDemand& demand) const {
+  const int64_t most = std::max<int64_t>(config_.max_num_batched_tokens - demand.num_decoding, 1);
+  if (!config_.size_chunks_by_time || demand.num_decoding == 0) return static_cast<int32_t>(most);
+  if (!model_.is_ready()) return static_cast<int32_t>(std::min<int64_t>(most, 2 * kLeastChunk));
+  const double limit = limit_ms(demand);
+  auto fits = [&](int64_t tokens) {
+    StepShape shape = demand.decodes;
+    shape.add_prefill(demand.prefill_context, tokens);
+    return model_.predict_ms(shape) <= limit;
+  };
+  int64_t low = std::min(kLeastChunk, most), high = std::min(most, 2 * largest_step_);
+  while (low < high) {
+    const int64_t middle = low + (high - low + 1) / 2;
+    (fits(middle) ? low : high) = fits(middle) ? middle : middle - 1;
+  }
+  return static_cast<int32_t>(low);
+}
+
+bool StepBudget::has_room_for_more(const StepDemand& demand) const {
+  if (config_.itl_slo_ms <= 0 || !config_.size_chunks_by_time || demand.num_decoding == 0) return true;
+  StepShape shape = demand.decodes;
+  shape.add_prefill(demand.prefill_context, kLeastChunk);
+  return !model_.is_ready() || model_.predict_ms(shape) <= limit_ms(demand);
+}
+
+void StepBudget::observe(const StepShape& shape, double ms) {
+  model_.observe(shape, ms);
+  largest_step_ = std::max(largest_step_, shape.num_tokens);
+}
+
+}  // namespace pagoda

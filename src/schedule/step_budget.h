@@ -1,0 +1,43 @@
+// How much of a step is for prompts. Who decodes waits for the step's end, so what a step reads of prompts is
+// what they feel: with `size_chunks_by_time` it is sized from the learned step time.
+#pragma once
+#include <cstdint>
+
+#include "contract/engine_config.h"
+#include "schedule/step_time.h"
+
+namespace pagoda {
+
+// What wants to run.
+struct StepDemand {
+  StepShape decodes;  // of those who decode
+  int64_t num_decoding = 0;
+  int64_t num_prefilling = 0;   // prompts being computed, or waiting to be
+  int64_t prefill_context = 0;  // tokens computed of the prompt that comes first
+};
+
+class StepBudget {
+ public:
+  explicit StepBudget(const SchedulerConfig& config) : config_(config) {}
+
+  // The most prompt tokens that the next step should compute beside the decodes; at least 1.
+  //
+  // Under itl_slo_ms: as many as keep the step within it, its tail included. Without: prompts get the share
+  // of the time that they are of the sequences, each counted as one, but at least half of it; so decoding
+  // slows down to half its speed while few prompts are there, and gives way when many wait, because then
+  // more are served by letting them in.
+  int32_t prefill_tokens(const StepDemand& demand) const;
+  // Under itl_slo_ms: one more could join those who decode. Without, and while nobody decodes, always.
+  bool has_room_for_more(const StepDemand& demand) const;
+  void observe(const StepShape& shape, double ms);
+  const StepTimeModel& model() const { return model_; }
+
+ private:
+  double limit_ms(const StepDemand& demand) const;
+
+  const SchedulerConfig& config_;
+  StepTimeModel model_;
+  int64_t largest_step_ = 32;  // tokens; a chunk grows no faster than to twice what is known
+};
+
+}  // namespace pagoda

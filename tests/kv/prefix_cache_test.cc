@@ -1,0 +1,305 @@
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/rng.h"
+#include "kv/kv_manager.h"
+
+namespace pagoda {
+namespace {
+
+using Tokens = std::vector<TokenId>;
+
+Tokens count_up(int count, int from = 0) {
+  Tokens tokens;
+  for (int i = 0; i < count; ++i) tokens.push_back(from + i);
+  return tokens;
+}
+
+std::string hex(const BlockKey& key) {
+  std::string out;
+  for (uint8_t byte : key.bytes) {
+    out += "0123456789abcdef"[byte >> 4];
+    out += "0123456789abcdef"[byte & 15];
+  }
+  return out;
+}
+
+// A sequence that has computed all of its tokens.
+void compute(KvManager* kv, SeqKv* seq, const Tokens& tokens, const CacheScope& scope = {}) {
+  const int32_t computed = kv->match(seq, tokens, scope);
+  ASSERT_TRUE(kv->reserve(seq, computed, static_cast<int32_t>(tokens.size())));
+  kv->publish(seq, tokens, static_cast<int32_t>(tokens.size()), scope);
+}
+
+int match_alone(KvManager* kv, const Tokens& tokens, const CacheScope& scope = {}) {
+  SeqKv seq;
+  const int found = kv->match(&seq, tokens, scope);
+  kv->release(&seq);
+  return found;
+}
+
+class PrefixCache : public ::testing::TestWithParam<BlockHashAlgo> {
+ protected:
+  PrefixCacheConfig config() const { return {.hash_algo = GetParam()}; }
+};
+INSTANTIATE_TEST_SUITE_P(Hashes, PrefixCache,
+                         ::testing::Values(BlockHashAlgo::kSha256, BlockHashAlgo::kSha256Cbor,
+                                           BlockHashAlgo::kXxhash));
+
+TEST_P(PrefixCache, FindsFullBlocksButNeverTheLastToken) {
+  KvManager kv({{.block_size = 4, .window = 0}}, 20, config());
+  SeqKv first;
+  const Tokens tokens = count_up(14);
+  compute(&kv, &first, tokens);
+  EXPECT_EQ(kv.num_cached(), 3);
+  for (auto [length, found] :
+       {std::pair{1, 0}, {4, 0}, {5, 4}, {8, 4}, {9, 8}, {12, 8}, {13, 12}, {14, 12}}) {
+    EXPECT_EQ(match_alone(&kv, Tokens(tokens.begin(), tokens.begin() + length)), found) << length;
+  }
+  Tokens other = tokens;
+  other[5] = 99;
+  EXPECT_EQ(match_alone(&kv, other), 4);
+  other[0] = 99;
+  EXPECT_EQ(match_alone(&kv, other), 0);
+
+  SeqKv second;
+  EXPECT_EQ(kv.match(&second, tokens, {}), 12);
+  EXPECT_EQ(second.groups[0].blocks,
+            std::vector<BlockId>(first.groups[0].blocks.begin(), first.groups[0].blocks.begin() + 3));
+  const SeqKv* both[] = {&first, &second};
+  kv.check(both);
+  EXPECT_EQ(kv.num_exclusive(first), 1);
+  EXPECT_EQ(kv.num_exclusive(second), 0);
+}
+
+TEST_P(PrefixCache, ContentOutlivesItsOwnerUntilTheBlocksAreNeededTailFirst) {
+  KvManager kv({{.block_size = 4, .window = 0}}, 9, config());  // 8 usable
+  SeqKv seq;
+  const Tokens old_tokens = count_up(17), new_tokens = count_up(9, 100);
+  compute(&kv, &seq, old_tokens);  // 5 blocks, 4 full
+  kv.release(&seq);
+  EXPECT_EQ(kv.num_free(), 8);
+  EXPECT_EQ(match_alone(&kv, old_tokens), 16);
+  SeqKv other;
+  compute(&kv, &other, new_tokens);  // takes blocks that nobody can find
+  EXPECT_EQ(match_alone(&kv, old_tokens), 16);
+  SeqKv greedy;
+  ASSERT_TRUE(kv.reserve(&greedy, 0, 8));  // the last free ones without content, and one with
+  EXPECT_EQ(match_alone(&kv, old_tokens), 12) << "the end of the sequence goes first";
+  kv.release(&other);
+  SeqKv greedier;
+  ASSERT_TRUE(kv.reserve(&greedier, 0, 8));
+  EXPECT_EQ(match_alone(&kv, new_tokens), 8) << "used later than the old one";
+  EXPECT_LT(match_alone(&kv, old_tokens), 12);
+}
+
+TEST_P(PrefixCache, ScopesDoNotMix) {
+  KvManager kv({{.block_size = 2, .window = 0}}, 40, config());
+  CacheScope alice, bob, adapter;
+  alice.salt[3] = 1;
+  bob.salt[3] = 2;
+  adapter.lora_id = 1;
+  const Tokens tokens = count_up(7);
+  SeqKv seq;
+  compute(&kv, &seq, tokens, alice);
+  EXPECT_EQ(match_alone(&kv, tokens, alice), 6);
+  for (const CacheScope& scope : {CacheScope{}, bob, adapter}) EXPECT_EQ(match_alone(&kv, tokens, scope), 0);
+}
+
+TEST_P(PrefixCache, RequestsOfOneStepShare) {
+  KvManager kv({{.block_size = 4, .window = 0}}, 30, config());
+  SeqKv first, second;
+  const Tokens tokens = count_up(30);
+  EXPECT_EQ(kv.match(&first, tokens, {}), 0);
+  ASSERT_TRUE(kv.reserve(&first, 0, 12));
+  kv.publish(&first, tokens, 12, {});  // planned, not computed yet
+  EXPECT_EQ(kv.match(&second, tokens, {}), 12);
+  ASSERT_TRUE(kv.reserve(&second, 12, 20));
+  kv.publish(&second, tokens, 20, {});
+  EXPECT_EQ(kv.match(&first, tokens, {}), 20) << "and in the next step the other way round";
+}
+
+TEST_P(PrefixCache, WhoStandsAtABlocksEndTakesWhatOthersHaveComputedSince) {
+  KvManager kv({{.block_size = 4, .window = 0}}, 30, config());
+  SeqKv slow, fast;
+  const Tokens tokens = count_up(21);
+  ASSERT_TRUE(kv.reserve(&slow, 0, 8));
+  kv.publish(&slow, tokens, 8, {});
+  compute(&kv, &fast, tokens);
+  EXPECT_EQ(kv.match(&slow, tokens, {}), 20);
+  EXPECT_EQ(slow.groups[0].blocks[4], fast.groups[0].blocks[4]);
+  const SeqKv* both[] = {&slow, &fast};
+  kv.check(both);
+}
+
+TEST_P(PrefixCache, WindowsNeedOnlyWhatIsSeen) {
+  KvManager kv({{.block_size = 2, .window = 0}, {.block_size = 2, .window = 4}}, 60, config());
+  SeqKv seq;
+  const Tokens tokens = count_up(17);
+  for (int computed = 0; computed < 17; ++computed) {
+    ASSERT_TRUE(kv.reserve(&seq, computed, computed + 1));
+    kv.publish(&seq, tokens, computed + 1, {});
+  }
+  SeqKv again;
+  EXPECT_EQ(kv.match(&again, tokens, {}), 16);
+  EXPECT_EQ(again.groups[0].num_behind, 0);
+  EXPECT_EQ(again.groups[1].num_behind, 6) << "position 16 sees back to 13";
+  const SeqKv* both[] = {&seq, &again};
+  kv.check(both);
+  kv.release(&again);
+  // Blocks 0 .. 5 of the windowed group were given back as it moved on; take them from under the cache.
+  SeqKv greedy;
+  kv.release(&seq);
+  ASSERT_TRUE(kv.reserve(&greedy, 0, 58));
+  const int found = match_alone(&kv, tokens);
+  EXPECT_LT(found, 16);
+  EXPECT_EQ(found % 2, 0);
+}
+
+TEST_P(PrefixCache, WhatIsNotFitToBeReadIsForgotten) {
+  KvManager kv({{.block_size = 4, .window = 0}}, 30, config());
+  SeqKv seq;
+  const Tokens tokens = count_up(21);
+  compute(&kv, &seq, tokens);
+  kv.unpublish(&seq, 8);
+  EXPECT_EQ(match_alone(&kv, tokens), 8);
+  kv.release(&seq);
+  EXPECT_EQ(kv.num_cached(), 2);
+  kv.reset_prefix_cache();
+  EXPECT_EQ(match_alone(&kv, tokens), 0);
+  EXPECT_EQ(kv.num_cached(), 0);
+  kv.check();
+}
+
+TEST_P(PrefixCache, OffMeansOff) {
+  PrefixCacheConfig off = config();
+  off.enabled = false;
+  KvManager kv({{.block_size = 4, .window = 0}}, 30, off);
+  SeqKv seq;
+  const Tokens tokens = count_up(21);
+  compute(&kv, &seq, tokens);
+  EXPECT_EQ(match_alone(&kv, tokens), 0);
+  EXPECT_TRUE(seq.keys.empty());
+}
+
+TEST_P(PrefixCache, ForksPublishWhatTheyShare) {
+  KvManager kv({{.block_size = 4, .window = 0}}, 30, config());
+  SeqKv from, to;
+  Tokens tokens = count_up(10);
+  compute(&kv, &from, tokens);
+  std::vector<BlockCopy> copies;
+  ASSERT_TRUE(kv.fork(from, 10, &to, &copies));
+  tokens.push_back(77);
+  tokens.push_back(78);
+  ASSERT_TRUE(kv.reserve(&to, 10, 12));
+  kv.publish(&to, tokens, 12, {});
+  tokens.push_back(79);
+  EXPECT_EQ(match_alone(&kv, tokens), 12);
+  EXPECT_EQ(match_alone(&kv, count_up(13)), 8);
+}
+
+TEST(BlockHasher, SharedSeedsGiveTheHashesOfCanonicalCbor) {
+  // RFC 8949 by hand and Python's hashlib: sha256(cbor("0")), then sha256(cbor([parent, [tokens], null])).
+  BlockHasher hasher(BlockHashAlgo::kSha256Cbor, "0");
+  EXPECT_EQ(hex(hasher.root()), "4e1195df020de59e0d65a33a4279f1183e7ae4e5d980e309f8b55adff2e61c3e");
+  const BlockKey first = hasher.next(hasher.root(), Tokens{1, 23, 24, 255}, {}, true);
+  EXPECT_EQ(hex(first), "a36392a56fe33d6c74b75b6e1a53a2339f7884654660f0a281f65b1d62cdd706");
+  EXPECT_EQ(hex(hasher.next(first, Tokens{256, 65535, 65536, 128000}, {}, false)),
+            "704b05804444de054bd2aa19697153b0f5ec263e877b0ab70634c281d6739b9e");
+}
+
+TEST(BlockHasher, RootsAreDrawn) {
+  for (BlockHashAlgo algo : {BlockHashAlgo::kSha256, BlockHashAlgo::kSha256Cbor, BlockHashAlgo::kXxhash}) {
+    BlockHasher a(algo, ""), b(algo, "");
+    EXPECT_NE(a.root(), b.root());
+    EXPECT_EQ(BlockHasher(algo, "s").root(), BlockHasher(algo, "s").root());
+  }
+}
+
+TEST(PrefixCacheEvents, TellWhatCanBeFound) {
+  KvManager kv({{.block_size = 2, .window = 0}}, 6, {.record_events = true});
+  SeqKv seq, other;
+  const Tokens tokens = count_up(7);
+  compute(&kv, &seq, tokens);
+  std::vector<KvEvent> events;
+  kv.take_events(&events);
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].kind, KvEvent::Kind::kStored);
+  EXPECT_EQ(events[0].keys, seq.keys);
+  EXPECT_FALSE(events[0].parent.has_value());
+  EXPECT_EQ(events[0].tokens, count_up(6));
+  const std::vector<BlockKey> keys = seq.keys;
+  kv.release(&seq);
+  ASSERT_TRUE(kv.reserve(&other, 0, 7));
+  kv.reset_prefix_cache();
+  events.clear();
+  kv.take_events(&events);
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0].kind, KvEvent::Kind::kRemoved);
+  EXPECT_EQ(events[0].keys, (std::vector<BlockKey>{keys[2], keys[1]}));
+  EXPECT_EQ(events[1].kind, KvEvent::Kind::kCleared);
+}
+
+// Against a model that knows every token of every block.
+TEST_P(PrefixCache, EveryHitIsTheSamePrefix) {
+  SplitMix64 random(17);
+  KvManager kv({{.block_size = 2, .window = 0}, {.block_size = 2, .window = 6}}, 40, config());
+  struct Live {
+    std::unique_ptr<SeqKv> kv = std::make_unique<SeqKv>();
+    Tokens tokens;
+    int32_t computed = 0;
+  };
+  std::vector<Live> all;
+  std::map<std::pair<std::size_t, BlockId>, Tokens>
+      content;  // prefix up to the end of the block, when written
+  int hits = 0;
+  for (int step = 0; step < 20000; ++step) {
+    if (all.size() < 6 && random.below(3) == 0) {
+      Live live;
+      for (auto count = 1 + random.below(24); count > 0; --count)
+        live.tokens.push_back(static_cast<TokenId>(random.below(2)));
+      live.computed = kv.match(live.kv.get(), live.tokens, {});
+      hits += live.computed > 0;
+      all.push_back(std::move(live));
+    }
+    if (all.empty()) continue;
+    const std::size_t i = random.below(all.size());
+    Live& live = all[i];
+    const auto size = static_cast<int32_t>(live.tokens.size());
+    const int32_t end = std::min<int32_t>(size, live.computed + 1 + static_cast<int32_t>(random.below(6)));
+    if (live.computed < size && kv.reserve(live.kv.get(), live.computed, end)) {
+      for (int32_t position = live.computed; position < end; ++position)
+        for (std::size_t g = 0; g < 2; ++g)
+          content[{g, live.kv->groups[g].blocks[static_cast<std::size_t>(position / 2)]}] =
+              Tokens(live.tokens.begin(), live.tokens.begin() + position + 1);
+      kv.publish(live.kv.get(), live.tokens, end, {});
+      live.computed = end;
+    } else {
+      kv.release(live.kv.get());
+      all.erase(all.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+    std::vector<const SeqKv*> pointers;
+    for (const Live& other : all) pointers.push_back(other.kv.get());
+    kv.check(pointers);
+    for (const Live& other : all) {
+      for (std::size_t g = 0; g < 2; ++g) {
+        const GroupTable& table = other.kv->groups.empty() ? GroupTable{} : other.kv->groups[g];
+        for (std::size_t b = static_cast<std::size_t>(table.num_behind); b < table.blocks.size(); ++b) {
+          const auto filled = std::min<std::size_t>(2 * b + 2, static_cast<std::size_t>(other.computed));
+          if (filled <= 2 * b) continue;
+          const Tokens& have = content[{g, table.blocks[b]}];
+          ASSERT_EQ(have, Tokens(other.tokens.begin(), other.tokens.begin() + static_cast<long>(filled)));
+        }
+      }
+    }
+  }
+  EXPECT_GT(hits, 500);
+}
+
+}  // namespace
+}  // namespace pagoda
