@@ -135,8 +135,8 @@ void run(benchmark::State& state, const Shape& shape, DType dtype, int threads, 
     state.counters["of read"] =
         Counter(setting.layer_bytes() * rounds / rates.read_bytes_per_s, Counter::kIsRate);
   } else {
-    // 16-bit halves of an int8 cache's operands cost what bfloat16 does.
-    const double peak = dtype == DType::kBF16 || dtype == DType::kI8 ? rates.dot_bf16 : rates.fma_f32;
+    // 16-bit halves of an int8 cache's operands cost what bfloat16 does; e4m3 becomes bfloat16.
+    const double peak = dtype == DType::kF32 ? rates.fma_f32 : rates.dot_bf16;
     state.counters["FLOP/s"] = Counter(setting.operations() * rounds, Counter::kIsRate);
     state.counters["peak FLOP/s"] = peak;
     state.counters["of peak"] = Counter(setting.operations() * rounds / peak, Counter::kIsRate);
@@ -158,7 +158,7 @@ void register_all() {
   std::vector<int> counts = {1};
   if (usable_cpu_count() > 1) counts.push_back(usable_cpu_count());
   for (int threads : counts) {
-    for (DType dtype : {DType::kBF16, DType::kI8, DType::kF32}) {
+    for (DType dtype : {DType::kBF16, DType::kF8E4M3, DType::kI8, DType::kF32}) {
       for (int32_t seqs : {1, 8, 32})
         for (int32_t context : {128, 1024, 4096, 16384})
           if (seqs * context <= 8 * 16384)

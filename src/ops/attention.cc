@@ -21,6 +21,8 @@ KvFormat format_of(DType dtype) {
       return KvFormat::kBF16;
     case DType::kI8:
       return KvFormat::kInt8;
+    case DType::kF8E4M3:
+      return KvFormat::kFp8;
     default:
       PAGODA_CHECK(false, "no KV cache of this dtype");
   }
@@ -245,7 +247,8 @@ class Plan {
 }  // namespace
 
 bool is_kv_dtype(DType dtype) {
-  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 || dtype == DType::kI8;
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 || dtype == DType::kI8 ||
+         dtype == DType::kF8E4M3;
 }
 
 std::size_t kv_block_bytes(DType dtype, int32_t num_kv_heads, int32_t head_dim, int32_t block_size) {

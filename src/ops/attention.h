@@ -23,7 +23,7 @@ struct AttnBatch {
 // of a block is this backend's own.
 struct KvLayerView {
   void* data = nullptr;
-  DType dtype = DType::kF32;  // F32, F16, BF16: K and V are rounded to it when stored; I8: see below
+  DType dtype = DType::kF32;  // F32, F16, BF16: K and V are rounded to it when stored; I8, F8E4M3: below
   int32_t num_kv_heads = 0, head_dim = 0, block_size = 16;
 };
 // Bytes of one block of one layer: K, V and their scales.
@@ -35,7 +35,9 @@ bool is_kv_dtype(DType dtype);
 // are stored before any row attends.
 // Rounding: F32 none, F16 to nearest even. BF16 to nearest even, magnitudes below 2^-50 become 0. I8: per
 // token and head, for K and V each, a float32 scale = (greatest magnitude) / 127 and whole numbers x / scale
-// to nearest even; a token that is not finite has a score of NaN.
+// to nearest even. F8E4M3: the same with a scale of (greatest magnitude) / 448 and e4m3 codes of x / scale to
+// nearest even. Of both: a row without a magnitude of 1e-30 is 0; a token that is not finite has a score of
+// NaN.
 void kv_store(const KvLayerView& kv, const Tensor& k, const Tensor& v, const AttnBatch& batch,
               Stream& stream);
 

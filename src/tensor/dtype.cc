@@ -55,4 +55,26 @@ uint16_t float_to_f16(float number) {
   return static_cast<uint16_t>(sign | ((bits - 0x38000000 + 0xFFF + (bits >> 13 & 1)) >> 13));
 }
 
+// 1 sign, 4 exponent (bias 7), 3 fraction bits.
+float e4m3_to_float(uint8_t code) {
+  uint32_t sign = static_cast<uint32_t>(code & 0x80) << 24, magnitude = code & 0x7F;
+  if (magnitude == 0x7F) return std::bit_cast<float>(sign | 0x7FC00000);
+  if (magnitude >= 8) return std::bit_cast<float>(sign | ((magnitude << 20) + (120u << 23)));
+  float subnormal = static_cast<float>(magnitude) * 0x1p-9f;
+  return std::bit_cast<float>(std::bit_cast<uint32_t>(subnormal) | sign);
+}
+
+uint8_t float_to_e4m3(float number) {
+  uint32_t bits = std::bit_cast<uint32_t>(number);
+  uint8_t sign = static_cast<uint8_t>(bits >> 24 & 0x80);
+  bits &= 0x7FFFFFFF;
+  if (bits > 0x7F800000) return sign | 0x7F;
+  if (bits >= 0x43E00000) return sign | 0x7E;  // 448
+  if (bits < 0x3C800000) {  // below 2^-6: subnormal; adding 2^14 lets the FPU round to 2^-9
+    float shifted = std::bit_cast<float>(bits) + 0x1p14f;
+    return static_cast<uint8_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x46800000));
+  }
+  return static_cast<uint8_t>(sign | ((bits - (120u << 23) + 0x7FFFF + (bits >> 20 & 1)) >> 20));
+}
+
 }  // namespace pagoda

@@ -51,5 +51,9 @@ float bf16_to_float(uint16_t bits);
 uint16_t float_to_bf16(float number);
 float f16_to_float(uint16_t bits);
 uint16_t float_to_f16(float number);
+// F8_E4M3 is e4m3fn of the OCP 8-bit formats: no infinity, NaN 0x7F and 0xFF, at most 448. What is beyond,
+// infinities too, becomes 448.
+float e4m3_to_float(uint8_t bits);
+uint8_t float_to_e4m3(float number);
 
 }  // namespace pagoda

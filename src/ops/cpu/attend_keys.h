@@ -84,6 +84,8 @@ struct Cells<KvFormat::kInt8> {
   using Key = uint32_t;
   using Value = uint8_t;
 };
+template <>
+struct Cells<KvFormat::kFp8> : Cells<KvFormat::kInt8> {};
 
 // Token `from` of one panel becomes token `to` of another, for one head.
 template <KvFormat kFormat>
@@ -96,11 +98,11 @@ static void copy_token(const AttnTask& task, char* to_panel, int64_t to, const c
   const auto* k_in = reinterpret_cast<const Key*>(from_panel) + from;
   auto* k_out = reinterpret_cast<Key*>(to_panel) + to;
   for (int64_t i = 0; i < divide_up(task.head_dim, kCell); ++i) k_out[i * kLanes] = k_in[i * kLanes];
-  const auto* v_in =
-      reinterpret_cast<const Value*>(from_panel + v) + from / kCell * padded * kCell + from % kCell;
-  auto* v_out = reinterpret_cast<Value*>(to_panel + v) + to / kCell * padded * kCell + to % kCell;
+  const auto* v_in = reinterpret_cast<const Value*>(from_panel + v) + from / kCell * padded * kCell +
+                     kv_place(kFormat, from);
+  auto* v_out = reinterpret_cast<Value*>(to_panel + v) + to / kCell * padded * kCell + kv_place(kFormat, to);
   for (int64_t i = 0; i < padded; ++i) v_out[i * kCell] = v_in[i * kCell];
-  if constexpr (kFormat == KvFormat::kInt8) {
+  if constexpr (has_scales(kFormat)) {
     const auto* scales_in = reinterpret_cast<const float*>(from_panel + task.layout.scale_offset);
     auto* scales_out = reinterpret_cast<float*>(to_panel + task.layout.scale_offset);
     scales_out[to] = scales_in[from];
@@ -155,7 +157,7 @@ struct Work {
   uint32_t* weights;  // [kRowChunk][32], of any format
   float* keep;        // [2 * kRowChunk][16]
   float* products;    // [2 * kRowChunk][padded]
-  char* clean;        // one head's V of four panels
+  char* clean;        // one head's four panels, twice: V without what is not seen, or K and V as bfloat16
   char* copies;       // four panels
 };
 static Work work_of(const AttnTask& task) {
@@ -173,7 +175,7 @@ static Work work_of(const AttnTask& task) {
   work.weights = reinterpret_cast<uint32_t*>(take(kRowChunk * 128));
   work.keep = reinterpret_cast<float*>(take(2 * kRowChunk * kLanes * 4));
   work.products = reinterpret_cast<float*>(take(2 * kRowChunk * padded * 4));
-  work.clean = take(kTilePanelCount * task.layout.scale_offset);
+  work.clean = take(2 * kTilePanelCount * task.layout.scale_offset);
   work.copies = p;
   return work;
 }

@@ -39,7 +39,7 @@ static void store_bf16(const StoredToken& t) {
 }
 
 // The scale of a row that becomes bytes; 0 if it is all (as good as) zero, NaN if something is not finite.
-PAGODA_INLINE float byte_scale(const float* row, int64_t dim) {
+PAGODA_INLINE float byte_scale(const float* row, int64_t dim, float most_code) {
   V most = zero(), poison = zero();
   for (int64_t i = 0; i < dim; i += kLanes) {
     const V x = load_n(row + i, dim - i);
@@ -47,17 +47,24 @@ PAGODA_INLINE float byte_scale(const float* row, int64_t dim) {
     poison = fma(x, zero(), poison);
   }
   const float peak = max_lanes(most);
-  return (peak < 1e-30f ? 0.0f : peak / 127) + sum_lanes(poison);
+  return (peak < 1e-30f ? 0.0f : peak / most_code) + sum_lanes(poison);
+}
+
+// What a token's numbers are multiplied by to become codes.
+struct ByteSteps {
+  V key, value;
+};
+PAGODA_INLINE ByteSteps store_scales(const StoredToken& t, float most_code) {
+  const float k_scale = byte_scale(t.key, t.dim, most_code), v_scale = byte_scale(t.value, t.dim, most_code);
+  auto* scales = reinterpret_cast<float*>(t.panel + t.scale_offset) + t.token;
+  // Codes do not say NaN: a token that is not finite has a score of NaN.
+  scales[0] = k_scale + (v_scale - v_scale);
+  scales[kLanes] = v_scale;
+  return {broadcast(k_scale > 0 ? 1 / k_scale : 0.0f), broadcast(v_scale > 0 ? 1 / v_scale : 0.0f)};
 }
 
 static void store_int8(const StoredToken& t) {
-  const float k_scale = byte_scale(t.key, t.dim), v_scale = byte_scale(t.value, t.dim);
-  auto* scales = reinterpret_cast<float*>(t.panel + t.scale_offset) + t.token;
-  // Bytes can not say NaN: a token that is not finite has a score of NaN.
-  scales[0] = k_scale + (v_scale - v_scale);
-  scales[kLanes] = v_scale;
-  const V k_steps = broadcast(k_scale > 0 ? 1 / k_scale : 0.0f),
-          v_steps = broadcast(v_scale > 0 ? 1 / v_scale : 0.0f);
+  const ByteSteps to_codes = store_scales(t, 127);
   auto* k = reinterpret_cast<uint32_t*>(t.panel) + t.token;
   auto* v = reinterpret_cast<uint8_t*>(t.panel + t.v_offset) + t.token / 4 * round_up_lanes(t.dim) * 4 +
             t.token % 4;
@@ -68,10 +75,27 @@ static void store_int8(const StoredToken& t) {
   };
   for (int64_t i = 0; i < t.dim; i += kLanes) {
     alignas(16) uint32_t words[8];
-    store_bytes(reinterpret_cast<int8_t*>(words), bytes_of(t.key, i, k_steps));
-    store_bytes(reinterpret_cast<int8_t*>(words + 4), bytes_of(t.value, i, v_steps));
+    store_bytes(reinterpret_cast<int8_t*>(words), bytes_of(t.key, i, to_codes.key));
+    store_bytes(reinterpret_cast<int8_t*>(words + 4), bytes_of(t.value, i, to_codes.value));
     for (int64_t j = 0; j < kLanes / 4 && i + 4 * j < t.dim; ++j)
       k[(i / 4 + j) * kLanes] = words[j] ^ 0x80808080u;
+    store_apart<4>(v + 4 * i, reinterpret_cast<const uint8_t*>(words + 4));
+  }
+}
+
+static void store_fp8(const StoredToken& t) {
+  const ByteSteps to_codes = store_scales(t, 448);
+  auto* k = reinterpret_cast<uint32_t*>(t.panel) + t.token;
+  auto* v = reinterpret_cast<uint8_t*>(t.panel + t.v_offset) + t.token / 4 * round_up_lanes(t.dim) * 4 +
+            kv_place(KvFormat::kFp8, t.token);
+  for (int64_t i = 0; i < t.dim; i += kLanes) {
+    alignas(16) uint32_t words[8];
+    store_e4m3(reinterpret_cast<uint8_t*>(words), mul(load_n(t.key + i, t.dim - i), to_codes.key));
+    store_e4m3(reinterpret_cast<uint8_t*>(words + 4), mul(load_n(t.value + i, t.dim - i), to_codes.value));
+    for (int64_t j = 0; j < kLanes / 4 && i + 4 * j < t.dim; ++j) {
+      const uint32_t cell = words[j];  // its dims as 0, 2, 1, 3
+      k[(i / 4 + j) * kLanes] = (cell & 0xFF0000FFu) | (cell & 0xFF00u) << 8 | (cell >> 8 & 0xFF00u);
+    }
     store_apart<4>(v + 4 * i, reinterpret_cast<const uint8_t*>(words + 4));
   }
 }
@@ -99,6 +123,9 @@ static void kv_store(const KvStoreTask& task) {
         break;
       case KvFormat::kInt8:
         store_int8(stored);
+        break;
+      case KvFormat::kFp8:
+        store_fp8(stored);
         break;
     }
   }

@@ -27,9 +27,13 @@ struct Words {
   PAGODA_INLINE I read(const char* p) { return load_word16(p); }
 };
 struct Pairs : Words {  // two bfloat16 per step
+  static constexpr bool kSteps = false;
   using Sum = V;
   PAGODA_INLINE V none() { return zero(); }
   PAGODA_INLINE V step(V sum, I x, I b) { return dot2(sum, x, b); }
+};
+struct ScaledPairs : Pairs {  // sums have a step: see add_row
+  static constexpr bool kSteps = true;
 };
 struct KeyQuads : Words {  // four bytes per step: unsigned keys, signed rows
   using Sum = I;
@@ -130,19 +134,22 @@ PAGODA_INLINE void end_rows(const Block<T, MR, NV>& sums, float* c, int64_t c_st
     end_row<T, NV>(sums.last, c + (MR - 1) * c_stride);
   }
 }
-// c = c * keep[row] + sums, 16 equal lanes of keep per row.
-template <int NV>
-PAGODA_INLINE void add_row(const Row<V, NV>& sums, float* c, V keep) {
+// c = c * keep[row] + sums, 16 equal lanes of keep per row; with kSteps + sums * step[row], and the lanes of
+// step behind those of keep.
+template <bool kSteps, int NV>
+PAGODA_INLINE void add_row(const Row<V, NV>& sums, float* c, const float* keep) {
   if constexpr (NV > 0) {
-    add_row<NV - 1>(sums.head, c, keep);
-    store(c + (NV - 1) * kLanes, fma(load(c + (NV - 1) * kLanes), keep, sums.last));
+    add_row<kSteps, NV - 1>(sums.head, c, keep);
+    V sum = sums.last;
+    if constexpr (kSteps) sum = mul(sum, load(keep + kLanes));
+    store(c + (NV - 1) * kLanes, fma(load(c + (NV - 1) * kLanes), load(keep), sum));
   }
 }
-template <int MR, int NV>
+template <bool kSteps, int MR, int NV>
 PAGODA_INLINE void add_rows(const Block<V, MR, NV>& sums, float* c, int64_t c_stride, const float* keep) {
   if constexpr (MR > 0) {
-    add_rows<MR - 1, NV>(sums.head, c, c_stride, keep);
-    add_row<NV>(sums.last, c + (MR - 1) * c_stride, load(keep + (MR - 1) * kLanes));
+    add_rows<kSteps, MR - 1, NV>(sums.head, c, c_stride, keep);
+    add_row<kSteps, NV>(sums.last, c + (MR - 1) * c_stride, keep + (MR - 1) * (kSteps ? 2 : 1) * kLanes);
   }
 }
 
@@ -159,7 +166,7 @@ struct Product {
   float* c;
   int64_t c_stride;
   bool from_zero;
-  const float* keep;  // values only, if not null: c = c * keep + sums
+  const float* keep;  // values as pairs only, if not null: see add_row
 };
 
 template <class M, int MR, int NV>
@@ -204,8 +211,8 @@ __attribute__((noinline)) void value_tile(const Product<M>& p, int64_t vector) {
       step_rows<M, MR, NV>(sums, b, x, x_stride);
     }
   }
-  if constexpr (__is_same(typename M::Sum, V)) {
-    if (p.keep != nullptr) return add_rows<MR, NV>(sums, c, p.c_stride, p.keep);
+  if constexpr (requires { M::kSteps; }) {
+    if (p.keep != nullptr) return add_rows<M::kSteps, MR, NV>(sums, c, p.c_stride, p.keep);
   }
   end_rows<typename M::Sum, MR, NV>(sums, c, p.c_stride);
 }
@@ -279,7 +286,8 @@ static void multiply_values(Product<M> p, int64_t rows, int64_t vectors) {
   for (int64_t r = 0; r < rows; r += kRows) {
     p.x = all.x + r * p.x_stride;
     p.c = all.c + r * p.c_stride;
-    if (p.keep != nullptr) p.keep = all.keep + r * kLanes;
+    if constexpr (requires { M::kSteps; })
+      if (p.keep != nullptr) p.keep = all.keep + r * (M::kSteps ? 2 : 1) * kLanes;
     if (r > 0) p.ahead = kNotAhead;
     for (int64_t v = 0, count; v < vectors; v += count) {
       count = next_vectors(vectors - v);

@@ -9,7 +9,7 @@ inline constexpr int64_t kPartition = 512;  // keys per partial softmax, at abso
 inline constexpr int64_t kMaxHeadDim = 1024;
 inline constexpr int64_t kTilePanelCount = kKeyTile / kLanes;
 
-enum class KvFormat : uint8_t { kF32, kF16, kBF16, kInt8 };
+enum class KvFormat : uint8_t { kF32, kF16, kBF16, kInt8, kFp8 };
 
 // A block is a row of panels of 16 tokens. A panel holds, for one KV head after the other, K, then V, then
 // scales: reading all heads of a sequence streams memory. Cells of 1, 2 or 4 elements are what a dot product
@@ -18,22 +18,33 @@ enum class KvFormat : uint8_t { kF32, kF16, kBF16, kInt8 };
 //   bf16       K [head_dim / 2][16 tokens][2]   V [8 token pairs][padded][2]
 //   int8       K [head_dim / 4][16 tokens][4]   V [4 token quads][padded][4]
 //              K as unsigned bytes, 128 more than the number; then float scales of K [16] and V [16]
+//   fp8        as int8, in e4m3; a cell's dims (of V: tokens) in the order 0, 2, 1, 3, so that its even and
+//              its odd bytes are the two pairs that bfloat16 has
 struct KvLayout {
   int64_t v_offset, scale_offset, head_bytes, panel_bytes, block_bytes;
 };
+// One byte per number, and a scale per token and head.
+constexpr bool has_scales(KvFormat format) {
+  return format == KvFormat::kInt8 || format == KvFormat::kFp8;
+}
 // Dims of a K cell, which are also tokens of a V cell.
 constexpr int64_t kv_cell(KvFormat format) {
-  return format == KvFormat::kInt8 ? 4 : format == KvFormat::kBF16 ? 2 : 1;
+  return has_scales(format) ? 4 : format == KvFormat::kBF16 ? 2 : 1;
+}
+// Of a token of a V cell: which of its elements it is.
+constexpr int64_t kv_place(KvFormat format, int64_t token) {
+  const int64_t place = token % kv_cell(format);
+  return format == KvFormat::kFp8 && (place == 1 || place == 2) ? 3 - place : place;
 }
 constexpr int64_t round_up_to(int64_t count, int64_t unit) {
   return (count + unit - 1) / unit * unit;
 }
 constexpr KvLayout kv_layout(KvFormat format, int64_t num_kv_heads, int64_t head_dim, int64_t block_size) {
-  const int64_t element = format == KvFormat::kF32 ? 4 : format == KvFormat::kInt8 ? 1 : 2;
+  const int64_t element = format == KvFormat::kF32 ? 4 : has_scales(format) ? 1 : 2;
   KvLayout layout{};
   layout.v_offset = round_up_to(round_up_to(head_dim, kv_cell(format)) * kLanes * element, 64);
   layout.scale_offset = layout.v_offset + round_up_lanes(head_dim) * kLanes * element;
-  layout.head_bytes = layout.scale_offset + (format == KvFormat::kInt8 ? 2 * kLanes * 4 : 0);
+  layout.head_bytes = layout.scale_offset + (has_scales(format) ? 2 * kLanes * 4 : 0);
   layout.panel_bytes = layout.head_bytes * num_kv_heads;
   layout.block_bytes = layout.panel_bytes * (round_up_lanes(block_size) / kLanes);
   return layout;
@@ -67,7 +78,7 @@ inline constexpr int64_t kRowChunk = 12;  // rows that pass through scores, soft
 constexpr std::size_t attn_scratch_bytes(int64_t rows, int64_t num_heads, int64_t head_dim,
                                          const KvLayout& layout) {
   const int64_t chunk = kRowChunk * (2 * kKeyTile * 4 + 128 + 2 * kLanes * 4 + round_up_lanes(head_dim) * 8);
-  const int64_t panels = kTilePanelCount * (layout.head_bytes * num_heads + layout.scale_offset);
+  const int64_t panels = kTilePanelCount * (layout.head_bytes * num_heads + 2 * layout.scale_offset);
   return static_cast<std::size_t>(rows * attn_query_bytes(head_dim) + chunk + panels + 1024);
 }
 
