@@ -78,7 +78,7 @@ struct Fp8Cache {
     store(state.maximum(row), next);
     w = scaled(w, wide, 1);
     if (!whole(keys)) w = only(w, keys, 0.0f);
-    const V most = max(broadcast(1e-30f), greatest(w)), inverse = div(broadcast(1.0f), most);
+    const V most = max(broadcast(1e-36f), greatest(w)), inverse = div(broadcast(1.0f), most);
     w = map(
         w, [&](V x) __attribute__((always_inline)) {
           x = mul(x, inverse);
