@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "kv/block_lives.h"
 #include "kv/block_pool.h"
 #include "kv/kv_manager.h"
 #include "kv/prefix_index.h"
@@ -21,7 +22,11 @@ struct KvManager::Impl {
     if (seq->groups.empty()) seq->groups.resize(groups.size());
   }
   void drop_behind(const KvGroupSpec& group, GroupTable* table, int32_t num_computed);
-  BlockId allocate();  // a block without content; what it held can no longer be found
+  BlockId allocate();          // a block without content; what it held can no longer be found
+  void share(BlockId block) {  // somebody has found it
+    pool.ref(block);
+    if (lives) lives->on_found(block);
+  }
   void unref(BlockId block) { pool.unref(block, index.holds(block)); }
 
   // ---- prefix_cache.cc
@@ -35,6 +40,7 @@ struct KvManager::Impl {
   // ---- tier.cc
   struct Wanted {
     int32_t index, group;
+    TierIndex::Where where;
   };
   // The first block that position end * block_size sees.
   int32_t first_visible(const KvGroupSpec& group, int32_t end) const {
@@ -42,8 +48,7 @@ struct KvManager::Impl {
   }
   bool is_within_reach(const BlockKey& key, int32_t group, TierIndex::Where least) const;
   int32_t reach(const SeqKv& seq, int32_t begin, int32_t num_full, TierIndex::Where least) const;
-  std::vector<Wanted> wanted_from_disk(const SeqKv& seq, int32_t begin, std::size_t room, int32_t* end,
-                                       bool* coming) const;
+  std::vector<Wanted> wanted_of_tier(const SeqKv& seq, int32_t begin, std::size_t room, int32_t* end) const;
   bool secure(const SeqKv& seq, int32_t begin, int32_t end);
   bool bring(SeqKv* seq, int32_t i, int32_t end);
 
@@ -70,6 +75,7 @@ struct KvManager::Impl {
   uint64_t next_content = 1;
 
   std::vector<KvEvent> events;
+  std::optional<BlockLives> lives;
 
   std::optional<TierIndex> tier;
   uint64_t tier_queries = 0, tier_hits = 0;  // blocks

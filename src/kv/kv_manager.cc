@@ -29,6 +29,7 @@ KvManager::Impl::Impl(std::vector<KvGroupSpec> specs, int32_t num_blocks, const 
     PAGODA_CHECK(group.block_size == block_size && group.window >= 0, "all groups have one block size");
   if (config.enabled && !verifies() && config.tier_slots > 0)
     tier.emplace(config.tier_slots, config.tier_disk_slots);
+  if (config.lifetime_sample > 0) lives.emplace(config.lifetime_sample);
   if (!config.enabled || !verifies()) return;
   contents.resize(static_cast<std::size_t>(num_blocks));
   content_tokens.resize(static_cast<std::size_t>(num_blocks) * static_cast<std::size_t>(block_size));
@@ -47,9 +48,12 @@ void KvManager::Impl::drop_behind(const KvGroupSpec& group, GroupTable* table, i
 
 BlockId KvManager::Impl::allocate() {
   BlockId block = pool.allocate();
-  if (!index.holds(block)) return block;
-  if (tier) tier->store(block, index.key(block), index.group(block));
-  forget(block);
+  if (index.holds(block)) {
+    if (tier) tier->store(block, index.key(block), index.group(block));
+    if (lives) lives->on_evicted(block);
+    forget(block);
+  }
+  if (lives) lives->on_allocated(block);
   return block;
 }
 
@@ -177,6 +181,14 @@ double KvManager::usage() const {
 void KvManager::take_events(std::vector<KvEvent>* out) {
   std::move(impl_->events.begin(), impl_->events.end(), std::back_inserter(*out));
   impl_->events.clear();
+}
+
+void KvManager::begin_step(Time now) {
+  if (impl_->lives) impl_->lives->set_now(now);
+}
+
+void KvManager::take_lives(std::vector<BlockLife>* out) {
+  if (impl_->lives) impl_->lives->take(out);
 }
 
 void KvManager::check() const {

@@ -15,6 +15,7 @@
 #include <span>
 #include <vector>
 
+#include "base/small_vector.h"
 #include "contract/engine_config.h"
 #include "contract/kv_event.h"
 #include "contract/kv_group.h"
@@ -42,12 +43,20 @@ struct SeqKv {
   int32_t num_fetches = 0;         // rounds of them so far
 };
 
+// The life of one block that PrefixCacheConfig.lifetime_sample has drawn, told when its content gave way.
+struct BlockLife {
+  double lifetime_s = 0, idle_s = 0;    // since it was taken; since it was last found
+  SmallVector<double, 3> reuse_gaps_s;  // between the last times that it was found
+};
+
 class KvManager {
  public:
   // Requires: at least one group, one block size > 0 for all, num_blocks >= 1.
   KvManager(std::vector<KvGroupSpec> groups, int32_t num_blocks, const PrefixCacheConfig& config = {});
   ~KvManager();
 
+  // What time it is, for lives of blocks.
+  void begin_step(Time now);
   // Appends to the tables what the cache holds of `tokens` behind what the sequence holds already (nothing,
   // or full blocks), takes references, and returns how many tokens the tables now cover, a multiple of the
   // block size. Never the last token: its logits are wanted. All groups agree on what is found.
@@ -107,6 +116,8 @@ class KvManager {
   double usage() const;        // 1 - free / (num_blocks - 1)
   // Appended to `out` in order, when events are recorded.
   void take_events(std::vector<KvEvent>* out);
+  // Appended to `out`: sampled lives that have ended since the last call.
+  void take_lives(std::vector<BlockLife>* out);
   void check() const;  // conservation; O(blocks)
   // As check(), and the references are exactly those of these sequences. O(blocks + table entries).
   void check(std::span<const SeqKv* const> all) const;

@@ -94,7 +94,7 @@ int32_t KvManager::Impl::match_start(SeqKv* seq, std::span<const TokenId> tokens
     table.num_behind = found == 0 ? 0 : std::min(first_visible(groups[g], found), found);
     for (int32_t i = 0; i < found; ++i) {
       BlockId block = i < table.num_behind ? kNullBlock : find(*seq, tokens, i, g);
-      if (block != kNullBlock) pool.ref(block);
+      if (block != kNullBlock) share(block);
       table.blocks.push_back(block);
     }
   }
@@ -110,7 +110,7 @@ int32_t KvManager::Impl::match_more(SeqKv* seq, std::span<const TokenId> tokens,
     if (!all) break;
     for (std::size_t g = 0; g < groups.size(); ++g) {
       BlockId block = find(*seq, tokens, end, g);
-      pool.ref(block);
+      share(block);
       seq->groups[g].blocks.push_back(block);
       if (verifies() && g == 0) seq->contents.push_back(contents[static_cast<std::size_t>(block)].id);
     }
@@ -205,6 +205,7 @@ void KvManager::Impl::note_stored(const SeqKv& seq, std::span<const TokenId> tok
 void KvManager::reset_prefix_cache() {
   impl_->index.clear();
   if (impl_->tier) impl_->tier->clear();
+  if (impl_->lives) impl_->lives->clear();
   if (!impl_->config.record_events) return;
   impl_->events.emplace_back().kind = KvEvent::Kind::kCleared;
 }

@@ -1,0 +1,42 @@
+// How long blocks of the cache live, of a sample of them: from being taken to giving way to other content,
+// how long they were not wanted by then, and the time between the last times they were. Private to the kv
+// room.
+#pragma once
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+#include "base/small_vector.h"
+#include "contract/types.h"
+#include "kv/kv_manager.h"
+
+namespace pagoda {
+
+class BlockLives {
+ public:
+  explicit BlockLives(double sample) : sample_(sample) {}  // share of the blocks, 0 < sample <= 1
+
+  void set_now(Time now) { now_ = now; }
+  void on_allocated(BlockId block);
+  void on_found(BlockId block);    // a match has taken a reference
+  void on_evicted(BlockId block);  // its content gives way
+  void clear() { lives_.clear(); }
+  // Those that have ended since the last call, to the end of `out`.
+  void take(std::vector<BlockLife>* out);
+
+ private:
+  static constexpr std::size_t kFoundMax = 4;  // as vLLM
+  struct Life {
+    Time born, last_found;
+    SmallVector<Time, kFoundMax> found;  // the last ones
+  };
+  bool is_sampled();
+
+  const double sample_;
+  Time now_{};
+  uint64_t draws_ = 0;
+  std::unordered_map<BlockId, Life> lives_;
+  std::vector<BlockLife> ended_;
+};
+
+}  // namespace pagoda
