@@ -302,6 +302,9 @@ SchedulerStats Scheduler::stats() const {
     stats.num_deferred += 1 + seq->request->num_attached;
     stats.num_waiting -= seq->request->num_attached;
   }
+  stats.num_waiting -= impl_->num_not_ready;
+  stats.num_deferred += impl_->num_not_ready;
+  stats.tier = impl_->kv->tier_stats();
   stats.num_preemptions = impl_->num_preemptions;
   stats.prefix_queries = impl_->prefix_queries;
   stats.prefix_hits = impl_->prefix_hits;

@@ -29,6 +29,7 @@ struct SchedulerStats {
   int32_t num_running = 0, num_waiting = 0, num_deferred = 0;         // choices; deferred: under a hold
   uint64_t num_preemptions = 0, prefix_queries = 0, prefix_hits = 0;  // totals; prefix_*: tokens
   double kv_usage = 0;
+  TierStats tier;
 };
 
 // What the last commit did. A choice's prompt counts once, in the commit that completes it.

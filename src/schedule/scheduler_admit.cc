@@ -10,6 +10,7 @@ namespace pagoda {
 void Scheduler::Impl::plan_waiting(Shares* shares, Time now) {
   constexpr std::size_t kMostPassed = 256;  // per step: looking costs time
   passed.clear();
+  num_not_ready = 0;
   num_promised = blocks_promised();
   waiting.begin_walk();
   while (Sequence* seq = waiting.current()) {
@@ -22,7 +23,10 @@ void Scheduler::Impl::plan_waiting(Shares* shares, Time now) {
       for (Sequence* other : passed) ++other->num_overtaken;
     } else {
       waiting.pass();
-      if (verdict == Verdict::kNotReady) continue;
+      if (verdict == Verdict::kNotReady) {
+        ++num_not_ready;
+        continue;
+      }
       passed.push_back(seq);
     }
     const bool barred = std::any_of(passed.begin(), passed.end(), [&](const Sequence* other) {
@@ -33,7 +37,7 @@ void Scheduler::Impl::plan_waiting(Shares* shares, Time now) {
 }
 
 Scheduler::Impl::Verdict Scheduler::Impl::admit(Sequence* seq, Shares* shares, Time now) {
-  if (!fits(seq)) return Verdict::kDoesNotFit;
+  if (const Verdict verdict = take_cached(seq); verdict != Verdict::kAdmitted) return verdict;
   const int32_t num_scheduled = chunk(*seq, shares->prefills);
   if (num_scheduled == 0 || !schedule(seq, num_scheduled)) {  // a prompt in one piece needs more of a step
     kv->release(&seq->kv);
@@ -52,26 +56,33 @@ Scheduler::Impl::Verdict Scheduler::Impl::admit(Sequence* seq, Shares* shares, T
   return Verdict::kAdmitted;
 }
 
-// Takes what the cache holds of it; all that it has must fit beside what the running have, though only a
-// chunk is computed now: else several half-computed prompts would push each other out again and again. What
-// will be generated is over-committed.
-bool Scheduler::Impl::fits(Sequence* seq) {
+// Takes what the cache and the second tier hold of it. All that it has must fit beside what the running have,
+// though only a chunk is computed now: else several half-computed prompts would push each other out again and
+// again. What will be generated is over-committed.
+Scheduler::Impl::Verdict Scheduler::Impl::take_cached(Sequence* seq) {
+  if (kv->is_fetching(seq->kv)) return Verdict::kNotReady;
   constexpr uint64_t kTryAgainAfter = 32;  // steps; in between the cache can only have learnt a little
   const int64_t available = kv->num_free() - num_promised - blocks_reserved();
-  if (seq->blocks_wanted > available && num_plans < seq->tried_step + kTryAgainAfter) return false;
+  if (seq->blocks_wanted > available && num_plans < seq->tried_step + kTryAgainAfter)
+    return Verdict::kDoesNotFit;
   seq->materialize(max_len, kv->block_size(), num_groups);
+  const bool reads = seq->request->request->read_prefix_cache;
+  if (reads && kv->has_tier() && kv->wants_fetch(&seq->kv, seq->tokens, seq->scope()))
+    return Verdict::kNotReady;
   const int32_t num_free_before = kv->num_free();
-  seq->num_computed =
-      seq->request->request->read_prefix_cache ? kv->match(&seq->kv, seq->tokens, seq->scope()) : 0;
+  if (reads) seq->num_computed = kv->match(&seq->kv, seq->tokens, seq->scope());
   const int64_t taken = num_free_before - kv->num_free();  // free blocks that the match has made its own
   const int64_t wanted =
       taken + kv->blocks_needed(seq->num_tokens(), config.max_num_batched_tokens) - kv->num_held(seq->kv);
   seq->tried_step = num_plans;
   seq->blocks_wanted = wanted <= available ? 0 : static_cast<int32_t>(wanted);
-  if (wanted <= available) return true;
-  kv->release(&seq->kv);
-  seq->num_computed = 0;
-  return false;
+  if (wanted > available) {
+    kv->release(&seq->kv);
+    seq->num_computed = 0;
+    return Verdict::kDoesNotFit;
+  }
+  if (reads && kv->has_tier()) seq->num_computed = kv->load_from_tier(&seq->kv, seq->tokens, seq->scope());
+  return Verdict::kAdmitted;
 }
 
 // Blocks that those who run will need for the tokens that they have already.

@@ -53,7 +53,7 @@ struct Scheduler::Impl {
   enum class Verdict : uint8_t { kAdmitted, kDoesNotFit, kNotReady };
   void plan_waiting(Shares* shares, Time now);
   Verdict admit(Sequence* seq, Shares* shares, Time now);
-  bool fits(Sequence* seq);
+  Verdict take_cached(Sequence* seq);
   int64_t blocks_promised() const;
   int64_t blocks_reserved() const;
 
@@ -101,6 +101,7 @@ struct Scheduler::Impl {
   std::vector<PendingCopy> pending_copies;  // of forks since the last plan
   std::vector<Sequence*> ended;             // since the last flush
   std::vector<Sequence*> passed;            // in this step: waiting ones that others may overtake
+  int32_t num_not_ready = 0;                // waiting ones for whom blocks are fetched from disk
   int64_t num_promised = 0;  // while admitting: blocks that the running need for what they have
 
   StepPlan plans[2];

@@ -19,6 +19,7 @@ StepPlan& Scheduler::Impl::plan(Time now, std::vector<TokenEvent>* out) {
   if (!shares.short_of_blocks && shares.may_admit) plan_waiting(&shares, now);
   plan_rest(&shares);
   write_plan(plan);
+  kv->take_moves(plan->work.empty(), &plan->moves);
   if (plan->empty()) {
     // The first in rank can always take the blocks of all others.
     PAGODA_CHECK(running.empty() && (waiting.empty() || !admission),
