@@ -47,6 +47,7 @@ struct EngineConfig {
   SchedulerConfig scheduler;
   bool log_stats = true;
   double stats_interval_s = 10;
+  double watchdog_timeout_s = 0;  // the process ends when there is work and no step for so long; 0: never
 };
 
 }  // namespace pagoda

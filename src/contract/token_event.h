@@ -33,11 +33,12 @@ struct TokenEvent {
   FinishReason finish = FinishReason::kNone;
   TokenId stop_token = -1;  // kStop by a client's stop_token_id
   int32_t num_prompt = 0, num_cached = 0, num_output = 0;
-  Stations stations;  // with the last event
+  Stations stations;  // arrival and when it was scheduled; with the last event all
   std::string error;  // kError: for the log; a client gets a general sentence
 };
 
-// Where a request's events go. Called on the engine thread: must be quick and must not throw.
+// Where a request's events go. Called on the engine's publishing thread, one call at a time: must be quick and
+// must not throw.
 class EventSink {
  public:
   virtual ~EventSink() = default;

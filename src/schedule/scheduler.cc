@@ -44,6 +44,8 @@ TokenEvent Scheduler::Impl::event_of(const Sequence& seq) const {
   event.num_prompt = seq.num_prompt();
   event.num_cached = seq.num_cached;
   event.num_output = seq.num_output();
+  event.stations.arrival = seq.request->request->arrival;
+  event.stations.scheduled = seq.scheduled;
   return event;
 }
 
@@ -273,6 +275,9 @@ void Scheduler::abort_all(FinishReason reason, const std::string& error, Time no
 
 StepPlan& Scheduler::plan(Time now, std::vector<TokenEvent>* out) {
   return impl_->plan(now, out);
+}
+void Scheduler::expire(Time now, std::vector<TokenEvent>* out) {
+  impl_->expire(now, out);
 }
 void Scheduler::commit(const StepPlan& plan, const StepResult& result, Time now,
                        std::vector<TokenEvent>* out) {

@@ -79,6 +79,8 @@ class Scheduler {
   // next but one plan(). Requires: the plan before, if not empty, is committed. Requests past their deadline
   // end with kTimeout first; events to `out`.
   StepPlan& plan(Time now, std::vector<TokenEvent>* out);
+  // What plan() does first, for whoever makes no plans for now.
+  void expire(Time now, std::vector<TokenEvent>* out);
   // Settles a plan: appends tokens, judges stop conditions (EOS, stop ids, max_tokens, max_model_len), frees
   // what ended. At most one event per choice.
   void commit(const StepPlan& plan, const StepResult& result, Time now, std::vector<TokenEvent>* out);
