@@ -83,6 +83,7 @@ void Scheduler::Impl::end(Sequence* seq, FinishReason finish, Time now, TokenEve
                       .choice = seq->choice,
                       .finish = finish,
                       .num_prompt = seq->num_prompt(),
+                      .num_cached = seq->num_cached,
                       .num_output = seq->num_output(),
                       .max_tokens = state->params().max_tokens,
                       .n = state->request->n,
@@ -313,6 +314,7 @@ SchedulerStats Scheduler::stats() const {
   stats.num_preemptions = impl_->num_preemptions;
   stats.prefix_queries = impl_->prefix_queries;
   stats.prefix_hits = impl_->prefix_hits;
+  stats.prefix_requests = impl_->prefix_requests;
   stats.kv_usage = impl_->kv->usage();
   return stats;
 }

@@ -28,6 +28,7 @@ namespace pagoda {
 struct SchedulerStats {
   int32_t num_running = 0, num_waiting = 0, num_deferred = 0;         // choices; deferred: under a hold
   uint64_t num_preemptions = 0, prefix_queries = 0, prefix_hits = 0;  // totals; prefix_*: tokens
+  uint64_t prefix_requests = 0;                                       // sequences that asked
   double kv_usage = 0;
   TierStats tier;
 };
@@ -36,6 +37,7 @@ struct SchedulerStats {
 struct StepStats {
   int32_t num_prompt_tokens = 0;  // prompt tokens of choices whose prompt is complete ...
   int32_t num_prompt_cached = 0;  // ... and how many of them were found in the cache or shared with choice 0
+  int32_t num_prompt_external = 0;  // of the cached ones: found in the second tier
   int32_t num_generated_tokens = 0;
   int32_t num_computed_tokens = 0;    // tokens of the flat batch ...
   int32_t num_recomputed_tokens = 0;  // ... and how many of them a preemption had thrown away
@@ -49,7 +51,7 @@ struct FinishedStats {
   RequestId id;
   int32_t choice;
   FinishReason finish;
-  int32_t num_prompt, num_output, max_tokens, n;
+  int32_t num_prompt, num_cached, num_output, max_tokens, n;
   bool last_of_request;                                        // all choices have ended
   int32_t max_num_output;                                      // over the choices that have ended
   Time arrival, scheduled, first_token, last_token, finished;  // unset ones are Time{}

@@ -50,7 +50,8 @@ Scheduler::Impl::Verdict Scheduler::Impl::admit(Sequence* seq, Shares* shares, T
     seq->scheduled = now;
     seq->num_cached = std::min(seq->num_computed, seq->num_prompt());
     prefix_queries += static_cast<uint64_t>(seq->num_prompt());
-    prefix_hits += static_cast<uint64_t>(seq->num_cached);
+    prefix_hits += static_cast<uint64_t>(seq->num_cached - seq->num_external);
+    ++prefix_requests;
     WaitQueue::charge(seq, seq->num_prompt() - seq->num_cached, 0);
   }
   return Verdict::kAdmitted;
@@ -81,7 +82,11 @@ Scheduler::Impl::Verdict Scheduler::Impl::take_cached(Sequence* seq) {
     seq->num_computed = 0;
     return Verdict::kDoesNotFit;
   }
-  if (reads && kv->has_tier()) seq->num_computed = kv->load_from_tier(&seq->kv, seq->tokens, seq->scope());
+  if (reads && kv->has_tier()) {
+    const int32_t num_matched = seq->num_computed;
+    seq->num_computed = kv->load_from_tier(&seq->kv, seq->tokens, seq->scope());
+    if (seq->scheduled == Time{}) seq->num_external = seq->num_computed - num_matched;
+  }
   return Verdict::kAdmitted;
 }
 

@@ -39,7 +39,7 @@ void Scheduler::Impl::commit(const StepPlan& plan, const StepResult& result, Tim
   kv->moves_done(result);
   budget.observe(shape, 1000 * seconds(planned_at, now));
   step_stats.num_prompt_tokens = step_stats.num_prompt_cached = step_stats.num_generated_tokens = 0;
-  step_stats.num_recomputed_tokens = step_stats.num_bad = 0;
+  step_stats.num_recomputed_tokens = step_stats.num_bad = step_stats.num_prompt_external = 0;
   step_stats.num_computed_tokens = plan.num_tokens;
   step_stats.first_token_s.clear();
   step_stats.inter_token_s.clear();
@@ -136,6 +136,7 @@ void Scheduler::Impl::take_token(Sequence* seq, TokenId token, Time now) {
 void Scheduler::Impl::count_prompt(Sequence* seq, bool shared) {
   step_stats.num_prompt_tokens += seq->num_prompt();
   step_stats.num_prompt_cached += shared ? seq->num_prompt() : seq->num_cached;
+  step_stats.num_prompt_external += shared ? 0 : seq->num_external;
 }
 
 // Choice 0 may have ended with this very step: its blocks are still its own until flush_ended().

@@ -110,7 +110,7 @@ struct Scheduler::Impl {
   bool in_flight = false;
   Time planned_at{};
   StepShape shape;  // of the plan in flight
-  uint64_t next_order = 0, num_preemptions = 0, prefix_queries = 0, prefix_hits = 0;
+  uint64_t next_order = 0, num_preemptions = 0, prefix_queries = 0, prefix_hits = 0, prefix_requests = 0;
   // A heap, the earliest on top; those of ended requests go when they come up.
   std::vector<std::pair<Time, RequestId>> deadlines;
   StepStats step_stats;
