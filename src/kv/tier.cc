@@ -52,23 +52,19 @@ int32_t KvManager::Impl::reach(const SeqKv& seq, int32_t begin, int32_t num_full
   return end;
 }
 
-// What must be on its way for the sequence to have `end` blocks, at most as much as `room`, in order: `end`
-// becomes less where that is too little.
-std::vector<KvManager::Impl::Wanted> KvManager::Impl::wanted_from_disk(const SeqKv& seq, int32_t begin,
-                                                                       std::size_t room, int32_t* end,
-                                                                       bool* coming) const {
+// What the tier has to bring, from disk or memory, for the sequence to have `end` blocks: no more than
+// `room`, in order; `end` becomes less where that is too little.
+std::vector<KvManager::Impl::Wanted> KvManager::Impl::wanted_of_tier(const SeqKv& seq, int32_t begin,
+                                                                     std::size_t room, int32_t* end) const {
   std::vector<Wanted> wanted;
   while (*end > begin) {
     wanted.clear();
-    *coming = false;
     for (int32_t i = begin; i < *end; ++i) {
       const BlockKey& key = seq.keys[static_cast<std::size_t>(i)];
       for (std::size_t g = 0; g < groups.size(); ++g) {
         const auto group = static_cast<int32_t>(g);
-        if (i < first_visible(groups[g], *end) || index.find(key, group) != kNullBlock) continue;
-        const Where where = tier->where(key, group);
-        *coming |= where == Where::kComing;
-        if (where == Where::kDisk) wanted.push_back({i, group});
+        if (i >= first_visible(groups[g], *end) && index.find(key, group) == kNullBlock)
+          wanted.push_back({i, group, tier->where(key, group)});
       }
     }
     if (wanted.size() <= room) return wanted;
@@ -80,26 +76,33 @@ std::vector<KvManager::Impl::Wanted> KvManager::Impl::wanted_from_disk(const Seq
 bool KvManager::wants_fetch(SeqKv* seq, std::span<const TokenId> tokens, const CacheScope& scope) {
   Impl& impl = *impl_;
   if (!impl.tier || seq->num_fetches >= kMaxFetches) return false;
+  TierIndex& tier = *impl.tier;
   impl.open(seq);
   const int32_t begin = num_blocks_of(*seq);
   const int32_t num_full = (static_cast<int32_t>(tokens.size()) - 1) / impl.block_size;
   if (num_full <= begin) return false;
   impl.make_keys(seq, tokens, scope, num_full);
   int32_t end = impl.reach(*seq, begin, num_full, Where::kDisk);
-  // No more than half of the slots wait to be loaded: the rest takes what is evicted meanwhile.
-  const int32_t limit = std::max(impl.tier->num_slots() / 2, 1);
-  bool coming = false;
-  std::vector<Impl::Wanted> wanted =
-      impl.wanted_from_disk(*seq, begin, static_cast<std::size_t>(limit), &end, &coming);
-  const bool must_queue = static_cast<int32_t>(wanted.size()) > limit - impl.tier->num_fetching();
-  if (must_queue) wanted.clear();  // behind others' fetches there will be room
-  bool started = false;
+  // The rest of the slots is for what is evicted meanwhile.
+  const auto limit = std::max(tier.num_slots() - tier.num_slots() / 4 - 1, 1);
+  const std::vector<Impl::Wanted> wanted =
+      impl.wanted_of_tier(*seq, begin, static_cast<std::size_t>(limit), &end);
+  auto key_of = [&](const Impl::Wanted& one) { return seq->keys[static_cast<std::size_t>(one.index)]; };
+  int32_t num_on_disk = 0;
+  bool waits = false;
   for (const Impl::Wanted& one : wanted) {
-    if (!impl.tier->fetch(seq->keys[static_cast<std::size_t>(one.index)], one.group)) break;
-    started = true;
+    num_on_disk += one.where == Where::kDisk;
+    waits |= one.where == Where::kComing;
+    if (one.where == Where::kMemory) tier.touch(key_of(one), one.group);  // lest a fetch takes its slot
   }
-  if (!started && !coming && !must_queue) return false;
-  seq->fetch_until = impl.tier->last_fetch();
+  const bool must_queue = num_on_disk > limit - tier.num_fetching();  // behind others' fetches
+  for (const Impl::Wanted& one : wanted) {
+    if (must_queue || one.where != Where::kDisk) continue;
+    if (!tier.fetch(key_of(one), one.group)) break;
+    waits = true;
+  }
+  if (!waits && !must_queue) return false;
+  seq->fetch_until = tier.last_fetch();
   ++seq->num_fetches;
   return true;
 }

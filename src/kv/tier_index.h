@@ -27,6 +27,8 @@ class TierIndex {
   // The block holds this content and is about to hold another. False: the tier has no copy and no slot for
   // one.
   bool store(BlockId block, const BlockKey& key, int32_t group);
+  // It has been wanted: others go before it. Requires: it is somewhere.
+  void touch(const BlockKey& key, int32_t group) { settle(find(key, group)); }
   // Its slot keeps it until the moves are taken. Requires: it is in memory.
   void hold(const BlockKey& key, int32_t group);
   // Into a block of the cache. Requires: as hold(), which it does as well.
