@@ -5,16 +5,15 @@
 #include "assembly/model_files.h"
 #include "assembly/model_info_builder.h"
 #include "assembly/text_assets.h"
+#include "assembly/weight_loader.h"
 #include "base/env.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mmap.h"
 #include "model/registry.h"
 #include "ops/isa.h"
-#include "ops/packed_store.h"
 #include "runner/cpu_model_runner.h"
 #include "runner/memory_plan.h"
-#include "weights/content_key.h"
 
 namespace pagoda {
 namespace {
@@ -50,6 +49,7 @@ Result<std::optional<DType>> parse_dtype_flag(const std::string& name) {
 // The names of --kv-cache-dtype.
 Result<DType> parse_kv_dtype(const std::string& name, DType of_the_model) {
   if (name == "int8" || name == "int8_per_token_head") return DType::kI8;
+  if (name == "fp8" || name == "fp8_e4m3" || name == "fp8_per_token_head") return DType::kF8E4M3;
   PAGODA_TRY(std::optional<DType> wanted, parse_dtype_flag(name));
   return wanted.value_or(of_the_model);
 }
@@ -142,10 +142,13 @@ Result<Sizes> sizes_for(const ModelOptions& options, const Source& source, Memor
                         int64_t max_model_len) {
   Sizes sizes;
   sizes.max_model_len = static_cast<int32_t>(max_model_len);
-  int64_t seqs = std::min(options.max_num_seqs, options.max_num_batched_tokens);
+  // A prompt that is not computed in chunks must fit a step.
+  const int64_t step_tokens = options.enable_chunked_prefill
+                                  ? options.max_num_batched_tokens
+                                  : std::max<int64_t>(options.max_num_batched_tokens, max_model_len);
+  int64_t seqs = std::min(options.max_num_seqs, step_tokens);
   sizes.max_num_seqs = static_cast<int32_t>(seqs);
-  sizes.max_num_batched_tokens =
-      static_cast<int32_t>(std::min(options.max_num_batched_tokens, seqs * max_model_len));
+  sizes.max_num_batched_tokens = static_cast<int32_t>(std::min(step_tokens, seqs * max_model_len));
   request.activation_bytes =
       estimate_activation_bytes(source.spec.config, sizes.max_num_batched_tokens, max_model_len);
   request.max_model_len = sizes.max_model_len;
@@ -211,30 +214,28 @@ void warn_of_scarce_memory(uint64_t kv_bytes) {
       static_cast<double>(kv_bytes) / kGiB, static_cast<double>(available) / kGiB);
 }
 
+WeightRecipe weight_recipe(const ModelOptions& options, const Source& source, const Sizes& sizes,
+                           const CpuPlan& cpus) {
+  return {.files = source.files,
+          .spec = source.spec,
+          .dtype = source.dtype,
+          .layers_format = source.layers_format,
+          .vocabulary_format = source.vocabulary_format,
+          .max_model_len = sizes.max_model_len,
+          .dummy = options.load_format == "dummy",
+          .seed = options.seed,
+          .packed_cache = options.packed_cache,
+          .copy_packed = cpus.num_numa_nodes > 1};
+}
+
 Result<std::unique_ptr<ModelRunner>> load_runner(const ModelOptions& options, Source* source,
                                                  const Sizes& sizes, DType kv_dtype, const CpuPlan& cpus,
                                                  std::size_t* weight_bytes) {
   auto compute = std::make_unique<CpuCompute>(cpus);
   CpuBinding as_worker(cpus.compute.empty() ? cpus.compute : std::vector<int>{cpus.compute[0]});
-  if (!source->checkpoint)
-    source->checkpoint =
-        make_dummy_checkpoint(expected_tensors(source->spec), source->dtype, options.seed, &compute->pool);
-  std::optional<PackedStore> store;
-  if (!options.packed_cache.empty() && options.load_format == "dummy") {
-    log_warning("--packed-cache: dummy weights are not kept.");
-  } else if (!options.packed_cache.empty()) {
-    const Hash128 content = content_key(*source->checkpoint, options.packed_cache, compute->pool);
-    store.emplace(options.packed_cache,
-                  packed_key(content, source->layers(), source->vocabulary(), compute->stream),
-                  cpus.num_numa_nodes > 1, compute->stream);
-  }
-  DecoderOptions decoder_options{source->dtype, sizes.max_model_len, source->layers_format,
-                                 source->vocabulary_format, store ? &*store : nullptr};
-  PAGODA_TRY(auto decoder,
-             Decoder::load(source->spec, *source->checkpoint, decoder_options, compute->stream));
+  auto loader = std::make_shared<WeightLoader>(weight_recipe(options, *source, sizes, cpus));
+  PAGODA_TRY(auto decoder, loader->load(std::move(source->checkpoint), compute.get()));
   *weight_bytes = decoder->weight_bytes();
-  source->checkpoint.reset();
-  if (store) store->finish();
   const std::string layers = format_name(source->layers()), head = format_name(source->vocabulary());
   log_info("Loaded {} parameters as {}{} in {:.2f} GiB; {} kernels",
            with_commas(num_parameters(source->spec)), layers, head == layers ? "" : ", the head as " + head,
@@ -245,7 +246,8 @@ Result<std::unique_ptr<ModelRunner>> load_runner(const ModelOptions& options, So
   config.block_size = static_cast<int32_t>(options.block_size);
   config.num_blocks = sizes.memory.num_blocks;
   config.kv_dtype = kv_dtype;
-  return CpuModelRunner::create(config, std::move(compute), std::move(decoder));
+  return CpuModelRunner::create(config, std::move(compute), std::move(decoder),
+                                [loader](CpuCompute* again) { return loader->load_again(again); });
 }
 
 EngineConfig engine_config(const ModelOptions& options, const Sizes& sizes) {
@@ -259,7 +261,24 @@ EngineConfig engine_config(const ModelOptions& options, const Sizes& sizes) {
   config.scheduler.policy = options.scheduling_policy == "priority" ? SchedulingPolicy::kPriority
                             : options.scheduling_policy == "fair"   ? SchedulingPolicy::kFair
                                                                     : SchedulingPolicy::kFcfs;
+  config.scheduler.enable_chunked_prefill = options.enable_chunked_prefill;
+  config.scheduler.size_chunks_by_time = options.adaptive_chunks && options.enable_chunked_prefill;
+  config.scheduler.itl_slo_ms = options.itl_slo_ms;
+  config.scheduler.watermark = options.watermark;
+  config.scheduler.max_overtakes = static_cast<int32_t>(options.max_overtakes);
   config.log_stats = options.log_stats;
+  return config;
+}
+
+PrefixCacheConfig prefix_cache_config(const ModelOptions& options) {
+  PrefixCacheConfig config;
+  config.enabled = options.enable_prefix_caching;
+  const std::string& algo = options.prefix_caching_hash_algo;
+  config.hash_algo = algo == "sha256"        ? BlockHashAlgo::kSha256
+                     : algo == "sha256_cbor" ? BlockHashAlgo::kSha256Cbor
+                                             : BlockHashAlgo::kXxhash;
+  config.hash_seed = environment("PYTHONHASHSEED").value_or("");
+  if (config.hash_seed == "random") config.hash_seed.clear();
   return config;
 }
 
@@ -280,7 +299,8 @@ Result<TextAssets> text_of(const ModelOptions& options, const ModelFiles& files)
 void publish_config(MetricsRegistry* registry, const ModelOptions& options, const Sizes& sizes) {
   publish_cache_config(registry, {{"block_size", std::to_string(options.block_size)},
                                   {"cache_dtype", options.kv_cache_dtype},
-                                  {"enable_prefix_caching", "False"},
+                                  {"enable_prefix_caching", options.enable_prefix_caching ? "True" : "False"},
+                                  {"prefix_caching_hash_algo", options.prefix_caching_hash_algo},
                                   {"engine", "0"},
                                   {"gpu_memory_utilization", python_float_repr(options.memory_utilization)},
                                   {"num_gpu_blocks", std::to_string(sizes.memory.num_blocks)}});
@@ -312,9 +332,10 @@ Result<std::unique_ptr<Assembly>> assemble(const ModelOptions& options) {
   const std::string& name = assembly->model->served_names.front();
   assembly->engine_metrics = std::make_unique<EngineMetrics>(&assembly->metrics, name, sizes.max_model_len);
   publish_config(&assembly->metrics, options, sizes);
-  assembly->engine = std::make_unique<Engine>(engine_config(options, sizes),
-                                              std::make_unique<KvManager>(groups, sizes.memory.num_blocks),
-                                              std::move(runner), assembly->engine_metrics.get());
+  assembly->engine = std::make_unique<Engine>(
+      engine_config(options, sizes),
+      std::make_unique<KvManager>(groups, sizes.memory.num_blocks, prefix_cache_config(options)),
+      std::move(runner), assembly->engine_metrics.get());
   assembly->text_pool = std::make_unique<TaskPool>(static_cast<int>(options.num_text_threads),
                                                    static_cast<std::size_t>(options.max_num_queued_reqs));
   assembly->intake =

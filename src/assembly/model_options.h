@@ -15,14 +15,20 @@ struct ModelOptions {
   std::vector<std::string> served_names;
   std::string dtype = "auto", kv_cache_dtype = "auto", load_format = "auto", cpu_isa;
   std::string quantization, lm_head_quantization;  // empty: as the checkpoint has it; as the layers or int8
-  std::string hf_config;  // config.json for load_format dummy
-  Value hf_overrides;     // merged into config.json
+  std::string hf_config;                           // config.json for load_format dummy
+  Value hf_overrides;                              // merged into config.json
   uint64_t seed = 0;
   std::optional<int64_t> max_model_len;  // -1: the longest that fits
   int64_t max_num_seqs = 128, max_num_batched_tokens = 256, max_num_queued_reqs = 4096;
-  int64_t max_num_queued_tokens = 0;        // 0: no bound
+  int64_t max_num_queued_tokens = 0;       // 0: no bound
   std::string scheduling_policy = "fcfs";  // fcfs, priority, fair
   int64_t long_prefill_token_threshold = 0;
+  bool enable_chunked_prefill = true, adaptive_chunks = true;
+  double itl_slo_ms = 0;  // 0: none
+  double watermark = 0;
+  int64_t max_overtakes = 64;
+  bool enable_prefix_caching = true;
+  std::string prefix_caching_hash_algo = "sha256";  // sha256, sha256_cbor, xxhash
   int64_t block_size = 16;
   double memory_utilization = 0.5;
   std::optional<int64_t> kv_cache_memory_bytes, num_blocks_override;
@@ -34,8 +40,8 @@ struct ModelOptions {
   int64_t max_logprobs = 20;
   std::string response_role = "assistant";
   std::string packed_cache;  // folder of packed weights; empty: none
-  std::string cpu_list;     // "", auto, nobind or a list: see CpuWish
-  int64_t num_threads = 0;  // 0: see CpuWish
+  std::string cpu_list;      // "", auto, nobind or a list: see CpuWish
+  int64_t num_threads = 0;   // 0: see CpuWish
   int64_t num_text_threads = 2;
   bool log_stats = true;
 };

@@ -94,6 +94,27 @@ Status read_api(const FlagValues& flags, ApiServerConfig* api) {
   return read_client_weights(flags, &api->client_weights);
 }
 
+// What goes into a step, and what is kept of it.
+Status read_steps(const FlagValues& flags, ModelOptions* model) {
+  model->enable_chunked_prefill = flags.flag("enable-chunked-prefill", true);
+  model->adaptive_chunks = flags.flag("adaptive-chunks", true);
+  model->itl_slo_ms = flags.real("itl-slo-ms", 0);
+  if (!(model->itl_slo_ms >= 0 && model->itl_slo_ms < 1e9))
+    return invalid_argument("--itl-slo-ms must be a number of milliseconds, 0 for none", "itl-slo-ms");
+  if (model->itl_slo_ms > 0 && !(model->adaptive_chunks && model->enable_chunked_prefill))
+    return invalid_argument(
+        "--itl-slo-ms sizes chunks of prompts: it needs --enable-chunked-prefill and --adaptive-chunks",
+        "itl-slo-ms");
+  model->watermark = flags.real("watermark", 0);
+  if (!(model->watermark >= 0 && model->watermark < 1))
+    return invalid_argument("--watermark must be at least 0 and less than 1", "watermark");
+  PAGODA_TRY(model->max_overtakes, number_in(flags, "max-overtakes", 64, 0, 1 << 20));
+  model->enable_prefix_caching = flags.flag("enable-prefix-caching", true);
+  PAGODA_TRY(model->prefix_caching_hash_algo, one_of(flags, "prefix-caching-hash-algo", "sha256",
+                                                     {"sha256", "sha256_cbor", "xxhash", "xxhash_cbor"}));
+  return {};
+}
+
 Status read_sizes(const FlagValues& flags, ModelOptions* model) {
   constexpr int64_t kMany = 1 << 24;
   if (flags.given("max-model-len")) {
@@ -112,6 +133,7 @@ Status read_sizes(const FlagValues& flags, ModelOptions* model) {
              one_of(flags, "scheduling-policy", "fcfs", {"fcfs", "priority", "fair"}));
   PAGODA_TRY(model->long_prefill_token_threshold,
              number_in(flags, "long-prefill-token-threshold", 0, 0, kMany));
+  PAGODA_RETURN_IF_ERROR(read_steps(flags, model));
   PAGODA_TRY(model->block_size, number_in(flags, "block-size", 16, 1, 1024));
   PAGODA_TRY(model->max_logprobs, number_in(flags, "max-logprobs", 20, -1, kMany));
   PAGODA_TRY(model->num_threads, number_in(flags, "threads", 0, 0, 1024));
@@ -135,14 +157,14 @@ Status read_sizes(const FlagValues& flags, ModelOptions* model) {
 Result<std::string> read_kv_cache_dtype(const FlagValues& flags) {
   constexpr const char* kName = "kv-cache-dtype";
   const std::string name = flags.text(kName, "auto");
-  if (name.starts_with("fp8"))
+  if (name == "fp8_e5m2" || name == "fp8_ds_mla" || name == "fp8_inc")
     return invalid_argument(
         "--kv-cache-dtype " + name +
-            ": there is no 8-bit floating point cache; int8 takes as little memory, with a "
-            "scale per token and head",
+            ": the 8-bit floating point cache is fp8 (e4m3 with a scale per token and head)",
         kName);
   return one_of(flags, kName, "auto",
-                {"auto", "float32", "float", "bfloat16", "float16", "half", "int8", "int8_per_token_head"});
+                {"auto", "float32", "float", "bfloat16", "float16", "half", "fp8", "fp8_e4m3",
+                 "fp8_per_token_head", "int8", "int8_per_token_head"});
 }
 
 Status read_model(const ParsedCommand& command, ModelOptions* model) {
