@@ -1,0 +1,257 @@
+// KvManager with a second tier: contents are hashes in arrays, moved by a fake tier as plans say.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <vector>
+
+#include "base/rng.h"
+#include "kv/kv_manager.h"
+#include "tests/testing/fake_tier.h"
+
+namespace pagoda {
+namespace {
+
+constexpr int32_t kBlock = 4;
+
+PrefixCacheConfig with_tier(int32_t slots, int64_t disk_slots) {
+  PrefixCacheConfig config;
+  config.tier_slots = slots;
+  config.tier_disk_slots = disk_slots;
+  return config;
+}
+
+// A scheduler of one sequence at a time and its runner: every block that a sequence is given must hold the
+// hash of the sequence's prefix.
+class House {
+ public:
+  House(std::vector<KvGroupSpec> groups, int32_t num_blocks, const PrefixCacheConfig& config,
+        const testing::FakeTierConfig& fake)
+      : groups_(groups),
+        kv(groups, num_blocks, config),
+        tier(
+            fake, [](bool condition, const std::string& what) { EXPECT_TRUE(condition) << what; },
+            [this](int32_t group, BlockId block) {
+              return std::span(contents_[static_cast<std::size_t>(group)])
+                  .subspan(static_cast<std::size_t>(block), 1);
+            }) {
+    contents_.assign(groups.size(), std::vector<uint64_t>(static_cast<std::size_t>(num_blocks)));
+  }
+
+  struct Served {
+    int32_t matched = 0, loaded = 0;  // tokens
+    int rounds = 0;
+  };
+  // One request from its arrival to its end.
+  Served serve(const std::vector<TokenId>& tokens, const CacheScope& scope = {}) {
+    Served served;
+    SeqKv seq;
+    for (; kv.wants_fetch(&seq, tokens, scope) && served.rounds < 100; ++served.rounds)
+      for (int waits = 0; kv.is_fetching(seq); ++waits) {
+        step(true);
+        EXPECT_LT(waits, 1000) << "waits for ever";
+        if (waits >= 1000) return served;
+      }
+    served.matched = kv.match(&seq, tokens, scope);
+    served.loaded = kv.load_from_tier(&seq, tokens, scope) - served.matched;
+    const auto size = static_cast<int32_t>(tokens.size());
+    const bool fits = kv.reserve(&seq, served.matched + served.loaded, size);
+    EXPECT_TRUE(fits);
+    if (!fits) return served;
+    const SeqKv* all[] = {&seq};
+    kv.check(all);
+    kv.publish(&seq, tokens, size, scope);
+    step(false);
+    // What was found is there; the rest is computed now.
+    uint64_t hash = scope.salt[0] + 1u;
+    for (int32_t i = 0; i < size / kBlock; ++i) {
+      for (int32_t t = i * kBlock; t < (i + 1) * kBlock; ++t)
+        hash = SplitMix64(hash * 31 + static_cast<uint64_t>(tokens[static_cast<std::size_t>(t)])).next();
+      for (std::size_t g = 0; g < groups_.size(); ++g) {
+        const BlockId block = seq.groups[g].blocks[static_cast<std::size_t>(i)];
+        uint64_t& content = contents_[g][static_cast<std::size_t>(block)];
+        if (block == kNullBlock) continue;
+        if (i >= (served.matched + served.loaded) / kBlock) content = hash;
+        EXPECT_EQ(content, hash) << "block " << i << " of group " << g;
+      }
+    }
+    kv.release(&seq);
+    kv.check({});
+    return served;
+  }
+  // A plan's moves.
+  void step(bool idle) {
+    StepPlan plan;
+    kv.take_moves(idle, &plan.moves);
+    if (!idle) plan.work.resize(1);
+    StepResult result;
+    tier.run_stores(plan);
+    tier.run_loads(plan);
+    tier.run_background(plan, &result);
+    kv.moves_done(result);
+    kv.check();
+  }
+
+ private:
+  const std::vector<KvGroupSpec> groups_;
+  std::vector<std::vector<uint64_t>> contents_;
+
+ public:
+  KvManager kv;
+  testing::FakeTier tier;
+};
+
+std::vector<TokenId> prompt(int32_t begin, int32_t size) {
+  std::vector<TokenId> tokens;
+  for (int32_t i = 0; i < size; ++i) tokens.push_back(begin + i);
+  return tokens;
+}
+
+TEST(KvTier, EvictedBlocksComeBackFromMemory) {
+  House house({{kBlock, 0, 100}}, 1 + 6, with_tier(16, 0), {.num_slots = 16});
+  EXPECT_EQ(house.serve(prompt(0, 21)).matched, 0);
+  EXPECT_EQ(house.serve(prompt(1000, 21)).matched, 0);  // pushes the first one out
+  const House::Served again = house.serve(prompt(0, 21));
+  EXPECT_EQ(again.matched, 0);
+  EXPECT_EQ(again.loaded, 20);
+  const TierStats stats = house.kv.tier_stats();
+  EXPECT_EQ(stats.num_loads, 5u);
+  EXPECT_EQ(stats.load_bytes, 500u);
+  EXPECT_EQ(stats.hit_tokens, 20u);
+  EXPECT_GE(stats.num_stores, 5u);
+  EXPECT_EQ(house.tier.num_loads(), 5u);
+}
+
+TEST(KvTier, TheLastTokenIsAlwaysComputed) {
+  House house({{kBlock, 0, 100}}, 1 + 6, with_tier(16, 0), {.num_slots = 16});
+  house.serve(prompt(0, 20));
+  house.serve(prompt(1000, 20));
+  const House::Served again = house.serve(prompt(0, 20));
+  EXPECT_EQ(again.matched + again.loaded, 16);
+}
+
+TEST(KvTier, ComesBackFromDisk) {
+  House house({{kBlock, 0, 100}}, 1 + 7, with_tier(8, 100), {.num_slots = 8, .end_one_in = 1});
+  for (int32_t begin : {0, 1000, 2000, 3000, 4000}) {
+    house.serve(prompt(begin, 25));
+    for (int i = 0; i < 20; ++i) house.step(true);  // what is stored goes to disk
+  }
+  const House::Served again = house.serve(prompt(0, 25));
+  EXPECT_EQ(again.rounds, 1);
+  EXPECT_EQ(again.loaded, 20) << "some slots stay for others";
+  EXPECT_EQ(house.tier.num_fetched(), 5u);
+}
+
+TEST(KvTier, AnothersContentIsNotFound) {
+  House house({{kBlock, 0, 100}}, 1 + 6, with_tier(16, 0), {.num_slots = 16});
+  CacheScope mine, yours;
+  mine.salt[0] = 1;
+  yours.salt[0] = 2;
+  house.serve(prompt(0, 21), mine);
+  house.serve(prompt(1000, 21), mine);
+  EXPECT_EQ(house.serve(prompt(0, 21), yours).loaded, 0);
+  EXPECT_EQ(house.serve(prompt(0, 21), mine).loaded, 20);
+}
+
+TEST(KvTier, ResetForgetsTheTier) {
+  House house({{kBlock, 0, 100}}, 1 + 6, with_tier(16, 100), {.num_slots = 16});
+  house.serve(prompt(0, 21));
+  house.serve(prompt(1000, 21));
+  house.kv.reset_prefix_cache();
+  for (int i = 0; i < 100; ++i) house.step(true);
+  EXPECT_EQ(house.serve(prompt(0, 21)).loaded, 0);
+  EXPECT_EQ(house.tier.num_files(), static_cast<std::size_t>(house.kv.tier_stats().num_used_disk_slots));
+}
+
+TEST(KvTier, UnfitContentIsForgotten) {
+  House house({{kBlock, 0, 100}}, 1 + 6, with_tier(16, 0), {.num_slots = 16});
+  house.serve(prompt(0, 21));
+  house.serve(prompt(1000, 21));
+  SeqKv seq;
+  ASSERT_EQ(house.kv.load_from_tier(&seq, prompt(0, 21), {}), 20);
+  house.kv.unpublish(&seq, 8);  // from its third block on
+  house.step(false);
+  house.kv.release(&seq);
+  house.serve(prompt(2000, 21));
+  EXPECT_EQ(house.serve(prompt(0, 21)).loaded, 8);
+}
+
+TEST(KvTier, TooFewFreeBlocksLoadNothing) {
+  House house({{kBlock, 0, 100}}, 1 + 6, with_tier(16, 0), {.num_slots = 16});
+  house.serve(prompt(0, 21));
+  house.serve(prompt(1000, 21));
+  SeqKv other, seq;
+  ASSERT_TRUE(house.kv.reserve(&other, 0, 2 * kBlock));
+  EXPECT_EQ(house.kv.load_from_tier(&seq, prompt(0, 21), {}), 0);
+  EXPECT_EQ(house.kv.num_held(seq), 0);
+  EXPECT_EQ(house.kv.load_from_tier(&seq, prompt(0, 17), {}), 16);
+}
+
+TEST(KvTier, WindowedGroupsBringBackWhatIsSeen) {
+  House house({{kBlock, 0, 100}, {kBlock, 6, 50}}, 1 + 14, with_tier(32, 0), {.num_slots = 32});
+  house.serve(prompt(0, 25));
+  house.serve(prompt(1000, 25));
+  const House::Served again = house.serve(prompt(0, 25));
+  EXPECT_EQ(again.matched + again.loaded, 24);
+  EXPECT_EQ(house.tier.num_loads(), 6u + 2u);
+}
+
+TEST(KvTier, AdoptedFilesAreFound) {
+  // The same root in both lives, as a folder keeps it.
+  PrefixCacheConfig config = with_tier(16, 100);
+  config.hash_seed = "seed";
+  House first({{kBlock, 0, 100}}, 1 + 6, config, {.num_slots = 16});
+  SeqKv seq;
+  const std::vector<TokenId> tokens = prompt(0, 21);
+  first.kv.match(&seq, tokens, {});
+  KvManager second({{kBlock, 0, 100}}, 1 + 6, config);
+  std::vector<TierFile> files;
+  for (const BlockKey& key : seq.keys) files.push_back({key, 0});
+  files.push_back({seq.keys[0], 5});  // of no group
+  second.adopt_tier_files(files);
+  EXPECT_EQ(second.tier_stats().num_used_disk_slots, 5);
+  SeqKv again;
+  EXPECT_TRUE(second.wants_fetch(&again, tokens, {}));
+  std::vector<TierMove> moves;
+  second.take_moves(true, &moves);
+  ASSERT_EQ(moves.size(), 5u);
+  StepResult result;
+  for (const TierMove& move : moves) {
+    EXPECT_TRUE(second.is_fetching(again));
+    result.moves_done = {{move.kind, move.group, move.slot, move.key, true}};
+    second.moves_done(result);
+  }
+  EXPECT_FALSE(second.is_fetching(again));
+  EXPECT_FALSE(second.wants_fetch(&again, tokens, {}));
+  EXPECT_EQ(second.load_from_tier(&again, tokens, {}), 20);
+}
+
+// Many clients' prompts with common beginnings, a cache and tier too small for them, a slow disk that fails.
+TEST(KvTier, ContentIsNeverConfused) {
+  int64_t loaded = 0;
+  for (uint64_t seed = 1; seed <= 30; ++seed) {
+    SplitMix64 random(seed);
+    std::vector<KvGroupSpec> groups = {{kBlock, 0, 100}};
+    if (seed % 3 == 1) groups.push_back({kBlock, 6, 50});
+    if (seed % 3 == 2) groups = {{kBlock, 7, 50}};
+    const auto slots = static_cast<int32_t>(1 + random.next() % 12);
+    const auto disk = static_cast<int64_t>(random.next() % 3 * 10);
+    House house(groups, 1 + 24, with_tier(slots, disk),
+                {.num_slots = slots, .end_one_in = 1 + seed % 3, .fail_one_in = seed % 4 * 3, .seed = seed});
+    for (int i = 0; i < 300; ++i) {
+      std::vector<TokenId> tokens = prompt(static_cast<int32_t>(random.next() % 4) * 1000,
+                                           static_cast<int32_t>(4 + random.next() % 20));
+      const std::vector<TokenId> tail =
+          prompt(static_cast<int32_t>(random.next() % 3) * 50, static_cast<int32_t>(1 + random.next() % 20));
+      tokens.insert(tokens.end(), tail.begin(), tail.end());
+      CacheScope scope;
+      scope.salt[0] = static_cast<uint8_t>(random.next() % 2);
+      loaded += house.serve(tokens, scope).loaded;
+      if (random.next() % 100 == 0) house.kv.reset_prefix_cache();
+      if (HasFailure()) FAIL() << "seed " << seed << ", request " << i;
+    }
+  }
+  EXPECT_GT(loaded, 5000);
+}
+
+}  // namespace
+}  // namespace pagoda
