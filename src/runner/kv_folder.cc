@@ -1,0 +1,264 @@
+#include "runner/kv_folder.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <random>
+#include <string_view>
+
+#include "base/log.h"
+#include "base/mmap.h"
+#include "runner/kv_file.h"
+
+namespace pagoda {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kMaxQueue = 1 << 16;  // jobs
+constexpr std::chrono::seconds kPatienceAtEnd{5}, kBetweenComplaints{60};
+
+std::string hex_of(std::span<const uint8_t> bytes) {
+  std::string text;
+  for (uint8_t byte : bytes) text += fmt::format("{:02x}", byte);
+  return text;
+}
+
+bool is_hex(std::string_view text) {
+  return text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+// "<64 digits>-<group>.kv"
+std::optional<TierFile> parse_name(std::string_view name) {
+  constexpr std::size_t kDigits = 64;
+  if (name.size() < kDigits + 5 || !is_hex(name.substr(0, kDigits)) || name[kDigits] != '-' ||
+      !name.ends_with(".kv"))
+    return std::nullopt;
+  TierFile file;
+  for (std::size_t i = 0; i < file.key.bytes.size(); ++i)
+    std::from_chars(name.data() + 2 * i, name.data() + 2 * i + 2, file.key.bytes[i], 16);
+  const char *begin = name.data() + kDigits + 1, *end = name.data() + name.size() - 3;
+  auto [parsed, error] = std::from_chars(begin, end, file.group);
+  if (error != std::errc() || parsed != end || file.group < 0) return std::nullopt;
+  return file;
+}
+
+Status make_folder(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(fs::path(path).parent_path(), error);
+  if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) {
+    if (fs::is_directory(path, error)) return {};
+    errno = ENOTDIR;
+  }
+  return io_error(fmt::format("cannot make the folder '{}': {}", path, std::strerror(errno)));
+}
+
+// 32 random bytes, drawn once; the first of several processes wins.
+Result<std::string> root_key(const std::string& folder) {
+  const std::string path = folder + "/root.key";
+  std::string temporary = fmt::format("{}/root.key.{}", folder, ::getpid());
+  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0)
+    return io_error(fmt::format("cannot write to the folder '{}': {}", folder, std::strerror(errno)));
+  std::random_device device;
+  std::array<uint8_t, 32> bytes;
+  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(device());
+  const std::string text = hex_of(bytes) + "\n";
+  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  const bool closed = ::close(fd) == 0;
+  if (written && closed) ::link(temporary.c_str(), path.c_str());  // not over one that is there
+  ::unlink(temporary.c_str());
+  Result<std::string> key = read_file(path, 4096);
+  if (!key.ok()) return key.status();
+  if (key->ends_with('\n')) key->pop_back();
+  if (key->size() != 64 || !is_hex(*key))
+    return io_error(
+        fmt::format("'{}' does not hold 64 hexadecimal digits: remove it, and what is kept there "
+                    "is computed anew",
+                    path));
+  return key;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<KvFolder>> KvFolder::open(const KvFolderConfig& config) {
+  PAGODA_RETURN_IF_ERROR(make_folder(config.path));
+  PAGODA_TRY(std::string seed, root_key(config.path));
+  const std::string folder = config.path + "/" + config.fingerprint.hex().substr(0, 16);
+  PAGODA_RETURN_IF_ERROR(make_folder(folder));
+  const std::string lock_path = folder + "/lock";
+  const int lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (lock < 0) return io_error(fmt::format("cannot open '{}': {}", lock_path, std::strerror(errno)));
+  if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
+    ::close(lock);
+    return Status(
+        StatusCode::kUnavailable,
+        fmt::format("another process keeps the same model's blocks in '{}': give this one a folder of "
+                    "its own (--kv-offloading-path)",
+                    folder));
+  }
+  std::unique_ptr<KvFolder> opened(new KvFolder(config, lock));
+  opened->seed_ = std::move(seed);
+  PAGODA_RETURN_IF_ERROR(opened->scan());
+  opened->thread_ = std::thread([folder_of = opened.get()] { folder_of->loop(); });
+  return opened;
+}
+
+KvFolder::KvFolder(const KvFolderConfig& config, int lock)
+    : config_(config), folder_(config.path + "/" + config.fingerprint.hex().substr(0, 16)), lock_(lock) {}
+
+KvFolder::~KvFolder() {
+  {
+    std::lock_guard guard(mutex_);
+    stop_ = true;
+    stop_by_ = Clock::now() + kPatienceAtEnd;
+  }
+  work_.notify_all();
+  if (thread_.joinable()) thread_.join();
+  ::close(lock_);
+}
+
+std::string KvFolder::file_name(const BlockKey& key, int32_t group) const {
+  const std::string digits = hex_of(key.bytes);
+  return fmt::format("{}/{}/{}-{}.kv", folder_, digits.substr(0, 2), digits, group);
+}
+
+// Names, sizes and times only. What is no block's file of the right size, or one too many, is removed.
+Status KvFolder::scan() {
+  struct Found {
+    fs::file_time_type time;
+    TierFile file;
+    std::string path;
+  };
+  std::vector<Found> found;
+  std::error_code error;
+  fs::directory_iterator folders(folder_, error);
+  if (error) return io_error(fmt::format("cannot read the folder '{}': {}", folder_, error.message()));
+  for (const fs::directory_entry& sub : folders) {
+    const std::string two = sub.path().filename().string();
+    if (two.size() != 2 || !is_hex(two) || sub.is_symlink(error) || !sub.is_directory(error)) continue;
+    for (fs::directory_iterator entries(sub.path(), error); !error && entries != fs::directory_iterator();
+         entries.increment(error)) {
+      const fs::directory_entry& entry = *entries;
+      std::error_code ignored;
+      const std::string name = entry.path().filename().string();
+      const std::optional<TierFile> file = parse_name(name);
+      const bool fits = file && name.starts_with(two) && !entry.is_symlink(ignored) &&
+                        entry.is_regular_file(ignored) &&
+                        static_cast<std::size_t>(file->group) < config_.block_bytes.size() &&
+                        entry.file_size(ignored) ==
+                            kv_file_bytes(config_.block_bytes[static_cast<std::size_t>(file->group)]);
+      if (fits)
+        found.push_back({entry.last_write_time(ignored), *file, entry.path().string()});
+      else if (name.ends_with(".kv") || name.ends_with(".tmp"))
+        ::unlink(entry.path().c_str());
+    }
+    error.clear();
+  }
+  std::ranges::sort(found, {}, &Found::time);
+  const std::size_t excess =
+      found.size() - std::min(found.size(), static_cast<std::size_t>(config_.max_files));
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    if (i < excess)
+      ::unlink(found[i].path.c_str());
+    else
+      files_.push_back(found[i].file);
+  }
+  return {};
+}
+
+void KvFolder::begin(const TierMove& move, std::span<std::byte> slot) {
+  std::lock_guard guard(mutex_);
+  const bool is_drop = move.kind == TierMoveKind::kDrop;
+  if (!is_drop && fetches_.size() + writes_.size() >= kMaxQueue) {
+    done_.push_back({move.kind, move.group, move.slot, move.key, false});
+    return;
+  }
+  num_under_way_ += !is_drop;
+  (move.kind == TierMoveKind::kFetch ? fetches_ : writes_).push_back({move, slot});
+  work_.notify_one();
+}
+
+void KvFolder::take_done(std::vector<TierMoveDone>* done, std::chrono::milliseconds patience) {
+  std::unique_lock guard(mutex_);
+  if (patience.count() > 0 && num_under_way_ > 0)
+    ended_.wait_for(guard, patience, [this] { return !done_.empty(); });
+  done->insert(done->end(), done_.begin(), done_.end());
+  done_.clear();
+}
+
+void KvFolder::loop() {
+  std::unique_lock guard(mutex_);
+  while (true) {
+    work_.wait(guard, [this] { return stop_ || !fetches_.empty() || !writes_.empty(); });
+    if (stop_) fetches_.clear();  // nobody will look
+    if (stop_ && (writes_.empty() || Clock::now() >= stop_by_)) return;
+    std::deque<Job>& queue = fetches_.empty() ? writes_ : fetches_;
+    if (queue.empty()) continue;
+    const Job job = queue.front();
+    queue.pop_front();
+    guard.unlock();
+    run(job);
+    guard.lock();
+  }
+}
+
+void KvFolder::run(const Job& job) {
+  const TierMove& move = job.move;
+  if (move.kind == TierMoveKind::kDrop) {
+    if (move.group < 0)
+      remove_all();
+    else
+      ::unlink(file_name(move.key, move.group).c_str());
+    return;
+  }
+  const std::string path = file_name(move.key, move.group);
+  const KvFileName name{config_.fingerprint, move.key, move.group};
+  Status status;
+  if (move.kind == TierMoveKind::kSpill) {
+    status = write_kv_file(path, name, job.slot);
+    if (status.code() == StatusCode::kNotFound) {  // the first of its subfolder
+      ::mkdir(fs::path(path).parent_path().c_str(), 0700);
+      status = write_kv_file(path, name, job.slot);
+    }
+  } else {
+    status = read_kv_file(path, name, job.slot);
+    if (!status.ok()) ::unlink(path.c_str());
+  }
+  if (!status.ok()) complain(status);
+  std::lock_guard guard(mutex_);
+  --num_under_way_;
+  done_.push_back({move.kind, move.group, move.slot, move.key, status.ok()});
+  ended_.notify_all();
+}
+
+void KvFolder::remove_all() const {
+  std::error_code error;
+  for (const fs::directory_entry& sub : fs::directory_iterator(folder_, error)) {
+    const std::string two = sub.path().filename().string();
+    std::error_code ignored;
+    if (two.size() == 2 && is_hex(two)) fs::remove_all(sub.path(), ignored);
+  }
+}
+
+// Once a minute at most.
+void KvFolder::complain(const Status& status) {
+  ++num_complaints_;
+  if (Clock::now() < next_complaint_) return;
+  log_warning("KV offloading: {}{}; serving goes on.", status.message(),
+              num_complaints_ > 1 ? fmt::format(" (one of {} since the last line)", num_complaints_) : "");
+  next_complaint_ = Clock::now() + kBetweenComplaints;
+  num_complaints_ = 0;
+}
+
+}  // namespace pagoda

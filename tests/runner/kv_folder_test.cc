@@ -1,0 +1,264 @@
+#include "runner/kv_folder.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+
+#include "base/mmap.h"
+#include "base/rng.h"
+#include "runner/kv_file.h"
+#include "tests/testing/tiny_model.h"
+
+namespace pagoda {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::TempDir;
+using testing::write_file;
+using Bytes = std::vector<std::byte>;
+
+BlockKey key_of(uint64_t number) {
+  BlockKey key;
+  SplitMix64 random(number);
+  for (uint8_t& byte : key.bytes) byte = static_cast<uint8_t>(random.next());
+  return key;
+}
+Bytes bytes_of(uint64_t number, std::size_t size) {
+  Bytes bytes;
+  SplitMix64 random(number);
+  for (std::size_t i = 0; i < size; ++i) bytes.push_back(static_cast<std::byte>(random.next()));
+  return bytes;
+}
+constexpr std::size_t kBytes[] = {1000, 300};
+
+KvFolderConfig config_of(const std::string& path, int64_t max_files = 100, uint64_t fingerprint = 7) {
+  return {path, {fingerprint, fingerprint + 1}, {kBytes[0], kBytes[1]}, max_files};
+}
+std::unique_ptr<KvFolder> open_folder(const KvFolderConfig& config) {
+  Result<std::unique_ptr<KvFolder>> folder = KvFolder::open(config);
+  EXPECT_TRUE(folder.ok()) << folder.status().message();
+  return folder.ok() ? *std::move(folder) : nullptr;
+}
+// One move from its begin to its end.
+bool move(KvFolder* folder, TierMoveKind kind, uint64_t key, int32_t group, std::span<std::byte> bytes) {
+  folder->begin({kind, group, kNullBlock, 3, key_of(key)}, bytes);
+  std::vector<TierMoveDone> done;
+  for (int i = 0; i < 1000 && done.empty(); ++i) folder->take_done(&done, std::chrono::milliseconds(10));
+  EXPECT_EQ(done.size(), 1u);
+  if (done.size() != 1) return false;
+  EXPECT_EQ(done[0].kind, kind);
+  EXPECT_EQ(done[0].group, group);
+  EXPECT_EQ(done[0].slot, 3);
+  EXPECT_EQ(done[0].key, key_of(key));
+  return done[0].ok;
+}
+bool spill(KvFolder* folder, uint64_t key, int32_t group = 0) {
+  Bytes bytes = bytes_of(key, kBytes[group]);
+  return move(folder, TierMoveKind::kSpill, key, group, bytes);
+}
+bool fetch(KvFolder* folder, uint64_t key, int32_t group = 0) {
+  Bytes bytes(kBytes[group]);
+  if (!move(folder, TierMoveKind::kFetch, key, group, bytes)) return false;
+  EXPECT_EQ(bytes, bytes_of(key, kBytes[group]));
+  return true;
+}
+std::vector<std::string> block_files(const std::string& path) {
+  std::vector<std::string> files;
+  for (const auto& entry : fs::recursive_directory_iterator(path))
+    if (entry.path().extension() == ".kv") files.push_back(entry.path().string());
+  return files;
+}
+
+TEST(KvFolder, WritesAndReads) {
+  TempDir dir;
+  auto folder = open_folder(config_of(dir.file("kv")));
+  for (uint64_t key : {1, 2, 3}) {
+    EXPECT_TRUE(spill(folder.get(), key, 0));
+    EXPECT_TRUE(spill(folder.get(), key, 1)) << "groups are apart";
+  }
+  for (uint64_t key : {3, 1, 2, 1}) {
+    EXPECT_TRUE(fetch(folder.get(), key, 0));
+    EXPECT_TRUE(fetch(folder.get(), key, 1));
+  }
+  EXPECT_FALSE(fetch(folder.get(), 4));
+  for (const std::string& file : block_files(dir.path())) {
+    struct stat info;
+    ASSERT_EQ(::stat(file.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777, 0600u);
+  }
+  struct stat info;
+  ASSERT_EQ(::stat(dir.file("kv").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0700u);
+}
+
+TEST(KvFolder, DropsOneOrAll) {
+  TempDir dir;
+  auto folder = open_folder(config_of(dir.path()));
+  for (uint64_t key : {1, 2, 3}) EXPECT_TRUE(spill(folder.get(), key));
+  folder->begin({TierMoveKind::kDrop, 0, kNullBlock, -1, key_of(2)}, {});
+  EXPECT_TRUE(spill(folder.get(), 4));  // what is begun later ends later
+  EXPECT_EQ(block_files(dir.path()).size(), 3u);
+  EXPECT_FALSE(fetch(folder.get(), 2));
+  folder->begin({TierMoveKind::kDrop, -1, kNullBlock, -1, {}}, {});
+  EXPECT_TRUE(spill(folder.get(), 5));
+  EXPECT_EQ(block_files(dir.path()).size(), 1u);
+}
+
+TEST(KvFolder, ARestartFindsTheFilesOldestFirst) {
+  TempDir dir;
+  std::string seed;
+  {
+    auto folder = open_folder(config_of(dir.path()));
+    seed = folder->seed();
+    EXPECT_EQ(seed.size(), 64u);
+    EXPECT_TRUE(folder->files().empty());
+    for (uint64_t key : {1, 2, 3}) {
+      EXPECT_TRUE(spill(folder.get(), key));
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    EXPECT_TRUE(fetch(folder.get(), 1));  // wanted: now the youngest
+    Bytes bytes = bytes_of(9, kBytes[1]);
+    folder->begin({TierMoveKind::kSpill, 1, kNullBlock, 0, key_of(9)}, bytes);
+    folder.reset();  // still writes it
+  }
+  auto folder = open_folder(config_of(dir.path()));
+  EXPECT_EQ(folder->seed(), seed);
+  ASSERT_EQ(folder->files().size(), 4u);
+  EXPECT_EQ(folder->files()[0].key, key_of(2));
+  EXPECT_EQ(folder->files()[1].key, key_of(3));
+  EXPECT_EQ(folder->files()[2].key, key_of(1));
+  EXPECT_EQ(folder->files()[3].group, 1);
+  EXPECT_TRUE(fetch(folder.get(), 3));
+  folder.reset();
+  folder = open_folder(config_of(dir.path(), 2));
+  ASSERT_EQ(folder->files().size(), 2u) << "more than are wanted";
+  EXPECT_EQ(block_files(dir.path()).size(), 2u);
+}
+
+TEST(KvFolder, AnotherModelHasItsOwn) {
+  TempDir dir;
+  auto mine = open_folder(config_of(dir.path(), 100, 1)), yours = open_folder(config_of(dir.path(), 100, 20));
+  EXPECT_TRUE(spill(mine.get(), 1));
+  EXPECT_FALSE(fetch(yours.get(), 1));
+  EXPECT_TRUE(fetch(mine.get(), 1));
+  EXPECT_EQ(mine->seed(), yours->seed());
+}
+
+TEST(KvFolder, OneProcessAtATime) {
+  TempDir dir;
+  auto first = open_folder(config_of(dir.path()));
+  Result<std::unique_ptr<KvFolder>> second = KvFolder::open(config_of(dir.path()));
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.status().code(), StatusCode::kUnavailable);
+  EXPECT_NE(second.status().message().find("--kv-offloading-path"), std::string::npos);
+  first.reset();
+  EXPECT_TRUE(KvFolder::open(config_of(dir.path())).ok());
+}
+
+TEST(KvFolder, EveryDamageIsFoundAndRemoved) {
+  TempDir dir;
+  auto folder = open_folder(config_of(dir.path()));
+  ASSERT_TRUE(spill(folder.get(), 1));
+  const std::string path = block_files(dir.path())[0];
+  const std::string good = read_file(path).value();
+  auto expect_refused = [&](const std::string& what, const std::string& bytes) {
+    write_file(path, bytes);
+    EXPECT_FALSE(fetch(folder.get(), 1)) << what;
+    EXPECT_FALSE(fs::exists(path)) << what;
+  };
+  for (std::size_t at = 0; at < good.size(); at += at < 100 ? 1 : 37) {
+    for (int bit : {0, 7}) {
+      std::string bytes = good;
+      bytes[at] = static_cast<char>(bytes[at] ^ (1 << bit));
+      expect_refused("bit " + std::to_string(bit) + " of byte " + std::to_string(at), bytes);
+    }
+  }
+  for (std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{87}, std::size_t{88}, good.size() - 1})
+    expect_refused("cut to " + std::to_string(size), good.substr(0, size));
+  expect_refused("longer", good + "x");
+  expect_refused("zeros", std::string(good.size(), '\0'));
+  // Somebody else's block under this name.
+  ASSERT_TRUE(spill(folder.get(), 2));
+  const std::string other = read_file(block_files(dir.path())[0]).value();
+  expect_refused("another block", other);
+  // What is no file.
+  fs::create_directory(path);
+  EXPECT_FALSE(fetch(folder.get(), 1));
+  fs::remove(path);
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  EXPECT_FALSE(fetch(folder.get(), 1));
+  write_file(dir.file("elsewhere"), good);
+  ::unlink(path.c_str());
+  fs::create_symlink(dir.file("elsewhere"), path);
+  EXPECT_FALSE(fetch(folder.get(), 1)) << "links are not followed";
+  write_file(path, good);
+  EXPECT_TRUE(fetch(folder.get(), 1)) << "unharmed, it is good";
+}
+
+TEST(KvFolder, StrangeThingsInTheFolderAreNoBlocks) {
+  TempDir dir;
+  auto folder = open_folder(config_of(dir.path()));
+  ASSERT_TRUE(spill(folder.get(), 1));
+  folder.reset();
+  const std::string path = block_files(dir.path())[0], sub = fs::path(path).parent_path().string();
+  const std::string name = fs::path(path).filename().string(), good = read_file(path).value();
+  for (const std::string& strange :
+       {"-0.kv", "x.kv", "0.kv.tmp", "..kv", (name.substr(0, 64) + "-2.kv").c_str(),
+        (name.substr(0, 64) + "-99999999999.kv").c_str(), (name.substr(0, 64) + "--1.kv").c_str(),
+        (name.substr(0, 64) + "-.kv").c_str(), (name.substr(0, 63) + "g-0.kv").c_str(), "notes.txt"})
+    write_file(sub + "/" + strange, good);
+  write_file(sub + "/" + name.substr(0, 64) + "-1.kv", "too short");
+  write_file(fs::path(sub).parent_path().string() + "/readme", "hello");
+  folder = open_folder(config_of(dir.path()));
+  ASSERT_EQ(folder->files().size(), 1u);
+  EXPECT_EQ(folder->files()[0].key, key_of(1));
+  EXPECT_EQ(block_files(dir.path()).size(), 1u) << "no block's files are removed";
+  EXPECT_TRUE(fs::exists(sub + "/notes.txt")) << "what is not ours stays";
+}
+
+TEST(KvFolder, AFailingDiskIsSaid) {
+  TempDir dir;
+  auto folder = open_folder(config_of(dir.path()));
+  ASSERT_TRUE(spill(folder.get(), 1));
+  const std::string sub = fs::path(block_files(dir.path())[0]).parent_path().string();
+  fs::remove_all(sub);
+  write_file(sub, "a file in the folder's place");
+  EXPECT_FALSE(spill(folder.get(), 1));
+  fs::remove(sub);
+  EXPECT_TRUE(spill(folder.get(), 1));
+  // A write that ends early, as on a full disk.
+  const auto before_signal = ::signal(SIGXFSZ, SIG_IGN);
+  rlimit before;
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit small{500, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  EXPECT_FALSE(spill(folder.get(), 2));
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  ::signal(SIGXFSZ, before_signal);
+  EXPECT_EQ(block_files(dir.path()).size(), 1u);
+  for (const auto& entry : fs::recursive_directory_iterator(dir.path()))
+    EXPECT_NE(entry.path().extension(), ".tmp") << "nothing half-written is left";
+  EXPECT_TRUE(spill(folder.get(), 2));
+}
+
+TEST(KvFolder, UnusableFoldersAreRefused) {
+  TempDir dir;
+  write_file(dir.file("file"), "");
+  Result<std::unique_ptr<KvFolder>> folder = KvFolder::open(config_of(dir.file("file")));
+  ASSERT_FALSE(folder.ok());
+  EXPECT_NE(folder.status().message().find(dir.file("file")), std::string::npos);
+  EXPECT_FALSE(KvFolder::open(config_of("/proc/none/kv")).ok());
+  write_file(dir.file("root.key"), "short");
+  folder = KvFolder::open(config_of(dir.path()));
+  ASSERT_FALSE(folder.ok());
+  EXPECT_NE(folder.status().message().find("root.key"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace pagoda
