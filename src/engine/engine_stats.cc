@@ -14,6 +14,10 @@ double seconds(Time from, Time to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
+void advance(Counter* counter, uint64_t before, uint64_t now) {
+  if (now != before) counter->add(static_cast<double>(now - before));
+}
+
 Counter& success_counter(EngineMetrics* metrics, FinishReason finish) {
   switch (finish) {
     case FinishReason::kStop:
@@ -37,16 +41,18 @@ EngineStats::EngineStats(EngineMetrics* metrics, const EngineConfig& config)
       interval_(std::chrono::duration_cast<Time::duration>(
           std::chrono::duration<double>(config.stats_interval_s))) {}
 
-void EngineStats::on_step(const StepStats& step, double step_s) {
+void EngineStats::on_step(const StepStats& step, double step_s, double scheduler_s) {
   metrics_->prompt_tokens.add(step.num_prompt_tokens);
   metrics_->prompt_tokens_cached.add(step.num_prompt_cached);
-  metrics_->prompt_tokens_local_cache_hit.add(step.num_prompt_cached);
+  metrics_->prompt_tokens_external.add(step.num_prompt_external);
+  metrics_->prompt_tokens_local_cache_hit.add(step.num_prompt_cached - step.num_prompt_external);
   metrics_->prompt_tokens_local_compute.add(step.num_prompt_tokens - step.num_prompt_cached);
   metrics_->prompt_tokens_recomputed.add(step.num_recomputed_tokens);
   metrics_->generation_tokens.add(step.num_generated_tokens);
   metrics_->corrupted_requests.add(step.num_bad);
   metrics_->iteration_tokens_total.observe(step.num_prompt_tokens + step.num_generated_tokens);
   metrics_->step_time.observe(step_s);
+  metrics_->scheduler_time.observe(scheduler_s);
   for (double latency : step.first_token_s) metrics_->time_to_first_token.observe(latency);
   for (double latency : step.inter_token_s) metrics_->inter_token_latency.observe(latency);
   num_prompt_ += step.num_prompt_tokens;
@@ -60,6 +66,8 @@ void EngineStats::on_finished(std::span<const FinishedStats> finished) {
     if (stats.finish != FinishReason::kStop && stats.finish != FinishReason::kLength) continue;
     metrics_->request_prompt_tokens.observe(stats.num_prompt);
     metrics_->request_generation_tokens.observe(stats.num_output);
+    if (stats.choice == 0)  // the others share what it has computed
+      metrics_->request_prefill_kv_computed_tokens.observe(stats.num_prompt - stats.num_cached);
     metrics_->request_params_max_tokens.observe(stats.max_tokens);
     if (stats.last_of_request) {
       metrics_->request_params_n.observe(stats.n);
@@ -83,10 +91,37 @@ void EngineStats::on_state(const SchedulerStats& state) {
   metrics_->waiting_capacity.set(state.num_waiting);
   metrics_->waiting_deferred.set(state.num_deferred);
   metrics_->kv_cache_usage_perc.set(state.kv_usage);
-  metrics_->num_preemptions.add(static_cast<double>(state.num_preemptions - last_state_.num_preemptions));
-  metrics_->prefix_cache_queries.add(static_cast<double>(state.prefix_queries - last_state_.prefix_queries));
-  metrics_->prefix_cache_hits.add(static_cast<double>(state.prefix_hits - last_state_.prefix_hits));
+  advance(&metrics_->num_preemptions, last_state_.num_preemptions, state.num_preemptions);
+  advance(&metrics_->prefix_cache_queries, last_state_.prefix_queries, state.prefix_queries);
+  advance(&metrics_->prefix_cache_hits, last_state_.prefix_hits, state.prefix_hits);
+  const uint64_t num_requests = state.prefix_requests - last_state_.prefix_requests;
+  prefix_hit_rate_.add(num_requests, state.prefix_queries - last_state_.prefix_queries,
+                       state.prefix_hits - last_state_.prefix_hits);
+  tier_hit_rate_.add(num_requests, state.tier.queried_tokens - last_state_.tier.queried_tokens,
+                     state.tier.hit_tokens - last_state_.tier.hit_tokens);
+  if (metrics_->offload) on_tier(state.tier);
   last_state_ = state;
+}
+
+void EngineStats::on_tier(const TierStats& tier) {
+  OffloadMetrics& metrics = *metrics_->offload;
+  const TierStats& last = last_state_.tier;
+  advance(&metrics_->external_prefix_cache_queries, last.queried_tokens, tier.queried_tokens);
+  advance(&metrics_->external_prefix_cache_hits, last.hit_tokens, tier.hit_tokens);
+  advance(&metrics.load_bytes, last.load_bytes, tier.load_bytes);
+  advance(&metrics.store_bytes, last.store_bytes, tier.store_bytes);
+  advance(&metrics.stores_skipped, last.num_stores_skipped, tier.num_stores_skipped);
+  if (tier.load_s > last.load_s) metrics.load_time.add(tier.load_s - last.load_s);
+  if (tier.store_s > last.store_s) metrics.store_time.add(tier.store_s - last.store_s);
+  // What one step moves is one operation.
+  if (tier.load_bytes > last.load_bytes)
+    metrics.load_size.observe(static_cast<double>(tier.load_bytes - last.load_bytes));
+  if (tier.store_bytes > last.store_bytes)
+    metrics.store_size.observe(static_cast<double>(tier.store_bytes - last.store_bytes));
+  const double slots = std::max(tier.num_slots, 1);
+  metrics.usage_perc.set(tier.num_under_way / slots);
+  metrics.occupancy_perc.set(tier.num_used_slots / slots);
+  metrics.occupied_bytes.set(static_cast<double>(tier.used_bytes));
 }
 
 Time EngineStats::next_log() const {
@@ -108,14 +143,14 @@ void EngineStats::maybe_log(Time now, const SchedulerStats& state) {
 
 std::string EngineStats::log_line(Time now, const SchedulerStats& state) {
   double elapsed_s = std::max(seconds(begin_, now), 1e-9);
-  double hit_rate = state.prefix_queries == 0
-                        ? 0
-                        : static_cast<double>(state.prefix_hits) / static_cast<double>(state.prefix_queries);
   std::string line = fmt::format(
       "Engine 000: Avg prompt throughput: {:.1f} tokens/s, Avg generation throughput: {:.1f} tokens/s, "
       "Running: {} reqs, Waiting: {} reqs, GPU KV cache usage: {:.1f}%, Prefix cache hit rate: {:.1f}%",
       static_cast<double>(num_prompt_) / elapsed_s, static_cast<double>(num_generated_) / elapsed_s,
-      state.num_running, state.num_waiting + state.num_deferred, state.kv_usage * 100, hit_rate * 100);
+      state.num_running, state.num_waiting + state.num_deferred, state.kv_usage * 100,
+      prefix_hit_rate_.value() * 100);
+  if (state.tier.num_slots > 0)
+    line += fmt::format(", External prefix cache hit rate: {:.1f}%", tier_hit_rate_.value() * 100);
   begin_ = now;
   num_prompt_ = num_generated_ = 0;
   return line;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "contract/engine_config.h"
+#include "engine/recent_hit_rate.h"
 #include "metrics/catalog.h"
 #include "schedule/scheduler.h"
 
@@ -15,7 +16,8 @@ class EngineStats {
  public:
   EngineStats(EngineMetrics* metrics, const EngineConfig& config);
 
-  void on_step(const StepStats& step, double step_s);
+  // step_s: in the runner; scheduler_s: planning and committing.
+  void on_step(const StepStats& step, double step_s, double scheduler_s);
   void on_finished(std::span<const FinishedStats> finished);
   // Gauges and totals.
   void on_state(const SchedulerStats& state);
@@ -32,7 +34,10 @@ class EngineStats {
   EngineMetrics* metrics_;
   const bool log_stats_;
   const Time::duration interval_;
+  void on_tier(const TierStats& tier);
+
   SchedulerStats last_state_;
+  RecentHitRate prefix_hit_rate_, tier_hit_rate_;
   // The interval of the log line.
   Time begin_{};
   int64_t num_prompt_ = 0, num_generated_ = 0;

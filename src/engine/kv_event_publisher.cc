@@ -122,6 +122,7 @@ struct KvEventPublisher::Impl {
 
   // The own thread's.
   std::deque<Batch> taken;
+  bool has_warned = false;                            // of a malformed request; once is enough
   std::deque<std::pair<uint64_t, std::string>> sent;  // the last buffer_steps
   std::thread thread;
 };
@@ -178,9 +179,10 @@ void KvEventPublisher::Impl::answer_replays() {
     if (count == 0) return;
     const auto& [client, empty, number] = frames;
     if (count != 3 || !empty.empty() || number.size() != sizeof(uint64_t)) {
-      log_warning(
-          "A request for KV events was ignored: expected are an empty frame and a sequence number of 8 "
-          "bytes");
+      if (!std::exchange(has_warned, true))
+        log_warning(
+            "A request for KV events was ignored: expected are an empty frame and a sequence number of 8 "
+            "bytes");
       continue;
     }
     uint64_t first = 0;

@@ -23,15 +23,17 @@ TEST(EngineStats, FeedsTheStepsNumbers) {
   StepStats step;
   step.num_prompt_tokens = 30;
   step.num_prompt_cached = 10;
+  step.num_prompt_external = 4;
   step.num_generated_tokens = 3;
   step.num_recomputed_tokens = 7;
   step.num_bad = 1;
   step.first_token_s = {0.5};
   step.inter_token_s = {0.25, 0.125};
-  stats.on_step(step, 0.75);
+  stats.on_step(step, 0.75, 0.001);
   EXPECT_EQ(f.metrics.prompt_tokens.value(), 30);
   EXPECT_EQ(f.metrics.prompt_tokens_local_compute.value(), 20);
-  EXPECT_EQ(f.metrics.prompt_tokens_local_cache_hit.value(), 10);
+  EXPECT_EQ(f.metrics.prompt_tokens_local_cache_hit.value(), 6);
+  EXPECT_EQ(f.metrics.prompt_tokens_external.value(), 4);
   EXPECT_EQ(f.metrics.prompt_tokens_cached.value(), 10);
   EXPECT_EQ(f.metrics.prompt_tokens_recomputed.value(), 7);
   EXPECT_EQ(f.metrics.generation_tokens.value(), 3);
@@ -41,6 +43,7 @@ TEST(EngineStats, FeedsTheStepsNumbers) {
   EXPECT_EQ(f.metrics.inter_token_latency.count(), 2u);
   EXPECT_EQ(f.metrics.inter_token_latency.sum(), 0.375);
   EXPECT_EQ(f.metrics.step_time.sum(), 0.75);
+  EXPECT_EQ(f.metrics.scheduler_time.sum(), 0.001);
 }
 
 TEST(EngineStats, FeedsWhatAChoiceWentThrough) {
@@ -51,6 +54,7 @@ TEST(EngineStats, FeedsWhatAChoiceWentThrough) {
                       .choice = 0,
                       .finish = FinishReason::kStop,
                       .num_prompt = 12,
+                      .num_cached = 8,
                       .num_output = 5,
                       .max_tokens = 64,
                       .n = 2,
@@ -67,18 +71,22 @@ TEST(EngineStats, FeedsWhatAChoiceWentThrough) {
   second.num_output = 9;
   second.last_of_request = true;
   second.max_num_output = 9;
-  FinishedStats aborted = first, failed = first;
+  FinishedStats aborted = first, failed = first, late = first;
   aborted.finish = FinishReason::kAbort;
+  late.finish = FinishReason::kTimeout;
   failed.finish = FinishReason::kError;
-  stats.on_finished(std::vector{first, second, aborted, failed});
+  stats.on_finished(std::vector{first, second, aborted, failed, late});
   EXPECT_EQ(f.metrics.success_stop.value(), 1);
   EXPECT_EQ(f.metrics.success_length.value(), 1);
   EXPECT_EQ(f.metrics.success_abort.value(), 1);
   EXPECT_EQ(f.metrics.success_error.value(), 1);
+  EXPECT_EQ(f.metrics.success_timeout.value(), 1);
   EXPECT_EQ(f.metrics.request_prompt_tokens.sum(), 24);
   EXPECT_EQ(f.metrics.request_generation_tokens.sum(), 14);
   EXPECT_EQ(f.metrics.request_max_num_generation_tokens.count(), 1u);
   EXPECT_EQ(f.metrics.request_max_num_generation_tokens.sum(), 9);
+  EXPECT_EQ(f.metrics.request_prefill_kv_computed_tokens.count(), 1u);  // choice 0's
+  EXPECT_EQ(f.metrics.request_prefill_kv_computed_tokens.sum(), 4);
   EXPECT_EQ(f.metrics.request_params_n.count(), 1u);
   EXPECT_EQ(f.metrics.request_params_max_tokens.sum(), 128);
   EXPECT_EQ(f.metrics.request_queue_time.sum(), 2);
@@ -118,19 +126,83 @@ TEST(EngineStats, LogLineHasTheShapeThatScriptsLookFor) {
   Time t0{seconds(100)};
   SchedulerStats state{
       .num_running = 2, .num_waiting = 1, .prefix_queries = 8, .prefix_hits = 2, .kv_usage = 0.125};
+  stats.on_state(state);
   StepStats step;
   step.num_prompt_tokens = 1;
-  stats.on_step(step, 0.1);
+  stats.on_step(step, 0.1, 0);
   stats.maybe_log(t0, state);  // the interval begins with the first tokens
   step.num_prompt_tokens = 124;
   step.num_generated_tokens = 50;
-  stats.on_step(step, 0.1);
+  stats.on_step(step, 0.1, 0);
   EXPECT_EQ(stats.log_line(t0 + seconds(10), state),
             "Engine 000: Avg prompt throughput: 12.5 tokens/s, Avg generation throughput: 5.0 tokens/s, "
             "Running: 2 reqs, Waiting: 1 reqs, GPU KV cache usage: 12.5%, Prefix cache hit rate: 25.0%");
   EXPECT_EQ(stats.log_line(t0 + seconds(20), {}),
             "Engine 000: Avg prompt throughput: 0.0 tokens/s, Avg generation throughput: 0.0 tokens/s, "
-            "Running: 0 reqs, Waiting: 0 reqs, GPU KV cache usage: 0.0%, Prefix cache hit rate: 0.0%");
+            "Running: 0 reqs, Waiting: 0 reqs, GPU KV cache usage: 0.0%, Prefix cache hit rate: 25.0%");
+}
+
+TEST(EngineStats, LogLineTellsOfTheSecondTierWhereThereIsOne) {
+  Fixture f;
+  EngineStats stats(&f.metrics, f.config);
+  SchedulerStats state;
+  state.prefix_requests = 1;
+  state.tier.num_slots = 4;
+  state.tier.queried_tokens = 80;
+  state.tier.hit_tokens = 20;
+  stats.on_state(state);
+  const std::string line = stats.log_line(Time{seconds(1)}, state);
+  EXPECT_TRUE(line.ends_with("Prefix cache hit rate: 0.0%, External prefix cache hit rate: 25.0%")) << line;
+}
+
+// The last 1000 requests count, not all there ever were.
+TEST(RecentHitRate, ForgetsOldRequests) {
+  RecentHitRate rate;
+  EXPECT_EQ(rate.value(), 0);
+  for (int i = 0; i < 1000; ++i) rate.add(1, 10, 0);
+  rate.add(0, 0, 0);
+  EXPECT_EQ(rate.value(), 0);
+  for (int i = 0; i < 250; ++i) rate.add(2, 20, 20);
+  EXPECT_EQ(rate.value(), 0.5);
+  rate.add(0, 0, 0);
+  for (int i = 0; i < 500; ++i) rate.add(1, 10, 8), rate.add(0, 0, 2);  // found later
+  EXPECT_EQ(rate.value(), 1);
+  rate.add(5000, 100, 25);  // more at once than are kept: they are what there is
+  EXPECT_EQ(rate.value(), 0.25);
+}
+
+TEST(EngineStats, FeedsTheSecondTier) {
+  MetricsRegistry registry;
+  EngineMetrics metrics{&registry, "m", 2048, {.offload = true}};
+  EngineStats stats(&metrics, {});
+  SchedulerStats state;
+  state.tier = {
+      .num_slots = 8, .num_used_slots = 4, .num_under_way = 2, .used_bytes = 4000, .store_bytes = 5000};
+  stats.on_state(state);
+  stats.on_state(state);  // nothing has happened since
+  state.tier.load_bytes = 3000;
+  state.tier.load_s = 0.5;
+  state.tier.store_bytes = 6000;
+  state.tier.store_s = 0.25;
+  state.tier.num_stores_skipped = 3;
+  state.tier.queried_tokens = 64;
+  state.tier.hit_tokens = 32;
+  stats.on_state(state);
+  const OffloadMetrics& offload = *metrics.offload;
+  EXPECT_EQ(offload.load_bytes.value(), 3000);
+  EXPECT_EQ(offload.load_time.value(), 0.5);
+  EXPECT_EQ(offload.load_size.count(), 1u);
+  EXPECT_EQ(offload.load_size.sum(), 3000);
+  EXPECT_EQ(offload.store_bytes.value(), 6000);
+  EXPECT_EQ(offload.store_time.value(), 0.25);
+  EXPECT_EQ(offload.store_size.count(), 2u);
+  EXPECT_EQ(offload.store_size.sum(), 6000);
+  EXPECT_EQ(offload.stores_skipped.value(), 3);
+  EXPECT_EQ(offload.usage_perc.value(), 0.25);
+  EXPECT_EQ(offload.occupancy_perc.value(), 0.5);
+  EXPECT_EQ(offload.occupied_bytes.value(), 4000);
+  EXPECT_EQ(metrics.external_prefix_cache_queries.value(), 64);
+  EXPECT_EQ(metrics.external_prefix_cache_hits.value(), 32);
 }
 
 TEST(EngineStats, FallsSilentAfterOneIdleInterval) {
@@ -140,7 +212,7 @@ TEST(EngineStats, FallsSilentAfterOneIdleInterval) {
   EXPECT_EQ(stats.next_log(), Time::max());
   StepStats step;
   step.num_generated_tokens = 1;
-  stats.on_step(step, 0.1);
+  stats.on_step(step, 0.1, 0);
   stats.maybe_log(t0, {});
   EXPECT_EQ(stats.next_log(), t0 + seconds(10));
   stats.maybe_log(t0 + milliseconds(9999), {});
@@ -151,13 +223,13 @@ TEST(EngineStats, FallsSilentAfterOneIdleInterval) {
   EXPECT_EQ(stats.next_log(), Time::max());
   stats.maybe_log(t0 + seconds(50), {});
   EXPECT_EQ(stats.next_log(), Time::max());
-  stats.on_step(step, 0.1);
+  stats.on_step(step, 0.1, 0);
   stats.maybe_log(t0 + seconds(60), {});
   EXPECT_EQ(stats.next_log(), t0 + seconds(70));
 
   f.config.log_stats = false;
   EngineStats quiet(&f.metrics, f.config);
-  quiet.on_step(step, 0.1);
+  quiet.on_step(step, 0.1, 0);
   quiet.maybe_log(t0, {});
   EXPECT_EQ(quiet.next_log(), Time::max());
 }

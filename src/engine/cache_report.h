@@ -1,0 +1,29 @@
+// Carries out of the cache's books what others want to hear: events to routers, lives of blocks to the
+// metrics. Engine thread, once a step. Private to the engine room.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "engine/kv_event_publisher.h"
+#include "kv/kv_manager.h"
+#include "metrics/catalog.h"
+
+namespace pagoda {
+
+class CacheReport {
+ public:
+  // `kv_events` may be null.
+  CacheReport(KvManager* kv, EngineMetrics* metrics, std::unique_ptr<KvEventPublisher> kv_events)
+      : kv_(kv), metrics_(metrics), kv_events_(std::move(kv_events)) {}
+
+  void tell();
+
+ private:
+  KvManager* const kv_;
+  EngineMetrics* const metrics_;
+  const std::unique_ptr<KvEventPublisher> kv_events_;
+  std::vector<KvEvent> events_;
+  std::vector<BlockLife> lives_;
+};
+
+}  // namespace pagoda
