@@ -39,7 +39,8 @@ double linear_peak(const StepFlags& flags, const MachineRates& rates) {
   return flags.dtype == "bfloat16" && rates.dot_bf16 > 0 ? rates.dot_bf16 : rates.fma_f32;
 }
 double attention_peak(const StepDriver& driver, const MachineRates& rates) {
-  return driver.kv_dtype() == DType::kBF16 && rates.dot_bf16 > 0 ? rates.dot_bf16 : rates.fma_f32;
+  const bool in_float32 = driver.kv_dtype() == DType::kF32 || driver.kv_dtype() == DType::kF16;
+  return !in_float32 && rates.dot_bf16 > 0 ? rates.dot_bf16 : rates.fma_f32;
 }
 
 class Report {

@@ -24,6 +24,12 @@ Result<DType> parse_dtype(const std::string& flag, const std::string& name) {
   return invalid_argument("--" + flag + " '" + name + "' is not one of float32, bfloat16, float16", flag);
 }
 
+Result<DType> parse_kv_dtype(const std::string& name) {
+  if (name == "fp8") return DType::kF8E4M3;
+  if (name == "int8") return DType::kI8;
+  return parse_dtype("kv-cache-dtype", name);
+}
+
 // The formats that the server's --quantization makes of the same name.
 Result<DecoderOptions> decoder_options(const DriverOptions& options) {
   PAGODA_TRY(DType dtype, parse_dtype("dtype", options.dtype));
@@ -59,7 +65,7 @@ Result<ModelSpec> read_spec(const DriverOptions& options) {
 Result<ModelBytes> model_bytes(const DriverOptions& options) {
   PAGODA_TRY(ModelSpec spec, read_spec(options));
   PAGODA_TRY(DecoderOptions decoder, decoder_options(options));
-  PAGODA_TRY(DType kv_dtype, parse_dtype("kv-cache-dtype", options.kv_cache_dtype));
+  PAGODA_TRY(DType kv_dtype, parse_kv_dtype(options.kv_cache_dtype));
   const ModelConfig& config = spec.config;
   const int64_t matrix = config.vocab_size * config.hidden_size, num_tables = config.tied_head ? 1 : 2;
   // Like one matrix with as many weights as all layers have, of the usual number of columns.
@@ -75,7 +81,7 @@ int64_t in_whole_blocks(int64_t num_tokens) {
 
 Result<std::unique_ptr<StepDriver>> StepDriver::create(const DriverOptions& options) {
   PAGODA_TRY(ModelSpec spec, read_spec(options));
-  PAGODA_TRY(DType kv_dtype, parse_dtype("kv-cache-dtype", options.kv_cache_dtype));
+  PAGODA_TRY(DType kv_dtype, parse_kv_dtype(options.kv_cache_dtype));
   PAGODA_TRY(DecoderOptions decoder_flags, decoder_options(options));
   auto compute = std::make_unique<CpuCompute>(options.threads > 0 ? options.threads : usable_cpu_count());
   auto checkpoint = make_dummy_checkpoint(expected_tensors(spec), *decoder_flags.dtype, 0, &compute->pool);

@@ -13,7 +13,7 @@ namespace pagoda {
 
 struct DriverOptions {
   std::string hf_config;              // a config.json
-  std::string dtype, kv_cache_dtype;  // "float32", "bfloat16", "float16"
+  std::string dtype, kv_cache_dtype;  // "float32", "bfloat16", "float16"; the cache also "fp8", "int8"
   std::string quantization = "none";  // of the weights
   int threads = 0;                    // 0: usable_cpu_count()
   // What will be asked of it at most.

@@ -13,7 +13,7 @@ const char* const kStepUsage = R"(step_bench --hf-config FILE [--prefill P] [--d
   --hf-config FILE        config.json of the model; its weights are random
   --dtype NAME            of the weights: bfloat16 (default), float16, float32
   --quantization NAME     as the server's flag: none (default), int8, int4, ...
-  --kv-cache-dtype NAME   bfloat16 (default), float16, float32
+  --kv-cache-dtype NAME   bfloat16 (default), float16, float32, fp8, int8
   --threads N             compute threads; default: physical cores
   --prefill P             a prompt of P tokens,
   --chunk C               ... C at a time; default 2048

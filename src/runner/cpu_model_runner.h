@@ -10,6 +10,7 @@
 #include "model/decoder.h"
 #include "runner/input_batch.h"
 #include "runner/kv_storage.h"
+#include "runner/kv_tier.h"
 #include "runner/model_runner.h"
 #include "runner/row_table.h"
 #include "sample/sampler.h"
@@ -36,8 +37,14 @@ struct CpuCompute {
 struct CpuRunnerConfig {
   int32_t max_num_seqs = 0, max_num_batched_tokens = 0;
   int32_t block_size = 16, num_blocks = 0;  // including the null block
-  DType kv_dtype = DType::kF32;             // F32, BF16, F16, I8
+  DType kv_dtype = DType::kF32;             // any that is_kv_dtype()
   std::size_t logits_bytes = kLogitsBytes;
+};
+
+// The second tier behind the cache: slots in memory, 0 for none, and maybe a folder.
+struct CpuTierConfig {
+  int32_t num_slots = 0;
+  std::unique_ptr<KvFolder> folder;
 };
 
 // Loads the weights again, the same as at first, on the calling thread and the pool.
@@ -59,7 +66,7 @@ class CpuModelRunner : public ModelRunner {
   static Result<std::unique_ptr<ModelRunner>> create(const CpuRunnerConfig& config,
                                                      std::unique_ptr<CpuCompute> compute,
                                                      std::unique_ptr<Decoder> decoder,
-                                                     DecoderLoader reload = {});
+                                                     DecoderLoader reload = {}, CpuTierConfig tier = {});
 
   Status launch(const StepPlan& plan) override;
   Status wait(uint64_t step_id, StepResult* result) override;
@@ -74,6 +81,7 @@ class CpuModelRunner : public ModelRunner {
   CpuModelRunner(const CpuRunnerConfig& config, std::unique_ptr<CpuCompute> compute,
                  std::unique_ptr<Decoder> decoder, DecoderLoader reload, KvStorage storage);
   void run(const StepPlan& plan, StepResult* result);
+  void move_blocks(const StepPlan& plan);
   void copy_blocks(const StepPlan& plan);
   std::span<const SampleOutput> sample(const StepPlan& plan);
   SampleInput sample_input(const StepPlan& plan, const SampleWork& work, std::span<const float> logits);
@@ -85,6 +93,7 @@ class CpuModelRunner : public ModelRunner {
   std::unique_ptr<Decoder> decoder_;  // null: sleeping
   std::vector<int32_t> windows_;      // by group
   KvStorage storage_;
+  std::unique_ptr<KvTier> tier_;  // null: none
   RowTable rows_;
   InputBatch batch_;
   std::optional<Activations> activations_;

@@ -100,6 +100,15 @@ TEST(ServeOptions, EachFlagReachesItsPlace) {
   EXPECT_TRUE(options.quiet && options.log_level == LogLevel::kError);
 }
 
+TEST(ServeOptions, EveryNameOfACacheFormatIsOne) {
+  for (const char* name : {"auto", "float32", "float", "bfloat16", "float16", "half", "fp8", "fp8_e4m3",
+                           "fp8_per_token_head", "int8", "int8_per_token_head"}) {
+    auto options = options_of({"--kv-cache-dtype", name});
+    ASSERT_TRUE(options.ok()) << name;
+    EXPECT_EQ(options->model.kv_cache_dtype, name);
+  }
+}
+
 TEST(ServeOptions, WhatIsOutOfRangeIsNamed) {
   struct Case {
     std::vector<std::string> arguments;
@@ -116,6 +125,8 @@ TEST(ServeOptions, WhatIsOutOfRangeIsNamed) {
       {{"--kv-cache-memory-bytes", "0"}, "--kv-cache-memory-bytes"},
       {{"--gpu-memory-utilization", "1.5"}, "--gpu-memory-utilization must be above 0"},
       {{"--dtype", "int8"}, "--dtype must be one of auto, float32"},
+      {{"--kv-cache-dtype", "fp8_e5m2"}, "--kv-cache-dtype fp8_e5m2: the 8-bit floating point cache is fp8"},
+      {{"--kv-cache-dtype", "int4"}, "--kv-cache-dtype must be one of auto, float32"},
       {{"--hf-overrides", "[1]"}, "--hf-overrides must be a JSON object"},
       {{"--allowed-origins", "[1]"}, "--allowed-origins must be a JSON list of strings"},
       {{"--ssl-certfile", "c.pem"}, "go together"},

@@ -157,7 +157,7 @@ TEST_F(TinyRunner, TheSameAnswerUnderAnyLoad) {
         .dtype = "bfloat16",
         .llama3_rope = true});
   const std::vector<SamplingParams> params = mixed_params();
-  for (DType kv_dtype : {DType::kF32, DType::kBF16, DType::kI8}) {
+  for (DType kv_dtype : {DType::kF32, DType::kBF16, DType::kI8, DType::kF8E4M3}) {
     std::vector<Outcome> alone;
     {
       RunnerOptions options{.kv_dtype = kv_dtype};
