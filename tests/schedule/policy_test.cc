@@ -1,0 +1,257 @@
+// Who goes first, who gives way, who may pass whom.
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "tests/schedule/scheduler_fixture.h"
+
+namespace pagoda {
+namespace {
+
+class PolicyTest : public SchedulerTest {
+ protected:
+  // Ids of the requests that the current plan brings in.
+  std::vector<RequestId> admitted() const {
+    std::vector<RequestId> out;
+    for (const NewRow& row : plan_->new_rows) out.push_back(row.id);
+    return out;
+  }
+  std::vector<RequestId> ended() {
+    std::vector<RequestId> out;
+    for (const TokenEvent& event : take_events())
+      if (event.finish != FinishReason::kNone) out.push_back(event.id);
+    return out;
+  }
+};
+
+TEST_F(PolicyTest, WhatDoesNotFitIsPassedButNotForEver) {
+  make({.max_num_seqs = 8, .max_num_batched_tokens = 64, .max_model_len = 80, .max_overtakes = 3}, 4, 1 + 20);
+  submit(40, 30);  // 10 blocks now, more later: it stays for long
+  step();
+  const RequestId huge = submit(60, 1);  // 15 blocks: it does not fit beside the first
+  std::vector<RequestId> small;
+  for (int i = 0; i < 6; ++i) small.push_back(submit(3, 2));
+  step();
+  EXPECT_EQ(admitted(), (std::vector<RequestId>{small[0], small[1], small[2]})) << "three may pass";
+  std::set<RequestId> came;
+  for (int i = 0; i < 60 && !came.contains(huge); ++i) {
+    step();
+    for (RequestId id : admitted()) came.insert(id);
+    EXPECT_TRUE(came.empty() || came.contains(huge)) << "a fourth has passed";
+  }
+  EXPECT_TRUE(came.contains(huge));
+}
+
+TEST_F(PolicyTest, WithoutOvertakingNobodyPasses) {
+  make({.max_num_seqs = 8, .max_num_batched_tokens = 64, .max_model_len = 80, .max_overtakes = 0}, 4, 1 + 20);
+  submit(40, 8);
+  step();
+  submit(60, 1);
+  submit(3, 1);
+  step();
+  EXPECT_TRUE(admitted().empty());
+}
+
+TEST_F(PolicyTest, PriorityGoesFirstAndTheLeastImportantGivesWay) {
+  make({.max_num_seqs = 3,
+        .max_num_batched_tokens = 64,
+        .max_model_len = 80,
+        .policy = SchedulingPolicy::kPriority},
+       4, 1 + 12);
+  priority_ = 5;
+  const RequestId low = submit(15, 30);
+  priority_ = 1;
+  submit(15, 30);
+  priority_ = 0;
+  const RequestId first = submit(15, 30);
+  step();
+  EXPECT_EQ(admitted().front(), first) << "not in the order of arrival";
+  EXPECT_EQ(admitted().size(), 3u);
+  EXPECT_EQ(plan_->work[0].row, 0);
+  step();  // every row now needs another block, and none is free
+  step();
+  EXPECT_EQ(scheduler_->stats().num_preemptions, 1u);
+  ASSERT_EQ(plan_->freed_rows.size(), 1u);
+  priority_ = 5;
+  submit(3, 1);
+  std::vector<RequestId> order;
+  for (int i = 0; i < 200 && scheduler_->has_work(); ++i) {
+    step();
+    for (RequestId id : ended()) order.push_back(id);
+  }
+  ASSERT_EQ(order.size(), 4u);
+  EXPECT_LT(std::find(order.begin(), order.end(), first), std::find(order.begin(), order.end(), low));
+  EXPECT_EQ(order.back(), low);
+}
+
+TEST_F(PolicyTest, FairSharesAmongClientsNotRequests) {
+  make({.max_num_seqs = 2,
+        .max_num_batched_tokens = 64,
+        .max_model_len = 80,
+        .policy = SchedulingPolicy::kFair});
+  client_ = 1;
+  for (int i = 0; i < 20; ++i) submit(8, 4);
+  step();
+  client_ = 2;
+  const RequestId lonely = submit(8, 4);
+  int num_before = 0;
+  for (bool came = false; !came;) {
+    step();
+    for (RequestId id : admitted()) {
+      came |= id == lonely;
+      num_before += id != lonely;
+    }
+    ASSERT_LT(num_before, 3) << "a single request waits behind a crowd";
+  }
+}
+
+TEST_F(PolicyTest, FairCountsTokensByWeight) {
+  make({.max_num_seqs = 1,
+        .max_num_batched_tokens = 64,
+        .max_model_len = 80,
+        .policy = SchedulingPolicy::kFair});
+  // Client 1 sends prompts of 40 tokens, client 2 of 10: two of them for each of the first's, and a little,
+  // since what is generated counts too (40 + 2 against 10 + 2).
+  for (int i = 0; i < 12; ++i) {
+    client_ = 1;
+    submit(40, 1);
+    for (int k = 0; k < 4; ++k) {
+      client_ = 2;
+      submit(10, 1);
+    }
+  }
+  std::map<int, int> count;
+  for (int i = 0; i < 30; ++i) {
+    step();
+    for (const NewRow& row : plan_->new_rows) ++count[row.num_prompt_tokens];
+  }
+  EXPECT_NEAR(static_cast<double>(count[10]) / count[40], 42. / 12, 0.7);
+}
+
+TEST_F(PolicyTest, AShortPromptGoesWithALongOne) {
+  make({.max_num_seqs = 4, .max_num_batched_tokens = 16, .max_model_len = 400});
+  submit(200);
+  step();
+  EXPECT_EQ(plan_->num_tokens, 16);
+  submit(24);
+  int steps = 0;
+  do {
+    step();
+    ASSERT_LT(++steps, 6) << "the short prompt waits for the long one";
+  } while (plan_->samples.empty());
+  EXPECT_GE(plan_->work[0].num_scheduled_tokens, 8) << "the long one goes on";
+}
+
+TEST_F(PolicyTest, APromptInOnePieceWaitsForAStepThatHoldsIt) {
+  make({.max_num_seqs = 4,
+        .max_num_batched_tokens = 50,
+        .max_model_len = 50,
+        .enable_chunked_prefill = false});
+  submit(30);
+  submit(25);
+  submit(10);
+  plan();
+  EXPECT_EQ(work(), (std::vector<Ints>{{0, 0, 30}, {1, 0, 10}}));
+  commit();
+  plan();
+  EXPECT_EQ(work(), (std::vector<Ints>{{0, 30, 1}, {2, 0, 25}, {1, 10, 1}}));
+}
+
+TEST_F(PolicyTest, TheWatermarkStaysFreeWhileAnyoneRuns) {
+  make({.max_num_seqs = 4, .max_num_batched_tokens = 64, .max_model_len = 60, .watermark = 0.5}, 4, 1 + 19);
+  submit(40, 2);  // ten of nineteen blocks: nobody runs, so it comes in
+  step();
+  EXPECT_EQ(admitted().size(), 1u);
+  submit(3, 2);  // one more block would do
+  step();
+  EXPECT_TRUE(admitted().empty());
+  step();
+  EXPECT_EQ(admitted().size(), 1u);
+}
+
+TEST_F(PolicyTest, HopelessRequestsAreRefusedAtOnce) {
+  make({.max_num_seqs = 4, .max_num_batched_tokens = 64, .max_model_len = 60}, 4, 1 + 6);
+  submit(24, 1, 2);
+  ASSERT_EQ(events_.size(), 2u);
+  EXPECT_EQ(events_[0].finish, FinishReason::kError);
+  EXPECT_THAT(events_[0].error, ::testing::HasSubstr("24 at most"));
+  EXPECT_FALSE(scheduler_->has_work());
+}
+
+TEST_F(PolicyTest, ClosedAdmissionLetsTheRunningGoOn) {
+  make({.max_num_seqs = 4, .max_num_batched_tokens = 64, .max_model_len = 60});
+  const RequestId runs = submit(5, 3);
+  step();
+  scheduler_->set_admission(false);
+  const RequestId waits = submit(5, 3);
+  step();
+  step();
+  EXPECT_EQ(ended(), std::vector<RequestId>{runs});
+  EXPECT_TRUE(plan().empty());
+  scheduler_->set_admission(true);
+  step();
+  EXPECT_EQ(admitted(), std::vector<RequestId>{waits});
+}
+
+TEST_F(PolicyTest, AllCanBeSentBackAndGoOnWhereTheyWere) {
+  make({.max_num_seqs = 4, .max_num_batched_tokens = 64, .max_model_len = 60});
+  submit(9, 20);
+  submit(7, 20);
+  for (int i = 0; i < 5; ++i) step();
+  scheduler_->preempt_all();
+  scheduler_->check();
+  EXPECT_EQ(scheduler_->stats().num_running, 0);
+  EXPECT_EQ(kv_->num_free(), kv_->num_blocks() - 1);
+  kv_->reset_prefix_cache();
+  step();
+  EXPECT_EQ(plan_->new_rows.size(), 2u);
+  EXPECT_EQ(plan_->num_tokens, 9 + 5 + 7 + 5);
+}
+
+TEST_F(PolicyTest, TheSecondTurnFindsPromptAndAnswerOfTheFirst) {
+  make({.max_num_seqs = 4, .max_num_batched_tokens = 64, .max_model_len = 100});
+  submit(10, 11);
+  for (int i = 0; i < 11; ++i) step();
+  take_events();
+  auto next = std::make_unique<Request>();
+  next->id = 77;
+  for (int i = 0; i < 10; ++i) next->prompt.push_back(1000 + i);
+  for (int i = 0; i < 15; ++i) next->prompt.push_back(50);
+  next->params.max_tokens = 1;
+  scheduler_->submit(std::move(next), now_, &events_);
+  step();
+  EXPECT_EQ(plan_->work[0].num_computed_tokens, 20) << "the last token of the first turn was never computed";
+  ASSERT_FALSE(events_.empty());
+  EXPECT_EQ(events_.back().num_cached, 20);
+}
+
+TEST_F(PolicyTest, ChunksFollowTheLearnedStepTime) {
+  SchedulerConfig config{.max_num_seqs = 16, .max_num_batched_tokens = 256, .max_model_len = 4000};
+  config.size_chunks_by_time = true;
+  for (double slo : {0., 60.}) {
+    config.itl_slo_ms = slo;
+    make(config, 16, 4000);
+    for (int i = 0; i < 8; ++i) submit(20, 2000);
+    int64_t most_beside_decodes = 0;
+    for (int i = 0; i < 400; ++i) {
+      if (i == 40) submit(3000, 1);
+      plan_ = &scheduler_->plan(now_, &events_);
+      // 20 ms, and one for every token beyond eight.
+      const double ms = 20 + std::max(plan_->num_tokens - 8, 0);
+      if (i > 100) most_beside_decodes = std::max<int64_t>(most_beside_decodes, plan_->num_tokens - 8);
+      now_ += std::chrono::microseconds(static_cast<int64_t>(1000 * ms));
+      commit();
+      events_.clear();
+    }
+    if (slo > 0) {
+      EXPECT_LE(most_beside_decodes, 40);
+      EXPECT_GE(most_beside_decodes, 24);
+    } else {
+      EXPECT_LE(most_beside_decodes, 20) << "decoding is slowed down to half its speed";
+      EXPECT_GE(most_beside_decodes, 12);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace pagoda

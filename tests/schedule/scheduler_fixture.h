@@ -1,0 +1,87 @@
+// A scheduler driven plan by plan, with made-up results.
+#pragma once
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "schedule/scheduler.h"
+
+namespace pagoda {
+
+using Ints = std::vector<int32_t>;
+inline constexpr TokenId kEos = 99;
+
+class SchedulerTest : public ::testing::Test {
+ protected:
+  void make(SchedulerConfig config, int block_size = 4, int num_blocks = 101) {
+    kv_ = std::make_unique<KvManager>(std::vector<KvGroupSpec>{{block_size, 0}}, num_blocks);
+    scheduler_ = std::make_unique<Scheduler>(config, kv_.get());
+  }
+  RequestId submit(int num_prompt, int max_tokens = 16, int n = 1, uint8_t holds = kHoldNone) {
+    auto request = std::make_unique<Request>();
+    request->id = ++last_id_;
+    for (int i = 0; i < num_prompt; ++i) request->prompt.push_back(i + 1000 * static_cast<int>(request->id));
+    request->params = params_;
+    request->params.max_tokens = max_tokens;
+    request->params.eos_token_ids = {kEos};
+    request->n = n;
+    request->holds = holds;
+    request->arrival = now_;
+    request->deadline = deadline_;
+    request->priority = priority_;
+    request->client_key = client_;
+    scheduler_->submit(std::move(request), now_, &events_);
+    return last_id_;
+  }
+  const StepPlan& plan() {
+    now_ += std::chrono::seconds(1);
+    plan_ = &scheduler_->plan(now_, &events_);
+    scheduler_->check();
+    return *plan_;
+  }
+  // Every sample draws `token`.
+  void commit(TokenId token = 50) {
+    StepResult result;
+    result.step_id = plan_->step_id;
+    std::size_t count = plan_->samples.size();
+    result.token.assign(count, token);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (plan_->samples[i].kind == SampleKind::kPromptLogprobs) result.token[i] = plan_->samples[i].target;
+    }
+    result.logprob.assign(count, -1.5f);
+    result.rank.assign(count, 3);
+    result.bad.assign(count, 0);
+    result.top_begin.assign(count + 1, 0);
+    result.num_accepted.assign(plan_->work.size(), 0);
+    scheduler_->commit(*plan_, result, now_, &events_);
+    scheduler_->check();
+  }
+  void step(TokenId token = 50) {
+    plan();
+    ASSERT_FALSE(plan_->empty());
+    commit(token);
+  }
+  // (row, computed, scheduled) of each piece of work.
+  std::vector<Ints> work() const {
+    std::vector<Ints> out;
+    for (const RowWork& w : plan_->work)
+      out.push_back({w.row, w.num_computed_tokens, w.num_scheduled_tokens});
+    return out;
+  }
+  std::vector<TokenEvent> take_events() { return std::exchange(events_, {}); }
+
+  SamplingParams params_;
+  Time now_{std::chrono::seconds(100)}, deadline_ = Time::max();
+  int64_t priority_ = 0;
+  uint64_t client_ = 0;
+  RequestId last_id_ = 0;
+  std::unique_ptr<KvManager> kv_;
+  std::unique_ptr<Scheduler> scheduler_;
+  const StepPlan* plan_ = nullptr;
+  std::vector<TokenEvent> events_;
+};
+
+}  // namespace pagoda
