@@ -3,16 +3,22 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <cstdlib>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/log.h"
+#include "engine/cache_report.h"
+#include "engine/control.h"
 #include "engine/engine_stats.h"
 #include "engine/inbox.h"
+#include "engine/publisher.h"
 #include "engine/queue_meter.h"
+#include "engine/watchdog.h"
 
 namespace pagoda {
 namespace {
@@ -21,11 +27,16 @@ Time clock_now() {
   return std::chrono::steady_clock::now();
 }
 
+double seconds(Time::duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
 }  // namespace
 
 struct Engine::Impl {
   Impl(const EngineConfig& engine_config, std::unique_ptr<KvManager> kv_manager,
-       std::unique_ptr<ModelRunner> model_runner, EngineMetrics* engine_metrics)
+       std::unique_ptr<ModelRunner> model_runner, EngineMetrics* engine_metrics,
+       std::unique_ptr<KvEventPublisher> kv_events)
       : config(engine_config),
         metrics(engine_metrics),
         meter(std::make_shared<QueueMeter>(engine_config.scheduler.max_num_queued_reqs,
@@ -33,10 +44,17 @@ struct Engine::Impl {
         kv(std::move(kv_manager)),
         runner(std::move(model_runner)),
         scheduler(config.scheduler, kv.get()),
-        engine_stats(metrics, config) {}
+        control(&scheduler, kv.get(), runner.get(), metrics),
+        engine_stats(metrics, config),
+        cache_report(kv.get(), metrics, std::move(kv_events)),
+        publisher([this](int64_t num_gone) { leave(num_gone); }) {}
 
   void loop();
   bool take_inbox();
+  void idle();
+  void leave(int64_t num_gone);
+  void command(Command&& command);
+  void watch();
   Status run(const StepPlan& plan);
   void publish();
   void die(const Status& status);
@@ -57,49 +75,73 @@ struct Engine::Impl {
   std::string failure;
   SchedulerStats last_stats;
   std::atomic<bool> healthy{true};
+  Pulse pulse;
 
   // The engine thread's own.
   struct Inside {
-    std::shared_ptr<EventSink> sink;
-    Slot slot;
+    Guest guest;
     int32_t num_left;  // choices
   };
   std::unique_ptr<KvManager> kv;
   std::unique_ptr<ModelRunner> runner;
   Scheduler scheduler;
+  Control control;
   EngineStats engine_stats;
+  CacheReport cache_report;
   std::unordered_map<RequestId, Inside> inside;
   std::vector<Arrival> arrivals;
   std::vector<Departure> departures;
+  std::vector<Command> commands;
   std::vector<TokenEvent> events;
+  Publisher::Batch batch;
   std::vector<FinishedStats> finished;
   StepResult result;  // of the last step
   double step_s = 0;  // what the last run() took
+  Publisher publisher;
+  std::optional<Watchdog> watchdog;  // outlives the thread, whose end it watches too
   std::thread thread;
 };
 
 // The heart. A step that ends a request frees its blocks before anyone else is planned.
 void Engine::Impl::loop() {
   while (take_inbox()) {
-    StepPlan& plan = scheduler.plan(clock_now(), &events);
-    if (plan.empty()) {
-      publish();
-      inbox.wait_until(std::min(scheduler.next_deadline(), engine_stats.next_log()));
+    if (control.is_halted()) {
+      scheduler.expire(clock_now(), &events);
+      idle();
       continue;
     }
+    pulse.wait(clock_now());
+    const Time begin = clock_now();
+    kv->begin_step(begin);
+    StepPlan& plan = scheduler.plan(begin, &events);
+    if (plan.empty()) {
+      idle();
+      continue;
+    }
+    pulse.plan(plan);
+    const Time planned = clock_now();
     if (Status done = run(plan); !done.ok()) return die(done);
-    scheduler.commit(plan, result, clock_now(), &events);
-    engine_stats.on_step(scheduler.last_step(), step_s);
+    const Time ran = clock_now();
+    scheduler.commit(plan, result, ran, &events);
+    engine_stats.on_step(scheduler.last_step(), step_s, seconds(planned - begin + (clock_now() - ran)));
     publish();
+    pulse.beat(clock_now());
   }
   end_everything(FinishReason::kAbort, {});
 }
 
+void Engine::Impl::idle() {
+  publish();
+  // Someone could run, and nobody does: time in which that is so counts as a stall.
+  if (control.is_halted() || control.is_paused() || !scheduler.has_work()) pulse.rest();
+  inbox.wait_until(std::min(scheduler.next_deadline(), engine_stats.next_log()));
+}
+
 bool Engine::Impl::take_inbox() {
-  bool go_on = inbox.take(&arrivals, &departures);
+  bool go_on = inbox.take(&arrivals, &departures, &commands);
   for (Arrival& arrival : arrivals) {
     inside.emplace(arrival.request->id,
-                   Inside{std::move(arrival.sink), std::move(arrival.slot), arrival.request->n});
+                   Inside{{std::move(arrival.sink), std::move(arrival.slot)}, arrival.request->n});
     scheduler.submit(std::move(arrival.request), clock_now(), &events);
   }
   for (const Departure& departure : departures) {
@@ -108,6 +150,7 @@ bool Engine::Impl::take_inbox() {
     else
       scheduler.finish(departure.id, departure.choice, clock_now(), &events);
   }
+  for (Command& command : commands) control.take(std::move(command), clock_now(), &events);
   return go_on;
 }
 
@@ -115,34 +158,50 @@ Status Engine::Impl::run(const StepPlan& plan) {
   Time begin = clock_now();
   PAGODA_RETURN_IF_ERROR(runner->launch(plan));
   Status done = runner->wait(plan.step_id, &result);
-  step_s = std::chrono::duration<double>(clock_now() - begin).count();
+  step_s = seconds(clock_now() - begin);
   return done;
 }
 
-// Everything that the last call of the scheduler has brought: events to their sinks, numbers to the metrics.
-// A slot is free, and drain() done, only after the last event is out.
+// Everything that the last call of the scheduler has brought: numbers to the metrics, events to the
+// publisher. A slot is free, and drain() done, only after the last event is out.
 void Engine::Impl::publish() {
-  int64_t num_gone = 0;
-  for (TokenEvent& event : events) {
-    auto it = inside.find(event.id);
-    PAGODA_CHECK(it != inside.end(), "an event of a request that has ended");
-    bool is_last = event.finish != FinishReason::kNone && --it->second.num_left == 0;
-    it->second.sink->on_event(std::move(event));
-    if (!is_last) continue;
-    inside.erase(it);
-    ++num_gone;
-  }
-  events.clear();
   finished.clear();
   scheduler.take_finished(&finished);
   engine_stats.on_finished(finished);
   SchedulerStats now = scheduler.stats();
   engine_stats.on_state(now);
   engine_stats.maybe_log(clock_now(), now);
+  cache_report.tell();
+  pulse.state(now);
+  {
+    std::lock_guard lock(mutex);
+    last_stats = now;
+  }
+  if (!events.empty()) {
+    for (const TokenEvent& event : events) {
+      auto it = inside.find(event.id);
+      PAGODA_CHECK(it != inside.end(), "an event of a request that has ended");
+      batch.sinks.push_back(it->second.guest.sink.get());
+      if (event.finish == FinishReason::kNone || --it->second.num_left > 0) continue;
+      batch.gone.push_back(std::move(it->second.guest));
+      inside.erase(it);
+    }
+    batch.events.swap(events);
+    publisher.hand_over(&batch);
+  }
+  control.answer();
+}
+
+// The publisher's thread: their last events are out.
+void Engine::Impl::leave(int64_t num_gone) {
   std::lock_guard lock(mutex);
-  last_stats = now;
   num_inside -= num_gone;
   if (num_inside == 0) someone_left.notify_all();
+}
+
+void Engine::Impl::command(Command&& command) {
+  if (!inbox.command(std::move(command)))
+    command.done({StatusCode::kUnavailable, "the engine has ended and takes no commands"});
 }
 
 // Whoever has come in until the inbox closed gets the event too.
@@ -151,6 +210,8 @@ void Engine::Impl::end_everything(FinishReason reason, const std::string& error)
   take_inbox();
   scheduler.abort_all(reason, error, clock_now(), &events);
   publish();
+  control.end({StatusCode::kUnavailable, "the engine has ended"});
+  pulse.rest();
 }
 
 void Engine::Impl::die(const Status& status) {
@@ -161,6 +222,19 @@ void Engine::Impl::die(const Status& status) {
   }
   healthy.store(false);
   end_everything(FinishReason::kError, status.message());
+}
+
+// A thread that hangs in a kernel or a system call can not be ended from here: the process ends, and whoever
+// supervises it starts another.
+void Engine::Impl::watch() {
+  if (config.watchdog_timeout_s <= 0) return;
+  auto stalled_s = [this] { return pulse.stalled_s(clock_now()); };
+  watchdog.emplace(config.watchdog_timeout_s, stalled_s, [this](double) {
+    log_error("The engine hangs, and the process ends: {}{}{}{}.", pulse.describe(clock_now()),
+              healthy.load() ? "" : "; it has failed", control.is_paused() ? "; paused" : "",
+              control.is_sleeping() ? "; asleep" : "");
+    std::_Exit(1);
+  });
 }
 
 Status Engine::Impl::refusal() const {
@@ -200,8 +274,9 @@ void Engine::Slot::give_back() {
 }
 
 Engine::Engine(const EngineConfig& config, std::unique_ptr<KvManager> kv, std::unique_ptr<ModelRunner> runner,
-               EngineMetrics* metrics)
-    : impl_(std::make_unique<Impl>(config, std::move(kv), std::move(runner), metrics)) {
+               EngineMetrics* metrics, std::unique_ptr<KvEventPublisher> kv_events)
+    : impl_(std::make_unique<Impl>(config, std::move(kv), std::move(runner), metrics, std::move(kv_events))) {
+  impl_->watch();
   impl_->thread = std::thread([impl = impl_.get()] { impl->loop(); });
 }
 
@@ -268,6 +343,39 @@ void Engine::cancel(RequestId id) {
 
 void Engine::finish(RequestId id, int32_t choice) {
   impl_->inbox.leave({id, choice});
+}
+
+void Engine::pause(PauseMode mode, bool clear_cache, Done done) {
+  impl_->command({Command::Kind::kPause, std::move(done), mode, clear_cache});
+}
+
+void Engine::resume(Done done) {
+  impl_->command({Command::Kind::kResume, std::move(done)});
+}
+
+void Engine::sleep(int level, Done done) {
+  impl_->command({.kind = Command::Kind::kSleep, .done = std::move(done), .level = level});
+}
+
+void Engine::wake_up(bool weights, bool kv_cache, Done done) {
+  impl_->command(
+      {.kind = Command::Kind::kWakeUp, .done = std::move(done), .weights = weights, .kv_cache = kv_cache});
+}
+
+void Engine::reset_prefix_cache(Done done) {
+  impl_->command({Command::Kind::kResetPrefixCache, std::move(done)});
+}
+
+bool Engine::is_paused() const {
+  return impl_->control.is_paused();
+}
+
+bool Engine::is_sleeping() const {
+  return impl_->control.is_sleeping();
+}
+
+double Engine::stalled_s() const {
+  return impl_->pulse.stalled_s(clock_now());
 }
 
 void Engine::stop_admission() {

@@ -1,12 +1,14 @@
 // The engine room: the loop that is the heart of the house, and its thread. Takes arrivals and cancellations
 // -> plan -> nothing to do? sleep on the queue -> run -> commit -> publish. It decides nothing (schedule
 // does) and computes nothing (the runner does); it owns both, the KV books and the sinks of what is inside.
-// Any thread may submit and cancel; events leave on the engine thread. One lock a step, none a token.
+// Any thread may submit, cancel and command; commands take effect between steps. Events leave through a
+// thread of their own (publisher.h), one hand-over a step.
 // A failed request never takes the engine with it; a failed runner ends every request with an error event and
 // leaves the engine dead (is_healthy() false). Invariant: a request that submit() took has each of its
 // choices ended by exactly one event.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -14,6 +16,7 @@
 #include "contract/engine_config.h"
 #include "contract/request.h"
 #include "contract/token_event.h"
+#include "engine/kv_event_publisher.h"
 #include "metrics/catalog.h"
 #include "runner/model_runner.h"
 #include "schedule/scheduler.h"
@@ -22,11 +25,16 @@ namespace pagoda {
 
 class QueueMeter;
 
+// What becomes of those inside when the engine is paused: they end with kAbort; the running ones go on to
+// their end; all stay as they are.
+enum class PauseMode : uint8_t { kAbort, kWait, kKeep };
+
 class Engine {
  public:
-  // Starts the engine thread. `metrics` outlives the engine.
+  // Starts the engine thread. `metrics` outlives the engine. `kv_events`: who is told of the cache; may be
+  // null.
   Engine(const EngineConfig& config, std::unique_ptr<KvManager> kv, std::unique_ptr<ModelRunner> runner,
-         EngineMetrics* metrics);
+         EngineMetrics* metrics, std::unique_ptr<KvEventPublisher> kv_events = nullptr);
   // Ends what is still running with kAbort, then joins.
   ~Engine();
   Engine(const Engine&) = delete;
@@ -62,8 +70,8 @@ class Engine {
   Status check_deadline(Time deadline) const;
 
   RequestId next_request_id();
-  // Takes the request and its slot. Events for it reach `sink` on the engine thread until each choice has
-  // finished, then the sink is let go. Errors: kUnavailable when draining or dead, kTimeout past the
+  // Takes the request and its slot. Events for it reach `sink` on the publisher's thread until each choice
+  // has finished, then the sink is let go. Errors: kUnavailable when draining or dead, kTimeout past the
   // deadline; then the sink hears nothing. Any thread.
   Status submit(std::unique_ptr<Request> request, Slot slot, std::shared_ptr<EventSink> sink);
   // Any thread; harmless for an id that has ended. The sink hears kAbort for each unfinished choice.
@@ -72,12 +80,31 @@ class Engine {
   // others go on. Any thread; harmless for one that has ended. Requires: choice >= 0.
   void finish(RequestId id, int32_t choice);
 
+  // Commands: carried out between two steps, then `done` is called, once, on the engine thread (on the
+  // caller's, with kUnavailable, once the engine has ended). While paused or asleep requests are taken and
+  // wait. None of these blocks.
+  using Done = std::function<void(const Status&)>;
+  // Nobody starts until resume(). Done once nobody runs (kWait), else at once; clear_cache: and then nothing
+  // cached can be found. A resume() before that ends the wait with kCancelled.
+  void pause(PauseMode mode, bool clear_cache, Done done);
+  void resume(Done done);
+  // Nobody runs until wake_up(): whoever did goes back to the queue, the cache is forgotten and the runner
+  // gives up what `level` says (ModelRunner::sleep). Errors: the runner's; then it is awake.
+  void sleep(int level, Done done);
+  // Awake once both have been asked for. Errors: the runner's; then it is still asleep.
+  void wake_up(bool weights, bool kv_cache, Done done);
+  void reset_prefix_cache(Done done);
+  bool is_paused() const;
+  bool is_sleeping() const;
+
   // No new requests from here on; those inside go on.
   void stop_admission();
   // Stops admission and waits until nobody is inside, at most timeout_s; false if some were left.
   bool drain(double timeout_s);
 
   bool is_healthy() const;
+  // Seconds for which there has been work, and no step of it; 0 when there is none, or it was told to wait.
+  double stalled_s() const;
   std::string failure() const;   // why it is not
   SchedulerStats stats() const;  // as of the last step
   const EngineConfig& config() const;

@@ -1,5 +1,5 @@
-// Where other threads leave arrivals and departures for the engine thread. Arrivals are bounded by the
-// slots they carry. Private to the engine room.
+// Where other threads leave arrivals, departures and commands for the engine thread. Arrivals are bounded by
+// the slots they carry. Private to the engine room.
 #pragma once
 #include <condition_variable>
 #include <memory>
@@ -25,6 +25,16 @@ struct Departure {
   int32_t choice;
 };
 
+struct Command {
+  enum class Kind : uint8_t { kPause, kResume, kSleep, kWakeUp, kResetPrefixCache };
+  Kind kind;
+  Engine::Done done;
+  PauseMode mode = PauseMode::kAbort;    // kPause
+  bool clear_cache = false;              // kPause
+  int level = 1;                         // kSleep
+  bool weights = true, kv_cache = true;  // kWakeUp
+};
+
 class Inbox {
  public:
   // False, and the arrival untouched, once closed.
@@ -44,6 +54,16 @@ class Inbox {
       departures_.push_back(departure);
     }
     wake_.notify_one();
+  }
+  // False, and the command untouched, once finished.
+  bool command(Command&& command) {
+    {
+      std::lock_guard lock(mutex_);
+      if (finished_) return false;
+      commands_.push_back(std::move(command));
+    }
+    wake_.notify_one();
+    return true;
   }
   // No further arrivals.
   void close() {
@@ -69,18 +89,23 @@ class Inbox {
   }
 
   // Engine thread. Replaces what the vectors hold by what has come; false: stop() was called.
-  bool take(std::vector<Arrival>* arrivals, std::vector<Departure>* departures) {
+  bool take(std::vector<Arrival>* arrivals, std::vector<Departure>* departures,
+            std::vector<Command>* commands) {
     arrivals->clear();
     departures->clear();
+    commands->clear();
     std::lock_guard lock(mutex_);
     arrivals->swap(arrivals_);
     departures->swap(departures_);
+    commands->swap(commands_);
     return !stopping_;
   }
   // Engine thread. Sleeps until something has come, at most until `time`.
   void wait_until(Time time) {
     std::unique_lock lock(mutex_);
-    auto ready = [&] { return stopping_ || !arrivals_.empty() || !departures_.empty(); };
+    auto ready = [&] {
+      return stopping_ || !arrivals_.empty() || !departures_.empty() || !commands_.empty();
+    };
     if (time == Time::max()) {
       wake_.wait(lock, ready);
     } else {
@@ -93,6 +118,7 @@ class Inbox {
   std::condition_variable wake_;
   std::vector<Arrival> arrivals_;
   std::vector<Departure> departures_;
+  std::vector<Command> commands_;
   bool closed_ = false, stopping_ = false, finished_ = false;
 };
 

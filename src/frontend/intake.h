@@ -2,8 +2,9 @@
 // Requests (template, tokenizer, model's limits and defaults); OutputStream turns TokenEvents into TextDeltas
 // (detokenize, stop strings, log-probabilities). It knows nothing of JSON or HTTP, and never waits for the
 // engine. Threads: admit() runs on an I/O thread and never blocks; rendering and tokenizing run on the text
-// pool; events arrive on the engine thread; next() is called by one thread at a time, the I/O thread of the
-// connection. Invariant: a stream whose last reference is dropped leaves nothing running in the engine.
+// pool; events arrive on the engine's publishing thread; next() is called by one thread at a time, the I/O
+// thread of the connection. Invariant: a stream whose last reference is dropped leaves nothing running in the
+// engine.
 #pragma once
 #include <functional>
 #include <memory>

@@ -182,16 +182,16 @@ bool StreamCore::read_event(int32_t prompt_index, TokenEvent* event, TextDelta* 
   return true;
 }
 
-// The engine tells the stations with its last event; of a choice that its reader ends they are known from the
-// reading, but for when it was scheduled.
+// The engine tells all stations with its last event; of a choice that its reader ends those of its tokens are
+// known from the reading.
 void StreamCore::note_times(Choice* choice, const TokenEvent& event, TextDelta* delta) const {
   const bool ends_here = delta->finish != FinishReason::kNone && event.finish == FinishReason::kNone;
   const bool first = choice->first_token == Time{} && !event.out.token.empty();
   if (!first && !ends_here) return;
   const Time now = std::chrono::steady_clock::now();
   if (first) choice->first_token = now;
-  if (ends_here && event.stations.arrival == Time{})
-    delta->stations = {request_.arrival, {}, choice->first_token, now, now};
+  if (ends_here)
+    delta->stations = {event.stations.arrival, event.stations.scheduled, choice->first_token, now, now};
 }
 
 void StreamCore::take_prompt_logprobs(Prompt* prompt, const TokenRows& rows) {

@@ -25,8 +25,8 @@ struct PreparedPrompt {
 };
 
 // What a stream's handle, its task on the text pool and the engine's sinks share. Three threads touch it: the
-// text pool (start, fail), the engine thread (put) and the reader (next). The mailbox is all they share; the
-// rest belongs to the reader from the first put or fail on.
+// text pool (start, fail), the engine's publisher (put) and the reader (next). The mailbox is all they share;
+// the rest belongs to the reader from the first put or fail on.
 class StreamCore : public std::enable_shared_from_this<StreamCore> {
  public:
   StreamCore(std::shared_ptr<const ModelInfo> model, Engine* engine, GenerateRequest request,
@@ -39,7 +39,7 @@ class StreamCore : public std::enable_shared_from_this<StreamCore> {
   // Text pool: hands the prompts to the engine.
   void start(std::vector<PreparedPrompt> prompts);
   void fail(const Status& status);
-  // Engine thread.
+  // The engine's publishing thread.
   void put(int32_t prompt_index, TokenEvent&& event);
   // Reader.
   bool next(TextDelta* delta);

@@ -435,7 +435,7 @@ TEST(Engine, WakesUpForADeadline) {
   request->deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(30);
   house.submit(std::move(request), sink);
   ASSERT_TRUE(sink->wait_ended(1));
-  EXPECT_EQ(sink->finish(), FinishReason::kAbort);
+  EXPECT_EQ(sink->finish(), FinishReason::kTimeout);
 }
 
 TEST(Engine, ManyClientsAtOnce) {
