@@ -50,12 +50,19 @@ RowLimits row_limits(const CpuRunnerConfig& config, const Decoder& decoder) {
 Result<std::unique_ptr<ModelRunner>> CpuModelRunner::create(const CpuRunnerConfig& config,
                                                             std::unique_ptr<CpuCompute> compute,
                                                             std::unique_ptr<Decoder> decoder,
-                                                            DecoderLoader reload) {
+                                                            DecoderLoader reload, CpuTierConfig tier) {
   PAGODA_TRY(KvStorage storage,
              KvStorage::allocate(decoder->config(), config.kv_dtype, config.block_size, config.num_blocks));
+  std::unique_ptr<KvTier> kv_tier;
+  if (tier.num_slots > 0) {
+    PAGODA_TRY(kv_tier, KvTier::create(decoder->config(), attention_windows(decoder->config()),
+                                       storage.layers(), tier.num_slots, std::move(tier.folder)));
+  }
   try {
-    return std::unique_ptr<ModelRunner>(new CpuModelRunner(config, std::move(compute), std::move(decoder),
-                                                           std::move(reload), std::move(storage)));
+    std::unique_ptr<CpuModelRunner> runner(new CpuModelRunner(config, std::move(compute), std::move(decoder),
+                                                              std::move(reload), std::move(storage)));
+    runner->tier_ = std::move(kv_tier);
+    return std::unique_ptr<ModelRunner>(std::move(runner));
   } catch (const std::bad_alloc&) {
     return Status(StatusCode::kExhausted, "too little memory for the activations of " +
                                               std::to_string(config.max_num_batched_tokens) +
@@ -106,7 +113,7 @@ Status CpuModelRunner::wait(uint64_t step_id, StepResult* result) {
 
 void CpuModelRunner::run(const StepPlan& plan, StepResult* result) {
   rows_.apply(plan);
-  copy_blocks(plan);
+  move_blocks(plan);
   if (!plan.work.empty()) {
     batch_.build(plan, &rows_);
     decoder_->forward(batch_.inputs(), storage_.layers(), &*activations_, compute_->stream);
@@ -116,6 +123,7 @@ void CpuModelRunner::run(const StepPlan& plan, StepResult* result) {
     if (plan.samples[i].kind == SampleKind::kSample)
       rows_.alive(plan.samples[i].row).history.append(outputs[i].token);
   to_result(plan, outputs, result);
+  if (tier_ != nullptr) tier_->finish(plan.moves, plan.work.empty(), result);
 }
 
 Status CpuModelRunner::sleep(int level) {
@@ -129,6 +137,7 @@ Status CpuModelRunner::sleep(int level) {
   activations_.reset();
   logits_ = Buffer();
   storage_.clear();
+  if (tier_ != nullptr) tier_->clear();
   ::malloc_trim(0);  // small weights lie on the heap
   return {};
 }
@@ -164,6 +173,18 @@ void CpuModelRunner::fill_kv_for_benchmark() {
     batch.block_size = config_.block_size;
     for (const KvLayerView& layer : storage_.layers()) kv_store(layer, rows, rows, batch, compute_->stream);
   }
+}
+
+// What leaves the cache goes before its block is another's, and what comes back comes last.
+void CpuModelRunner::move_blocks(const StepPlan& plan) {
+  PAGODA_CHECK(plan.moves.empty() || tier_ != nullptr, "a move to a second tier that is not there");
+  for (const TierMove& move : plan.moves)
+    PAGODA_CHECK((move.kind != TierMoveKind::kStore && move.kind != TierMoveKind::kLoad) ||
+                     (move.block > 0 && move.block < config_.num_blocks),
+                 "blocks of the cache");
+  if (tier_ != nullptr) tier_->store(plan.moves, compute_->pool);
+  copy_blocks(plan);
+  if (tier_ != nullptr) tier_->load(plan.moves, compute_->pool);
 }
 
 void CpuModelRunner::copy_blocks(const StepPlan& plan) {

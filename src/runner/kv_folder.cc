@@ -197,6 +197,11 @@ void KvFolder::take_done(std::vector<TierMoveDone>* done, std::chrono::milliseco
   done_.clear();
 }
 
+bool KvFolder::is_busy() {
+  std::lock_guard guard(mutex_);
+  return num_under_way_ > 0;
+}
+
 void KvFolder::loop() {
   std::unique_lock guard(mutex_);
   while (true) {

@@ -46,6 +46,8 @@ class KvFolder {
   // Appends what has ended; waits for the first for at most `patience`, if anything is under way.
   void take_done(std::vector<TierMoveDone>* done, std::chrono::milliseconds patience);
 
+  bool is_busy();  // spills or fetches are under way
+
  private:
   struct Job {
     TierMove move;

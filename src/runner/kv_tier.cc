@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "base/check.h"
 
@@ -98,6 +99,10 @@ void KvTier::finish(std::span<const TierMove> moves, bool idle, StepResult* resu
   if (folder_) folder_->take_done(&result->moves_done, idle ? kPatience : std::chrono::milliseconds(0));
   result->tier_store_s = std::exchange(store_s_, 0);
   result->tier_load_s = std::exchange(load_s_, 0);
+}
+
+void KvTier::clear() {
+  if (folder_ == nullptr || !folder_->is_busy()) memory_.clear();
 }
 
 }  // namespace pagoda

@@ -31,6 +31,9 @@ class KvTier {
   // wait a little for that.
   void finish(std::span<const TierMove> moves, bool idle, StepResult* result);
 
+  // Nothing in memory is wanted again: gives its pages back, unless some are still being written or filled.
+  void clear();
+
  private:
   struct Piece {  // of a block, in one layer
     KvLayerView layer;

@@ -123,6 +123,7 @@ TEST(KvFolder, ARestartFindsTheFilesOldestFirst) {
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
     EXPECT_TRUE(fetch(folder.get(), 1));  // wanted: now the youngest
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
     Bytes bytes = bytes_of(9, kBytes[1]);
     folder->begin({TierMoveKind::kSpill, 1, kNullBlock, 0, key_of(9)}, bytes);
     folder.reset();  // still writes it
@@ -208,11 +209,18 @@ TEST(KvFolder, StrangeThingsInTheFolderAreNoBlocks) {
   folder.reset();
   const std::string path = block_files(dir.path())[0], sub = fs::path(path).parent_path().string();
   const std::string name = fs::path(path).filename().string(), good = read_file(path).value();
-  for (const std::string& strange :
-       {"-0.kv", "x.kv", "0.kv.tmp", "..kv", (name.substr(0, 64) + "-2.kv").c_str(),
-        (name.substr(0, 64) + "-99999999999.kv").c_str(), (name.substr(0, 64) + "--1.kv").c_str(),
-        (name.substr(0, 64) + "-.kv").c_str(), (name.substr(0, 63) + "g-0.kv").c_str(), "notes.txt"})
-    write_file(sub + "/" + strange, good);
+  const std::string digits = name.substr(0, 64);
+  const std::vector<std::string> strange_names = {"-0.kv",
+                                                  "x.kv",
+                                                  "0.kv.tmp",
+                                                  "..kv",
+                                                  digits + "-2.kv",
+                                                  digits + "-99999999999.kv",
+                                                  digits + "--1.kv",
+                                                  digits + "-.kv",
+                                                  digits.substr(1) + "g-0.kv",
+                                                  "notes.txt"};
+  for (const std::string& strange : strange_names) write_file(sub + "/" + strange, good);
   write_file(sub + "/" + name.substr(0, 64) + "-1.kv", "too short");
   write_file(fs::path(sub).parent_path().string() + "/readme", "hello");
   folder = open_folder(config_of(dir.path()));
