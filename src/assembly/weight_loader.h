@@ -1,0 +1,56 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "assembly/model_files.h"
+#include "model/decoder.h"
+#include "model/registry.h"
+#include "runner/cpu_model_runner.h"
+
+namespace pagoda {
+
+// Everything that decides which weights a decoder holds.
+struct WeightRecipe {
+  ModelFiles files;
+  ModelSpec spec;
+  DType dtype = DType::kF32;
+  std::optional<WeightFormat> layers_format, vocabulary_format;
+  int64_t max_model_len = 0;
+  bool dummy = false;  // numbers drawn from `seed` instead of files
+  uint64_t seed = 0;
+  std::string packed_cache;  // folder, or empty: none
+  bool copy_packed = false;  // several NUMA nodes: packed weights are read into memory of their own
+
+  WeightFormat layers() const { return layers_format.value_or(unquantized(dtype)); }
+  WeightFormat vocabulary() const { return vocabulary_format.value_or(unquantized(dtype)); }
+};
+
+// Makes the decoder at the start, and again, the same, when a sleeper wakes.
+class WeightLoader {
+ public:
+  explicit WeightLoader(WeightRecipe recipe) : recipe_(std::move(recipe)) {}
+
+  // `opened`: the recipe's checkpoint, if it is open already. Notes what the files are. Errors: of opening
+  // and loading.
+  Result<std::unique_ptr<Decoder>> load(std::unique_ptr<Checkpoint> opened, CpuCompute* compute);
+  // As load() did. Errors also where a file is gone or was written since; nothing is changed then, and it may
+  // be tried again.
+  Result<std::unique_ptr<Decoder>> load_again(CpuCompute* compute) const;
+
+ private:
+  struct FileStamp {
+    std::string path;
+    uint64_t inode = 0, bytes = 0;
+    int64_t seconds = 0, nanoseconds = 0;  // of the last write
+    bool operator==(const FileStamp&) const = default;
+  };
+  static std::vector<FileStamp> stamps_of(const Checkpoint& checkpoint);
+  Status check_unchanged(const Checkpoint& checkpoint) const;
+  Result<std::unique_ptr<Decoder>> decode(const Checkpoint& checkpoint, CpuCompute* compute) const;
+
+  WeightRecipe recipe_;
+  std::vector<FileStamp> stamps_;
+};
+
+}  // namespace pagoda
