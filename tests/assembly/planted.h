@@ -13,7 +13,7 @@ namespace pagoda::testing {
 
 // Where channels are made large, with the weights that read them made small, so that in exact arithmetic the
 // model computes what it did. Trained models have such channels of themselves, the larger the more.
-enum class Outliers { kNone, kNorms, kEverywhere };
+enum class Outliers { kNone, kNorms, kEverywhere, kKeys, kKeysAndValues };
 
 class Model {
  public:
@@ -24,9 +24,11 @@ class Model {
   }
 
   // 8 channels 30 times as large: behind every norm; kEverywhere: also before every o_proj and down_proj. A
-  // tied head is parted from the embedding first, since only the head reads what the norm writes.
+  // tied head is parted from the embedding first, since only the head reads what the norm writes. kKeys,
+  // kKeysAndValues: in what the cache holds, see plant_cache().
   void plant(Outliers outliers) {
     if (outliers == Outliers::kNone) return;
+    if (outliers >= Outliers::kKeys) return plant_cache(outliers == Outliers::kKeysAndValues);
     const ModelSpec before = spec();
     if (before.config.tied_head) {
       TinyTensor head = *find(before.names.embedding + ".weight");
@@ -90,6 +92,25 @@ class Model {
       multiply_row(weight, at, kFactor);
       multiply_column(find(reader), at, 1 / kFactor);
     }
+  }
+  // Of the keys of every KV head one pair of channels that rotate together; of the values 8 channels.
+  void plant_cache(bool values) {
+    const ModelSpec planted = spec();
+    const AttentionShape& shape = planted.config.attention;
+    for (std::size_t i = 0; i < planted.config.layers.size(); ++i) {
+      auto name = [&](const std::string& pattern) { return layer_name(pattern, i) + ".weight"; };
+      plant_keys(shape, name(planted.names.k), name(planted.names.q));
+      if (values) plant_values(shape, name(planted.names.v), name(planted.names.o));
+    }
+  }
+  void plant_keys(const AttentionShape& shape, const std::string& k, const std::string& q) {
+    const int32_t group = shape.num_heads / shape.num_kv_heads, half = shape.head_dim / 2;
+    for (int64_t head = 0; head < shape.num_kv_heads; ++head)
+      for (int64_t at : {channel(head, half), channel(head, half) + half}) {
+        multiply_row(find(k), head * shape.head_dim + at, kFactor);
+        for (int64_t h = head * group; h < (head + 1) * group; ++h)
+          multiply_row(find(q), h * shape.head_dim + at, 1 / kFactor);
+      }
   }
   // Values are read by all query heads of their group.
   void plant_values(const AttentionShape& shape, const std::string& v, const std::string& o) {
