@@ -4,12 +4,14 @@
 
 #include "assembly/model_files.h"
 #include "assembly/model_info_builder.h"
+#include "assembly/observability.h"
 #include "assembly/text_assets.h"
 #include "assembly/weight_loader.h"
 #include "base/env.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mmap.h"
+#include "metrics/process_metrics.h"
 #include "model/registry.h"
 #include "ops/isa.h"
 #include "runner/cpu_model_runner.h"
@@ -266,6 +268,7 @@ EngineConfig engine_config(const ModelOptions& options, const Sizes& sizes) {
   config.scheduler.itl_slo_ms = options.itl_slo_ms;
   config.scheduler.watermark = options.watermark;
   config.scheduler.max_overtakes = static_cast<int32_t>(options.max_overtakes);
+  config.watchdog_timeout_s = options.watchdog_timeout_s;
   config.log_stats = options.log_stats;
   return config;
 }
@@ -279,6 +282,8 @@ PrefixCacheConfig prefix_cache_config(const ModelOptions& options) {
                                              : BlockHashAlgo::kXxhash;
   config.hash_seed = environment("PYTHONHASHSEED").value_or("");
   if (config.hash_seed == "random") config.hash_seed.clear();
+  config.record_events = options.kv_events.enabled;
+  config.lifetime_sample = options.kv_cache_metrics_sample;
   return config;
 }
 
@@ -296,16 +301,6 @@ Result<TextAssets> text_of(const ModelOptions& options, const ModelFiles& files)
   return load_text_assets(files, options.chat_template);
 }
 
-void publish_config(MetricsRegistry* registry, const ModelOptions& options, const Sizes& sizes) {
-  publish_cache_config(registry, {{"block_size", std::to_string(options.block_size)},
-                                  {"cache_dtype", options.kv_cache_dtype},
-                                  {"enable_prefix_caching", options.enable_prefix_caching ? "True" : "False"},
-                                  {"prefix_caching_hash_algo", options.prefix_caching_hash_algo},
-                                  {"engine", "0"},
-                                  {"gpu_memory_utilization", python_float_repr(options.memory_utilization)},
-                                  {"num_gpu_blocks", std::to_string(sizes.memory.num_blocks)}});
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Assembly>> assemble(const ModelOptions& options) {
@@ -321,21 +316,24 @@ Result<std::unique_ptr<Assembly>> assemble(const ModelOptions& options) {
   PAGODA_TRY(assembly->model,
              build_model_info(options, source.files, source.spec, std::move(text), sizes.max_model_len));
   log_info("{}", cpus.description());
-  PAGODA_TRY(auto runner, load_runner(options, &source, sizes, kv_dtype, cpus, &assembly->weight_bytes));
-
+  const PrefixCacheConfig cache = prefix_cache_config(options);
   const std::vector<KvGroupSpec> groups =
       kv_groups(source.spec.config, static_cast<int32_t>(options.block_size), kv_dtype);
+  const std::string& name = assembly->model->served_names.front();
+  assembly->engine_metrics = std::make_unique<EngineMetrics>(&assembly->metrics, name, sizes.max_model_len,
+                                                             metrics_parts(options, cache));
+  PAGODA_TRY(auto kv_events, open_kv_events(options, cache, groups, cpus, *assembly->engine_metrics));
+  publish_cache_config(&assembly->metrics, cache_config_labels(options, groups, sizes.memory.num_blocks));
+  add_process_metrics(&assembly->metrics);
+  PAGODA_TRY(auto runner, load_runner(options, &source, sizes, kv_dtype, cpus, &assembly->weight_bytes));
+
   if (options.log_stats) log_memory(options, sizes, kv_dtype, groups.size());
   warn_of_scarce_memory(sizes.memory.kv_bytes);
   CpuBinding off_the_compute_cores(cpus.spare);  // threads started from here on, but the engine's own
   assembly->cpus = std::move(cpus);
-  const std::string& name = assembly->model->served_names.front();
-  assembly->engine_metrics = std::make_unique<EngineMetrics>(&assembly->metrics, name, sizes.max_model_len);
-  publish_config(&assembly->metrics, options, sizes);
   assembly->engine = std::make_unique<Engine>(
-      engine_config(options, sizes),
-      std::make_unique<KvManager>(groups, sizes.memory.num_blocks, prefix_cache_config(options)),
-      std::move(runner), assembly->engine_metrics.get());
+      engine_config(options, sizes), std::make_unique<KvManager>(groups, sizes.memory.num_blocks, cache),
+      std::move(runner), assembly->engine_metrics.get(), std::move(kv_events));
   assembly->text_pool = std::make_unique<TaskPool>(static_cast<int>(options.num_text_threads),
                                                    static_cast<std::size_t>(options.max_num_queued_reqs));
   assembly->intake =

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/value.h"
+#include "engine/kv_event_publisher.h"
 
 namespace pagoda {
 
@@ -43,6 +44,9 @@ struct ModelOptions {
   std::string cpu_list;      // "", auto, nobind or a list: see CpuWish
   int64_t num_threads = 0;   // 0: see CpuWish
   int64_t num_text_threads = 2;
+  double watchdog_timeout_s = 300;     // 0: none
+  KvEventsConfig kv_events;            // block hashes for routers
+  double kv_cache_metrics_sample = 0;  // share of the blocks whose lives are measured
   bool log_stats = true;
 };
 

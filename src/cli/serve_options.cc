@@ -7,6 +7,7 @@
 #include "base/env.h"
 #include "cli/commands.h"
 #include "cli/flag_checks.h"
+#include "cli/observe_flags.h"
 
 namespace pagoda {
 namespace {
@@ -56,6 +57,12 @@ Status read_http(const FlagValues& flags, HttpServerConfig* http) {
   return {};
 }
 
+// 0 turns off what waits for it.
+Result<double> seconds_flag(const FlagValues& flags, const char* name, double otherwise) {
+  if (flags.given(name) && flags.real(name, 0) == 0) return 0.0;
+  return real_above(flags, name, otherwise, 0, 1e9);
+}
+
 Status read_client_weights(const FlagValues& flags, std::map<std::string, uint32_t>* weights) {
   PAGODA_TRY(Value value, object_flag(flags, "client-weights"));
   if (value.is_null()) return {};
@@ -91,6 +98,10 @@ Status read_api(const FlagValues& flags, ApiServerConfig* api) {
   if (flags.given("request-timeout")) {
     PAGODA_TRY(api->request_timeout_s, real_above(flags, "request-timeout", 0, 0, 1e9));
   }
+  api->enable_per_request_metrics = flags.flag("enable-per-request-metrics", false);
+  api->enable_sleep_mode = flags.flag("enable-sleep-mode", false);
+  api->dev_mode = environment("VLLM_SERVER_DEV_MODE").value_or("0") == "1";
+  PAGODA_TRY(api->stall_timeout_s, seconds_flag(flags, "engine-stall-timeout", 60));
   return read_client_weights(flags, &api->client_weights);
 }
 
@@ -137,6 +148,7 @@ Status read_sizes(const FlagValues& flags, ModelOptions* model) {
   PAGODA_TRY(model->block_size, number_in(flags, "block-size", 16, 1, 1024));
   PAGODA_TRY(model->max_logprobs, number_in(flags, "max-logprobs", 20, -1, kMany));
   PAGODA_TRY(model->num_threads, number_in(flags, "threads", 0, 0, 1024));
+  PAGODA_TRY(model->watchdog_timeout_s, seconds_flag(flags, "watchdog-timeout", 300));
   model->packed_cache = flags.text("packed-cache");
   model->cpu_list = flags.text("cpu-list", environment("VLLM_CPU_OMP_THREADS_BIND").value_or("auto"));
   PAGODA_TRY(model->num_text_threads, number_in(flags, "renderer-num-workers", 2, 1, 256));
@@ -196,6 +208,8 @@ Status read_model(const ParsedCommand& command, ModelOptions* model) {
   model->generation_config = flags.text("generation-config", "auto");
   PAGODA_TRY(model->override_generation_config, object_flag(flags, "override-generation-config"));
   model->response_role = flags.text("response-role", "assistant");
+  PAGODA_TRY(model->kv_events, read_kv_events(flags));
+  PAGODA_TRY(model->kv_cache_metrics_sample, read_block_lives(flags));
   model->log_stats = !flags.flag("disable-log-stats", false);
   return read_sizes(flags, model);
 }

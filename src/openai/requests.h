@@ -43,4 +43,7 @@ struct DetokenizeRequest {
 };
 Result<DetokenizeRequest> parse_detokenize_request(std::string_view body);
 
+// {"request_ids": ["..."]}.
+Result<std::vector<std::string>> parse_abort_request(std::string_view body);
+
 }  // namespace pagoda

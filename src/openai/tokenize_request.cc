@@ -39,4 +39,15 @@ Result<DetokenizeRequest> parse_detokenize_request(std::string_view body) {
   return request;
 }
 
+Result<std::vector<std::string>> parse_abort_request(std::string_view body) {
+  constexpr std::size_t kIdsMax = 65536;
+  PAGODA_TRY(Value root, parse_body(body));
+  Fields fields(&root.as_object());
+  std::vector<std::string> ids;
+  if (!fields.has("request_ids")) fields.fail("request_ids", "Field required");
+  fields.read("request_ids", &ids, kIdsMax);
+  PAGODA_RETURN_IF_ERROR(fields.finish());
+  return ids;
+}
+
 }  // namespace pagoda

@@ -36,6 +36,7 @@ struct ApiServer::Impl {
     add_models_routes(&http, &context);
     add_tokenize_routes(&http, &context);
     add_health_routes(&http, &context);
+    add_control_routes(&http, &context);
     add_metrics_route(&http, &context);
   }
 

@@ -21,7 +21,7 @@ namespace pagoda {
 struct ApiServerConfig {
   HttpServerConfig http;
   std::vector<std::string>
-      api_keys;  // empty: open. Required under /v1, /v2, /inference, /cohere only, as vLLM does
+      api_keys;  // empty: open. Required under /v1, /v2, /inference, /cohere, as vLLM does, and to command
   RequestLimits limits;
   std::string version, system_fingerprint;
   bool enable_log_requests = false, enable_log_outputs = false;

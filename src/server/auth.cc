@@ -1,5 +1,6 @@
 #include "server/auth.h"
 
+#include <algorithm>
 #include <array>
 
 namespace pagoda {
@@ -7,7 +8,13 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kProtected = {"/v1", "/v2", "/inference", "/cohere"};
 
+// Who may generate may not need to, but who may not should not stop others: beyond vLLM, which leaves these
+// open.
+constexpr std::array<std::string_view, 6> kControl = {"/pause", "/resume",  "/abort_requests",
+                                                      "/sleep", "/wake_up", "/reset_prefix_cache"};
+
 bool is_protected(std::string_view path) {
+  if (std::find(kControl.begin(), kControl.end(), path) != kControl.end()) return true;
   for (std::string_view prefix : kProtected)
     if (path.substr(0, prefix.size()) == prefix) return true;
   return false;

@@ -5,10 +5,12 @@
 namespace pagoda {
 namespace {
 
-// An empty body, as probes expect; 503 once the engine is dead.
-HttpResponse health(const Engine& engine) {
+// An empty body, as probes expect; 503 once the engine is dead, or while it hangs.
+HttpResponse health(const RouteContext& context) {
+  const double patience_s = context.config.stall_timeout_s;
+  const bool hangs = patience_s > 0 && context.engine->stalled_s() > patience_s;
   HttpResponse response;
-  response.status = engine.is_healthy() ? 200 : 503;
+  response.status = context.engine->is_healthy() && !hangs ? 200 : 503;
   return response;
 }
 
@@ -22,7 +24,7 @@ HttpResponse single_member(const char* name, Value value) {
 
 void add_health_routes(HttpServer* http, RouteContext* context) {
   auto on_health = [context](HttpRequest, std::shared_ptr<ResponseWriter> writer) {
-    writer->send(health(*context->engine));
+    writer->send(health(*context));
   };
   http->on("GET", "/health", on_health);
   http->on("GET", "/ping", on_health);

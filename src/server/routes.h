@@ -20,6 +20,9 @@ void add_completion_route(HttpServer* http, RouteContext* context);  // POST /v1
 void add_models_routes(HttpServer* http, RouteContext* context);     // GET /v1/models, /v1/models/{id}
 void add_tokenize_routes(HttpServer* http, RouteContext* context);   // POST /tokenize, /detokenize
 void add_health_routes(HttpServer* http, RouteContext* context);     // /health, /ping, /version, /load
-void add_metrics_route(HttpServer* http, RouteContext* context);     // GET /metrics
+// /pause, /resume, /is_paused, /abort_requests; /sleep, /wake_up, /is_sleeping and /reset_prefix_cache where
+// the configuration has them.
+void add_control_routes(HttpServer* http, RouteContext* context);
+void add_metrics_route(HttpServer* http, RouteContext* context);  // GET /metrics
 
 }  // namespace pagoda

@@ -1,0 +1,125 @@
+// What operators ask of the engine. Nothing here waits: the engine answers between two of its steps.
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "server/reply.h"
+#include "server/routes.h"
+
+namespace pagoda {
+namespace {
+
+using Writer = std::shared_ptr<ResponseWriter>;
+
+// All values of `name` in "a=1&b=2"; none of ours needs percent signs.
+std::vector<std::string> query_values(std::string_view query, std::string_view name) {
+  std::vector<std::string> values;
+  while (!query.empty()) {
+    std::string_view pair = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(pair.size() + 1, query.size()));
+    std::size_t equals = std::min(pair.find('='), pair.size());
+    if (pair.substr(0, equals) == name) values.emplace_back(pair.substr(std::min(equals + 1, pair.size())));
+  }
+  return values;
+}
+
+// The last value, which must be one of these; `otherwise` if there is none.
+Result<std::string> query_choice(const HttpRequest& request, const char* name, std::string otherwise,
+                                 const std::vector<std::string>& choices) {
+  std::vector<std::string> values = query_values(request.query, name);
+  if (values.empty()) return otherwise;
+  std::string list;
+  for (const std::string& choice : choices) {
+    if (values.back() == choice) return choice;
+    list += (list.empty() ? "" : ", ") + choice;
+  }
+  return invalid_argument(
+      std::string(name) + ": Input should be one of " + list + ", got '" + values.back().substr(0, 100) + "'",
+      name);
+}
+
+Result<bool> query_bool(const HttpRequest& request, const char* name, bool otherwise) {
+  PAGODA_TRY(std::string value, query_choice(request, name, otherwise ? "true" : "false",
+                                             {"true", "false", "1", "0", "True", "False"}));
+  return value == "true" || value == "1" || value == "True";
+}
+
+std::string member(const char* name, Value value) {
+  Object out;
+  out.append(name, std::move(value));
+  return write_json(Value(std::move(out)));
+}
+
+// Answers when the engine is done.
+Engine::Done answer_with(Writer writer, std::string body) {
+  return [writer = std::move(writer), body = std::move(body)](const Status& status) {
+    writer->send(status.ok() ? json_response(body) : error_response(status));
+  };
+}
+
+void pause(RouteContext* context, const HttpRequest& request, const Writer& writer) {
+  Result<std::string> mode = query_choice(request, "mode", "abort", {"abort", "wait", "keep"});
+  Result<bool> wait = query_bool(request, "wait_for_inflight_requests", false);  // the older way to say it
+  Result<bool> clear_cache = query_bool(request, "clear_cache", true);
+  for (const Status& status : {mode.status(), wait.status(), clear_cache.status()})
+    if (!status.ok()) return writer->send(error_response(status));
+  PauseMode how = *mode == "keep"            ? PauseMode::kKeep
+                  : *mode == "wait" || *wait ? PauseMode::kWait
+                                             : PauseMode::kAbort;
+  context->engine->pause(how, *clear_cache, answer_with(writer, member("status", "paused")));
+}
+
+void sleep(RouteContext* context, const HttpRequest& request, const Writer& writer) {
+  Result<std::string> level = query_choice(request, "level", "1", {"1", "2"});
+  if (!level.ok()) return writer->send(error_response(level.status()));
+  context->engine->sleep(*level == "2" ? 2 : 1, answer_with(writer, ""));
+}
+
+void wake_up(RouteContext* context, const HttpRequest& request, const Writer& writer) {
+  bool weights = false, kv_cache = false;
+  std::vector<std::string> tags = query_values(request.query, "tags");
+  for (const std::string& tag : tags) {
+    if (tag != "weights" && tag != "kv_cache")
+      return writer->send(error_response(invalid_argument(
+          "tags: Input should be weights or kv_cache, got '" + tag.substr(0, 100) + "'", "tags")));
+    (tag == "weights" ? weights : kv_cache) = true;
+  }
+  context->engine->wake_up(weights || tags.empty(), kv_cache || tags.empty(), answer_with(writer, ""));
+}
+
+void abort_requests(RouteContext* context, const HttpRequest& request, const Writer& writer) {
+  if (auto refusal = check_content_type(request)) return writer->send(std::move(*refusal));
+  auto ids = parse_abort_request(request.body);
+  if (!ids.ok()) return writer->send(error_response(ids.status()));
+  context->generations.abort(*ids);
+  writer->send(json_response(""));
+}
+
+}  // namespace
+
+void add_control_routes(HttpServer* http, RouteContext* context) {
+  auto on = [=](const char* method, const char* path, auto handler) {
+    http->on(method, path, [=](HttpRequest request, Writer writer) { handler(context, request, writer); });
+  };
+  on("POST", "/pause", pause);
+  on("POST", "/resume", [](RouteContext* c, const HttpRequest&, const Writer& writer) {
+    c->engine->resume(answer_with(writer, member("status", "resumed")));
+  });
+  on("GET", "/is_paused", [](RouteContext* c, const HttpRequest&, const Writer& writer) {
+    writer->send(json_response(member("is_paused", c->engine->is_paused())));
+  });
+  on("POST", "/abort_requests", abort_requests);
+  if (context->config.dev_mode) {
+    on("POST", "/reset_prefix_cache", [](RouteContext* c, const HttpRequest&, const Writer& writer) {
+      c->engine->reset_prefix_cache(answer_with(writer, ""));
+    });
+  }
+  if (!context->config.dev_mode && !context->config.enable_sleep_mode) return;
+  on("POST", "/sleep", sleep);
+  on("POST", "/wake_up", wake_up);
+  on("GET", "/is_sleeping", [](RouteContext* c, const HttpRequest&, const Writer& writer) {
+    writer->send(json_response(member("is_sleeping", c->engine->is_sleeping())));
+  });
+}
+
+}  // namespace pagoda
