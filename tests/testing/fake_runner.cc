@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -15,6 +16,12 @@ uint64_t mix(uint64_t a, uint64_t b) {
 }
 std::size_t index(int32_t value) {
   return static_cast<std::size_t>(value);
+}
+uint64_t choice_key(RequestId id, int32_t choice) {
+  return id * 4096 + static_cast<uint64_t>(choice);
+}
+std::string named(const char* what, int64_t number) {
+  return what + std::to_string(number);
 }
 
 }  // namespace
@@ -42,24 +49,50 @@ FakeRunner::FakeRunner(FakeModel model, std::vector<KvGroupSpec> groups, int32_t
     : model_(model), num_blocks_(num_blocks), rows_(index(max_num_seqs)) {
   for (const KvGroupSpec& spec : groups) {
     std::size_t num_slots = index(num_blocks) * index(spec.block_size);
-    groups_.push_back({spec, std::vector<uint64_t>(num_slots), std::vector<uint64_t>(num_slots)});
+    groups_.push_back({spec, std::vector<uint64_t>(num_slots), std::vector<uint64_t>(num_slots),
+                       std::vector<uint64_t>(index(num_blocks), 1), std::vector<int32_t>(index(num_blocks))});
   }
 }
 
-void FakeRunner::expect(bool condition, const std::string& what) {
-  if (!condition && violation_.empty())
-    violation_ = "step " + std::to_string(pending_->step_id) + ": " + what;
+void FakeRunner::violate(const std::string& what) {
+  if (violation_.empty())
+    violation_ =
+        named("step ", pending_ == nullptr ? -1 : static_cast<int64_t>(pending_->step_id)) + ": " + what;
 }
 
 FakeRunner::Row* FakeRunner::row_at(int32_t row, const char* where) {
   bool live = row >= 0 && index(row) < rows_.size() && rows_[index(row)].live;
-  expect(live, std::string(where) + " names a row that is not alive: " + std::to_string(row));
+  if (!live) violate(where + named(" names a row that is not alive: ", row));
   return live ? &rows_[index(row)] : nullptr;
 }
 
 void FakeRunner::append(Row* row, TokenId token) {
-  row->prefix.push_back(model_.extend(row->prefix.empty() ? 0 : row->prefix.back(), token));
+  row->prefix.push_back(model_.extend(row->prefix.empty() ? row->root : row->prefix.back(), token));
   row->tokens.push_back(token);
+}
+
+void FakeRunner::add_owner(Group* group, BlockId block, int32_t more) {
+  if (block == kNullBlock) return;
+  int32_t& owners = group->owners[index(block)];
+  num_owned_ -= owners > 0;
+  owners += more;
+  num_owned_ += owners > 0;
+}
+
+// Its vectors keep their memory.
+void FakeRunner::free_row(Row* row) {
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    for (std::size_t i = row->behind[g]; i < row->tables[g].size(); ++i)
+      add_owner(&groups_[g], row->tables[g][i], -1);
+    row->tables[g].clear();
+    row->seen[g].clear();
+    row->behind[g] = 0;
+  }
+  choices_.erase(choice_key(row->id, row->choice));
+  row->live = false;
+  row->num_computed = 0;
+  row->tokens.clear();
+  row->prefix.clear();
 }
 
 Status FakeRunner::launch(const StepPlan& plan) {
@@ -101,11 +134,11 @@ Status FakeRunner::wait(uint64_t step_id, StepResult* result) {
 
 void FakeRunner::apply_rows(const StepPlan& plan) {
   for (int32_t freed : plan.freed_rows) {
-    if (Row* row = row_at(freed, "freed_rows")) *row = Row();
+    if (Row* row = row_at(freed, "freed_rows")) free_row(row);
   }
   for (const NewRow& fresh : plan.new_rows) {
     bool vacant = fresh.row >= 0 && index(fresh.row) < rows_.size() && !rows_[index(fresh.row)].live;
-    expect(vacant, "a new row is out of range or alive already: " + std::to_string(fresh.row));
+    if (!vacant) violate(named("a new row is out of range or alive already: ", fresh.row));
     expect(fresh.num_tokens > 0 && index(fresh.token_begin + fresh.num_tokens) <= plan.tokens.size() &&
                index(fresh.params_index) < plan.params.size() && fresh.num_prompt_tokens > 0 &&
                fresh.num_prompt_tokens <= fresh.num_tokens,
@@ -117,12 +150,13 @@ void FakeRunner::apply_rows(const StepPlan& plan) {
     row.choice = fresh.choice;
     row.num_prompt = fresh.num_prompt_tokens;
     row.params = plan.params[index(fresh.params_index)];
+    row.root = root_of ? root_of(fresh) : 0;
+    row.work_step = 0;
     row.tables.resize(groups_.size());
+    row.seen.resize(groups_.size());
+    row.behind.resize(groups_.size());
+    expect(choices_.insert(choice_key(row.id, row.choice)).second, "a choice has two rows");
     for (int32_t i = 0; i < fresh.num_tokens; ++i) append(&row, plan.tokens[index(fresh.token_begin + i)]);
-  }
-  std::set<std::pair<RequestId, int32_t>> choices;
-  for (const Row& row : rows_) {
-    if (row.live) expect(choices.emplace(row.id, row.choice).second, "a choice has two rows");
   }
 }
 
@@ -138,14 +172,17 @@ void FakeRunner::apply_blocks(const StepPlan& plan) {
            "a block table has a gap, or an entry is announced twice");
     for (int32_t i = 0; i < blocks.count; ++i) {
       table.push_back(plan.block_ids[index(blocks.begin + i)]);
+      row->seen[index(blocks.group)].push_back(0);
       expect(table.back() >= kNullBlock && table.back() < num_blocks_, "a block id is out of range");
+      if (!violation_.empty()) return;
+      add_owner(&groups_[index(blocks.group)], table.back(), 1);
     }
   }
 }
 
 void FakeRunner::add_tier(const FakeTierConfig& config) {
   tier_ = std::make_unique<FakeTier>(
-      config, [this](bool condition, const std::string& what) { expect(condition, what); },
+      config, [this](bool condition, const char* what) { expect(condition, what); },
       [this](int32_t group, BlockId block) {
         expect(index(group) < groups_.size() && block > kNullBlock && block < num_blocks_,
                "a tier move is out of range");
@@ -161,10 +198,16 @@ void FakeRunner::apply_stores(const StepPlan& plan) {
 }
 
 void FakeRunner::apply_loads(const StepPlan& plan) {
-  if (tier_ != nullptr) tier_->run_loads(plan);
+  if (tier_ == nullptr) return;
+  tier_->run_loads(plan);
+  if (!violation_.empty()) return;
+  for (const TierMove& move : plan.moves)
+    if (move.kind == TierMoveKind::kLoad)
+      groups_[index(move.group)].version[index(move.block)] = ++num_writes_;
 }
 
 void FakeRunner::apply_copies(const StepPlan& plan) {
+  if (plan.copies.empty()) return;
   std::set<BlockId> targets, sources;
   for (const BlockCopy& copy : plan.copies) {
     expect(index(copy.group) < groups_.size() && copy.src > kNullBlock && copy.src < num_blocks_ &&
@@ -177,6 +220,7 @@ void FakeRunner::apply_copies(const StepPlan& plan) {
   if (!violation_.empty()) return;
   for (const BlockCopy& copy : plan.copies) {
     Group& group = groups_[index(copy.group)];
+    group.version[index(copy.dst)] = ++num_writes_;
     for (std::size_t i = 0; i < index(group.spec.block_size); ++i) {
       group.slots[index(copy.dst * group.spec.block_size) + i] =
           group.slots[index(copy.src * group.spec.block_size) + i];
@@ -187,9 +231,11 @@ void FakeRunner::apply_copies(const StepPlan& plan) {
 uint64_t* FakeRunner::slot(Group* group, const Row& row, std::size_t g, int32_t position) {
   auto block_index = index(position / group->spec.block_size);
   bool inside = block_index < row.tables[g].size() && row.tables[g][block_index] != kNullBlock;
-  expect(inside, "position " + std::to_string(position) + " of row " + std::to_string(&row - rows_.data()) +
-                     " has no block in group " + std::to_string(g));
-  if (!inside) return nullptr;
+  if (!inside) {
+    violate(named("position ", position) + named(" of row ", &row - rows_.data()) +
+            named(" has no block in group ", static_cast<int64_t>(g)));
+    return nullptr;
+  }
   return &group->slots[index(row.tables[g][block_index] * group->spec.block_size +
                              position % group->spec.block_size)];
 }
@@ -197,11 +243,10 @@ uint64_t* FakeRunner::slot(Group* group, const Row& row, std::size_t g, int32_t 
 void FakeRunner::write_kv(const StepPlan& plan) {
   flat_row_.clear();
   flat_position_.clear();
-  std::set<int32_t> worked;
   for (const RowWork& work : plan.work) {
     Row* row = row_at(work.row, "work");
     if (row == nullptr) return;
-    expect(worked.insert(work.row).second, "a row has work twice");
+    expect(std::exchange(row->work_step, plan.step_id) != plan.step_id, "a row has work twice");
     expect(work.num_scheduled_tokens > 0 &&
                index(work.token_begin + work.num_scheduled_tokens) <= plan.tokens.size() &&
                index(work.num_computed_tokens + work.num_scheduled_tokens) <= row->tokens.size(),
@@ -210,22 +255,28 @@ void FakeRunner::write_kv(const StepPlan& plan) {
     expect(work.num_computed_tokens >= row->num_computed, "a position is computed twice");
     for (int32_t i = 0; i < work.num_scheduled_tokens && violation_.empty(); ++i) {
       int32_t position = work.num_computed_tokens + i;
-      expect(
-          plan.tokens[index(work.token_begin + i)] == row->tokens[index(position)],
-          "row " + std::to_string(work.row) + " has another token at position " + std::to_string(position));
+      if (plan.tokens[index(work.token_begin + i)] != row->tokens[index(position)])
+        violate(named("row ", work.row) + named(" has another token at position ", position));
       for (std::size_t g = 0; g < groups_.size(); ++g) {
-        uint64_t* content = slot(&groups_[g], *row, g, position);
+        Group& group = groups_[g];
+        uint64_t* content = slot(&group, *row, g, position);
         if (content == nullptr) return;
-        uint64_t& step =
-            groups_[g].written_step[index(static_cast<int32_t>(content - groups_[g].slots.data()))];
-        expect(step != plan.step_id, "a slot is written twice in one step");
-        step = plan.step_id;
+        const auto at = static_cast<std::size_t>(content - group.slots.data());
+        expect(std::exchange(group.written_step[at], plan.step_id) != plan.step_id,
+               "a slot is written twice in one step");
+        group.version[at / index(group.spec.block_size)] = ++num_writes_;
         *content = row->prefix[index(position)];
       }
       flat_row_.push_back(work.row);
       flat_position_.push_back(position);
     }
+    if (!violation_.empty()) return;
     row->num_computed = work.num_computed_tokens + work.num_scheduled_tokens;
+    for (std::size_t g = 0; g < groups_.size(); ++g) {
+      std::size_t& behind = row->behind[g];
+      for (; behind < row->tables[g].size() && !is_visible(groups_[g], row->num_computed, behind); ++behind)
+        add_owner(&groups_[g], row->tables[g][behind], -1);
+    }
   }
   expect(flat_row_.size() == index(plan.num_tokens), "num_tokens is not the sum of the scheduled tokens");
 }
@@ -238,22 +289,15 @@ bool FakeRunner::is_visible(const Group& group, int32_t num_computed, std::size_
 // Whoever writes into a block owns it alone, among all live rows that may still look at it.
 void FakeRunner::check_owners(const StepPlan& plan) {
   for (std::size_t g = 0; g < groups_.size(); ++g) {
-    std::vector<int32_t> owners(index(num_blocks_));
-    for (const Row& row : rows_) {
-      if (!row.live) continue;
-      for (std::size_t i = 0; i < row.tables[g].size(); ++i) {
-        if (is_visible(groups_[g], row.num_computed, i)) ++owners[index(row.tables[g][i])];
-      }
-    }
     for (const RowWork& work : plan.work) {
       int32_t size = groups_[g].spec.block_size;
       int32_t end = work.num_computed_tokens + work.num_scheduled_tokens;
       for (int32_t i = work.num_computed_tokens / size; i <= (end - 1) / size; ++i) {
         if (!is_visible(groups_[g], end, index(i))) continue;
         BlockId block = rows_[index(work.row)].tables[g][index(i)];
-        expect(owners[index(block)] == 1 || (i + 1) * size <= end,
-               "row " + std::to_string(work.row) + " writes into block " + std::to_string(block) +
-                   ", which others hold too, and does not fill it");
+        if (groups_[g].owners[index(block)] == 1 || (i + 1) * size <= end) continue;
+        violate(named("row ", work.row) + named(" writes into block ", block) +
+                ", which others hold too, and does not fill it");
       }
     }
   }
@@ -261,19 +305,52 @@ void FakeRunner::check_owners(const StepPlan& plan) {
 
 void FakeRunner::read_kv(const StepPlan& plan) {
   for (const RowWork& work : plan.work) {
-    const Row& row = rows_[index(work.row)];
     for (std::size_t g = 0; g < groups_.size() && violation_.empty(); ++g) {
-      int32_t window = groups_[g].spec.window;
-      int32_t begin = window == 0 ? 0 : std::max(work.num_computed_tokens - window + 1, 0);
-      for (int32_t position = begin; position < row.num_computed; ++position) {
-        const uint64_t* content = slot(&groups_[g], row, g, position);
-        if (content == nullptr) return;
-        expect(*content == row.prefix[index(position)],
-               "row " + std::to_string(work.row) + " reads somebody else's K/V at position " +
-                   std::to_string(position) + " of group " + std::to_string(g));
-      }
+      const int32_t window = groups_[g].spec.window;
+      read_row(&rows_[index(work.row)], g,
+               window == 0 ? 0 : std::max(work.num_computed_tokens - window + 1, 0));
     }
   }
+}
+
+// From position `begin`: every block that has changed since the row read it last.
+void FakeRunner::read_row(Row* row, std::size_t g, int32_t begin) {
+  Group& group = groups_[g];
+  const int32_t size = group.spec.block_size;
+  for (int32_t i = begin / size; i * size < row->num_computed; ++i) {
+    const std::vector<BlockId>& table = row->tables[g];
+    if (index(i) < table.size()) {
+      const uint64_t version = group.version[index(table[index(i)])];
+      if (std::exchange(row->seen[g][index(i)], version) == version) continue;
+    }
+    for (int32_t p = std::max(i * size, begin); p < std::min((i + 1) * size, row->num_computed); ++p) {
+      const uint64_t* content = slot(&group, *row, g, p);
+      if (content == nullptr) return;
+      if (*content == row->prefix[index(p)]) continue;
+      return violate(named("row ", row - rows_.data()) + named(" reads somebody else's K/V at position ", p) +
+                     named(" of group ", static_cast<int64_t>(g)));
+    }
+  }
+}
+
+bool FakeRunner::audit() {
+  int32_t num_owned = 0;
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    Group& group = groups_[g];
+    std::vector<int32_t> owners(index(num_blocks_));
+    for (Row& row : rows_) {
+      if (!row.live) continue;
+      for (std::size_t i = row.behind[g]; i < row.tables[g].size(); ++i) ++owners[index(row.tables[g][i])];
+      std::ranges::fill(row.seen[g], 0);
+      read_row(&row, g, group.spec.window == 0 ? 0 : std::max(row.num_computed - group.spec.window + 1, 0));
+    }
+    owners[kNullBlock] = 0;
+    expect(owners == group.owners, "owners of blocks are miscounted");
+    num_owned += static_cast<int32_t>(
+        std::count_if(owners.begin(), owners.end(), [](int32_t count) { return count > 0; }));
+  }
+  expect(num_owned == num_owned_, "owned blocks are miscounted");
+  return violation_.empty();
 }
 
 void FakeRunner::draw(const StepPlan& plan, StepResult* result) {

@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "runner/model_runner.h"
@@ -46,6 +47,13 @@ class FakeRunner : public ModelRunner {
   uint64_t num_steps() const { return num_steps_; }
   // What was wrong with the first bad plan; wait() also reports it as a test failure.
   const std::string& violation() const { return violation_; }
+  // Where the hash of a row's first token starts: rows that differ in it must never share. Null: all may.
+  std::function<uint64_t(const NewRow&)> root_of;
+  // Blocks that some live row may still look at.
+  int32_t num_owned() const { return num_owned_; }
+  // Between wait() and the next launch(): reads everything again that any row can see, and counts again what
+  // is otherwise counted as it changes. False: violation().
+  bool audit();
 
  private:
   struct Row {
@@ -53,18 +61,30 @@ class FakeRunner : public ModelRunner {
     RequestId id = 0;
     int32_t choice = 0, num_prompt = 0, num_computed = 0;
     std::vector<TokenId> tokens;
+    uint64_t root = 0, work_step = 0;          // work_step: the last that had work for it
     std::vector<uint64_t> prefix;              // [tokens] hash up to and including each
     std::vector<std::vector<BlockId>> tables;  // [group]
+    std::vector<std::vector<uint64_t>> seen;   // [group][table] the version of the block that was read last
+    std::vector<std::size_t> behind;           // [group] leading entries that it cannot see any more
     SamplingParams params;
   };
   struct Group {
     KvGroupSpec spec;
     std::vector<uint64_t> slots;         // [num_blocks * block_size]
     std::vector<uint64_t> written_step;  // [slots] the step that wrote each last
+    std::vector<uint64_t>
+        version;                  // [num_blocks] grows with every write: what is unchanged is not read again
+    std::vector<int32_t> owners;  // [num_blocks] entries of live rows that still see it
   };
-  void expect(bool condition, const std::string& what);
+  void expect(bool condition, const char* what) {
+    if (!condition) violate(what);
+  }
+  void violate(const std::string& what);
   Row* row_at(int32_t row, const char* where);
   void append(Row* row, TokenId token);
+  void free_row(Row* row);
+  void add_owner(Group* group, BlockId block, int32_t more);
+  void read_row(Row* row, std::size_t g, int32_t begin);
   uint64_t* slot(Group* group, const Row& row, std::size_t g, int32_t position);
   bool is_visible(const Group& group, int32_t num_computed, std::size_t index) const;
   void apply_rows(const StepPlan& plan);
@@ -86,6 +106,9 @@ class FakeRunner : public ModelRunner {
   const StepPlan* pending_ = nullptr;
   // Of the step at hand, by flat index.
   std::vector<int32_t> flat_row_, flat_position_;
+  std::unordered_set<uint64_t> choices_;  // of live rows: id and choice
+  int32_t num_owned_ = 0;
+  uint64_t num_writes_ = 1;
   uint64_t num_steps_ = 0;
   std::string violation_;
 };

@@ -25,7 +25,7 @@ struct FakeTierConfig {
 
 class FakeTier {
  public:
-  using Expect = std::function<void(bool, const std::string&)>;
+  using Expect = std::function<void(bool, const char*)>;
   // The hashes of a block of the cache.
   using BlockOf = std::function<std::span<uint64_t>(int32_t group, BlockId block)>;
 
