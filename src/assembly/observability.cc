@@ -1,0 +1,67 @@
+#include "assembly/observability.h"
+
+#include <algorithm>
+
+#include "base/json.h"
+#include "base/log.h"
+
+namespace pagoda {
+namespace {
+
+std::string python_bool(bool value) {
+  return value ? "True" : "False";
+}
+template <class T>
+std::string or_none(const std::optional<T>& value) {
+  return value ? std::to_string(*value) : "None";
+}
+
+}  // namespace
+
+EngineMetricsParts metrics_parts(const ModelOptions& options, const PrefixCacheConfig& cache) {
+  return {.block_lives = cache.lifetime_sample > 0,
+          .offload = cache.tier_slots > 0,
+          .kv_events = options.kv_events.enabled};
+}
+
+Result<std::unique_ptr<KvEventPublisher>> open_kv_events(const ModelOptions& options,
+                                                         const PrefixCacheConfig& cache,
+                                                         std::span<const KvGroupSpec> groups,
+                                                         const CpuPlan& cpus, const EngineMetrics& metrics) {
+  const KvEventsConfig& config = options.kv_events;
+  if (!config.enabled) return std::unique_ptr<KvEventPublisher>();
+  if (!cache.enabled) log_warning("KV events are on, but the prefix cache is off: there will be none.");
+  constexpr int32_t kXxhashBytes = 16, kSha256Bytes = 32;
+  const KvEventFormat format = {
+      .array_events = config.array_events,
+      .int_hashes = config.int_hashes,
+      .hash_bytes = cache.hash_algo == BlockHashAlgo::kXxhash ? kXxhashBytes : kSha256Bytes,
+      .window = groups.front().window};
+  CpuBinding off_the_compute_cores(cpus.spare);
+  PAGODA_TRY(auto publisher, KvEventPublisher::open(config, format, *metrics.kv_events));
+  log_info("KV events are published at {}{}", publisher->endpoint(),
+           config.replay_endpoint.empty() ? "" : ", replayed at " + publisher->replay_endpoint());
+  return publisher;
+}
+
+Labels cache_config_labels(const ModelOptions& options, std::span<const KvGroupSpec> groups,
+                           int32_t num_blocks) {
+  const int32_t window = groups.front().window;
+  const auto num_groups = static_cast<int64_t>(groups.size());
+  return {{"block_size", std::to_string(options.block_size)},
+          {"cache_dtype", options.kv_cache_dtype},
+          {"enable_prefix_caching", python_bool(options.enable_prefix_caching)},
+          {"engine", "0"},
+          {"gpu_memory_utilization", python_float_repr(options.memory_utilization)},
+          {"is_attention_free", "False"},
+          {"kv_cache_memory_bytes", or_none(options.kv_cache_memory_bytes)},
+          {"kv_cache_size_tokens",
+           std::to_string(static_cast<int64_t>(num_blocks - 1) * options.block_size / num_groups)},
+          {"num_cpu_blocks", "None"},
+          {"num_gpu_blocks", std::to_string(num_blocks)},
+          {"num_gpu_blocks_override", or_none(options.num_blocks_override)},
+          {"prefix_caching_hash_algo", options.prefix_caching_hash_algo},
+          {"sliding_window", window > 0 ? std::to_string(window) : "None"}};
+}
+
+}  // namespace pagoda

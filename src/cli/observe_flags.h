@@ -1,0 +1,15 @@
+// The flags by which others look into the cache: KV events for routers, lives of blocks.
+#pragma once
+#include "base/status.h"
+#include "cli/flags.h"
+#include "engine/kv_event_publisher.h"
+
+namespace pagoda {
+
+// --kv-events-config, vLLM's KVEventsConfig as JSON, judged field by field;
+// VLLM_KV_EVENTS_USE_INT_BLOCK_HASHES.
+Result<KvEventsConfig> read_kv_events(const FlagValues& flags);
+// --kv-cache-metrics and its sample: the share of the blocks whose lives are measured; 0: none.
+Result<double> read_block_lives(const FlagValues& flags);
+
+}  // namespace pagoda
