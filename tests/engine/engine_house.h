@@ -1,0 +1,185 @@
+// An engine on a fake model, and sinks that wait: for the tests of the engine room.
+#pragma once
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine/engine.h"
+#include "tests/testing/fake_runner.h"
+
+namespace pagoda::testing {
+
+// Generous: only a hang reaches it.
+inline constexpr std::chrono::seconds kPatience{60};
+
+class Sink : public EventSink {
+ public:
+  void on_event(TokenEvent&& event) override {
+    std::lock_guard lock(mutex_);
+    Choice& choice = choices_[event.choice];
+    EXPECT_EQ(choice.finish, FinishReason::kNone) << "an event after the last";
+    choice.tokens.insert(choice.tokens.end(), event.out.token.begin(), event.out.token.end());
+    choice.finish = event.finish;
+    choice.error = event.error;
+    num_ended_ += event.finish != FinishReason::kNone;
+    ++num_events_;
+    changed_.notify_all();
+  }
+  bool wait_ended(int num_choices) {
+    return wait([&] { return num_ended_ >= num_choices; });
+  }
+  bool wait_events(int num_events) {
+    return wait([&] { return num_events_ >= num_events; });
+  }
+  std::vector<TokenId> tokens(int choice = 0) { return get(choice).tokens; }
+  FinishReason finish(int choice = 0) { return get(choice).finish; }
+  std::string error(int choice = 0) { return get(choice).error; }
+  int num_events() {
+    std::lock_guard lock(mutex_);
+    return num_events_;
+  }
+
+ private:
+  struct Choice {
+    std::vector<TokenId> tokens;
+    FinishReason finish = FinishReason::kNone;
+    std::string error;
+  };
+  bool wait(const std::function<bool()>& ready) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, kPatience, ready);
+  }
+  Choice get(int choice) {
+    std::lock_guard lock(mutex_);
+    return choices_[choice];
+  }
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<int, Choice> choices_;
+  int num_ended_ = 0, num_events_ = 0;
+};
+
+// Stops the engine thread inside of a step until opened.
+class Gate {
+ public:
+  void enter() {
+    std::unique_lock lock(mutex_);
+    ++num_inside_;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return open_; });
+    --num_inside_;
+  }
+  bool wait_inside() {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, kPatience, [&] { return num_inside_ > 0; });
+  }
+  void open() {
+    std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int num_inside_ = 0;
+  bool open_ = false;
+};
+
+// One that can sleep, and distrusts whoever lets it compute then.
+class SleepyRunner : public FakeRunner {
+ public:
+  using FakeRunner::FakeRunner;
+  Status launch(const StepPlan& plan) override {
+    EXPECT_FALSE(sleeping_) << "a step while asleep";
+    return FakeRunner::launch(plan);
+  }
+  Status sleep(int) override {
+    sleeping_ = true;
+    return {};
+  }
+  Status wake() override {
+    sleeping_ = false;
+    return {};
+  }
+  bool is_sleeping() const override { return sleeping_; }
+
+ private:
+  bool sleeping_ = false;
+};
+
+struct House {
+  MetricsRegistry registry;
+  EngineMetrics metrics{&registry, "m", 64};
+  EngineConfig config;
+  FakeModel model{.seed = 5, .vocab_size = 50, .bad_one_in = 0};
+  std::function<Status(const StepPlan&)> on_wait;
+  std::unique_ptr<Engine> engine;
+
+  House() {
+    config.scheduler.max_num_seqs = 4;
+    config.scheduler.max_num_batched_tokens = 32;
+    config.scheduler.max_model_len = 64;
+    config.scheduler.max_num_queued_reqs = 64;
+    config.log_stats = false;
+  }
+  int block_size = 4, num_blocks = 40;
+  bool can_sleep = false;
+  Engine& start() {
+    auto kv = std::make_unique<KvManager>(std::vector<KvGroupSpec>{{block_size, 0}}, num_blocks);
+    const std::vector<KvGroupSpec> groups = {{block_size, 0, 1}};
+    const int32_t rows = config.scheduler.max_num_seqs;
+    auto runner = can_sleep ? std::make_unique<SleepyRunner>(model, groups, num_blocks, rows)
+                            : std::make_unique<FakeRunner>(model, groups, num_blocks, rows);
+    runner->on_wait = on_wait;
+    engine = std::make_unique<Engine>(config, std::move(kv), std::move(runner), &metrics);
+    return *engine;
+  }
+  std::unique_ptr<Request> request(std::vector<TokenId> prompt, int max_tokens, int n = 1) {
+    auto request = std::make_unique<Request>();
+    request->id = engine->next_request_id();
+    request->prompt = std::move(prompt);
+    request->params.max_tokens = max_tokens;
+    request->params.seed = 17;
+    request->n = n;
+    return request;
+  }
+  // Submits; the id.
+  RequestId submit(std::unique_ptr<Request> request, std::shared_ptr<Sink> sink) {
+    RequestId id = request->id;
+    Result<Engine::Slot> slot = engine->reserve(request->n);
+    EXPECT_TRUE(slot.ok()) << slot.status().message();
+    Status status = engine->submit(std::move(request), std::move(*slot), std::move(sink));
+    EXPECT_TRUE(status.ok()) << status.message();
+    return id;
+  }
+  std::vector<TokenId> expected(const std::vector<TokenId>& prompt, int count, int choice = 0) const {
+    uint64_t prefix = 0;
+    for (TokenId token : prompt) prefix = model.extend(prefix, token);
+    std::vector<TokenId> out;
+    for (int i = 0; i < count; ++i) {
+      out.push_back(model.sample(prefix, 17 + static_cast<uint64_t>(choice), i));
+      prefix = model.extend(prefix, out.back());
+    }
+    return out;
+  }
+  // Slots come back on the engine thread, just after the last event.
+  bool all_slots_come_back() {
+    Time end = std::chrono::steady_clock::now() + kPatience;
+    while (std::chrono::steady_clock::now() < end) {
+      if (engine->reserve(config.scheduler.max_num_queued_reqs).ok()) return true;
+      std::this_thread::yield();
+    }
+    return false;
+  }
+};
+
+}  // namespace pagoda::testing

@@ -1,0 +1,68 @@
+#include "engine/watchdog.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+namespace pagoda {
+namespace {
+
+using std::chrono::seconds;
+
+TEST(Pulse, CountsFromTheLastBeatWhileThereIsWork) {
+  Pulse pulse;
+  const Time start = Time{} + std::chrono::hours(1);
+  EXPECT_EQ(pulse.stalled_s(start), 0);
+  pulse.wait(start);
+  pulse.wait(start + seconds(3));  // no step since
+  EXPECT_EQ(pulse.stalled_s(start + seconds(5)), 5);
+  pulse.beat(start + seconds(6));
+  EXPECT_EQ(pulse.stalled_s(start + seconds(7)), 1);
+  EXPECT_EQ(pulse.stalled_s(start), 0) << "a clock read before the beat";
+  pulse.rest();
+  EXPECT_EQ(pulse.stalled_s(start + seconds(100)), 0);
+}
+
+TEST(Pulse, DescribesTheStep) {
+  Pulse pulse;
+  StepPlan plan;
+  plan.step_id = 17;
+  plan.num_tokens = 33;
+  plan.work.resize(2);
+  pulse.plan(plan);
+  pulse.state({.num_running = 4, .num_waiting = 5, .kv_usage = 0.25});
+  pulse.beat(Time{} + seconds(1));
+  std::string text = pulse.describe(Time{} + seconds(8));
+  for (const char* words : {"step 17", "2 rows", "33 tokens", "4 running", "5 waiting", "25.0%", "7.0 s"})
+    EXPECT_THAT(text, ::testing::HasSubstr(words));
+}
+
+TEST(Watchdog, BarksOnceAndOnlyAtAStall) {
+  std::atomic<double> stalled{0};
+  std::atomic<int> polls{0}, barks{0};
+  Watchdog watchdog(
+      0.02,
+      [&] {
+        ++polls;
+        return stalled.load();
+      },
+      [&](double seconds_stalled) {
+        EXPECT_GT(seconds_stalled, 0.02);
+        ++barks;
+      });
+  while (polls < 3) std::this_thread::yield();
+  EXPECT_EQ(barks, 0);
+  stalled = 5;
+  while (barks == 0) std::this_thread::yield();
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  EXPECT_EQ(barks, 1);
+}
+
+TEST(Watchdog, EndsWithItsOwner) {
+  Watchdog watchdog(
+      1e6, [] { return 0.0; }, [](double) { ADD_FAILURE(); });
+}
+
+}  // namespace
+}  // namespace pagoda
