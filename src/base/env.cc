@@ -30,9 +30,18 @@ std::optional<uint64_t> number_in(const std::string& path) {
   return number;
 }
 
-// Our own cgroup's folder and its parents up to the mount, v2 ("0::/a/b") or the v1 controller's.
-std::vector<std::string> cgroup_dirs(const std::string& controller) {
-  std::ifstream file("/proc/self/cgroup");
+// The number behind `name ` at the beginning of a line.
+std::optional<uint64_t> field_of(const std::string& path, const std::string& name) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with(name)) return std::strtoull(line.c_str() + name.size(), nullptr, 10);
+  return std::nullopt;
+}
+
+// Our own cgroup's folder and its parents up to the mount, v2 ("0::/a/b") or the v1 controller's. In a
+// container the path may be the host's: its folders are not there, and the mount is our own.
+std::vector<std::string> cgroup_dirs(const std::string& controller, const std::string& root = "") {
+  std::ifstream file(root + "/proc/self/cgroup");
   std::vector<std::string> dirs;
   for (std::string line; std::getline(file, line);) {
     std::size_t first = line.find(':'), second = line.find(':', first + 1);
@@ -40,12 +49,12 @@ std::vector<std::string> cgroup_dirs(const std::string& controller) {
     std::string names = line.substr(first + 1, second - first - 1), path = line.substr(second + 1);
     bool v2 = names.empty();
     if (!v2 && ("," + names + ",").find("," + controller + ",") == std::string::npos) continue;
-    std::string root = v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/" + names;
+    std::string mount = root + (v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/" + names);
     while (path.size() > 1 && path[0] == '/') {
-      dirs.push_back(root + path);
+      dirs.push_back(mount + path);
       path.resize(path.rfind('/'));
     }
-    dirs.push_back(root);
+    dirs.push_back(mount);
   }
   return dirs;
 }
@@ -54,25 +63,34 @@ struct MemoryLimit {
   uint64_t limit = std::numeric_limits<uint64_t>::max(), room = std::numeric_limits<uint64_t>::max();
 };
 
-MemoryLimit cgroup_memory() {
+// Of one cgroup; none where its files are not there or say `max`.
+MemoryLimit cgroup_memory_of(const std::string& dir) {
   MemoryLimit result;
-  for (const std::string& dir : cgroup_dirs("memory")) {
-    auto limit = number_in(dir + "/memory.max"), used = number_in(dir + "/memory.current");
-    if (!limit)
-      limit = number_in(dir + "/memory.limit_in_bytes"), used = number_in(dir + "/memory.usage_in_bytes");
-    if (!limit) continue;
-    result.limit = std::min(result.limit, *limit);
-    if (used) result.room = std::min(result.room, *limit > *used ? *limit - *used : 0);
+  for (const char* name : {"/memory.max", "/memory.high", "/memory.limit_in_bytes"})
+    if (auto limit = number_in(dir + name)) result.limit = std::min(result.limit, *limit);
+  auto used = number_in(dir + "/memory.current"), idle = field_of(dir + "/memory.stat", "inactive_file ");
+  if (!used) {
+    used = number_in(dir + "/memory.usage_in_bytes");
+    idle = field_of(dir + "/memory.stat", "total_inactive_file ");
+  }
+  if (!used) return result;
+  const uint64_t held = *used - std::min(*used, idle.value_or(0));
+  result.room = result.limit - std::min(result.limit, held);
+  return result;
+}
+
+MemoryLimit cgroup_memory(const std::string& root) {
+  MemoryLimit result;
+  for (const std::string& dir : cgroup_dirs("memory", root)) {
+    const MemoryLimit one = cgroup_memory_of(dir);
+    result.limit = std::min(result.limit, one.limit);
+    result.room = std::min(result.room, one.room);
   }
   return result;
 }
 
-uint64_t meminfo_bytes(const std::string& name) {
-  std::ifstream file("/proc/meminfo");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with(name + ":"))
-      return std::strtoull(line.c_str() + name.size() + 1, nullptr, 10) * 1024;
-  return 0;
+uint64_t meminfo_bytes(const std::string& root, const std::string& name) {
+  return field_of(root + "/proc/meminfo", name + ":").value_or(0) * 1024;
 }
 
 }  // namespace
@@ -112,12 +130,12 @@ int usable_cpu_count() {
   return plan_cpus(CpuTopology::of_this_process(), {.cpu_list = "nobind"})->num_threads;
 }
 
-uint64_t usable_memory_bytes() {
-  return std::min(meminfo_bytes("MemTotal"), cgroup_memory().limit);
+uint64_t usable_memory_bytes(const std::string& root) {
+  return std::min(meminfo_bytes(root, "MemTotal"), cgroup_memory(root).limit);
 }
 
-uint64_t available_memory_bytes() {
-  return std::min(meminfo_bytes("MemAvailable"), cgroup_memory().room);
+uint64_t available_memory_bytes(const std::string& root) {
+  return std::min(meminfo_bytes(root, "MemAvailable"), cgroup_memory(root).room);
 }
 
 }  // namespace pagoda

@@ -17,9 +17,12 @@ double cpu_quota();
 // Compute threads that make sense: physical cores within the affinity mask, no more than the quota (rounded
 // up).
 int usable_cpu_count();
-// Bytes of memory we may use: the smaller of physical memory and the cgroup's limit.
-uint64_t usable_memory_bytes();
-// Bytes free right now within usable_memory_bytes (MemAvailable, and the room left under the cgroup's limit).
-uint64_t available_memory_bytes();
+// Bytes of memory we may use: the smallest of physical memory and the limits of our cgroup and of all that it
+// lies in (v1 memory.limit_in_bytes; v2 memory.max, and memory.high, above which it is throttled). `root`: a
+// folder that stands for /, for tests.
+uint64_t usable_memory_bytes(const std::string& root = "");
+// Bytes free right now within usable_memory_bytes: MemAvailable, and the room left under the cgroups' limits,
+// where cached files that nobody has used lately count as room.
+uint64_t available_memory_bytes(const std::string& root = "");
 
 }  // namespace pagoda
