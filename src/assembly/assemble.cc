@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "assembly/kv_offload.h"
 #include "assembly/model_files.h"
 #include "assembly/model_info_builder.h"
 #include "assembly/observability.h"
@@ -25,6 +26,7 @@ constexpr double kGiB = 1024. * 1024 * 1024;
 // The model before its weights: where its files are, its table, and where its numbers come from.
 struct Source {
   ModelFiles files;
+  std::string config;  // the JSON that `spec` was read from
   ModelSpec spec;
   std::unique_ptr<Checkpoint> checkpoint;
   DType dtype = DType::kF32;  // of the weights as they will be held, but for those quantized:
@@ -101,7 +103,9 @@ Result<Source> open_source(const ModelOptions& options) {
     PAGODA_TRY(source.files, ModelFiles::open(options.model));
   }
   PAGODA_TRY(Object config, read_config(options, source.files));
-  Result<ModelSpec> spec = read_model_spec(Value(std::move(config)));
+  const Value config_json(std::move(config));
+  source.config = write_json(config_json);
+  Result<ModelSpec> spec = read_model_spec(config_json);
   if (!spec.ok()) {
     std::string where = options.hf_config.empty() ? source.files.path_of("config.json") : options.hf_config;
     return std::move(spec.status()).with_context("'" + where + "'");
@@ -151,8 +155,12 @@ Result<Sizes> sizes_for(const ModelOptions& options, const Source& source, Memor
   int64_t seqs = std::min(options.max_num_seqs, step_tokens);
   sizes.max_num_seqs = static_cast<int32_t>(seqs);
   sizes.max_num_batched_tokens = static_cast<int32_t>(std::min(step_tokens, seqs * max_model_len));
-  request.activation_bytes =
-      estimate_activation_bytes(source.spec.config, sizes.max_num_batched_tokens, max_model_len);
+  const StepLimits limits{sizes.max_model_len, sizes.max_num_seqs, sizes.max_num_batched_tokens,
+                          static_cast<int32_t>(options.block_size)};
+  request.activation_bytes = estimate_activation_bytes(source.spec.config, limits);
+  const auto spread = static_cast<uint64_t>(max_model_len);
+  request.position_bytes =
+      (request.activation_bytes - estimate_activation_bytes(source.spec.config, shortest(limits))) / spread;
   request.max_model_len = sizes.max_model_len;
   request.max_num_seqs = sizes.max_num_seqs;
   request.max_num_batched_tokens = sizes.max_num_batched_tokens;
@@ -232,7 +240,7 @@ WeightRecipe weight_recipe(const ModelOptions& options, const Source& source, co
 
 Result<std::unique_ptr<ModelRunner>> load_runner(const ModelOptions& options, Source* source,
                                                  const Sizes& sizes, DType kv_dtype, const CpuPlan& cpus,
-                                                 std::size_t* weight_bytes) {
+                                                 CpuTierConfig tier, std::size_t* weight_bytes) {
   auto compute = std::make_unique<CpuCompute>(cpus);
   CpuBinding as_worker(cpus.compute.empty() ? cpus.compute : std::vector<int>{cpus.compute[0]});
   auto loader = std::make_shared<WeightLoader>(weight_recipe(options, *source, sizes, cpus));
@@ -248,8 +256,22 @@ Result<std::unique_ptr<ModelRunner>> load_runner(const ModelOptions& options, So
   config.block_size = static_cast<int32_t>(options.block_size);
   config.num_blocks = sizes.memory.num_blocks;
   config.kv_dtype = kv_dtype;
-  return CpuModelRunner::create(config, std::move(compute), std::move(decoder),
-                                [loader](CpuCompute* again) { return loader->load_again(again); });
+  return CpuModelRunner::create(
+      config, std::move(compute), std::move(decoder),
+      [loader](CpuCompute* again) { return loader->load_again(again); }, std::move(tier));
+}
+
+KvIdentity kv_identity(const ModelOptions& options, const Source& source, const Sizes& sizes,
+                       DType kv_dtype) {
+  const std::string made_of = fmt::format("{}|{}|{}|{}", source.config, dtype_name(source.dtype),
+                                          sizes.max_model_len, source.checkpoint ? 0 : options.seed);
+  return {.config = made_of,
+          .checkpoint = source.checkpoint.get(),
+          .model = &source.spec.config,
+          .layers = source.layers(),
+          .vocabulary = source.vocabulary(),
+          .kv_dtype = kv_dtype,
+          .block_size = static_cast<int32_t>(options.block_size)};
 }
 
 EngineConfig engine_config(const ModelOptions& options, const Sizes& sizes) {
@@ -316,24 +338,28 @@ Result<std::unique_ptr<Assembly>> assemble(const ModelOptions& options) {
   PAGODA_TRY(assembly->model,
              build_model_info(options, source.files, source.spec, std::move(text), sizes.max_model_len));
   log_info("{}", cpus.description());
-  const PrefixCacheConfig cache = prefix_cache_config(options);
+  PrefixCacheConfig cache = prefix_cache_config(options);
   const std::vector<KvGroupSpec> groups =
       kv_groups(source.spec.config, static_cast<int32_t>(options.block_size), kv_dtype);
+  PAGODA_TRY(KvOffload offload,
+             open_kv_offload(options, kv_identity(options, source, sizes, kv_dtype), groups, cpus, &cache));
   const std::string& name = assembly->model->served_names.front();
   assembly->engine_metrics = std::make_unique<EngineMetrics>(&assembly->metrics, name, sizes.max_model_len,
                                                              metrics_parts(options, cache));
   PAGODA_TRY(auto kv_events, open_kv_events(options, cache, groups, cpus, *assembly->engine_metrics));
   publish_cache_config(&assembly->metrics, cache_config_labels(options, groups, sizes.memory.num_blocks));
   add_process_metrics(&assembly->metrics);
-  PAGODA_TRY(auto runner, load_runner(options, &source, sizes, kv_dtype, cpus, &assembly->weight_bytes));
+  PAGODA_TRY(auto runner, load_runner(options, &source, sizes, kv_dtype, cpus, std::move(offload.tier),
+                                      &assembly->weight_bytes));
 
   if (options.log_stats) log_memory(options, sizes, kv_dtype, groups.size());
   warn_of_scarce_memory(sizes.memory.kv_bytes);
   CpuBinding off_the_compute_cores(cpus.spare);  // threads started from here on, but the engine's own
   assembly->cpus = std::move(cpus);
-  assembly->engine = std::make_unique<Engine>(
-      engine_config(options, sizes), std::make_unique<KvManager>(groups, sizes.memory.num_blocks, cache),
-      std::move(runner), assembly->engine_metrics.get(), std::move(kv_events));
+  auto kv = std::make_unique<KvManager>(groups, sizes.memory.num_blocks, cache);
+  kv->adopt_tier_files(offload.files);
+  assembly->engine = std::make_unique<Engine>(engine_config(options, sizes), std::move(kv), std::move(runner),
+                                              assembly->engine_metrics.get(), std::move(kv_events));
   assembly->text_pool = std::make_unique<TaskPool>(static_cast<int>(options.num_text_threads),
                                                    static_cast<std::size_t>(options.max_num_queued_reqs));
   assembly->intake =

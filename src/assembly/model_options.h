@@ -9,6 +9,13 @@
 
 namespace pagoda {
 
+// Where blocks go that leave the KV cache.
+struct KvOffloadOptions {
+  double memory_gib = 0;  // 0: nowhere
+  std::string path;       // folder behind the memory; empty: none
+  double disk_gib = 0;    // 0: four times the memory
+};
+
 // What is served and how, in the words of the flags; values as given, judged by assemble().
 struct ModelOptions {
   std::string model;      // folder, or empty: the built-in demo model
@@ -33,6 +40,7 @@ struct ModelOptions {
   int64_t block_size = 16;
   double memory_utilization = 0.5;
   std::optional<int64_t> kv_cache_memory_bytes, num_blocks_override;
+  KvOffloadOptions kv_offload;
   std::string chat_template, chat_template_content_format = "auto";
   bool trust_request_chat_template = false;
   Value default_template_kwargs;

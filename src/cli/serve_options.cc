@@ -7,6 +7,7 @@
 #include "base/env.h"
 #include "cli/commands.h"
 #include "cli/flag_checks.h"
+#include "cli/kv_offload_flags.h"
 #include "cli/observe_flags.h"
 
 namespace pagoda {
@@ -123,7 +124,7 @@ Status read_steps(const FlagValues& flags, ModelOptions* model) {
   model->enable_prefix_caching = flags.flag("enable-prefix-caching", true);
   PAGODA_TRY(model->prefix_caching_hash_algo, one_of(flags, "prefix-caching-hash-algo", "sha256",
                                                      {"sha256", "sha256_cbor", "xxhash", "xxhash_cbor"}));
-  return {};
+  return read_kv_offload(flags, model);
 }
 
 Status read_sizes(const FlagValues& flags, ModelOptions* model) {

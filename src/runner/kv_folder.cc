@@ -53,16 +53,6 @@ std::optional<TierFile> parse_name(std::string_view name) {
   return file;
 }
 
-Status make_folder(const std::string& path) {
-  std::error_code error;
-  fs::create_directories(fs::path(path).parent_path(), error);
-  if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) {
-    if (fs::is_directory(path, error)) return {};
-    errno = ENOTDIR;
-  }
-  return io_error(fmt::format("cannot make the folder '{}': {}", path, std::strerror(errno)));
-}
-
 // 32 random bytes, drawn once; the first of several processes wins.
 Result<std::string> root_key(const std::string& folder) {
   const std::string path = folder + "/root.key";
@@ -91,11 +81,21 @@ Result<std::string> root_key(const std::string& folder) {
 
 }  // namespace
 
+Status make_private_folder(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(fs::path(path).parent_path(), error);
+  if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) {
+    if (fs::is_directory(path, error)) return {};
+    errno = ENOTDIR;
+  }
+  return io_error(fmt::format("cannot make the folder '{}': {}", path, std::strerror(errno)));
+}
+
 Result<std::unique_ptr<KvFolder>> KvFolder::open(const KvFolderConfig& config) {
-  PAGODA_RETURN_IF_ERROR(make_folder(config.path));
+  PAGODA_RETURN_IF_ERROR(make_private_folder(config.path));
   PAGODA_TRY(std::string seed, root_key(config.path));
   const std::string folder = config.path + "/" + config.fingerprint.hex().substr(0, 16);
-  PAGODA_RETURN_IF_ERROR(make_folder(folder));
+  PAGODA_RETURN_IF_ERROR(make_private_folder(folder));
   const std::string lock_path = folder + "/lock";
   const int lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (lock < 0) return io_error(fmt::format("cannot open '{}': {}", lock_path, std::strerror(errno)));

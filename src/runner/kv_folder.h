@@ -21,6 +21,9 @@
 
 namespace pagoda {
 
+// A folder for this user alone, if there is none of this name. Error kIo.
+Status make_private_folder(const std::string& path);
+
 struct KvFolderConfig {
   std::string path;                   // made if it is not there
   Hash128 fingerprint;                // of all that decides what a block's bytes mean

@@ -1,0 +1,37 @@
+// The second tier of the KV cache, from flags: its sizes, and a folder in which blocks of the same model are
+// found again.
+#pragma once
+#include <span>
+#include <vector>
+
+#include "assembly/model_options.h"
+#include "contract/engine_config.h"
+#include "contract/kv_group.h"
+#include "contract/tier.h"
+#include "runner/cpu_model_runner.h"
+#include "weights/checkpoint.h"
+
+namespace pagoda {
+
+// All that decides what the bytes of a cached block are, beside its tokens.
+struct KvIdentity {
+  std::string config;                      // config.json with its overrides, dtypes, formats, seed of dummies
+  const Checkpoint* checkpoint = nullptr;  // null: dummy weights
+  const ModelConfig* model = nullptr;
+  WeightFormat layers, vocabulary;
+  DType kv_dtype = DType::kF32;
+  int32_t block_size = 16;
+};
+
+struct KvOffload {
+  CpuTierConfig tier;           // no slots: there is no second tier
+  std::vector<TierFile> files;  // of earlier processes, for the KvManager
+};
+
+// Sets the sizes and, with a folder and without a seed, the seed in `cache`. Errors: sizes too small for a
+// block; those of KvFolder::open.
+Result<KvOffload> open_kv_offload(const ModelOptions& options, const KvIdentity& identity,
+                                  std::span<const KvGroupSpec> groups, const CpuPlan& cpus,
+                                  PrefixCacheConfig* cache);
+
+}  // namespace pagoda
