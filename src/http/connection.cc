@@ -184,6 +184,9 @@ void Connection::dispatch(HttpRequest request) {
   close_after_answer_ = !head.keep_alive;
   request.remote_address = remote_;
   request.path = core_->strip_root(std::move(request.path));
+  asked_at_ = Clock::now();
+  exchange_ = {
+      .method = request.method, .route = core_->route_of(request.path), .request_bytes = request.body.size()};
   log_line_.clear();
   if (core_->logs_access(request.path) && log_enabled(LogLevel::kInfo))
     log_line_ = fmt::format("{} - \"{} {} HTTP/{}\"", remote_, request.method, request.target,
@@ -217,6 +220,8 @@ void Connection::refuse(const HttpError& error) {
   in_.clear();
   log_line_.clear();
   log_debug("{}: refused with {}: {}", remote_, error.status, error.message);
+  asked_at_ = Clock::now();
+  exchange_ = {.status = error.status};
   AnswerFrame frame;
   frame.close = true;
   std::string bytes = render_answer(core_->error(error.status, error.message), frame);
@@ -241,7 +246,7 @@ void Connection::on_wake() {
     cut = outbox_.cut;
     status = std::exchange(outbox_.started_status, 0);
   }
-  if (status != 0) log_answer(status);
+  note_status(status);
   if (closed_) return;
   if (cut) return close();
   if (writing_) return;
@@ -249,8 +254,19 @@ void Connection::on_wake() {
   spawn(write_loop(shared_from_this()));
 }
 
-void Connection::log_answer(int status) {
+void Connection::note_status(int status) {
+  if (status == 0) return;
+  exchange_.status = status;
   if (!log_line_.empty()) log_info("{} {} {}", log_line_, status, reason_phrase(status));
+}
+
+void Connection::report() {
+  if (asked_at_ == Clock::time_point{}) return;
+  exchange_.seconds = std::chrono::duration<double>(Clock::now() - asked_at_).count();
+  asked_at_ = {};
+  constexpr int kClientClosedRequest = 499;  // as nginx has it
+  if (exchange_.status == 0) exchange_.status = kClientClosedRequest;
+  if (core_->observer) core_->observer(exchange_);
 }
 
 asio::awaitable<void> Connection::write_loop(std::shared_ptr<Connection> self) {
@@ -281,6 +297,7 @@ asio::awaitable<void> Connection::write_loop(std::shared_ptr<Connection> self) {
         co_return;
       }
       sent += n;
+      self->exchange_.response_bytes += n;
       std::lock_guard lock(box.mutex);
       box.unsent -= n;
     }
@@ -289,13 +306,17 @@ asio::awaitable<void> Connection::write_loop(std::shared_ptr<Connection> self) {
 }
 
 void Connection::answer_done() {
+  int status;
   {
     std::lock_guard lock(outbox_.mutex);
+    status = std::exchange(outbox_.started_status, 0);
     outbox_.complete = false;
     if (outbox_.pending.capacity() > kWriteBytes)
       std::string().swap(outbox_.pending);  // an idle client holds no large answer's memory
   }
   if (out_.capacity() > kWriteBytes) std::string().swap(out_);
+  note_status(status);
+  report();
   ++num_answers_;
   if (close_after_answer_ || input_ended_ || core_->draining) return start_linger();
   phase_ = Phase::kRead;
@@ -328,13 +349,17 @@ void Connection::close() {
   closed_ = true;
   std::function<void()> callback;
   bool complete;
+  int status;
   {
     std::lock_guard lock(outbox_.mutex);
     outbox_.closed = true;
     std::string().swap(outbox_.pending);
     complete = outbox_.complete;
+    status = std::exchange(outbox_.started_status, 0);
     callback.swap(outbox_.on_close);
   }
+  note_status(status);
+  report();
   stream_->close();
   timer_.cancel();
   resume_.cancel();

@@ -58,7 +58,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void dispatch(HttpRequest request);
   void refuse(const HttpError& error);
   void on_wake();
-  void log_answer(int status);
+  void note_status(int status);
+  void report();
   void answer_done();
   void start_linger();
 
@@ -81,7 +82,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::unique_ptr<RequestParser> parser_;
   int num_answers_ = 0;
   std::size_t discarded_ = 0;
-  std::string log_line_;  // `127.0.0.1:1 - "GET / HTTP/1.1"`; empty: not logged
+  HttpExchangeStats exchange_;    // the one under way ...
+  Clock::time_point asked_at_{};  // ... and since when; unset: none is
+  std::string log_line_;          // `127.0.0.1:1 - "GET / HTTP/1.1"`; empty: not logged
 
   boost::asio::steady_timer timer_, resume_;
   Clock::time_point read_deadline_, write_deadline_, armed_for_;

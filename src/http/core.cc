@@ -36,6 +36,12 @@ const HttpHandler* ServerCore::find_route(const HttpRequest& request, HttpRespon
   return nullptr;
 }
 
+std::string_view ServerCore::route_of(const std::string& path) const {
+  auto route = routes.find(path);
+  if (route == routes.end()) route = find_subtree(path);
+  return route == routes.end() ? std::string_view() : route->first;
+}
+
 ServerCore::Routes::const_iterator ServerCore::find_subtree(const std::string& path) const {
   auto best = routes.end();
   for (auto route = routes.begin(); route != routes.end(); ++route) {

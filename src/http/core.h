@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "http/server.h"
@@ -19,7 +20,8 @@ struct ServerCore {
   Routes routes;  // path → method → handler
   std::vector<std::function<std::optional<HttpResponse>(const HttpRequest&)>> filters;
   std::function<std::string(int, const std::string&)> error_writer;
-  std::shared_ptr<TlsContext> tls;  // null: plain
+  std::function<void(const HttpExchangeStats&)> observer;  // may be empty
+  std::shared_ptr<TlsContext> tls;                         // null: plain
   std::atomic<bool> draining{false}, stopping{false};
   std::atomic<int> num_connections{0};
 
@@ -27,6 +29,8 @@ struct ServerCore {
   HttpResponse error(int status, const std::string& message) const;
   // The handler of method and path, or null and the refusal.
   const HttpHandler* find_route(const HttpRequest& request, HttpResponse* refusal) const;
+  // The path of the route that serves this one, by whatever method; empty: none.
+  std::string_view route_of(const std::string& path) const;
   // The longest "/*" route above this path.
   Routes::const_iterator find_subtree(const std::string& path) const;
   // The path as the routes see it: without root_path.

@@ -82,6 +82,10 @@ void HttpServer::error_body(std::function<std::string(int status, const std::str
   impl_->core->error_writer = std::move(writer);
 }
 
+void HttpServer::observe(std::function<void(const HttpExchangeStats&)> observer) {
+  impl_->core->observer = std::move(observer);
+}
+
 Status HttpServer::bind() {
   const HttpServerConfig& config = impl_->core->config;
   if (config.tls.enabled()) {

@@ -4,8 +4,11 @@
 // everything, one connection's work never overlaps with itself.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -47,6 +50,15 @@ struct HttpServerConfig {
   bool request_id_header = false;  // echo (or make) X-Request-Id
 };
 
+// One request and its answer, told when the answer's last byte is out or the client has gone.
+struct HttpExchangeStats {
+  std::string method;      // empty: the request could not be read
+  std::string_view route;  // the path that on() was given; empty: there is none for this request
+  int status = 0;          // 499: the client had gone before there was an answer
+  double seconds = 0;      // from the request's last byte
+  uint64_t request_bytes = 0, response_bytes = 0;  // of the body; on the wire
+};
+
 class HttpServer {
  public:
   explicit HttpServer(HttpServerConfig config);
@@ -63,6 +75,9 @@ class HttpServer {
   void before(std::function<std::optional<HttpResponse>(const HttpRequest&)> filter);
   // The body of errors that this room itself makes (400 framing, 404, 405, 408, 413, 431, 503).
   void error_body(std::function<std::string(int status, const std::string& message)> writer);
+
+  // Told of every exchange, on its I/O thread: must be quick.
+  void observe(std::function<void(const HttpExchangeStats&)> observer);
 
   // Binds the address. Error kIo says which address and why ("port 8000 is taken: choose another with
   // --port").
