@@ -155,12 +155,9 @@ Result<Sizes> sizes_for(const ModelOptions& options, const Source& source, Memor
   int64_t seqs = std::min(options.max_num_seqs, step_tokens);
   sizes.max_num_seqs = static_cast<int32_t>(seqs);
   sizes.max_num_batched_tokens = static_cast<int32_t>(std::min(step_tokens, seqs * max_model_len));
-  const StepLimits limits{sizes.max_model_len, sizes.max_num_seqs, sizes.max_num_batched_tokens,
-                          static_cast<int32_t>(options.block_size)};
-  request.activation_bytes = estimate_activation_bytes(source.spec.config, limits);
-  const auto spread = static_cast<uint64_t>(max_model_len);
-  request.position_bytes =
-      (request.activation_bytes - estimate_activation_bytes(source.spec.config, shortest(limits))) / spread;
+  request.activation_bytes = estimate_activation_bytes(source.spec.config, sizes.max_num_batched_tokens);
+  request.position_bytes = estimate_position_bytes(source.spec.config, sizes.max_num_seqs,
+                                                   static_cast<int32_t>(options.block_size));
   request.max_model_len = sizes.max_model_len;
   request.max_num_seqs = sizes.max_num_seqs;
   request.max_num_batched_tokens = sizes.max_num_batched_tokens;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 
 #include "model/decoder.h"
 #include "ops/attention.h"
@@ -12,16 +13,27 @@
 namespace pagoda {
 namespace {
 
-double gib(double bytes) {
-  return bytes / static_cast<double>(1ull << 30);
+std::string size_text(double bytes) {
+  constexpr double kMiB = 1 << 20, kGiB = 1 << 30;
+  return bytes < kGiB ? fmt::format("{:.1f} MiB", bytes / kMiB) : fmt::format("{:.2f} GiB", bytes / kGiB);
 }
 
-// The greatest length whose blocks fit; 0: none.
-int32_t longest_that_fits(const MemoryRequest& request, int64_t num_usable_blocks) {
+// What is left for the cache when max_model_len is this.
+uint64_t cache_bytes_for(const MemoryRequest& request, int32_t max_model_len) {
+  const auto budget = static_cast<uint64_t>(static_cast<double>(request.usable_bytes) * request.utilization);
+  const uint64_t used = request.weight_bytes + request.activation_bytes +
+                        static_cast<uint64_t>(max_model_len) * request.position_bytes;
+  return budget > used ? budget - used : 0;
+}
+
+// The greatest length that fits, where a cache of a given size does not depend on it; 0: none.
+int32_t longest_that_fits(const MemoryRequest& request, uint64_t block_bytes, std::optional<uint64_t> given) {
   int32_t low = 0, high = request.max_model_len;
   while (low < high) {
     const int32_t middle = low + (high - low + 1) / 2;
-    if (blocks_per_sequence(request.groups, middle, request.max_num_batched_tokens) <= num_usable_blocks)
+    const uint64_t bytes = given.value_or(cache_bytes_for(request, middle));
+    const int64_t blocks = blocks_per_sequence(request.groups, middle, request.max_num_batched_tokens);
+    if (blocks < static_cast<int64_t>(bytes / block_bytes))  // and the null block
       low = middle;
     else
       high = middle - 1;
@@ -31,19 +43,23 @@ int32_t longest_that_fits(const MemoryRequest& request, int64_t num_usable_block
 
 Status too_little(const MemoryRequest& request, uint64_t available, uint64_t block_bytes,
                   int64_t needed_blocks) {
-  const int64_t usable = std::max<int64_t>(static_cast<int64_t>(available / block_bytes) - 1, 0);
-  const int32_t longest = longest_that_fits(request, usable);
-  return invalid_argument(fmt::format(
-      "the KV cache is too small for one request of max_model_len {}: {:.2f} GiB are needed, {:.2f} GiB are "
-      "available; {}. "
-      "Use a smaller --max-model-len, or give the cache more: --kv-cache-memory-bytes, "
-      "--gpu-memory-utilization (now {:.2f} "
-      "of {:.2f} GiB, of which weights take {:.2f} GiB and activations {:.2f} GiB)",
-      request.max_model_len, gib(static_cast<double>(needed_blocks) * static_cast<double>(block_bytes)),
-      gib(static_cast<double>(available)),
-      longest > 0 ? fmt::format("the longest that would fit is {}", longest) : "not even one block fits",
-      request.utilization, gib(static_cast<double>(request.usable_bytes)),
-      gib(static_cast<double>(request.weight_bytes)), gib(static_cast<double>(request.activation_bytes))));
+  const bool is_given = request.num_blocks_override > 0 || request.kv_cache_bytes > 0;
+  const int32_t longest =
+      longest_that_fits(request, block_bytes, is_given ? std::optional(available) : std::nullopt);
+  const auto size = [](uint64_t bytes) { return size_text(static_cast<double>(bytes)); };
+  const uint64_t beside =
+      request.activation_bytes + static_cast<uint64_t>(request.max_model_len) * request.position_bytes;
+  return invalid_argument(
+      fmt::format(
+          "the KV cache is too small for one request of max_model_len {}: {} are needed, {} are "
+          "available; {}. Use a smaller --max-model-len, or give the cache more: "
+          "--kv-cache-memory-bytes, --gpu-memory-utilization (now {:.2f} of {}, of which weights take "
+          "{} and activations {})",
+          request.max_model_len,
+          size_text(static_cast<double>(needed_blocks) * static_cast<double>(block_bytes)), size(available),
+          longest > 0 ? fmt::format("the longest that would fit is {}", longest) : "not even one block fits",
+          request.utilization, size(request.usable_bytes), size(request.weight_bytes), size(beside)),
+      "max-model-len");
 }
 
 }  // namespace
@@ -81,10 +97,7 @@ Result<MemoryPlan> plan_memory(const MemoryRequest& request) {
   } else if (request.kv_cache_bytes > 0) {
     num_blocks = static_cast<int64_t>(std::min<uint64_t>(available / plan.block_bytes, INT32_MAX));
   } else {
-    const auto budget =
-        static_cast<uint64_t>(static_cast<double>(request.usable_bytes) * request.utilization);
-    const uint64_t used = request.weight_bytes + request.activation_bytes;
-    available = budget > used ? budget - used : 0;
+    available = cache_bytes_for(request, request.max_model_len);
     const int64_t useful = std::min<int64_t>(per_sequence * request.max_num_seqs + 1, INT32_MAX);
     num_blocks =
         static_cast<int64_t>(std::min<uint64_t>(available / plan.block_bytes, static_cast<uint64_t>(useful)));
@@ -110,14 +123,18 @@ uint64_t estimate_weight_bytes(const ModelSpec& spec, const WeightFormat& layers
   return total;
 }
 
-uint64_t estimate_activation_bytes(const ModelConfig& config, int32_t max_num_batched_tokens,
-                                   int64_t max_positions) {
+uint64_t estimate_activation_bytes(const ModelConfig& config, int32_t max_num_batched_tokens) {
   const auto row_bytes = static_cast<uint64_t>(config.vocab_size) * sizeof(float);
-  const uint64_t rope_bytes =
-      static_cast<uint64_t>(max_positions) * static_cast<uint64_t>(config.rope.rotary_dim) * sizeof(float);
   constexpr uint64_t kRest = 64ull << 20;  // scratch of the workers, tokenizer, server
   return Activations::bytes(config, max_num_batched_tokens) + std::max<uint64_t>(kLogitsBytes, row_bytes) +
-         rope_bytes + kRest;
+         kRest;
+}
+
+uint64_t estimate_position_bytes(const ModelConfig& config, int32_t max_num_seqs, int32_t block_size) {
+  const uint64_t rope_bytes = static_cast<uint64_t>(config.rope.rotary_dim) * sizeof(float);
+  const uint64_t table_bytes =  // of all rows
+      static_cast<uint64_t>(max_num_seqs) * sizeof(BlockId) * attention_windows(config).size();
+  return rope_bytes + table_bytes / static_cast<uint64_t>(block_size) + 1;
 }
 
 }  // namespace pagoda

@@ -19,6 +19,7 @@ struct MemoryRequest {
   uint64_t kv_cache_bytes = 0;      // > 0: exactly this much cache, whatever the rest
   int32_t num_blocks_override = 0;  // > 0: exactly as many blocks, before everything else
   uint64_t weight_bytes = 0, activation_bytes = 0;
+  uint64_t position_bytes = 0;  // besides, of every position of max_model_len
   int32_t max_model_len = 0, max_num_seqs = 0, max_num_batched_tokens = 0;
   std::vector<KvGroupSpec> groups;
 };
@@ -30,14 +31,14 @@ struct MemoryPlan {
 
 // How many blocks fit. When memory is what limits them, no more than max_num_seqs requests of full length can
 // use. Error kInvalidArgument if not even one request of max_model_len fits: how much it needs, how much
-// there is, the greatest length that would fit and the flags that help.
+// there is, the greatest --max-model-len that would fit and the flags that help.
 Result<MemoryPlan> plan_memory(const MemoryRequest& request);
 
 // Before anything is loaded: bytes of the weights in these formats, and of what the runner needs beside
 // weights and cache.
 uint64_t estimate_weight_bytes(const ModelSpec& spec, const WeightFormat& layers,
                                const WeightFormat& vocabulary);
-uint64_t estimate_activation_bytes(const ModelConfig& config, int32_t max_num_batched_tokens,
-                                   int64_t max_positions);
+uint64_t estimate_activation_bytes(const ModelConfig& config, int32_t max_num_batched_tokens);
+uint64_t estimate_position_bytes(const ModelConfig& config, int32_t max_num_seqs, int32_t block_size);
 
 }  // namespace pagoda

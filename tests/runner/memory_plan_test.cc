@@ -56,10 +56,11 @@ TEST(MemoryPlan, RefusesWhenOneRequestDoesNotFit) {
   r.kv_cache_bytes = 51 * kMiB;
   auto plan = plan_memory(r);
   ASSERT_FALSE(plan.ok());
-  EXPECT_THAT(plan.status().message(),
-              AllOf(HasSubstr("max_model_len 1600"), HasSubstr("0.10 GiB are needed"),
-                    HasSubstr("0.05 GiB are available"), HasSubstr("longest that would fit is 800"),
-                    HasSubstr("--kv-cache-memory-bytes")));
+  EXPECT_THAT(
+      plan.status().message(),
+      AllOf(HasSubstr("max_model_len 1600"), HasSubstr("101.0 MiB are needed"),
+            HasSubstr("51.0 MiB are available"), HasSubstr("longest that would fit is 800"),
+            HasSubstr("--kv-cache-memory-bytes")));
   r.max_model_len = 800;
   EXPECT_TRUE(plan_memory(r).ok());
   r.max_model_len = 801;
@@ -72,6 +73,23 @@ TEST(MemoryPlan, RefusesWhenOneRequestDoesNotFit) {
   EXPECT_FALSE(plan_memory(r).ok());
   r.num_blocks_override = 101;
   EXPECT_TRUE(plan_memory(r).ok());
+}
+
+// A shorter length leaves more for the cache: the one that the error names is the longest.
+TEST(MemoryPlan, NamesTheGreatestLengthThatFits) {
+  for (uint64_t position_bytes : {uint64_t{0}, kMiB / 7}) {
+    MemoryRequest r = request();
+    r.position_bytes = position_bytes;
+    r.max_model_len = 1 << 20;
+    const std::string message = plan_memory(r).status().message();
+    const std::string before = "longest that would fit is ";
+    const auto longest =
+        static_cast<int32_t>(std::stol(message.substr(message.find(before) + before.size())));
+    r.max_model_len = longest;
+    EXPECT_TRUE(plan_memory(r).ok()) << message;
+    r.max_model_len = longest + 1;
+    EXPECT_FALSE(plan_memory(r).ok()) << message;
+  }
 }
 
 TEST(MemoryPlan, SizesThatOverflowAreRefused) {
@@ -100,8 +118,8 @@ TEST(MemoryPlan, CountsABlocksBytes) {
   auto groups = kv_groups(spec->config, 16, DType::kBF16);
   ASSERT_EQ(groups.size(), 1u);
   EXPECT_EQ(groups[0].block_bytes, 2u * 16 * 2 * 16 * 2 * 3);  // K and V, tokens, heads, dims, bytes, layers
-  EXPECT_GT(estimate_activation_bytes(spec->config, 2048, 2048),
-            estimate_activation_bytes(spec->config, 64, 64));
+  EXPECT_GT(estimate_activation_bytes(spec->config, 2048), estimate_activation_bytes(spec->config, 64));
+  EXPECT_GE(estimate_position_bytes(spec->config, 64, 16), 16u * 4 + 64 * 4 / 16);
 }
 
 // What is planned for is what the decoder then holds, up to the padding of fused weights' panels.
