@@ -3,7 +3,7 @@
 
     run_e2e.py BINARY VENV TEST_FILE
 
-Makes the private virtual environment VENV with the `openai` and `jsonschema` packages from PyPI at first use. Exit code
+Makes the private virtual environment VENV with the packages below from PyPI at first use. Exit code
 77 (skipped) where there is no network to get them from, or where the file says that all of its tests were skipped.
 """
 import fcntl
@@ -12,7 +12,7 @@ import pathlib
 import subprocess
 import sys
 
-PACKAGES = ["openai>=1.50,<3", "jsonschema>=4.20,<5"]
+PACKAGES = ["openai>=1.50,<3", "jsonschema>=4.20,<5", "pyzmq>=25,<28", "msgpack>=1,<2"]
 SKIPPED = 77
 
 
