@@ -57,6 +57,7 @@ struct Engine::Impl {
   void watch();
   Status run(const StepPlan& plan);
   void publish();
+  void keep_cache();
   void die(const Status& status);
   void end_everything(FinishReason reason, const std::string& error);
   Status refusal() const;
@@ -128,6 +129,7 @@ void Engine::Impl::loop() {
     pulse.beat(clock_now());
   }
   end_everything(FinishReason::kAbort, {});
+  keep_cache();
 }
 
 void Engine::Impl::idle() {
@@ -202,6 +204,17 @@ void Engine::Impl::leave(int64_t num_gone) {
 void Engine::Impl::command(Command&& command) {
   if (!inbox.command(std::move(command)))
     command.done({StatusCode::kUnavailable, "the engine has ended and takes no commands"});
+}
+
+// What has been computed outlives the process, where the cache has a folder behind it.
+void Engine::Impl::keep_cache() {
+  if (runner->is_sleeping()) return;
+  StepPlan plan;
+  plan.step_id = UINT64_MAX;
+  kv->keep_cached();
+  kv->take_moves(false, &plan.moves);
+  if (plan.empty()) return;
+  if (Status done = run(plan); !done.ok()) log_warning("the cache is not kept: {}", done.message());
 }
 
 // Whoever has come in until the inbox closed gets the event too.

@@ -24,6 +24,9 @@ class BlockPool {
   // may be wanted again), else at the head, where it is the next to be used, while its memory is still warm.
   void unref(BlockId block, bool is_cached);
 
+  // The free block next in line behind this one, the youngest first; kNullBlock: the youngest, and the end.
+  BlockId older_free(BlockId block) const { return blocks_[static_cast<std::size_t>(block)].prev; }
+
   int32_t num_free() const { return num_free_; }
   int32_t num_blocks() const { return static_cast<int32_t>(blocks_.size()); }
   int32_t ref_count(BlockId block) const { return blocks_[static_cast<std::size_t>(block)].ref_count; }

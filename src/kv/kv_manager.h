@@ -97,6 +97,9 @@ class KvManager {
   void take_moves(bool idle, std::vector<TierMove>* moves);
   // What the result says of moves. Every spill and fetch that was taken must end once.
   void moves_done(const StepResult& result);
+  // The process is about to end: what the cache holds and the tier's disk does not goes there, the last used
+  // first, as far as there are slots. Requires: nothing published is yet to be computed.
+  void keep_cached();
   // The folder's files at start, the longest unwanted first.
   void adopt_tier_files(std::span<const TierFile> files);
   TierStats tier_stats() const;

@@ -197,6 +197,15 @@ void KvManager::moves_done(const StepResult& result) {
   impl_->tier_load_s += result.tier_load_s;
 }
 
+void KvManager::keep_cached() {
+  Impl& impl = *impl_;
+  if (!impl.tier || impl.config.tier_disk_slots == 0) return;
+  for (BlockId block = impl.pool.older_free(kNullBlock); block != kNullBlock;
+       block = impl.pool.older_free(block))
+    if (impl.index.holds(block) && !impl.tier->store(block, impl.index.key(block), impl.index.group(block)))
+      return;
+}
+
 void KvManager::adopt_tier_files(std::span<const TierFile> files) {
   if (!impl_->tier) return;
   for (const TierFile& file : files)

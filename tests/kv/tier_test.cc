@@ -225,6 +225,19 @@ TEST(KvTier, AdoptedFilesAreFound) {
   EXPECT_EQ(second.load_from_tier(&again, tokens, {}), 20);
 }
 
+TEST(KvTier, WhatIsCachedIsKeptAtTheEnd) {
+  House house({{kBlock, 0, 100}}, 1 + 20, with_tier(4, 100), {.num_slots = 4});
+  house.serve(prompt(1000, 13));
+  house.serve(prompt(0, 25));
+  house.kv.keep_cached();
+  for (int i = 0; i < 20; ++i) house.step(true);
+  EXPECT_EQ(house.tier.num_files(), 4u) << "as many as there are slots, the last used first";
+  House again({{kBlock, 0, 100}}, 1 + 20, with_tier(4, 0), {.num_slots = 4});
+  again.serve(prompt(0, 25));
+  again.kv.keep_cached();
+  EXPECT_EQ(again.kv.tier_stats().num_stores, 0u) << "without a disk nothing outlives the process";
+}
+
 // Many clients' prompts with common beginnings, a cache and tier too small for them, a slow disk that fails.
 TEST(KvTier, ContentIsNeverConfused) {
   int64_t loaded = 0;
