@@ -38,12 +38,12 @@ Scheduler::Impl::Shares Scheduler::Impl::share_out() {
   StepDemand demand;
   for (Sequence* seq : running) {
     seq->num_scheduled = 0;
+    if (!seq->is_decoding()) catch_up(seq);
     if (seq->is_decoding()) {
       ++demand.num_decoding;
       demand.decodes.add_decode(seq->num_computed);
       continue;
     }
-    catch_up(seq);
     ++demand.num_prefilling;
     if (shares.first == nullptr) shares.first = seq;
     if (shares.shortest == nullptr || seq->num_remaining() < shares.shortest->num_remaining())
@@ -51,7 +51,8 @@ Scheduler::Impl::Shares Scheduler::Impl::share_out() {
   }
   const bool can_admit = admission && rows.num_free() > 0 && !waiting.empty();
   if (can_admit) demand.num_prefilling += waiting.size();
-  if (shares.first != nullptr) demand.prefill_context = shares.first->num_computed;
+  for (const Sequence* seq : {shares.first, shares.shortest})
+    if (seq != nullptr) demand.prefill_context = std::max<int64_t>(demand.prefill_context, seq->num_computed);
   shares.decodes = config.max_num_batched_tokens;
   if (demand.num_decoding >= shares.decodes) {  // no room for prompts, but the first in rank always goes on
     shares.prefills = !running.empty() && running.front() == shares.first ? 1 : 0;

@@ -13,7 +13,7 @@ struct StepDemand {
   StepShape decodes;  // of those who decode
   int64_t num_decoding = 0;
   int64_t num_prefilling = 0;   // prompts being computed, or waiting to be
-  int64_t prefill_context = 0;  // tokens computed of the prompt that comes first
+  int64_t prefill_context = 0;  // tokens computed of the prompts that come next, the most
 };
 
 class StepBudget {
