@@ -170,10 +170,11 @@ void register_all() {
         add("prefill", {kLlama8b, std::min(context, 2048), context, 1}, dtype, threads, best_isa());
       }
     }
-    for (Isa isa : {Isa::kAvx2, Isa::kAvx512}) {
-      add("decode", {kLlama1b, 1, 4096, 8}, DType::kBF16, threads, isa);
-      add("prefill", {kLlama1b, 2048, 2048, 1}, DType::kBF16, threads, isa);
-    }
+    for (Isa isa : {Isa::kAvx2, Isa::kAvx512})
+      for (DType dtype : {DType::kBF16, DType::kF8E4M3, DType::kI8}) {
+        add("decode", {kLlama1b, 1, 4096, 8}, dtype, threads, isa);
+        add("prefill", {kLlama1b, 2048, 2048, 1}, dtype, threads, isa);
+      }
   }
 }
 const bool registered = (register_all(), true);

@@ -22,32 +22,42 @@ struct Fp8Cache {
       }
   }
 
-  // One head's panels of a tile: K and V as bfloat16, laid out as in a cache of it, and their scales.
+  // One head's share of a tile's panels: where its codes and scales lie, and where K and V become bfloat16,
+  // laid out as in a cache of it.
   struct Wide {
-    const char *keys[kTilePanelCount], *values[kTilePanelCount], *scales[kTilePanelCount];
+    const char* panels[kTilePanelCount];
+    char *keys[kTilePanelCount], *values[kTilePanelCount];
+    int64_t ahead[kTilePanelCount];
+    int64_t first, last;  // the panels of which some row sees a key
+    bool shared;          // V takes the place of K, when nobody reads that any more: less of the near cache
   };
-  static Wide widen_panels(const AttnTask& task, const Work& work, const Panels& panels, const Ahead& ahead,
-                           int64_t head, int64_t first, int64_t last) {
-    const int64_t cells = divide_up(task.head_dim, 4), padded = round_up_lanes(task.head_dim);
+  static Wide places(const AttnTask& task, const Work& work, const Panels& panels, const Ahead& ahead,
+                     int64_t head, KeyRange keys, bool shared) {
     Wide wide;
     for (int64_t p = 0; p < kTilePanelCount; ++p) {
-      const char* panel = panels.at[p] + head * task.layout.head_bytes;
-      char* keys = work.clean + p * 2 * task.layout.scale_offset;
-      char* values = keys + 2 * task.layout.v_offset;
-      if (p >= first && p < last) {
-        widen(panel, cells, 64, ahead.by[p], keys);
-        widen(panel + task.layout.v_offset, 4, padded * 4, ahead.by[p], values);
-      }
-      wide.keys[p] = keys;
-      wide.values[p] = values;
-      wide.scales[p] = panel + task.layout.scale_offset;
+      wide.panels[p] = panels.at[p] + head * task.layout.head_bytes;
+      wide.keys[p] = work.clean + p * 2 * task.layout.scale_offset;
+      wide.values[p] = wide.keys[p] + (shared ? 0 : 2 * task.layout.v_offset);
+      wide.ahead[p] = ahead.by[p];
     }
+    wide.first = keys.begin / kLanes;
+    wide.last = divide_up(keys.end, kLanes);
+    wide.shared = shared;
     return wide;
   }
+  static void widen_keys(const AttnTask& task, const Wide& wide) {
+    for (int64_t p = wide.first; p < wide.last; ++p)
+      widen(wide.panels[p], divide_up(task.head_dim, 4), 64, wide.ahead[p], wide.keys[p]);
+  }
+  static void widen_values(const AttnTask& task, const Wide& wide) {
+    for (int64_t p = wide.first; p < wide.last; ++p)
+      widen(wide.panels[p] + task.layout.v_offset, 4, round_up_lanes(task.head_dim) * 4, wide.ahead[p],
+            wide.values[p]);
+  }
   // A Four times the scales of K (at 0) or V (at 1).
-  PAGODA_INLINE Four scaled(const Four& x, const Wide& wide, int64_t which) {
+  PAGODA_INLINE Four scaled(const AttnTask& task, const Four& x, const Wide& wide, int64_t which) {
     auto scale = [&](int64_t p) __attribute__((always_inline)) {
-      return load(reinterpret_cast<const float*>(wide.scales[p]) + which * kLanes);
+      return load(reinterpret_cast<const float*>(wide.panels[p] + task.layout.scale_offset) + which * kLanes);
     };
     return {mul(x.a, scale(0)), mul(x.b, scale(1)), mul(x.c, scale(2)), mul(x.d, scale(3))};
   }
@@ -57,7 +67,7 @@ struct Fp8Cache {
   // the tile's sum is multiplied by.
   PAGODA_INLINE void softmax(const AttnTask& task, const State& state, int64_t row, const float* scores,
                              const Wide& wide, KeyRange keys, uint32_t* weights, float* keep) {
-    Four s = scaled(load_four(scores), wide, 0);
+    Four s = scaled(task, load_four(scores), wide, 0);
     float factor = task.scale * (kLog2E * kE4m3Unit);
     if (task.softcap > 0 || !(task.scale > 0)) {  // else the scale is part of the exponent
       factor = kLog2E;
@@ -76,7 +86,7 @@ struct Fp8Cache {
     const V sum = add(add(w.a, w.b), add(w.c, w.d));
     store(state.weights(row), fma(load(state.weights(row)), kept, sum));
     store(state.maximum(row), next);
-    w = scaled(w, wide, 1);
+    w = scaled(task, w, wide, 1);
     if (!whole(keys)) w = only(w, keys, 0.0f);
     const V most = max(broadcast(1e-36f), greatest(w)), inverse = div(broadcast(1.0f), most);
     w = map(
@@ -104,6 +114,7 @@ struct Fp8Cache {
     for (int64_t i = 0; i < rows; ++i)
       softmax(task, state, row + i, work.scores + i * kKeyTile, wide, all ? first : seen(task, row + i, tile),
               work.weights + i * 32, work.keep + 2 * i * kLanes);
+    if (wide.shared) widen_values(task, wide);
     multiply_values<ScaledPairs>(
         {work.weights + p0 * 8, 32, wide.values + p0, kNotAhead, state.padded * 4,
          divide_up(last.end, 2) - p0 * 8, 8, state.values(row), state.stride, true, work.keep},
@@ -113,8 +124,10 @@ struct Fp8Cache {
   static void tile(const AttnTask& task, const Work& work, const State& state, const Panels& panels,
                    const Ahead& ahead, int64_t head, KeyRange queries, int64_t tile) {
     const int64_t begin = queries.begin * task.group, end = queries.end * task.group;
-    const Wide wide = widen_panels(task, work, panels, ahead, head, seen(task, begin, tile).begin / kLanes,
-                                   divide_up(seen(task, end - 1, tile).end, kLanes));
+    const KeyRange keys = {seen(task, begin, tile).begin, seen(task, end - 1, tile).end};
+    const Wide wide = places(task, work, panels, ahead, head, keys, end - begin <= kRowChunk);
+    widen_keys(task, wide);
+    if (!wide.shared) widen_values(task, wide);
     for (int64_t row = begin; row < end; row += kRowChunk)
       chunk(task, work, state, wide, head, row, at_most(end - row, kRowChunk), tile);
   }
