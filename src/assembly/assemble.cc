@@ -12,7 +12,6 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mmap.h"
-#include "metrics/process_metrics.h"
 #include "model/registry.h"
 #include "ops/isa.h"
 #include "runner/cpu_model_runner.h"
@@ -340,12 +339,10 @@ Result<std::unique_ptr<Assembly>> assemble(const ModelOptions& options) {
       kv_groups(source.spec.config, static_cast<int32_t>(options.block_size), kv_dtype);
   PAGODA_TRY(KvOffload offload,
              open_kv_offload(options, kv_identity(options, source, sizes, kv_dtype), groups, cpus, &cache));
-  const std::string& name = assembly->model->served_names.front();
-  assembly->engine_metrics = std::make_unique<EngineMetrics>(&assembly->metrics, name, sizes.max_model_len,
-                                                             metrics_parts(options, cache));
+  assembly->engine_metrics = declare_metrics(
+      &assembly->metrics, options,
+      {assembly->model->served_names.front(), sizes.max_model_len, sizes.memory.num_blocks, cache, groups});
   PAGODA_TRY(auto kv_events, open_kv_events(options, cache, groups, cpus, *assembly->engine_metrics));
-  publish_cache_config(&assembly->metrics, cache_config_labels(options, groups, sizes.memory.num_blocks));
-  add_process_metrics(&assembly->metrics);
   PAGODA_TRY(auto runner, load_runner(options, &source, sizes, kv_dtype, cpus, std::move(offload.tier),
                                       &assembly->weight_bytes));
 

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "metrics/process_metrics.h"
 
 namespace pagoda {
 namespace {
@@ -16,12 +17,46 @@ std::string or_none(const std::optional<T>& value) {
   return value ? std::to_string(*value) : "None";
 }
 
+// vLLM's CacheConfig as far as it has a meaning here.
+Labels cache_config_labels(const ModelOptions& options, const Observed& engine) {
+  const int32_t window = engine.groups.front().window;
+  const auto num_groups = static_cast<int64_t>(engine.groups.size());
+  const double offloaded = options.kv_offload.memory_gib;
+  return {{"block_size", std::to_string(options.block_size)},
+          {"cache_dtype", options.kv_cache_dtype},
+          {"enable_prefix_caching", python_bool(options.enable_prefix_caching)},
+          {"engine", "0"},
+          {"gpu_memory_utilization", python_float_repr(options.memory_utilization)},
+          {"is_attention_free", "False"},
+          {"kv_cache_memory_bytes", or_none(options.kv_cache_memory_bytes)},
+          {"kv_cache_size_tokens",
+           std::to_string(static_cast<int64_t>(engine.num_blocks - 1) * options.block_size / num_groups)},
+          {"kv_offloading_backend", "native"},
+          {"kv_offloading_size", offloaded > 0 ? python_float_repr(offloaded) : "None"},
+          {"num_cpu_blocks", engine.cache.tier_slots > 0 ? std::to_string(engine.cache.tier_slots) : "None"},
+          {"num_gpu_blocks", std::to_string(engine.num_blocks)},
+          {"num_gpu_blocks_override", or_none(options.num_blocks_override)},
+          {"prefix_caching_hash_algo", options.prefix_caching_hash_algo},
+          {"sliding_window", window > 0 ? std::to_string(window) : "None"}};
+}
+
 }  // namespace
 
-EngineMetricsParts metrics_parts(const ModelOptions& options, const PrefixCacheConfig& cache) {
-  return {.block_lives = cache.lifetime_sample > 0,
-          .offload = cache.tier_slots > 0,
-          .kv_events = options.kv_events.enabled};
+std::unique_ptr<EngineMetrics> declare_metrics(MetricsRegistry* registry, const ModelOptions& options,
+                                               const Observed& engine) {
+  const PrefixCacheConfig& cache = engine.cache;
+  const EngineMetricsParts parts = {.block_lives = cache.lifetime_sample > 0,
+                                    .offload = cache.tier_slots > 0,
+                                    .kv_events = options.kv_events.enabled};
+  auto metrics = std::make_unique<EngineMetrics>(registry, engine.model_name, engine.max_model_len, parts);
+  if (metrics->offload) {
+    uint64_t slot_bytes = 0;
+    for (const KvGroupSpec& group : engine.groups) slot_bytes = std::max(slot_bytes, group.block_bytes);
+    metrics->offload->capacity_bytes.set(static_cast<double>(slot_bytes) * cache.tier_slots);
+  }
+  publish_cache_config(registry, cache_config_labels(options, engine));
+  add_process_metrics(registry);
+  return metrics;
 }
 
 Result<std::unique_ptr<KvEventPublisher>> open_kv_events(const ModelOptions& options,
@@ -42,26 +77,6 @@ Result<std::unique_ptr<KvEventPublisher>> open_kv_events(const ModelOptions& opt
   log_info("KV events are published at {}{}", publisher->endpoint(),
            config.replay_endpoint.empty() ? "" : ", replayed at " + publisher->replay_endpoint());
   return publisher;
-}
-
-Labels cache_config_labels(const ModelOptions& options, std::span<const KvGroupSpec> groups,
-                           int32_t num_blocks) {
-  const int32_t window = groups.front().window;
-  const auto num_groups = static_cast<int64_t>(groups.size());
-  return {{"block_size", std::to_string(options.block_size)},
-          {"cache_dtype", options.kv_cache_dtype},
-          {"enable_prefix_caching", python_bool(options.enable_prefix_caching)},
-          {"engine", "0"},
-          {"gpu_memory_utilization", python_float_repr(options.memory_utilization)},
-          {"is_attention_free", "False"},
-          {"kv_cache_memory_bytes", or_none(options.kv_cache_memory_bytes)},
-          {"kv_cache_size_tokens",
-           std::to_string(static_cast<int64_t>(num_blocks - 1) * options.block_size / num_groups)},
-          {"num_cpu_blocks", "None"},
-          {"num_gpu_blocks", std::to_string(num_blocks)},
-          {"num_gpu_blocks_override", or_none(options.num_blocks_override)},
-          {"prefix_caching_hash_algo", options.prefix_caching_hash_algo},
-          {"sliding_window", window > 0 ? std::to_string(window) : "None"}};
 }
 
 }  // namespace pagoda

@@ -2,6 +2,7 @@
 #pragma once
 #include <memory>
 #include <span>
+#include <string>
 
 #include "assembly/model_options.h"
 #include "base/cpu_plan.h"
@@ -13,16 +14,21 @@
 
 namespace pagoda {
 
-EngineMetricsParts metrics_parts(const ModelOptions& options, const PrefixCacheConfig& cache);
+// What the metrics tell of the engine beside the flags.
+struct Observed {
+  std::string model_name;
+  int32_t max_model_len, num_blocks;
+  PrefixCacheConfig cache;
+  std::span<const KvGroupSpec> groups;
+};
+// The engine's metrics with the parts that it has, vllm:cache_config_info, and the process's.
+std::unique_ptr<EngineMetrics> declare_metrics(MetricsRegistry* registry, const ModelOptions& options,
+                                               const Observed& engine);
 
 // Null where no events are asked for. Errors name --kv-events-config.
 Result<std::unique_ptr<KvEventPublisher>> open_kv_events(const ModelOptions& options,
                                                          const PrefixCacheConfig& cache,
                                                          std::span<const KvGroupSpec> groups,
                                                          const CpuPlan& cpus, const EngineMetrics& metrics);
-
-// The labels of vllm:cache_config_info: vLLM's CacheConfig as far as it has a meaning here.
-Labels cache_config_labels(const ModelOptions& options, std::span<const KvGroupSpec> groups,
-                           int32_t num_blocks);
 
 }  // namespace pagoda

@@ -162,8 +162,8 @@ EngineMetrics::EngineMetrics(D declare, EngineMetricsParts parts)
       prompt_tokens_external(declare.source("external_kv_transfer")),
       prompt_tokens_cached(
           declare.counter("vllm:prompt_tokens_cached", "Number of prompt tokens found in a cache.")),
-      prompt_tokens_recomputed(declare.counter("vllm:prompt_tokens_recomputed",
-                                               "Number of tokens computed again after a preemption.")),
+      prompt_tokens_recomputed(
+          declare.counter("vllm:prompt_tokens_recomputed", "Tokens computed again after a preemption.")),
       prefix_cache_queries(declare.counter("vllm:prefix_cache_queries", "Prefix cache queries, in tokens.")),
       prefix_cache_hits(declare.counter("vllm:prefix_cache_hits", "Prefix cache hits, in tokens.")),
       external_prefix_cache_queries(declare.counter("vllm:external_prefix_cache_queries",
@@ -176,8 +176,7 @@ EngineMetrics::EngineMetrics(D declare, EngineMetricsParts parts)
       success_abort(declare.success("abort")),
       success_timeout(declare.success("timeout")),
       success_error(declare.success("error")),
-      corrupted_requests(
-          declare.counter("vllm:corrupted_requests", "Number of requests with non-finite logits.")),
+      corrupted_requests(declare.counter("vllm:corrupted_requests", "Requests with non-finite logits.")),
       rejected_queue_full(declare.rejected("queue_full")),
       rejected_queue_tokens(declare.rejected("queue_tokens")),
       rejected_deadline(declare.rejected("deadline")),
