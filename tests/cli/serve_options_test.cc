@@ -109,6 +109,29 @@ TEST(ServeOptions, EveryNameOfACacheFormatIsOne) {
   }
 }
 
+TEST(ServeOptions, QueuesTimesAndClients) {
+  ServeOptions options =
+      options_of({"--max-num-queued-tokens", "10k", "--scheduling-policy", "priority", "--request-timeout",
+                  "2.5", "--client-weights", R"({"a":2})", "--stream-interval", "8", "--engine-stall-timeout",
+                  "0", "--watchdog-timeout", "12", "--enable-sleep-mode", "--enable-per-request-metrics"})
+          .value();
+  EXPECT_EQ(options.model.max_num_queued_tokens, 10'000);
+  EXPECT_EQ(options.model.scheduling_policy, "priority");
+  EXPECT_EQ(options.model.watchdog_timeout_s, 12);
+  EXPECT_TRUE(options.api.limits.accept_priority);
+  EXPECT_EQ(options.api.request_timeout_s, 2.5);
+  EXPECT_EQ(options.api.client_weights.at("a"), 2u);
+  EXPECT_EQ(options.api.stream_interval, 8);
+  EXPECT_EQ(options.api.stall_timeout_s, 0);
+  EXPECT_TRUE(options.api.enable_sleep_mode && options.api.enable_per_request_metrics);
+  options = options_of({}).value();
+  EXPECT_EQ(options.model.max_num_queued_tokens, 0);
+  EXPECT_EQ(options.model.watchdog_timeout_s, 300);
+  EXPECT_EQ(options.api.stall_timeout_s, 60);
+  EXPECT_EQ(options.api.request_timeout_s, 0);
+  EXPECT_FALSE(options.api.limits.accept_priority || options.api.dev_mode || options.api.enable_sleep_mode);
+}
+
 TEST(ServeOptions, WhatIsOutOfRangeIsNamed) {
   struct Case {
     std::vector<std::string> arguments;
@@ -135,6 +158,14 @@ TEST(ServeOptions, WhatIsOutOfRangeIsNamed) {
       {{"a", "--model", "b"}, "two models are given"},
       {{"--uvicorn-log-level", "loud"}, "--uvicorn-log-level must be one of"},
       {{"--shutdown-timeout", "-1"}, "--shutdown-timeout"},
+      {{"--max-num-queued-tokens", "0"}, "--max-num-queued-tokens must be between 1"},
+      {{"--scheduling-policy", "lifo"}, "--scheduling-policy must be one of fcfs, priority, fair"},
+      {{"--client-weights", "[1]"}, "--client-weights must be a JSON object"},
+      {{"--client-weights", R"({"a":0})"}, "--client-weights: the weight of 'a'"},
+      {{"--client-weights", R"({"a":1.5})"}, "--client-weights: the weight of 'a'"},
+      {{"--request-timeout", "0"}, "--request-timeout must be above 0"},
+      {{"--stream-interval", "0"}, "--stream-interval"},
+      {{"--watchdog-timeout", "-1"}, "--watchdog-timeout must be above 0"},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.words);

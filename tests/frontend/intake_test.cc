@@ -433,6 +433,107 @@ TEST(Intake, FullQueueIsRefusedBeforeTheTextIsLookedAt) {
   EXPECT_EQ(house.engine->stats().kv_usage, 0);
 }
 
+TEST(Intake, PromptTokensAreBounded) {
+  ScriptedHouse house;
+  house.config.scheduler.max_num_queued_tokens = 40;
+  std::mutex gate;
+  house.on_step = [&] {
+    std::lock_guard wait(gate);
+    return Status();
+  };
+  house.start();
+  GenerateRequest large = text_request();
+  large.prompt = std::vector<TextPrompt>{std::vector<TokenId>(30, 'a'), std::vector<TokenId>(30, 'b')};
+  Whole whole = ask(&house, large);
+  ASSERT_TRUE(whole.error);
+  EXPECT_EQ(whole.error->http_status, 400) << "all of its prompts count: it would be refused for ever";
+  EXPECT_EQ(whole.error->param, "prompt");
+
+  gate.lock();
+  GenerateRequest some = text_request();
+  some.prompt = std::vector<TextPrompt>{std::vector<TokenId>(30, 'a')};
+  auto stream = house.intake->admit(some, [] {});
+  ASSERT_TRUE(stream.ok());
+  house.text_pool.reset();  // runs what is queued: the first one is inside
+  house.text_pool = std::make_unique<TaskPool>(1, 16);
+  house.intake = std::make_unique<Intake>(std::make_shared<const ModelInfo>(house.model), house.engine.get(),
+                                          house.text_pool.get());
+  whole = ask(&house, some);
+  ASSERT_TRUE(whole.error);
+  EXPECT_EQ(whole.error->http_status, 503);
+  EXPECT_GE(whole.error->retry_after_s, 1);
+  gate.unlock();
+  *stream = nullptr;
+  EXPECT_TRUE(house.engine->drain(60));
+}
+
+TEST(OutputStream, TimeOutBeforeAndAfterTheFirstToken) {
+  ScriptedHouse house;
+  house.script = [](const std::vector<TokenId>&, int32_t) { return std::vector<TokenId>(1000, 'a'); };
+  house.on_step = [] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return Status();
+  };
+  house.start();
+  auto now = [] { return std::chrono::steady_clock::now(); };
+  GenerateRequest request = text_request();
+  request.n = 2;
+  request.deadline = now() + std::chrono::milliseconds(200);
+  Whole whole = ask(&house, request);
+  ASSERT_FALSE(whole.error) << whole.error->message;
+  for (int choice : {0, 1}) {
+    const TextDelta& answer = whole.choices.at({0, choice});
+    EXPECT_EQ(answer.finish, FinishReason::kTimeout);
+    EXPECT_EQ(answer.text, std::string(static_cast<std::size_t>(answer.num_output_tokens), 'a'));
+    EXPECT_GT(answer.num_output_tokens, 0);
+  }
+  EXPECT_EQ(house.metrics.success_timeout.value(), 2);
+
+  house.engine->pause(PauseMode::kWait, false, [](const Status&) {});  // nobody gets a token
+  request.deadline = now() + std::chrono::milliseconds(20);
+  whole = ask(&house, request);
+  ASSERT_TRUE(whole.error);
+  EXPECT_EQ(whole.error->http_status, 504);
+  EXPECT_EQ(whole.error->type, "TimeoutError");
+
+  request.deadline = now() - std::chrono::milliseconds(1);  // while it waited for the text pool
+  whole = ask(&house, request);
+  ASSERT_TRUE(whole.error);
+  EXPECT_EQ(whole.error->http_status, 504);
+  EXPECT_EQ(house.metrics.rejected_deadline.value(), 1);
+  EXPECT_TRUE(house.engine->drain(60));
+}
+
+TEST(OutputStream, AbortIsHeardByTheReader) {
+  ScriptedHouse house;
+  house.script = [](const std::vector<TokenId>&, int32_t) { return std::vector<TokenId>(1000, 'a'); };
+  house.on_step = [] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return Status();
+  };
+  house.start();
+  for (bool early : {true, false}) {
+    Reader reader;
+    auto stream = house.intake->admit(text_request(), reader.wake());
+    ASSERT_TRUE(stream.ok());
+    if (early) (*stream)->abort();  // perhaps before it is tokenized
+    int seen = 0;
+    TextDelta delta;
+    FinishReason finish = FinishReason::kNone;
+    while (!(*stream)->done()) {
+      if (!(*stream)->next(&delta)) {
+        ASSERT_TRUE(reader.wait(&seen));
+        continue;
+      }
+      if (delta.num_output_tokens >= 3) (*stream)->abort();
+      finish = delta.finish;
+    }
+    EXPECT_EQ(finish, FinishReason::kAbort);
+    EXPECT_LT(delta.num_output_tokens, 100);
+  }
+  EXPECT_TRUE(house.engine->drain(60));
+}
+
 TEST(OutputStream, EngineFailureIsAGeneralError) {
   ScriptedHouse house;
   std::atomic<int> steps{0};

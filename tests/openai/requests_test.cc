@@ -232,6 +232,10 @@ const BadCase kBadCommon[] = {
     {R"("user":1)", "user"},
     {R"("echo":1)", "echo"},
     {R"("stream_interval":0)", "stream_interval"},
+    {R"("timeout":0)", "timeout"},
+    {R"("timeout":-1)", "timeout"},
+    {R"("timeout":"5")", "timeout"},
+    {R"("timeout":true)", "timeout"},
     {R"("vllm_xargs":[])", "vllm_xargs"},
     {R"("best_of":2)", "best_of"},
 };
@@ -288,6 +292,27 @@ const BadCase kBadText[] = {
     {R"("suffix":"s")", "suffix"},        {R"("suffix":1)", "suffix"},
     {R"("best_of":true)", "best_of"},
 };
+
+TEST(Service, FieldsThatSayWhenAndForWhom) {
+  RequestLimits limits;
+  limits.accept_priority = true;
+  GenerateRequest request = *parse_chat_request(
+      chat_body(R"("timeout":2.5,"user":"ann","priority":-3,"stream_interval":4)"), limits);
+  EXPECT_EQ(request.timeout_s, 2.5);
+  EXPECT_EQ(request.user, "ann");
+  EXPECT_EQ(request.priority, -3);
+  EXPECT_EQ(request.stream_interval, 4);
+  request = *parse_chat_request(chat_body(R"("timeout":null,"priority":0)"), {});
+  EXPECT_EQ(request.timeout_s, 0);
+  EXPECT_EQ(request.priority, 0);
+}
+
+TEST(AbortRequest, Ids) {
+  EXPECT_EQ(*parse_abort_request(R"({"request_ids":["a","b"]})"), (std::vector<std::string>{"a", "b"}));
+  expect_error(parse_abort_request("{}").status(), "request_ids", "absent");
+  expect_error(parse_abort_request(R"({"request_ids":"a"})").status(), "request_ids", "no list");
+  expect_error(parse_abort_request(R"({"request_ids":[1]})").status(), "request_ids.0", "no string");
+}
 
 TEST(BadFields, AreNamed) {
   for (const BadCase& bad : kBadCommon) {

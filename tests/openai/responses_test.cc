@@ -156,6 +156,13 @@ TEST(Logprobs, OfThePrompt) {
             R"("9":{"logprob":-0.5,"rank":1,"decoded_token":"z"}}])");
 }
 
+TEST(Metrics, AreAddedToWhatIsWritten) {
+  std::string json = R"({"id":"x"})";
+  add_metrics(&json, {.arrival = 1.5, .queue_s = 0, .ttft_s = 0.25});
+  EXPECT_EQ(json, R"({"id":"x","metrics":{"arrival":1.5,"queue_s":0.0,"prefill_s":null,"ttft_s":0.25,)"
+                  R"("decode_s":null,"e2e_s":null}})");
+}
+
 TEST(PlainAnswers, ModelsAndTokens) {
   EXPECT_EQ(
       write_models({{"m", "/r", 5, 64}}),

@@ -27,6 +27,12 @@ TEST(Auth, KeysGuardOnlyTheirPaths) {
       {"POST", "/inference/v1/generate", nullptr, false},
       {"GET", "/health", nullptr, true},
       {"POST", "/tokenize", nullptr, true},
+      {"POST", "/pause", nullptr, false},
+      {"POST", "/pause", "Bearer first", true},
+      {"POST", "/sleep", nullptr, false},
+      {"POST", "/reset_prefix_cache", nullptr, false},
+      {"POST", "/abort_requests", "Bearer x", false},
+      {"GET", "/is_paused", nullptr, true},
   };
   for (const Case& one : cases) {
     HttpRequest request;

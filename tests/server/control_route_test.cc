@@ -1,0 +1,242 @@
+// Time limits, fullness, pieces, timing, and the engine's commands, as HTTP clients see them.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "tests/server/site.h"
+
+namespace pagoda {
+namespace {
+
+using testing::at;
+using testing::Gate;
+using ::testing::HasSubstr;
+using testing::json;
+using testing::kChat;
+using testing::kText;
+using testing::kUser;
+using testing::Site;
+
+std::string header_of(const HttpResponse& response, std::string_view name) {
+  HttpRequest as_request;  // compares without case
+  as_request.headers = response.headers;
+  return std::string(as_request.header(name).value_or(""));
+}
+
+// Answers without end, a token per `step`.
+struct SlowSite : Site {
+  explicit SlowSite(std::chrono::milliseconds step = std::chrono::milliseconds(3)) {
+    house.script = [](const std::vector<TokenId>&, int32_t) { return std::vector<TokenId>(1000, 'a'); };
+    house.on_step = [step] {
+      std::this_thread::sleep_for(step);
+      return Status();
+    };
+  }
+  bool wait_running(int count) const {
+    for (int i = 0; i < 6000; ++i) {
+      if (house.engine->stats().num_running == count) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return false;
+  }
+};
+
+TEST(ApiServer, TooManyPromptTokensAre503WithRetryAfter) {
+  SlowSite site;
+  site.house.config.scheduler.max_num_queued_tokens = 8;
+  site.start();
+  HttpResponse never = site.post(kText, R"({"prompt":[1,2,3,4,5,6,7,8,9]})");
+  EXPECT_EQ(never.status, 400);
+  EXPECT_EQ(at(json(never.body), {"error", "param"}).as_string(), "prompt");
+  std::thread first(
+      [&] { EXPECT_EQ(site.post(kText, R"({"prompt":[1,2,3,4,5,6],"max_tokens":100})").status, 200); });
+  ASSERT_TRUE(site.wait_running(1));
+  HttpResponse full = site.post(kText, R"({"prompt":[1,2,3,4]})");
+  EXPECT_EQ(full.status, 503);
+  EXPECT_EQ(at(json(full.body), {"error", "type"}).as_string(), "ServiceUnavailableError");
+  EXPECT_GE(std::atoi(header_of(full, "retry-after").c_str()), 1);
+  EXPECT_EQ(site.post(kText, R"({"prompt":[1,2],"max_tokens":1})").status, 200);
+  first.join();
+  EXPECT_THAT(
+      site.get("/metrics").body,
+      HasSubstr(
+          R"(vllm:admission_rejections_total{engine="0",model_name="scripted",reason="queue_tokens"} 1)"));
+}
+
+TEST(ApiServer, TimeLimits) {
+  SlowSite site(std::chrono::milliseconds(20));
+  site.config.request_timeout_s = 0.4;
+  site.start();
+  Value partial = json(site.post(kText, R"({"prompt":"x","max_tokens":200})").body);
+  EXPECT_EQ(at(partial, {"choices", "0", "finish_reason"}).as_string(), "timeout");
+  EXPECT_FALSE(at(partial, {"choices", "0", "text"}).as_string().empty());
+  auto events = site.stream(kText, R"({"prompt":"x","max_tokens":200,"stream":true})");
+  EXPECT_EQ(at(json(events.back()), {"choices", "0", "finish_reason"}).as_string(), "timeout");
+  EXPECT_EQ(site.post(kText, R"({"prompt":"x","timeout":0})").status, 400);
+  EXPECT_EQ(site.post("/pause", "").status, 200);  // nobody gets a token
+  for (const char* body :
+       {R"({"prompt":"x","timeout":0.03})", R"({"prompt":"x","timeout":0.03,"stream":true})"}) {
+    HttpResponse late = site.post(kText, body);
+    EXPECT_EQ(late.status, 504) << late.body;
+    EXPECT_EQ(at(json(late.body), {"error", "type"}).as_string(), "TimeoutError");
+  }
+}
+
+TEST(ApiServer, StreamsPiecesOfSeveralTokens) {
+  Site site;
+  site.config.stream_interval = 5;
+  site.start();
+  struct Case {
+    const char* fields;
+    std::vector<std::string> texts;
+  } cases[] = {{"", {"H", "ello,", " worl", "d."}},
+               {R"(,"stream_interval":8)", {"H", "ello, wo", "rld."}},
+               {R"(,"stream_interval":1,"max_tokens":3)", {"H", "e", "l"}},
+               {R"(,"max_tokens":2)", {"H", "e"}}};
+  for (const Case& one : cases) {
+    std::vector<std::string> texts;
+    for (const std::string& event : site.stream(
+             kText, std::string(R"({"prompt":"x","stream":true,"return_token_ids":true)") + one.fields + "}"))
+      texts.push_back(at(json(event), {"choices", "0", "text"}).as_string());
+    EXPECT_EQ(texts, one.texts) << one.fields;
+  }
+  std::string ids;
+  for (const std::string& event :
+       site.stream(kText, R"({"prompt":"x","stream":true,"return_token_ids":true})")) {
+    Value chunk = json(event);
+    for (const Value& id : at(chunk, {"choices", "0", "token_ids"}).as_array())
+      if (id.as_int() < 256) ids += static_cast<char>(id.as_int());
+  }
+  EXPECT_EQ(ids, "Hello, world.") << "no token is lost";
+}
+
+TEST(ApiServer, TimingInAnswers) {
+  Site site;
+  site.config.enable_per_request_metrics = true;
+  site.house.on_step = [] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(4));
+    return Status();
+  };
+  site.start();
+  auto judge = [](const Value& answer) {
+    const Value& metrics = at(answer, {"metrics"});
+    double queue = at(metrics, {"queue_s"}).as_double(), prefill = at(metrics, {"prefill_s"}).as_double(),
+           ttft = at(metrics, {"ttft_s"}).as_double(), decode = at(metrics, {"decode_s"}).as_double(),
+           e2e = at(metrics, {"e2e_s"}).as_double();
+    EXPECT_GE(queue, 0);
+    EXPECT_GE(prefill, 0.004);
+    EXPECT_NEAR(ttft, queue + prefill, 1e-6);
+    EXPECT_GE(decode, 0.004);
+    EXPECT_GE(e2e + 1e-9, ttft + decode);
+    EXPECT_GT(at(metrics, {"arrival"}).as_double(), 1.7e9);
+  };
+  judge(json(site.post(kText, R"({"prompt":"x","n":2})").body));
+  judge(json(site.post(kText, R"({"prompt":"x","stop":"wor"})").body));  // ended by its reader
+  for (const char* options : {"", R"(,"stream_options":{"include_usage":true})"}) {
+    auto events = site.stream(kChat, std::string("{") + kUser + R"(,"stream":true)" + options + "}");
+    judge(json(events.back()));
+    for (std::size_t i = 0; i + 1 < events.size(); ++i) EXPECT_EQ(json(events[i]).find("metrics"), nullptr);
+  }
+  Site plain;
+  plain.start();
+  EXPECT_EQ(json(plain.post(kText, R"({"prompt":"x"})").body).find("metrics"), nullptr);
+}
+
+TEST(ApiServer, PausesAndResumes) {
+  SlowSite site;
+  site.start();
+  EXPECT_EQ(site.get("/is_paused").body, R"({"is_paused":false})");
+  std::thread running([&] {
+    Value answer = json(site.post(kText, R"({"prompt":"x","max_tokens":200})").body);
+    EXPECT_EQ(at(answer, {"choices", "0", "finish_reason"}).as_string(), "abort");
+  });
+  ASSERT_TRUE(site.wait_running(1));
+  EXPECT_EQ(site.post("/pause", "").body, R"({"status":"paused"})");
+  running.join();
+  EXPECT_EQ(site.get("/is_paused").body, R"({"is_paused":true})");
+  std::atomic<bool> answered{false};
+  std::thread waiting([&] {
+    EXPECT_EQ(site.post(kText, R"({"prompt":"x","max_tokens":2})").status, 200);
+    answered = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  EXPECT_FALSE(answered);
+  EXPECT_EQ(site.post("/resume", "").body, R"({"status":"resumed"})");
+  waiting.join();
+  EXPECT_EQ(site.post("/pause?mode=wait&clear_cache=false", "").status, 200);
+  EXPECT_EQ(site.post("/resume", "").status, 200);
+  EXPECT_EQ(site.post("/pause?mode=keep", "").status, 200);
+  EXPECT_EQ(site.post("/resume", "").status, 200);
+  HttpResponse bad = site.post("/pause?mode=later", "");
+  EXPECT_EQ(bad.status, 400);
+  EXPECT_EQ(at(json(bad.body), {"error", "param"}).as_string(), "mode");
+  EXPECT_EQ(site.get("/is_paused").body, R"({"is_paused":false})");
+}
+
+TEST(ApiServer, RoutesOfDevelopersAreThereWhenAskedFor) {
+  struct Case {
+    bool dev_mode, sleep_mode;
+    int reset, sleep;
+  } cases[] = {{false, false, 404, 404}, {false, true, 404, 501}, {true, false, 200, 501}};
+  for (const Case& one : cases) {
+    Site site;
+    site.config.dev_mode = one.dev_mode;
+    site.config.enable_sleep_mode = one.sleep_mode;
+    site.start();
+    EXPECT_EQ(site.post("/reset_prefix_cache", "").status, one.reset);
+    EXPECT_EQ(site.post("/sleep?level=1", "").status, one.sleep) << "the scripted runner can not sleep";
+    if (one.sleep == 404) continue;
+    EXPECT_EQ(site.get("/is_sleeping").body, R"({"is_sleeping":false})");
+    EXPECT_EQ(site.post("/sleep?level=3", "").status, 400);
+    EXPECT_EQ(site.post("/wake_up?tags=lunch", "").status, 400);
+    EXPECT_EQ(site.post("/wake_up?tags=weights&tags=kv_cache", "").status, 200);
+  }
+}
+
+TEST(ApiServer, CommandsNeedTheKey) {
+  Site site;
+  site.config.api_keys = {"k"};
+  site.start();
+  for (const char* path : {"/pause", "/resume", "/abort_requests", "/sleep", "/reset_prefix_cache"})
+    EXPECT_EQ(site.post(path, "{}").status, 401) << path;
+  EXPECT_EQ(site.get("/is_paused").status, 200);
+  EXPECT_EQ(site.call("POST", "/resume", "", {{"Authorization", "Bearer k"}}).status, 200);
+}
+
+TEST(ApiServer, AbortsRequestsByTheirIds) {
+  SlowSite site;
+  site.start();
+  for (const char* id : {"mine", "cmpl-mine"}) {
+    std::thread running([&] {
+      Value answer = json(site.post(kText, R"({"prompt":"x","max_tokens":200,"request_id":"mine"})").body);
+      EXPECT_EQ(at(answer, {"choices", "0", "finish_reason"}).as_string(), "abort");
+    });
+    ASSERT_TRUE(site.wait_running(1));
+    EXPECT_EQ(site.post("/abort_requests", R"({"request_ids":["other"]})").status, 200);
+    EXPECT_EQ(site.house.engine->stats().num_running, 1);
+    EXPECT_EQ(site.post("/abort_requests", std::string(R"({"request_ids":[")") + id + "\"]}").status, 200);
+    running.join();
+  }
+  EXPECT_EQ(site.post("/abort_requests", "{}").status, 400);
+}
+
+TEST(ApiServer, AHangingEngineIsNotHealthy) {
+  Site site;
+  Gate gate;
+  site.config.stall_timeout_s = 0.02;
+  site.house.on_step = [&] { return gate.enter(); };
+  site.start();
+  std::thread client([&] { EXPECT_EQ(site.post(kText, R"({"prompt":"x"})").status, 200); });
+  gate.wait_entered();
+  std::this_thread::sleep_for(std::chrono::milliseconds(40));
+  EXPECT_EQ(site.get("/health").status, 503);
+  gate.open();
+  client.join();
+  EXPECT_TRUE(site.wait_idle());
+  EXPECT_EQ(site.get("/health").status, 200);
+}
+
+}  // namespace
+}  // namespace pagoda
