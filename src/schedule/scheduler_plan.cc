@@ -83,7 +83,9 @@ void Scheduler::Impl::catch_up(Sequence* seq) {
   if (!seq->request->request->read_prefix_cache || seq->num_computed % kv->block_size() != 0) return;
   const int32_t found = kv->match(&seq->kv, seq->tokens, seq->scope());
   if (found <= seq->num_computed) return;
-  const int32_t num_prompt_found = std::min(found, seq->num_prompt()) - seq->num_computed;
+  // After a preemption: what it had once before counts as it did then.
+  const int32_t num_prompt_found =
+      std::min(found, seq->num_prompt()) - std::max(seq->num_computed, seq->num_computed_ever);
   if (seq->num_output() == 0 && num_prompt_found > 0) {
     seq->num_cached += num_prompt_found;
     prefix_hits += static_cast<uint64_t>(num_prompt_found);
