@@ -1,0 +1,113 @@
+// The whole loop with a cache that is too small and a second tier with a slow disk that fails at times.
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "base/rng.h"
+#include "tests/engine/engine_house.h"
+
+namespace pagoda {
+namespace {
+
+using testing::FakeRunner;
+using testing::House;
+using testing::Sink;
+
+constexpr int32_t kBlockSize = 4, kNumBlocks = 24;
+
+struct TieredHouse : House {
+  void start_tiered(int32_t slots, int64_t disk_slots, const testing::FakeTierConfig& tier) {
+    const std::vector<KvGroupSpec> groups = {{kBlockSize, 0, 100}};
+    PrefixCacheConfig cache;
+    cache.tier_slots = slots;
+    cache.tier_disk_slots = disk_slots;
+    auto fake = std::make_unique<FakeRunner>(model, groups, kNumBlocks, config.scheduler.max_num_seqs);
+    fake->add_tier(tier);
+    fake->on_wait = on_wait;
+    engine = std::make_unique<Engine>(config, std::make_unique<KvManager>(groups, kNumBlocks, cache),
+                                      std::move(fake), &metrics);
+  }
+  void ask(const std::vector<TokenId>& prompt, int32_t max_tokens) {
+    auto sink = std::make_shared<Sink>();
+    submit(request(prompt, max_tokens), sink);
+    ASSERT_TRUE(sink->wait_ended(1));
+    EXPECT_EQ(sink->tokens(), expected(prompt, max_tokens));
+  }
+};
+
+std::vector<TokenId> prompt(uint64_t topic, int32_t size) {
+  std::vector<TokenId> tokens;
+  SplitMix64 random(topic);
+  for (int32_t i = 0; i < size; ++i) tokens.push_back(static_cast<TokenId>(random.next() % 50));
+  return tokens;
+}
+
+TEST(SecondTier, AnswersAreTheSameWhateverTheDiskDoes) {
+  for (uint64_t seed = 1; seed <= 6; ++seed) {
+    TieredHouse house;
+    const auto slots = static_cast<int32_t>(4 + seed * 5);
+    house.start_tiered(
+        slots, seed % 2 == 0 ? 0 : 60,
+        {.num_slots = slots, .end_one_in = 2 + seed, .fail_one_in = seed % 3 * 4, .seed = seed});
+    std::vector<std::thread> clients;
+    for (uint64_t client = 0; client < 6; ++client)
+      clients.emplace_back([&house, client, seed] {
+        SplitMix64 random(seed * 100 + client);
+        for (int i = 0; i < 40; ++i)
+          house.ask(prompt(random.next() % 8, static_cast<int32_t>(10 + random.next() % 40)),
+                    static_cast<int32_t>(1 + random.next() % 8));
+      });
+    for (std::thread& client : clients) client.join();
+    EXPECT_TRUE(house.all_slots_come_back());
+    EXPECT_GT(house.engine->stats().tier.num_loads, 0u) << seed;
+    EXPECT_EQ(house.engine->stats().tier.num_fetches > 0, seed % 2 == 1) << seed;
+  }
+}
+
+// A request that waits for its blocks, and then nobody else: somebody must hear of the disk's answer.
+TEST(SecondTier, OneAloneHearsOfItsFetch) {
+  TieredHouse house;
+  house.start_tiered(30, 200, {.num_slots = 30, .end_one_in = 1000});
+  for (uint64_t topic = 0; topic < 8; ++topic) house.ask(prompt(topic, 50), 1);
+  for (uint64_t topic = 0; topic < 8; ++topic) house.ask(prompt(topic, 50), 1);
+  EXPECT_GT(house.engine->stats().tier.num_fetches, 0u);
+}
+
+TEST(SecondTier, WhoLeavesWhileFetchingLeaves) {
+  TieredHouse house;
+  house.start_tiered(30, 200, {.num_slots = 30, .end_one_in = 50});
+  for (uint64_t topic = 0; topic < 8; ++topic) house.ask(prompt(topic, 50), 1);
+  for (uint64_t topic = 0; topic < 8; ++topic) {
+    auto sink = std::make_shared<Sink>();
+    const RequestId id = house.submit(house.request(prompt(topic, 50), 1000), sink);
+    house.engine->cancel(id);
+    EXPECT_TRUE(sink->wait_ended(1));
+  }
+  EXPECT_TRUE(house.all_slots_come_back());
+  house.ask(prompt(3, 50), 2);
+}
+
+TEST(SecondTier, AnIdleEngineComesToRest) {
+  std::atomic<int> num_steps = 0;
+  TieredHouse house;
+  house.on_wait = [&](const StepPlan&) {
+    ++num_steps;
+    return Status();
+  };
+  house.start_tiered(30, 200, {.num_slots = 30, .end_one_in = 100});
+  for (uint64_t topic = 0; topic < 4; ++topic) house.ask(prompt(topic, 50), 1);
+  // What is under way ends, and then there are no steps any more.
+  const Time end = std::chrono::steady_clock::now() + testing::kPatience;
+  int before = -1, quiet = 0;
+  while (quiet < 5 && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    quiet = num_steps == before ? quiet + 1 : 0;
+    before = num_steps;
+  }
+  EXPECT_EQ(quiet, 5);
+  EXPECT_EQ(house.engine->stats().tier.num_under_way, 0);
+  EXPECT_GT(house.engine->stats().tier.num_used_disk_slots, 0);
+}
+
+}  // namespace
+}  // namespace pagoda
