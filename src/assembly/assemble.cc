@@ -131,6 +131,7 @@ MemoryRequest memory_request(const ModelOptions& options, const Source& source, 
   request.usable_bytes = usable_memory_bytes();
   request.utilization = options.memory_utilization;
   request.kv_cache_bytes = static_cast<uint64_t>(options.kv_cache_memory_bytes.value_or(0));
+  request.keeps_unused = options.enable_prefix_caching;
   request.num_blocks_override = static_cast<int32_t>(options.num_blocks_override.value_or(0));
   request.weight_bytes = estimate_weight_bytes(source.spec, source.layers(), source.vocabulary());
   request.groups = kv_groups(source.spec.config, static_cast<int32_t>(options.block_size), kv_dtype);

@@ -41,24 +41,36 @@ int32_t longest_that_fits(const MemoryRequest& request, uint64_t block_bytes, st
   return low;
 }
 
+// What decides the size of the cache, and so what would mend it.
+std::string how_to_give_more(const MemoryRequest& request) {
+  if (request.num_blocks_override > 0)
+    return fmt::format("a greater --num-gpu-blocks-override (now {})", request.num_blocks_override);
+  if (request.kv_cache_bytes > 0)
+    return fmt::format("a greater --kv-cache-memory-bytes (now {})", request.kv_cache_bytes);
+  const auto size = [](uint64_t bytes) { return size_text(static_cast<double>(bytes)); };
+  return fmt::format(
+      "a greater --gpu-memory-utilization (now {:.2f} of {}, of which weights take {} and activations {}), "
+      "or "
+      "--kv-cache-memory-bytes",
+      request.utilization, size(request.usable_bytes), size(request.weight_bytes),
+      size(request.activation_bytes + static_cast<uint64_t>(request.max_model_len) * request.position_bytes));
+}
+
 Status too_little(const MemoryRequest& request, uint64_t available, uint64_t block_bytes,
                   int64_t needed_blocks) {
   const bool is_given = request.num_blocks_override > 0 || request.kv_cache_bytes > 0;
   const int32_t longest =
       longest_that_fits(request, block_bytes, is_given ? std::optional(available) : std::nullopt);
-  const auto size = [](uint64_t bytes) { return size_text(static_cast<double>(bytes)); };
-  const uint64_t beside =
-      request.activation_bytes + static_cast<uint64_t>(request.max_model_len) * request.position_bytes;
   return invalid_argument(
       fmt::format(
-          "the KV cache is too small for one request of max_model_len {}: {} are needed, {} are "
-          "available; {}. Use a smaller --max-model-len, or give the cache more: "
-          "--kv-cache-memory-bytes, --gpu-memory-utilization (now {:.2f} of {}, of which weights take "
-          "{} and activations {})",
+          "the KV cache is too small for one request of max_model_len {}: {} are needed, {} are available; "
+          "{}. Use a smaller --max-model-len, or give the cache more: {}",
           request.max_model_len,
-          size_text(static_cast<double>(needed_blocks) * static_cast<double>(block_bytes)), size(available),
-          longest > 0 ? fmt::format("the longest that would fit is {}", longest) : "not even one block fits",
-          request.utilization, size(request.usable_bytes), size(request.weight_bytes), size(beside)),
+          size_text(static_cast<double>(needed_blocks) * static_cast<double>(block_bytes)),
+          size_text(static_cast<double>(available)),
+          longest > 0 ? fmt::format("the longest that would fit is {}", longest)
+                      : fmt::format("not even one block fits{}", is_given ? "" : " beside the weights"),
+          how_to_give_more(request)),
       "max-model-len");
 }
 
@@ -98,7 +110,9 @@ Result<MemoryPlan> plan_memory(const MemoryRequest& request) {
     num_blocks = static_cast<int64_t>(std::min<uint64_t>(available / plan.block_bytes, INT32_MAX));
   } else {
     available = cache_bytes_for(request, request.max_model_len);
-    const int64_t useful = std::min<int64_t>(per_sequence * request.max_num_seqs + 1, INT32_MAX);
+    const int64_t useful = request.keeps_unused
+                               ? INT32_MAX
+                               : std::min<int64_t>(per_sequence * request.max_num_seqs + 1, INT32_MAX);
     num_blocks =
         static_cast<int64_t>(std::min<uint64_t>(available / plan.block_bytes, static_cast<uint64_t>(useful)));
   }

@@ -21,6 +21,7 @@ struct MemoryRequest {
   uint64_t weight_bytes = 0, activation_bytes = 0;
   uint64_t position_bytes = 0;  // besides, of every position of max_model_len
   int32_t max_model_len = 0, max_num_seqs = 0, max_num_batched_tokens = 0;
+  bool keeps_unused = false;  // blocks that nobody uses are of use: a prefix cache
   std::vector<KvGroupSpec> groups;
 };
 struct MemoryPlan {
@@ -30,8 +31,8 @@ struct MemoryPlan {
 };
 
 // How many blocks fit. When memory is what limits them, no more than max_num_seqs requests of full length can
-// use. Error kInvalidArgument if not even one request of max_model_len fits: how much it needs, how much
-// there is, the greatest --max-model-len that would fit and the flags that help.
+// use, unless others are of use too. Error kInvalidArgument if not even one request of max_model_len fits:
+// how much it needs, how much there is, the greatest --max-model-len that would fit and the flags that help.
 Result<MemoryPlan> plan_memory(const MemoryRequest& request);
 
 // Before anything is loaded: bytes of the weights in these formats, and of what the runner needs beside
