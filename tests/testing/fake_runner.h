@@ -86,12 +86,12 @@ class FakeRunner : public ModelRunner {
   void add_owner(Group* group, BlockId block, int32_t more);
   void read_row(Row* row, std::size_t g, int32_t begin);
   uint64_t* slot(Group* group, const Row& row, std::size_t g, int32_t position);
-  bool is_visible(const Group& group, int32_t num_computed, std::size_t index) const;
   void apply_rows(const StepPlan& plan);
   void apply_blocks(const StepPlan& plan);
   void apply_stores(const StepPlan& plan);
   void apply_copies(const StepPlan& plan);
   void apply_loads(const StepPlan& plan);
+  void drop_behind(const StepPlan& plan);
   void write_kv(const StepPlan& plan);
   void check_owners(const StepPlan& plan);
   void read_kv(const StepPlan& plan);

@@ -1,0 +1,277 @@
+#include "tests/sim/laws.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace pagoda::sim {
+
+Laws::Laws(const WorldConfig& config, const KvManager* kv, int32_t max_len, std::map<RequestId, Live>* live,
+           Counts* counts)
+    : config_(config),
+      kv_(kv),
+      max_len_(max_len),
+      live_(live),
+      counts_(counts),
+      rows_(index(config.scheduler.max_num_seqs)),
+      clients_(index(config.num_clients)),
+      pairs_(index(config.num_clients) * index(config.num_clients)) {}
+
+// The first in rank gets a chunk of its prompt or a token in every step and is never pushed out. The chunk:
+// half of what the decodes leave (the other half may be the shortest prompt's), at least a token; one that
+// ends with a block may be half of that again. Sized by time it may be no more than 16 tokens.
+int64_t Laws::steps_alone() const {
+  const SchedulerConfig& config = config_.scheduler;
+  int64_t chunk = std::max(config.max_num_batched_tokens - config.max_num_seqs, 1);
+  if (config.size_chunks_by_time) chunk = std::min<int64_t>(chunk, 16);
+  chunk = std::max<int64_t>((chunk + 1) / 4, 1);
+  if (config.long_prefill_token_threshold > 0)
+    chunk = std::min<int64_t>(chunk, (config.long_prefill_token_threshold + 1) / 2);
+  if (!config.enable_chunked_prefill) chunk = max_len_;
+  return (max_len_ + chunk - 1) / chunk + max_len_ + 1;
+}
+
+// Who has just become ready ends before all who are here, each after the other, and those who may overtake
+// it, would have ended.
+int64_t Laws::bound() const {
+  int64_t num_ahead = 0;
+  for (const auto& [id, live] : *live_)
+    num_ahead += live.held ? 0 : static_cast<int64_t>(live.choices.size());
+  return num_steps_ - slack_ + (num_ahead + 1 + config_.scheduler.max_overtakes) * steps_alone();
+}
+
+void Laws::wait(Choice* choice) {
+  choice->waiting = true;
+  waiting_.insert(choice);
+  ++clients_[choice->live->client].num_waiting;
+}
+
+void Laws::stop_waiting(Choice* choice) {
+  if (!choice->waiting) return;
+  choice->waiting = false;
+  waiting_.erase(choice);
+  --clients_[choice->live->client].num_waiting;
+}
+
+void Laws::became_ready(Choice* leader) {
+  wait(leader);
+  leader->bound = bound();
+  // It takes its place before some who thought that it was behind them: one that was held, or is of a better
+  // class.
+  const int64_t more = steps_alone() * static_cast<int64_t>(leader->live->choices.size());
+  for (auto& [id, other] : *live_)
+    for (Choice& choice : other.choices)
+      if (choice.bound >= 0 && leader->rank < choice.rank) choice.bound += more;
+}
+
+void Laws::siblings_ready(Live* live) {
+  for (Choice& choice : live->choices)
+    if (choice.bound < 0) choice.bound = bound();
+}
+
+void Laws::took_token(const Choice& choice) {
+  clients_[choice.live->client].served += 2.0 / config_.weight_of(choice.live->client);
+}
+
+void Laws::ended(Choice* choice) {
+  stop_waiting(choice);
+  if (choice->row >= 0) rows_[index(choice->row)].choice = nullptr;
+  ++counts_->endings;
+}
+
+void Laws::preempted_all() {
+  preempted_all_ = true;
+  slack_ += steps_alone() * static_cast<int64_t>(live_->size());
+}
+
+// But for those who are being forked in this step.
+const Choice* Laws::first_running(uint64_t step) const {
+  const Choice* first = nullptr;
+  for (const RowState& row : rows_) {
+    if (row.choice == nullptr || (row.new_step == step && row.work_step != step)) continue;
+    if (first == nullptr || row.choice->rank < first->rank) first = row.choice;
+  }
+  return first;
+}
+
+void Laws::free_rows(const StepPlan& plan) {
+  const Choice* first = first_running(plan.step_id);
+  for (int32_t freed : plan.freed_rows) {
+    RowState& row = rows_[index(freed)];
+    EXPECT_TRUE(row.used) << "a row is freed that nobody had";
+    row.used = false;
+    Choice* choice = std::exchange(row.choice, nullptr);
+    if (choice == nullptr) continue;
+    choice->row = -1;
+    wait(choice);
+    ++(choice->has_worked ? counts_->preemptions : counts_->failed_forks);
+    EXPECT_TRUE(choice != first || preempted_all_ || !choice->has_worked)  // not: no blocks for a fork
+        << "the first in rank was pushed out";
+  }
+  preempted_all_ = false;
+}
+
+// Returns who was admitted; the others have been forked.
+std::vector<Choice*> Laws::take_new_rows(const StepPlan& plan) {
+  for (const RowWork& work : plan.work) rows_[index(work.row)].work_step = plan.step_id;
+  std::vector<Choice*> admitted;
+  for (const NewRow& fresh : plan.new_rows) {
+    auto it = live_->find(fresh.id);
+    if (it == live_->end()) {
+      ADD_FAILURE() << "a row for request " << fresh.id << ", which has ended";
+      continue;
+    }
+    Choice* choice = &it->second.choices[index(fresh.choice)];
+    EXPECT_FALSE(it->second.held) << "held, but it runs";
+    RowState& row = rows_[index(fresh.row)];
+    EXPECT_FALSE(row.used) << "two choices in one row";
+    const bool has_work = row.work_step == plan.step_id;
+    row = {choice, true, row.work_step, plan.step_id};
+    choice->row = fresh.row;
+    if (!has_work) {
+      EXPECT_TRUE(choice->number > 0 && !choice->waiting) << "a row without work";
+      ++counts_->forks;
+      continue;
+    }
+    stop_waiting(choice);
+    admitted.push_back(choice);
+  }
+  counts_->admissions += static_cast<int64_t>(admitted.size());
+  return admitted;
+}
+
+// Nobody is passed by more than max_overtakes. Under fcfs and priority by those behind in rank, under fair by
+// those behind of the same client. Who waits for the disk may be passed freely.
+void Laws::check_overtaking(const std::vector<Choice*>& admitted) {
+  if (admitted.empty() || config_.has_disk()) return;
+  const bool fair = config_.scheduler.policy == SchedulingPolicy::kFair;
+  for (const Choice* one : admitted) {
+    for (Choice* other : waiting_) {
+      if (!(other->rank < one->rank)) break;
+      if (fair && other->live->client != one->live->client) continue;
+      ++counts_->overtakes;
+      EXPECT_LE(++other->num_overtaken, config_.scheduler.max_overtakes) << "a barred one was passed";
+    }
+  }
+}
+
+void Laws::check_work(const StepPlan& plan) {
+  const SchedulerConfig& config = config_.scheduler;
+  Shape shape;
+  for (const RowWork& work : plan.work) {
+    Choice* choice = rows_[index(work.row)].choice;
+    if (choice == nullptr) {
+      ADD_FAILURE() << "work for a row that nobody has";
+      continue;
+    }
+    const int64_t num_tokens = static_cast<int64_t>(choice->live->prompt.size() + choice->num_output);
+    const int64_t remaining = num_tokens - work.num_computed_tokens;
+    const int64_t num = work.num_scheduled_tokens;
+    EXPECT_TRUE(num > 0 && num <= remaining) << "the last token is covered, or more is planned than there is";
+    EXPECT_TRUE(config.enable_chunked_prefill || num == remaining) << "a prompt in pieces";
+    if (config.long_prefill_token_threshold > 0 && config.enable_chunked_prefill) {
+      EXPECT_LE(num, config.long_prefill_token_threshold);
+    }
+    if (!choice->was_admitted) {
+      const int64_t num_prompt = static_cast<int64_t>(choice->live->prompt.size());
+      const int64_t hit = std::min<int64_t>(work.num_computed_tokens, num_prompt);
+      choice->was_admitted = true;
+      counts_->prompt_tokens += num_prompt;
+      counts_->hit_tokens += hit;
+      clients_[choice->live->client].served +=
+          static_cast<double>(num_prompt - hit) / config_.weight_of(choice->live->client);
+    }
+    shape.tokens += num;
+    shape.num_waiting_for_it +=
+        remaining == 1 && choice->num_output > 0 && rows_[index(work.row)].new_step != plan.step_id;
+    choice->has_worked = true;
+    if (remaining == 1) {
+      ++shape.num_decoding;
+      shape.decode_context += num_tokens;
+      continue;
+    }
+    const int64_t least = std::min<int64_t>(num, 16 - std::min<int64_t>(shape.least_tokens, 16));
+    shape.least_tokens += least;
+    shape.pairs += static_cast<double>(num) *
+                   (static_cast<double>(work.num_computed_tokens) + static_cast<double>(num) / 2);
+    shape.least_pairs += static_cast<double>(least) * static_cast<double>(work.num_computed_tokens + 8);
+  }
+  counts_->rows += static_cast<int64_t>(plan.work.size());
+  EXPECT_LE(plan.num_tokens, config.max_num_batched_tokens) << "the token budget";
+  EXPECT_EQ(plan.num_tokens, shape.tokens);
+  step_ms_ = shape.ms(config_.clock);
+  check_latency(shape);
+}
+
+// Without noise a step that somebody decodes in stays within the bound, unless 16 tokens of prompts beside
+// the decodes are too many already. The model of step times needs some steps first.
+void Laws::check_latency(const Shape& shape) {
+  const double slo = config_.scheduler.itl_slo_ms;
+  if (slo <= 0 || shape.num_waiting_for_it == 0 || ++num_timed_ < 100) return;
+  const double least =
+      config_.clock.ms(shape.num_decoding + shape.least_tokens, shape.decode_context, shape.least_pairs);
+  if (least > slo) return;
+  ++counts_->timed_steps;
+  counts_->late_steps += step_ms_ > slo;
+  // What a prompt that is let in finds in the cache, and so must attend to, is not foreseen.
+  EXPECT_LE(step_ms_ - config_.clock.pair_ms * shape.pairs, slo * 1.2) << "far above the latency bound";
+}
+
+// Two clients who both have somebody waiting are served alike: each one's share, by cost and weight, exceeds
+// the other's by no more than one prompt and what those who run can still be given. For: who is let in is of
+// the client that was served least, and after that its rows' outputs are all that is added.
+void Laws::check_fairness() {
+  const SchedulerConfig& config = config_.scheduler;
+  if (config.policy != SchedulingPolicy::kFair || config.max_overtakes > 0 || config_.has_disk() ||
+      config_.has_forks)
+    return;
+  const double most = max_len_ + 2.0 * max_len_ * config.max_num_seqs;
+  const auto n = clients_.size();
+  for (std::size_t a = 0; a < n; ++a) {
+    for (std::size_t b = a + 1; b < n; ++b) {
+      PairState& pair = pairs_[a * n + b];
+      const double difference = clients_[a].served - clients_[b].served;
+      const bool backlogged = clients_[a].num_waiting > 0 && clients_[b].num_waiting > 0;
+      if (!pair.backlogged) pair.base = difference;
+      pair.backlogged = backlogged;
+      if (!backlogged) continue;
+      ++counts_->fairness_checks;
+      EXPECT_LE(std::abs(difference - pair.base), most / config_.weight_of(a) + most / config_.weight_of(b))
+          << "clients " << a << " and " << b << " are served unequally";
+    }
+  }
+}
+
+void Laws::plan(const StepPlan& plan) {
+  ++num_steps_;
+  free_rows(plan);
+  const bool had_running =
+      std::ranges::any_of(rows_, [](const RowState& row) { return row.choice != nullptr; });
+  const std::vector<Choice*> admitted = take_new_rows(plan);
+  check_overtaking(admitted);
+  check_work(plan);
+  if (const Choice* first = first_running(plan.step_id); first != nullptr && !plan.work.empty()) {
+    EXPECT_EQ(rows_[index(first->row)].work_step, plan.step_id) << "the first in rank gets nothing";
+  }
+  if (config_.scheduler.watermark > 0 && (admitted.size() > 1 || (had_running && !admitted.empty()))) {
+    ++counts_->watermark_checks;
+    EXPECT_GE(kv_->num_free(), static_cast<int32_t>(config_.scheduler.watermark * kv_->num_blocks()))
+        << "an admission has gone below the watermark";
+  }
+  check_fairness();
+}
+
+// Nobody waits for ever under fcfs and priority: within a class, and beside those of better ones.
+void Laws::check_starvation() {
+  if (config_.scheduler.policy == SchedulingPolicy::kFair || config_.has_disk()) return;
+  for (const auto& [id, live] : *live_) {
+    for (const Choice& choice : live.choices) {
+      if (choice.finish != FinishReason::kNone || choice.bound < 0) continue;
+      ++counts_->starvation_checks;
+      EXPECT_LE(num_steps_, choice.bound + slack_) << "request " << id << " starves";
+    }
+  }
+}
+
+}  // namespace pagoda::sim
