@@ -57,7 +57,8 @@ class MetricsRegistry {
   Gauge& gauge(const std::string& name, const std::string& help, const Labels& labels);
   Histogram& histogram(const std::string& name, const std::string& help, const Labels& labels,
                        std::vector<double> bounds);
-  // Called before each rendering, by the thread that renders: for gauges that only a reader needs fresh.
+  // Called before each rendering, one at a time, by the thread that renders: for what only a reader needs
+  // fresh. It must not call the registry.
   void before_render(std::function<void()> update);
   std::string render() const;
 
