@@ -160,7 +160,7 @@ async def mixed_load(args, port, bias):
     rng = random.Random(1)
     ids = lambda count: [rng.randrange(1000, 100000) for _ in range(count)]
     decoders = [[] for _ in range(16)]
-    tasks = [asyncio.create_task(stream(port, ids(64), 100000, times, bias)) for times in decoders]
+    tasks = [asyncio.create_task(stream(port, ids(64), args.long_prompt, times, bias)) for times in decoders]
     while min(map(len, decoders)) < 8:
         await asyncio.sleep(0.1)
         for task in tasks:
