@@ -37,7 +37,7 @@ void Control::pause(Command&& command, Time now, std::vector<TokenEvent>* out) {
 Status Control::resume() {
   for (Command& command : waiting_)
     done_.emplace_back(std::move(command.done),
-                       Status(StatusCode::kCancelled, "the engine was resumed before all had ended"));
+                       Status(StatusCode::kUnavailable, "the engine was resumed before all had ended"));
   waiting_.clear();
   paused_ = frozen_ = false;
   scheduler_->set_admission(!is_sleeping());

@@ -85,7 +85,7 @@ class Engine {
   // wait. None of these blocks.
   using Done = std::function<void(const Status&)>;
   // Nobody starts until resume(). Done once nobody runs (kWait), else at once; clear_cache: and then nothing
-  // cached can be found. A resume() before that ends the wait with kCancelled.
+  // cached can be found. A resume() before that ends the wait with kUnavailable.
   void pause(PauseMode mode, bool clear_cache, Done done);
   void resume(Done done);
   // Nobody runs until wake_up(): whoever did goes back to the queue, the cache is forgotten and the runner

@@ -132,7 +132,7 @@ TEST(EngineControl, ResumeEndsTheWaitForThoseRunning) {
   engine.pause(PauseMode::kWait, true, wait.done());
   engine.resume(go_on.done());
   gate.open();
-  EXPECT_EQ(wait.status().code(), StatusCode::kCancelled);
+  EXPECT_EQ(wait.status().code(), StatusCode::kUnavailable);
   EXPECT_TRUE(go_on.status().ok());
   ASSERT_TRUE(sink->wait_ended(1));
   EXPECT_EQ(sink->tokens(), house.expected({1, 2}, 50));
