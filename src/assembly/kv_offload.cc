@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/env.h"
 #include "base/log.h"
 #include "base/rng.h"
 #include "ops/isa.h"
@@ -72,6 +73,10 @@ Result<KvOffload> open_kv_offload(const ModelOptions& options, const KvIdentity&
   cache->tier_slots = offload.tier.num_slots = static_cast<int32_t>(num_slots);
   log_info("KV offloading: {} blocks of {} tokens in {:.2f} GiB of memory", num_slots, identity.block_size,
            static_cast<double>(num_slots) * static_cast<double>(slot_bytes) / kGiB);
+  const uint64_t bytes = static_cast<uint64_t>(num_slots) * slot_bytes, available = available_memory_bytes();
+  if (bytes > available)
+    log_warning("--kv-offloading-size: only {:.2f} GiB of memory are free now, for the KV cache as well.",
+                static_cast<double>(available) / kGiB);
   if (wanted.path.empty()) return offload;
 
   constexpr int64_t kMostFiles = 1 << 22;  // each is remembered

@@ -184,7 +184,22 @@ void TierIndex::erase(const BlockKey& key, int32_t group) {
   settle(entry);
 }
 
+// Spills and fetches that nobody has begun are called off: there may be nothing left to be written.
+void TierIndex::call_off() {
+  auto is_called_off = [this](const TierMove& move) {
+    if (move.kind == TierMoveKind::kStore || move.kind == TierMoveKind::kLoad) return false;
+    if (move.kind == TierMoveKind::kDrop) return true;  // everything is dropped
+    Entry* entry = entry_of_slot_[index(move.slot)];
+    if (entry->move == Move::kFetch) fetching_.erase(entry->fetch_number);
+    entry->move = Move::kNone;
+    --num_under_way_;
+    return true;
+  };
+  std::erase_if(moves_, is_called_off);
+}
+
 void TierIndex::clear() {
+  call_off();
   by_id_.clear();
   for (auto it = entries_.begin(); it != entries_.end();) {
     Entry* entry = &*it++;  // settle() may remove it

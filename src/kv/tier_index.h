@@ -104,6 +104,7 @@ class TierIndex {
   // books.
   void settle(Entry* entry);
   void unlist(Entry* entry);
+  void call_off();
   void push(TierMoveKind kind, const Entry& entry, BlockId block);
 
   const int64_t num_disk_slots_;

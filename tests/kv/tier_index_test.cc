@@ -130,6 +130,25 @@ TEST(TierIndex, ClearedWhileMovesAreUnderWay) {
   EXPECT_EQ(tier.stats().num_used_disk_slots, 1);
 }
 
+TEST(TierIndex, ClearedBeforeTheMovesAreTaken) {
+  TierIndex tier(3, 8);
+  tier.adopt({key_of(1), 0});
+  ASSERT_TRUE(tier.fetch(key_of(1), 0));
+  ASSERT_TRUE(tier.store(1, key_of(2), 0));
+  tier.load(key_of(2), 0, 4);  // somebody counts on it
+  tier.clear();
+  tier.check();
+  EXPECT_EQ(tier.num_under_way(), 0);
+  EXPECT_FALSE(tier.is_fetching(tier.last_fetch()));
+  const std::vector<TierMove> moves = take(&tier);
+  ASSERT_EQ(moves.size(), 3u);
+  EXPECT_EQ(moves[0].kind, TierMoveKind::kStore);
+  EXPECT_EQ(moves[1].kind, TierMoveKind::kLoad);
+  EXPECT_EQ(moves[2].kind, TierMoveKind::kDrop);
+  EXPECT_EQ(tier.stats().num_used_slots, 0);
+  EXPECT_EQ(tier.stats().num_used_disk_slots, 0);
+}
+
 // A runner that does what it is told, late and with failures; the index's word is compared with its slots and
 // files.
 class Store {
