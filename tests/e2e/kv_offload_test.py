@@ -107,6 +107,22 @@ class KvOffload(unittest.TestCase):
                 for topic in TOPICS:
                     self.assertEqual(self.check(server, topic)[0], 0)
 
+    def test_sleep(self):
+        with tempfile.TemporaryDirectory() as folder:
+            flags = (*SMALL, "--kv-offloading-size", "0.05", "--kv-offloading-path", folder, "--enable-sleep-mode")
+            with Server(*flags, environment={"VLLM_SERVER_DEV_MODE": "1"}) as server:
+                for round_ in range(3):
+                    for topic in TOPICS:
+                        self.check(server, topic)
+                    for path in ("/sleep?level=1", "/wake_up"):
+                        status, answer, _ = server.post(path, {})
+                        self.assertEqual(status, 200, answer)
+                for topic in TOPICS:
+                    self.check(server, topic)
+            with Server(*flags) as server:
+                for topic in TOPICS:
+                    self.check(server, topic)
+
     def test_nothing_waits_for_ever_where_the_disk_fails(self):
         with tempfile.TemporaryDirectory() as folder:
             flags = (*SMALL, "--kv-offloading-size", "0.002", "--kv-offloading-path", folder, "--kv-offloading-disk-size", "0.02")
