@@ -16,7 +16,7 @@ namespace pagoda {
 
 // Who may share blocks: requests with the same adapter and the same salt.
 struct CacheScope {
-  uint32_t lora_id = 0;
+  uint32_t lora_id = 0;  // the same number for the same adapter wherever names are shared (seed, folder)
   std::array<uint8_t, 16> salt{};  // zeros: none
   bool is_plain() const { return lora_id == 0 && salt == std::array<uint8_t, 16>{}; }
 };

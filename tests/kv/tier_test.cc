@@ -225,6 +225,31 @@ TEST(KvTier, AdoptedFilesAreFound) {
   EXPECT_EQ(second.load_from_tier(&again, tokens, {}), 20);
 }
 
+TEST(KvTier, RoutersHearWhatHasComeBack) {
+  PrefixCacheConfig config = with_tier(16, 0);
+  config.record_events = true;
+  House house({{kBlock, 0, 100}}, 1 + 7, config, {.num_slots = 16});
+  house.serve(prompt(0, 25));
+  house.serve(prompt(1000, 25));
+  SeqKv seq;
+  const std::vector<TokenId> tokens = prompt(0, 25);
+  std::vector<KvEvent> events;
+  house.kv.take_events(&events);
+  events.clear();
+  ASSERT_EQ(house.kv.match(&seq, tokens, {}), 0);
+  ASSERT_EQ(house.kv.load_from_tier(&seq, tokens, {}), 24);
+  house.kv.take_events(&events);
+  std::vector<BlockKey> stored;
+  std::vector<TokenId> stored_tokens;
+  for (const KvEvent& event : events) {
+    if (event.kind != KvEvent::Kind::kStored) continue;
+    stored.insert(stored.end(), event.keys.begin(), event.keys.end());
+    stored_tokens.insert(stored_tokens.end(), event.tokens.begin(), event.tokens.end());
+  }
+  EXPECT_EQ(stored, seq.keys);
+  EXPECT_EQ(stored_tokens, prompt(0, 24));
+}
+
 TEST(KvTier, WhatIsCachedIsKeptAtTheEnd) {
   House house({{kBlock, 0, 100}}, 1 + 20, with_tier(4, 100), {.num_slots = 4});
   house.serve(prompt(1000, 13));
