@@ -13,6 +13,7 @@ namespace pagoda {
 namespace {
 
 constexpr std::chrono::milliseconds kPatience{20};
+constexpr std::size_t kWorthSharing = 1 << 20;  // bytes; less is copied before the threads have woken
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -58,7 +59,7 @@ std::span<std::byte> KvTier::slot(int32_t slot, int32_t group) {
 // In the order of the list: a slot may get two contents in one step. Threads share the layers, which do not
 // touch one another.
 void KvTier::copy(std::span<const TierMove> moves, TierMoveKind kind, ComputePool& pool) {
-  pool.parallel_for(static_cast<int64_t>(pieces_.size()), 1, [&](int64_t begin, int64_t end) {
+  auto copy_layers = [&](int64_t begin, int64_t end) {
     for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
       const Piece& piece = pieces_[i];
       for (const TierMove& move : moves) {
@@ -72,7 +73,15 @@ void KvTier::copy(std::span<const TierMove> moves, TierMoveKind kind, ComputePoo
           std::memcpy(block, kept, piece.bytes);
       }
     }
-  });
+  };
+  std::size_t bytes = 0;
+  for (const TierMove& move : moves)
+    if (move.kind == kind) bytes += slot(move.slot, move.group).size();
+  const auto num_layers = static_cast<int64_t>(pieces_.size());
+  if (bytes < kWorthSharing)
+    copy_layers(0, num_layers);
+  else
+    pool.parallel_for(num_layers, 1, copy_layers);
 }
 
 void KvTier::store(std::span<const TierMove> moves, ComputePool& pool) {

@@ -93,6 +93,23 @@ TEST(KvTier, BlocksComeBackAsTheyWere) {
   }
 }
 
+// So much that the threads share it.
+TEST(KvTier, ManyBlocksAtOnce) {
+  House house(DType::kF32);
+  const std::string before = block_of(house.storage, 0, 3);
+  std::vector<TierMove> moves;
+  while (moves.size() * before.size() < 4 << 20) {
+    for (int32_t slot = 0; slot < kNumSlots; ++slot) moves.push_back(store(0, 3 + slot, slot));
+    for (int32_t slot = 0; slot < kNumSlots; ++slot) moves.push_back(load(0, 7 - slot, slot));
+  }
+  std::vector<std::string> expected;
+  for (BlockId block = 7; block >= 3; --block) expected.push_back(block_of(house.storage, 2, block));
+  house.run(moves);
+  for (BlockId block = 3; block <= 7; ++block)
+    EXPECT_EQ(block_of(house.storage, 2, block), expected[static_cast<std::size_t>(block - 3)]) << block;
+  EXPECT_EQ(block_of(house.storage, 0, 7), before);
+}
+
 TEST(KvTier, BlocksComeBackFromDiskAsTheyWere) {
   testing::TempDir dir;
   for (DType dtype : kKvDTypes) {
