@@ -25,14 +25,16 @@ void WaitQueue::join(Sequence* seq, uint64_t client_key, uint32_t weight) {
   if (client == nullptr) client = std::make_unique<Client>();
   client->key = client_key;
   client->weight = std::max<uint32_t>(weight, 1);
-  if (client->num_active++ == 0) {
-    // Nobody saves up service by being away.
+  ++client->num_active;
+  if (client->waiting.empty()) {
+    // Nobody saves up service by wanting little, or by being away: it goes on from the least served of those
+    // who wait, or from who waited last.
     const Client* least = nullptr;
     for (const auto& [key, other] : clients_) {
-      if (other.get() == client.get() || other->num_active == 0) continue;
+      if (other->waiting.empty()) continue;
       if (least == nullptr || other->served < least->served) least = other.get();
     }
-    if (least != nullptr) client->served = std::max(client->served, least->served);
+    client->served = std::max(client->served, least != nullptr ? least->served : last_served_);
   }
   seq->client = client.get();
 }
@@ -60,6 +62,7 @@ void WaitQueue::insert(Sequence* seq) {
 void WaitQueue::remove(Sequence* seq) {
   (is_fair() ? seq->client->waiting : queue_).remove(seq);
   --size_;
+  if (is_fair() && seq->client->waiting.empty()) last_served_ = seq->client->served;
 }
 
 void WaitQueue::begin_walk() {

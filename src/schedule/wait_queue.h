@@ -17,7 +17,7 @@ namespace pagoda {
 struct Client {
   uint64_t key = 0;
   double weight = 1;
-  double served = 0;  // tokens by cost and weight; never less than the least of those active at its return
+  double served = 0;  // tokens by cost and weight; never less, as it begins to wait, than the least waiting's
   int32_t num_active = 0;  // its choices that have not ended
   SequenceQueue waiting;
   Sequence* cursor = nullptr;  // of the walk
@@ -52,6 +52,7 @@ class WaitQueue {
   std::unordered_map<uint64_t, std::unique_ptr<Client>> clients_;
   std::vector<Client*> walk_;  // a heap: those with someone left in this walk, the least served on top
   Sequence* current_ = nullptr;
+  double last_served_ = 0;  // of the client that was the last to have nobody waiting any more
   int32_t size_ = 0;
 };
 
