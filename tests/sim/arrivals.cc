@@ -39,6 +39,15 @@ uint64_t World::root_of(const Request& request) const {
   return scope == 0 ? 0 : SplitMix64(scope).next() | 1;
 }
 
+// One wants more than its share, one comes rarely, the others come and go.
+int World::draw_client() {
+  const int last = config_.num_clients - 1;
+  if (last > 0 && dice_.chance(0.05)) return last;
+  const uint64_t times = SplitMix64(config_.seed + next_id_ / 200).next();
+  const int client = dice_.chance(0.4) ? 0 : dice_.pick(0, std::max(last - 1, 0));
+  return (times >> client & 1) != 0 ? client : 0;
+}
+
 std::unique_ptr<Request> World::make_request() {
   auto request = std::make_unique<Request>();
   request->id = next_id_++;
@@ -60,8 +69,7 @@ std::unique_ptr<Request> World::make_request() {
   request->read_prefix_cache = params.num_prompt_logprobs < 0;
   request->n = config_.has_forks && dice_.chance(0.3) ? dice_.pick(2, 10) : 1;
   request->priority = dice_.pick(0, 2);
-  request->client_key = static_cast<uint64_t>(
-      dice_.chance(0.5) ? 0 : dice_.pick(0, config_.num_clients - 1));  // one wants more than its share
+  request->client_key = static_cast<uint64_t>(draw_client());
   request->weight = config_.weight_of(request->client_key);
   const int scope = dice_.pick(0, config_.num_scopes - 1);
   request->lora_id = static_cast<uint32_t>(scope % 2);

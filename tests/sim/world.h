@@ -41,6 +41,7 @@ class World {
   // ---- arrivals.cc
   void arrive();
   std::unique_ptr<Request> make_request();
+  int draw_client();
   std::vector<TokenId> make_prompt(int longest);
   void remember(const Live& live, const Choice& choice);
   Outcome oracle(const Live& live, int choice) const;

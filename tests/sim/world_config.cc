@@ -56,13 +56,13 @@ void draw_cache(Dice* dice, WorldConfig* world) {
 // Clients that compete all the time, and nothing that may go before its turn: the law of fairness is at its
 // sharpest.
 void make_contested(Dice* dice, WorldConfig* world) {
-  world->num_clients = dice->pick(2, 4);
+  world->num_clients = dice->pick(2, 5);
   world->scheduler.max_overtakes = 0;
   world->has_forks = false;
   world->cache.tier_disk_slots = 0;
   world->arrival = 0.9;
   world->max_live = dice->pick(12, 60);
-  world->num_requests *= 3;
+  world->num_requests *= world->large ? 3 : 10;
 }
 
 }  // namespace
