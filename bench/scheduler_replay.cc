@@ -51,9 +51,7 @@ std::vector<Scenario> scenarios(const Device& device, double stretch) {
     all.back().name = name;
     change(&all.back());
   };
-  auto policy = [](SchedulingPolicy which) {
-    return [which](Scenario* s) { s->scheduler.policy = which; };
-  };
+  auto policy = [](SchedulingPolicy which) { return [which](Scenario* s) { s->scheduler.policy = which; }; };
   auto quarter = [full](auto&& more) {
     return [full, more](Scenario* s) {
       s->num_blocks = full / 4;
@@ -75,12 +73,23 @@ std::vector<Scenario> scenarios(const Device& device, double stretch) {
     s->scheduler.itl_slo_ms = 50;
   });
   add("fcfs, no overtaking", no_overtaking);
+  auto watermark = [](Scenario* s) { s->scheduler.watermark = 0.05; };
+  add("fcfs, watermark 0.01", [](Scenario* s) { s->scheduler.watermark = 0.01; });
+  add("fcfs, watermark 0.05", watermark);
+  add("priority, watermark 0.05", [=](Scenario* s) {
+    watermark(s);
+    s->scheduler.policy = SchedulingPolicy::kPriority;
+  });
+  add("fair, watermark 0.05", [=](Scenario* s) {
+    watermark(s);
+    s->scheduler.policy = SchedulingPolicy::kFair;
+  });
   add("quarter of memory: fcfs", quarter(nothing));
   add("quarter of memory: priority", quarter(policy(SchedulingPolicy::kPriority)));
   add("quarter of memory: fair", quarter(policy(SchedulingPolicy::kFair)));
   add("quarter of memory: fcfs, no prefix cache", quarter(no_cache));
   add("quarter of memory: fcfs, no overtaking", quarter(no_overtaking));
-  add("quarter of memory: fcfs, watermark 0.05", quarter([](Scenario* s) { s->scheduler.watermark = 0.05; }));
+  add("quarter of memory: fcfs, watermark 0.05", quarter(watermark));
   add("as traced: fcfs", [](Scenario* s) { s->stretch = 1; });
   add("as traced: priority", [](Scenario* s) {
     s->stretch = 1;
@@ -114,7 +123,15 @@ int run(const std::string& path, const std::string& only) {
       trace->size(), span, static_cast<double>(sharing.num_prompt_tokens) / span,
       static_cast<double>(sharing.num_output_tokens) / span, 100 * possible);
   const int32_t num_blocks = device.num_blocks(kReplayBlock);
-  std::printf("the device holds %d blocks = %d tokens\n", num_blocks, num_blocks * kReplayBlock);
+  auto share = [&](int32_t blocks) {
+    return 100. *
+           static_cast<double>(shared_with_memory(*trace, kReplayBlock, int64_t{blocks} * kReplayBlock)) /
+           static_cast<double>(sharing.num_prompt_tokens);
+  };
+  std::printf(
+      "the device holds %d blocks = %d tokens; a cache of that size that is nothing else could spare "
+      "%.2f %%, of a quarter %.2f %%\n",
+      num_blocks, num_blocks * kReplayBlock, share(num_blocks), share(num_blocks / 4));
   const Replay at_once = replay(
       *trace, {.name = "", .scheduler = scheduler_config(), .num_blocks = num_blocks, .stretch = 0}, device);
   constexpr double kLoad = 0.8;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <fstream>
+#include <list>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "base/json.h"
@@ -73,6 +75,30 @@ TraceSharing sharing_of(const std::vector<TraceRequest>& trace, int32_t block_si
         std::min<int64_t>(shared, (request.num_prompt - 1) / block_size * block_size);
   }
   return sharing;
+}
+
+int64_t shared_with_memory(const std::vector<TraceRequest>& trace, int32_t block_size, int64_t num_tokens) {
+  std::list<uint64_t> unwanted_first;
+  std::unordered_map<uint64_t, std::list<uint64_t>::iterator> place;
+  int64_t num_shared = 0;
+  for (const TraceRequest& request : trace) {
+    int64_t shared = 0;
+    for (uint64_t block : request.blocks) {
+      if (!place.contains(block)) break;
+      shared += kTraceBlock;
+    }
+    num_shared += std::min<int64_t>(shared, (request.num_prompt - 1) / block_size * block_size);
+    for (auto block = request.blocks.rbegin(); block != request.blocks.rend();
+         ++block) {  // the end goes first
+      if (auto it = place.find(*block); it != place.end()) unwanted_first.erase(it->second);
+      place[*block] = unwanted_first.insert(unwanted_first.end(), *block);
+    }
+    while (static_cast<int64_t>(place.size()) * kTraceBlock > num_tokens) {
+      place.erase(unwanted_first.front());
+      unwanted_first.pop_front();
+    }
+  }
+  return num_shared;
 }
 
 }  // namespace pagoda

@@ -32,6 +32,8 @@ std::vector<TokenId> prompt_of(const TraceRequest& request, uint64_t number);
 struct TraceSharing {
   int64_t num_prompt_tokens = 0, num_shared_tokens = 0, num_output_tokens = 0;
 };
+// The same for a cache of so many tokens that holds nothing else, and forgets what was wanted longest ago.
+int64_t shared_with_memory(const std::vector<TraceRequest>& trace, int32_t block_size, int64_t num_tokens);
 TraceSharing sharing_of(const std::vector<TraceRequest>& trace, int32_t block_size);
 
 }  // namespace pagoda
