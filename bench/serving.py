@@ -144,7 +144,7 @@ def unique(args):
 
 async def stream(port, prompt, tokens, times, bias):
     payload = {"model": "m", "prompt": prompt, "max_tokens": tokens, "temperature": 0, "ignore_eos": True, "stream": True,
-               "cache_prompt": False, **({"logit_bias": {"318": 100}} if bias else {})}
+               "cache_prompt": False, "return_token_ids": True, **({"logit_bias": {"318": 100}} if bias else {})}
     async for line in post("127.0.0.1", port, "/v1/completions", payload):
         if not line.startswith(b"data:") or line[5:].strip() == b"[DONE]":
             continue
@@ -193,6 +193,8 @@ def mixed(args):
         plans.append(("llama-server, its defaults", lambda: Server(command, port), True))
     rows = []
     for name, start, bias in plans:
+        if not re.search(args.only, name):
+            continue
         with start() as server:
             alone, loaded, firsts = asyncio.run(mixed_load(args, server.port, bias))
         row = {"server": name}
@@ -297,6 +299,7 @@ def main():
     parser.add_argument("--requests", type=int, default=24)
     parser.add_argument("--llama")
     parser.add_argument("--gguf")
+    parser.add_argument("--only", default="", help="mixed: servers whose name matches")
     parser.add_argument("--long-prompt", type=int, default=8192)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seconds-alone", type=float, default=15)

@@ -33,7 +33,7 @@ struct ModelOptions {
   int64_t long_prefill_token_threshold = 0;
   bool enable_chunked_prefill = true, adaptive_chunks = true;
   double itl_slo_ms = 0;  // 0: none
-  double watermark = 0;
+  double watermark = 0.01;
   int64_t max_overtakes = 64;
   bool enable_prefix_caching = true;
   std::string prefix_caching_hash_algo = "sha256";  // sha256, sha256_cbor, xxhash

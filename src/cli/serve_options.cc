@@ -117,7 +117,7 @@ Status read_steps(const FlagValues& flags, ModelOptions* model) {
     return invalid_argument(
         "--itl-slo-ms sizes chunks of prompts: it needs --enable-chunked-prefill and --adaptive-chunks",
         "itl-slo-ms");
-  model->watermark = flags.real("watermark", 0);
+  model->watermark = flags.real("watermark", model->watermark);
   if (!(model->watermark >= 0 && model->watermark < 1))
     return invalid_argument("--watermark must be at least 0 and less than 1", "watermark");
   PAGODA_TRY(model->max_overtakes, number_in(flags, "max-overtakes", 64, 0, 1 << 20));

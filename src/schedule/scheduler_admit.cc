@@ -38,6 +38,7 @@ void Scheduler::Impl::plan_waiting(Shares* shares, Time now) {
 
 Scheduler::Impl::Verdict Scheduler::Impl::admit(Sequence* seq, Shares* shares, Time now) {
   if (const Verdict verdict = take_cached(seq); verdict != Verdict::kAdmitted) return verdict;
+  size_for_context(shares, seq->num_computed);
   const int32_t num_scheduled = chunk(*seq, shares->prefills);
   if (num_scheduled == 0 || !schedule(seq, num_scheduled)) {  // a prompt in one piece needs more of a step
     kv->release(&seq->kv);
@@ -55,6 +56,17 @@ Scheduler::Impl::Verdict Scheduler::Impl::admit(Sequence* seq, Shares* shares, T
     WaitQueue::charge(seq, seq->num_prompt() - seq->num_cached, 0);
   }
   return Verdict::kAdmitted;
+}
+
+// A prompt whose beginning was found attends to all of it: fewer of its tokens fit the step than of one that
+// begins.
+void Scheduler::Impl::size_for_context(Shares* shares, int32_t num_computed) const {
+  if (!config.size_chunks_by_time || num_computed <= shares->demand.prefill_context) return;
+  shares->demand.prefill_context = num_computed;
+  const int64_t given = shares->total - shares->prefills;
+  const int64_t total = std::max<int64_t>(budget.prefill_tokens(shares->demand), given + 1);
+  shares->total = std::min(shares->total, total);
+  shares->prefills = shares->total - given;
 }
 
 // Takes what the cache and the second tier hold of it. All that it has must fit beside what the running have,

@@ -24,7 +24,9 @@ struct Scheduler::Impl {
   // How the step that is being planned is shared out.
   struct Shares {
     int64_t decodes = 0;   // tokens left for those who decode
-    int64_t prefills = 0;  // tokens left for prompts
+    int64_t prefills = 0;  // tokens left for prompts ...
+    int64_t total = 0;     // ... of so many, sized for this:
+    StepDemand demand;
     // One prompt is the first in rank, one the shortest; each gets half, so that neither a long prompt holds
     // up the short ones behind it nor they it. Where the shortest still waits, its half is left for
     // admission.
@@ -54,6 +56,7 @@ struct Scheduler::Impl {
   void plan_waiting(Shares* shares, Time now);
   Verdict admit(Sequence* seq, Shares* shares, Time now);
   Verdict take_cached(Sequence* seq);
+  void size_for_context(Shares* shares, int32_t num_computed) const;
   int64_t blocks_promised() const;
   int64_t blocks_reserved() const;
 

@@ -35,7 +35,7 @@ StepPlan& Scheduler::Impl::plan(Time now, std::vector<TokenEvent>* out) {
 
 Scheduler::Impl::Shares Scheduler::Impl::share_out() {
   Shares shares;
-  StepDemand demand;
+  StepDemand& demand = shares.demand;
   for (Sequence* seq : running) {
     seq->num_scheduled = 0;
     if (!seq->is_decoding()) catch_up(seq);
@@ -61,7 +61,7 @@ Scheduler::Impl::Shares Scheduler::Impl::share_out() {
     shares.prefills = budget.prefill_tokens(demand);
   }
   shares.may_admit = can_admit && budget.has_room_for_more(demand);
-  shares.half = shares.prefills;
+  shares.half = shares.total = shares.prefills;
   if (shares.first == nullptr) return shares;
   if (shares.may_admit && shortest_waiting(shares.shortest->num_remaining()) != nullptr)
     shares.shortest = nullptr;

@@ -7,13 +7,14 @@ namespace {
 
 // A chunk smaller than a block would hardly move a prompt; that much it always gets.
 constexpr int64_t kLeastChunk = 16;
+// Planning, handing out and sending take a little of the time between two tokens.
+constexpr double kShareOfSteps = 0.97;
 
 }  // namespace
 
 double StepBudget::limit_ms(const StepDemand& demand) const {
   if (config_.itl_slo_ms > 0) {
-    constexpr double kOutsideOfSteps = 0.97;  // planning, handing out and sending take a little
-    return config_.itl_slo_ms * kOutsideOfSteps / model_.tail_factor();
+    return config_.itl_slo_ms * kShareOfSteps / std::max(model_.tail_factor(), slo_margin_);
   }
   constexpr double kMargin = 0.85;  // so that the slower ones of the steps keep the promise too
   const double share =
@@ -48,6 +49,13 @@ bool StepBudget::has_room_for_more(const StepDemand& demand) const {
 
 void StepBudget::observe(const StepShape& shape, double ms) {
   model_.observe(shape, ms);
+  const bool is_mixed = shape.decode_context > 0 && shape.prefill_pairs > 0;
+  if (config_.itl_slo_ms > 0 && is_mixed && model_.is_ready()) {
+    // Aims at three broken steps in a thousand, whatever the machine's noise and the model's errors are.
+    constexpr double kRate = 0.1, kBroken = 0.003, kMost = 4;
+    slo_margin_ *= 1 + kRate * (ms > config_.itl_slo_ms * kShareOfSteps ? 1 : -kBroken);
+    slo_margin_ = std::clamp(slo_margin_, 1., kMost);
+  }
   largest_step_ = std::max(largest_step_, shape.num_tokens);
 }
 

@@ -37,6 +37,7 @@ class StepBudget {
 
   const SchedulerConfig& config_;
   StepTimeModel model_;
+  double slo_margin_ = 1.25;   // the bound is aimed at divided by it; grows with each step that broke it
   int64_t largest_step_ = 32;  // tokens; a chunk grows no faster than to twice what is known
 };
 

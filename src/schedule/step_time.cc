@@ -27,6 +27,15 @@ double StepTimeModel::predict_ms(const StepShape& shape) const {
   return ms;
 }
 
+// By powers of two of the tokens, and of four of the context that a prompt's tokens attend to.
+std::size_t StepTimeModel::class_of(const StepShape& shape) {
+  const auto tokens = static_cast<uint64_t>(shape.num_tokens);
+  const auto context = static_cast<uint64_t>(shape.prefill_pairs / static_cast<double>(tokens)) / 256;
+  const auto size = static_cast<std::size_t>(std::bit_width(tokens) - 1);
+  const auto depth = static_cast<std::size_t>(std::bit_width(context) + 1) / 2;
+  return std::min(size, kNumSizes - 1) * kNumDepths + std::min(depth, kNumDepths - 1);
+}
+
 void StepTimeModel::observe(const StepShape& shape, double ms) {
   if (!(ms > 0) || shape.num_tokens <= 0) return;
   const double predicted = predict_ms(shape);
@@ -39,8 +48,7 @@ void StepTimeModel::observe(const StepShape& shape, double ms) {
     ms = std::min(ms, 3 * predicted);  // somebody else had the machine: it says little of the step
   }
   constexpr double kFade = 0.97;
-  const auto size = static_cast<std::size_t>(std::bit_width(static_cast<uint64_t>(shape.num_tokens)) - 1);
-  SizeClass& steps = classes_[std::min(size, kNumClasses - 1)];
+  StepClass& steps = classes_[class_of(shape)];
   const Terms terms = terms_of(shape);
   const double weight = 1 / (ms * ms);  // errors count relative to the time
   steps.weight = steps.weight * kFade + 1;
@@ -57,7 +65,7 @@ void StepTimeModel::observe(const StepShape& shape, double ms) {
 void StepTimeModel::fit() {
   std::array<Terms, kNumTerms> a{};
   Terms b{};
-  for (const SizeClass& steps : classes_) {
+  for (const StepClass& steps : classes_) {
     if (steps.weight == 0) continue;
     const double share = std::min(steps.weight, 4.) / steps.weight;
     for (std::size_t i = 0; i < kNumTerms; ++i) {

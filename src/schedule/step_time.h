@@ -34,19 +34,20 @@ class StepTimeModel {
   bool is_ready() const { return num_observed_ >= 8; }
 
  private:
-  static constexpr std::size_t kNumTerms = 7, kNumClasses = 16;
+  static constexpr std::size_t kNumTerms = 7, kNumSizes = 16, kNumDepths = 5;
   using Terms = std::array<double, kNumTerms>;
-  // Weighted moments of the steps of about one size, the older ones fading: so that thousands of like steps
-  // do not make the model forget the rare others.
-  struct SizeClass {
+  // Weighted moments of the steps of about one size and context, the older ones fading: so that thousands of
+  // like steps do not make the model forget the rare others.
+  struct StepClass {
     double weight = 0;
     std::array<Terms, kNumTerms> products{};
     Terms with_time{};
   };
   static Terms terms_of(const StepShape& shape);
+  static std::size_t class_of(const StepShape& shape);
   void fit();
 
-  std::array<SizeClass, kNumClasses> classes_{};  // by log2 of num_tokens
+  std::array<StepClass, kNumSizes * kNumDepths> classes_{};
   Terms coefficients_{};
   double tail_factor_ = 1.2;
   int64_t num_observed_ = 0;
