@@ -213,8 +213,10 @@ bool Generation::gather_piece(TextDelta* delta, Choice* choice) const {
 void Generation::stream_delta(TextDelta&& delta, Choice* choice, int32_t index) {
   if (!streaming_) start_stream();
   if (!gather_piece(&delta, choice)) return;
+  // Without a tokenizer no token has a text; that it has come is told all the same.
   bool shows = !delta.text.empty() || !delta.prompt_text.empty() || delta.finish != FinishReason::kNone ||
-               request_.num_logprobs >= 0 || request_.return_token_ids || request_.continuous_usage;
+               request_.num_logprobs >= 0 || request_.return_token_ids || request_.continuous_usage ||
+               context_->intake->model().tokenizer == nullptr;
   if (!shows) return;
   Usage usage = choice_usage(*choice);
   const Usage* running = request_.continuous_usage ? &usage : nullptr;
