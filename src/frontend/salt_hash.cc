@@ -78,12 +78,10 @@ std::array<uint8_t, 16> hash_cache_salt(std::string_view salt) {
   return out;
 }
 
-uint64_t hash_client(std::string_view api_key, std::string_view user) {
-  if (api_key.empty() && user.empty()) return 0;
+uint64_t hash_client(std::string_view client) {
+  if (client.empty()) return 0;
   const std::array<uint64_t, 4>& keys = process_keys();
-  std::string text = std::to_string(api_key.size()) + ":";  // where the key ends and the user begins
-  text.append(api_key).append(user);
-  return std::max<uint64_t>(siphash(keys[0] ^ keys[2], keys[1] ^ keys[3], text), 1);
+  return std::max<uint64_t>(siphash(keys[0] ^ keys[2], keys[1] ^ keys[3], client), 1);
 }
 
 }  // namespace pagoda

@@ -10,7 +10,7 @@ namespace pagoda {
 // make a salt that collides with somebody else's; the same salt gives the same bits within one process only.
 // Empty: all zero.
 std::array<uint8_t, 16> hash_cache_salt(std::string_view salt);
-// Stands for a client: a key, a user, or a user within a key. Keyed in the same way; 0 if both are empty.
-uint64_t hash_client(std::string_view api_key, std::string_view user);
+// Stands for a client by its key or name. Keyed in the same way; 0 if it is empty.
+uint64_t hash_client(std::string_view client);
 
 }  // namespace pagoda

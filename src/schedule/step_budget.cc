@@ -14,7 +14,7 @@ constexpr double kShareOfSteps = 0.97;
 
 double StepBudget::limit_ms(const StepDemand& demand) const {
   if (config_.itl_slo_ms > 0) {
-    return config_.itl_slo_ms * kShareOfSteps / std::max(model_.tail_factor(), slo_margin_);
+    return config_.itl_slo_ms * kShareOfSteps / slo_margin_;
   }
   constexpr double kMargin = 0.85;  // so that the slower ones of the steps keep the promise too
   const double share =
@@ -44,15 +44,16 @@ bool StepBudget::has_room_for_more(const StepDemand& demand) const {
   if (config_.itl_slo_ms <= 0 || !config_.size_chunks_by_time || demand.num_decoding == 0) return true;
   StepShape shape = demand.decodes;
   shape.add_prefill(demand.prefill_context, kLeastChunk);
-  return !model_.is_ready() || model_.predict_ms(shape) <= limit_ms(demand);
+  return !model_.is_ready() || model_.predict_ms(shape) <= config_.itl_slo_ms * kShareOfSteps;
 }
 
 void StepBudget::observe(const StepShape& shape, double ms) {
   model_.observe(shape, ms);
   const bool is_mixed = shape.decode_context > 0 && shape.prefill_pairs > 0;
   if (config_.itl_slo_ms > 0 && is_mixed && model_.is_ready()) {
-    // Aims at three broken steps in a thousand, whatever the machine's noise and the model's errors are.
-    constexpr double kRate = 0.1, kBroken = 0.003, kMost = 4;
+    // Aims at half of the hundredth that may break it, whatever the model's errors are; not at any price,
+    // since a machine's own pauses do not go away with smaller chunks.
+    constexpr double kRate = 0.1, kBroken = 0.005, kMost = 2;
     slo_margin_ *= 1 + kRate * (ms > config_.itl_slo_ms * kShareOfSteps ? 1 : -kBroken);
     slo_margin_ = std::clamp(slo_margin_, 1., kMost);
   }

@@ -22,10 +22,10 @@ class StepBudget {
 
   // The most prompt tokens that the next step should compute beside the decodes; at least 1.
   //
-  // Under itl_slo_ms: as many as keep the step within it, its tail included. Without: prompts get the share
-  // of the time that they are of the sequences, each counted as one, but at least half of it; so decoding
-  // slows down to half its speed while few prompts are there, and gives way when many wait, because then
-  // more are served by letting them in.
+  // Under itl_slo_ms: as many as keep all but a few steps in a thousand within it. Without: prompts get the
+  // share of the time that they are of the sequences, each counted as one, but at least half of it; so
+  // decoding slows down to half its speed while few prompts are there, and gives way when many wait, because
+  // then more are served by letting them in.
   int32_t prefill_tokens(const StepDemand& demand) const;
   // Under itl_slo_ms: one more could join those who decode. Without, and while nobody decodes, always.
   bool has_room_for_more(const StepDemand& demand) const;
@@ -37,7 +37,7 @@ class StepBudget {
 
   const SchedulerConfig& config_;
   StepTimeModel model_;
-  double slo_margin_ = 1.25;   // the bound is aimed at divided by it; grows with each step that broke it
+  double slo_margin_ = 1.25;   // what is aimed at is the bound divided by it; grows when a step breaks it
   int64_t largest_step_ = 32;  // tokens; a chunk grows no faster than to twice what is known
 };
 

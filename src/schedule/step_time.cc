@@ -39,14 +39,8 @@ std::size_t StepTimeModel::class_of(const StepShape& shape) {
 void StepTimeModel::observe(const StepShape& shape, double ms) {
   if (!(ms > 0) || shape.num_tokens <= 0) return;
   const double predicted = predict_ms(shape);
-  if (is_ready() && predicted > 0) {
-    // A quantile by small steps: up where a step was slower, down a little where it was not.
-    constexpr double kRate = 0.05, kQuantile = 0.99, kMost = 3;
-    const double ratio = ms / predicted;
-    tail_factor_ *= 1 + kRate * (ratio > tail_factor_ ? kQuantile : kQuantile - 1);
-    tail_factor_ = std::clamp(tail_factor_, 1., kMost);
-    ms = std::min(ms, 3 * predicted);  // somebody else had the machine: it says little of the step
-  }
+  // A step that somebody else's use of the machine made three times as long says little of steps.
+  if (is_ready() && predicted > 0) ms = std::min(ms, 3 * predicted);
   constexpr double kFade = 0.97;
   StepClass& steps = classes_[class_of(shape)];
   const Terms terms = terms_of(shape);

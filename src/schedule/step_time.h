@@ -28,8 +28,6 @@ class StepTimeModel {
  public:
   void observe(const StepShape& shape, double ms);
   double predict_ms(const StepShape& shape) const;
-  // Steps take longer than predicted by more than this factor once in a hundred times. >= 1.
-  double tail_factor() const { return tail_factor_; }
   // Enough has been seen to be asked.
   bool is_ready() const { return num_observed_ >= 8; }
 
@@ -49,7 +47,6 @@ class StepTimeModel {
 
   std::array<StepClass, kNumSizes * kNumDepths> classes_{};
   Terms coefficients_{};
-  double tail_factor_ = 1.2;
   int64_t num_observed_ = 0;
 };
 

@@ -11,10 +11,10 @@ namespace pagoda {
 void stamp_request(const HttpRequest& http, const ApiServerConfig& config, Time now,
                    GenerateRequest* request) {
   const bool keys_tell = config.api_keys.size() > 1;
-  const std::string key(keys_tell ? presented_key(http) : std::string_view());
-  request->client_key = hash_client(key, request->user);
-  // Whoever has a key could name any user, so the weight is then the key's.
-  auto weight = config.client_weights.find(keys_tell ? key : request->user);
+  // Whoever has a key could name any user, for a larger share: then the key is the client.
+  const std::string client(keys_tell ? presented_key(http) : std::string_view(request->user));
+  request->client_key = hash_client(client);
+  auto weight = config.client_weights.find(client);
   request->weight = weight == config.client_weights.end() ? 1 : weight->second;
 
   request->arrival = now;

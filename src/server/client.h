@@ -6,8 +6,7 @@
 namespace pagoda {
 
 // Says in the request who asks (for fair scheduling) and until when the answer is wanted, counted from `now`.
-// A client is the API key where several are configured, and within it the request's `user`; without keys to
-// tell clients apart it is the `user` alone, as far as one believes it.
+// A client is the API key where several are configured, else the request's `user`, as far as one believes it.
 void stamp_request(const HttpRequest& http, const ApiServerConfig& config, Time now,
                    GenerateRequest* request);
 

@@ -74,18 +74,6 @@ TEST(StepTimeModel, FollowsAMachineThatBecomesSlower) {
   EXPECT_NEAR(model.predict_ms(shape), 60, 3);
 }
 
-TEST(StepTimeModel, KnowsItsTail) {
-  StepTimeModel calm, noisy;
-  SplitMix64 random(3);
-  const StepShape shape = shape_of(8, 300, 0, 0);
-  for (int i = 0; i < 5000; ++i) {
-    calm.observe(shape, 30 * (1 + 0.02 * random.uniform()));
-    noisy.observe(shape, 30 * (random.below(40) == 0 ? 2. : 1.));
-  }
-  EXPECT_LT(calm.tail_factor(), 1.1);
-  EXPECT_GT(noisy.tail_factor(), 1.5);
-}
-
 TEST(StepTimeModel, NonsenseIsNotLearnt) {
   StepTimeModel model;
   const StepShape shape = shape_of(8, 300, 0, 0);
