@@ -69,6 +69,10 @@ TEST(SecondTier, OneAloneHearsOfItsFetch) {
   TieredHouse house;
   house.start_tiered(30, 200, {.num_slots = 30, .end_one_in = 1000});
   for (uint64_t topic = 0; topic < 8; ++topic) house.ask(prompt(topic, 50), 1);
+  // What is on its way to the disk can not be fetched from there yet.
+  const Time end = std::chrono::steady_clock::now() + testing::kPatience;
+  while (house.engine->stats().tier.num_under_way > 0 && std::chrono::steady_clock::now() < end)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   for (uint64_t topic = 0; topic < 8; ++topic) house.ask(prompt(topic, 50), 1);
   EXPECT_GT(house.engine->stats().tier.num_fetches, 0u);
 }
