@@ -51,9 +51,9 @@ void StepBudget::observe(const StepShape& shape, double ms) {
   model_.observe(shape, ms);
   const bool is_mixed = shape.decode_context > 0 && shape.prefill_pairs > 0;
   if (config_.itl_slo_ms > 0 && is_mixed && model_.is_ready()) {
-    // Aims at half of the hundredth that may break it, whatever the model's errors are; not at any price,
+    // Aims at a fifth of the hundredth that may break it, whatever the model's errors are; not at any price,
     // since a machine's own pauses do not go away with smaller chunks.
-    constexpr double kRate = 0.1, kBroken = 0.005, kMost = 2;
+    constexpr double kRate = 0.1, kBroken = 0.002, kMost = 2;
     slo_margin_ *= 1 + kRate * (ms > config_.itl_slo_ms * kShareOfSteps ? 1 : -kBroken);
     slo_margin_ = std::clamp(slo_margin_, 1., kMost);
   }
