@@ -269,14 +269,14 @@ def trace_bound(path, count, scale):
 
 
 def trace(args):
-    count = sum(json.loads(line)["ts"] < 120000 for line in open(args.trace))
+    count = sum(json.loads(line)["ts"] < 1000 * args.trace_seconds for line in open(args.trace))
     bound, tokens = trace_bound(args.trace, count, args.length_scale)
     shape = ["--dataset-name", "timed_trace", "--dataset-path", args.trace, "--num-prompts", count,
-             "--timed-trace-length-scale", args.length_scale, "--timed-trace-chunk-hash-size", int(1024 * args.length_scale)]
+             "--timed-trace-length-scale", args.length_scale, "--timed-trace-chunk-hash-size", 1024]
     room = ["--max-model-len", 8192, "--kv-cache-memory-bytes", "6G", "--max-num-seqs", 64]
     with pagoda(args, *room) as server:
         all_at_once = load(args, server, *shape, "--no-self-timed", "--max-concurrency", 32)
-    scale = all_at_once["duration"] / 120 / 0.8
+    scale = all_at_once["duration"] / args.trace_seconds / 0.8
     print(f"{count} requests, {tokens} prompt tokens; as fast as it can: {all_at_once['duration']:.0f} s; times x {scale:.2f}")
     rows = []
     for policy in ("fcfs", "priority", "fair"):
@@ -306,6 +306,7 @@ def main():
     parser.add_argument("--slo", type=float, default=150)
     parser.add_argument("--blocks", type=int, default=400)
     parser.add_argument("--trace")
+    parser.add_argument("--trace-seconds", type=float, default=120)
     parser.add_argument("--length-scale", type=float, default=0.05)
     args = parser.parse_args()
     small = args.experiment in ("overload", "trace")
