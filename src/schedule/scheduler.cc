@@ -308,8 +308,9 @@ SchedulerStats Scheduler::stats() const {
     stats.num_deferred += 1 + seq->request->num_attached;
     stats.num_waiting -= seq->request->num_attached;
   }
-  stats.num_waiting -= impl_->num_not_ready;
-  stats.num_deferred += impl_->num_not_ready;
+  const int32_t num_not_ready = std::min(impl_->num_not_ready, impl_->waiting.size());  // some may have left
+  stats.num_waiting -= num_not_ready;
+  stats.num_deferred += num_not_ready;
   stats.tier = impl_->kv->tier_stats();
   stats.num_preemptions = impl_->num_preemptions;
   stats.prefix_queries = impl_->prefix_queries;

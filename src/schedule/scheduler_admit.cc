@@ -10,7 +10,6 @@ namespace pagoda {
 void Scheduler::Impl::plan_waiting(Shares* shares, Time now) {
   constexpr std::size_t kMostPassed = 256;  // per step: looking costs time
   passed.clear();
-  num_not_ready = 0;
   num_promised = blocks_promised();
   waiting.begin_walk();
   while (Sequence* seq = waiting.current()) {

@@ -14,6 +14,7 @@ StepPlan& Scheduler::Impl::plan(Time now, std::vector<TokenEvent>* out) {
   clear_plan(plan, num_plans + 1);
   expire(now, out);
 
+  num_not_ready = 0;
   Shares shares = share_out();
   plan_running(&shares);
   if (!shares.short_of_blocks && shares.may_admit) plan_waiting(&shares, now);
@@ -202,7 +203,6 @@ void Scheduler::Impl::write_plan(StepPlan* plan) {
   for (Sequence* seq : running) {
     if (seq->num_scheduled > 0) write_sequence(plan, seq);
   }
-  // Siblings that came to life here joined no queue: they sample only.
   for (const PendingCopy& pending : pending_copies) plan->copies.push_back(pending.copy);
   if (!plan->empty()) pending_copies.clear();
 }

@@ -3,29 +3,9 @@
 // result. (Scratch of the ops is not made by operator new; it grows with the largest step and stays.)
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
 #include "tests/runner/plan_driver.h"
+#include "tests/testing/counting_new.h"
 #include "tests/testing/tiny_model.h"
-
-namespace {
-std::atomic<int64_t> num_allocations{0};
-}  // namespace
-
-// Not inlined: else GCC sees malloc's memory go to delete, and warns.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  ++num_allocations;
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
 
 namespace pagoda {
 namespace {

@@ -1,29 +1,10 @@
 // What single plans and commits look like; that all of them together are right is tests/sim's matter.
-#include <atomic>
-#include <cstdlib>
-#include <new>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "tests/schedule/scheduler_fixture.h"
-
-namespace {
-std::atomic<int64_t> num_allocations{0};
-}  // namespace
-
-// Not inlined: else GCC sees malloc's memory go to delete, and warns.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  ++num_allocations;
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
+#include "tests/testing/counting_new.h"
 
 namespace pagoda {
 namespace {
