@@ -7,7 +7,7 @@
 
 #include "assembly/assemble.h"
 #include "assembly/model_options.h"
-#include "bench/dataset.h"
+#include "loadgen/dataset.h"
 #include "cli/flags.h"
 
 namespace pagoda {

@@ -1,7 +1,7 @@
 // `pagoda bench throughput` and `pagoda bench latency`: the engine alone, in this process.
 #include <cstdio>
 
-#include "bench/offline.h"
+#include "loadgen/offline.h"
 #include "cli/bench_flags.h"
 #include "cli/commands.h"
 #include "cli/config_file.h"

@@ -10,7 +10,7 @@
 #include "assembly/text_assets.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "bench/report.h"
+#include "loadgen/report.h"
 #include "cli/bench_flags.h"
 #include "cli/bench_serve_flags.h"
 #include "cli/commands.h"

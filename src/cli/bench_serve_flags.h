@@ -2,10 +2,10 @@
 #include <string>
 #include <vector>
 
-#include "bench/arrivals.h"
-#include "bench/dataset.h"
-#include "bench/load_generator.h"
-#include "bench/serve_metrics.h"
+#include "loadgen/arrivals.h"
+#include "loadgen/dataset.h"
+#include "loadgen/load_generator.h"
+#include "loadgen/serve_metrics.h"
 #include "cli/flags.h"
 
 namespace pagoda {

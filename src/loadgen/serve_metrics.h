@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "bench/load_generator.h"
-#include "bench/statistics.h"
+#include "loadgen/load_generator.h"
+#include "loadgen/statistics.h"
 
 namespace pagoda {
 

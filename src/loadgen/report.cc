@@ -1,4 +1,4 @@
-#include "bench/report.h"
+#include "loadgen/report.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "bench/openai_stream.h"
+#include "loadgen/openai_stream.h"
 
 #include "base/json.h"
 

@@ -1,4 +1,4 @@
-#include "bench/statistics.h"
+#include "loadgen/statistics.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "bench/serve_metrics.h"
+#include "loadgen/serve_metrics.h"
 
 #include <algorithm>
 #include <utility>

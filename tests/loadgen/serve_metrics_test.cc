@@ -1,10 +1,10 @@
-#include "bench/serve_metrics.h"
+#include "loadgen/serve_metrics.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/json.h"
-#include "bench/report.h"
+#include "loadgen/report.h"
 
 namespace pagoda {
 namespace {

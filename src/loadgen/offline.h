@@ -6,7 +6,7 @@
 
 #include "base/status.h"
 #include "base/value.h"
-#include "bench/synthetic_text.h"
+#include "loadgen/synthetic_text.h"
 #include "engine/engine.h"
 
 namespace pagoda {

@@ -1,4 +1,4 @@
-#include "bench/arrivals.h"
+#include "loadgen/arrivals.h"
 
 #include <gtest/gtest.h>
 

@@ -7,7 +7,7 @@
 
 #include "base/status.h"
 #include "base/value.h"
-#include "bench/synthetic_text.h"
+#include "loadgen/synthetic_text.h"
 #include "http/sse_reader.h"
 
 namespace pagoda {

@@ -1,4 +1,4 @@
-#include "bench/synthetic_text.h"
+#include "loadgen/synthetic_text.h"
 
 #include <gtest/gtest.h>
 

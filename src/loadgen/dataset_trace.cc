@@ -4,8 +4,8 @@
 #include <string_view>
 
 #include "base/json.h"
-#include "bench/dataset.h"
-#include "bench/json_lines.h"
+#include "loadgen/dataset.h"
+#include "loadgen/json_lines.h"
 
 namespace pagoda {
 namespace {

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "base/value.h"
-#include "bench/arrivals.h"
-#include "bench/serve_metrics.h"
+#include "loadgen/arrivals.h"
+#include "loadgen/serve_metrics.h"
 
 namespace pagoda {
 

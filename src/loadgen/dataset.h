@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/status.h"
-#include "bench/synthetic_text.h"
+#include "loadgen/synthetic_text.h"
 
 namespace pagoda {
 

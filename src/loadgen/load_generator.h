@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "bench/openai_stream.h"
+#include "loadgen/openai_stream.h"
 #include "http/message.h"
 
 namespace pagoda {

@@ -1,4 +1,4 @@
-#include "bench/offline.h"
+#include "loadgen/offline.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "bench/offline.h"
+#include "loadgen/offline.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 #include <mutex>
 
 #include "base/json.h"
-#include "bench/statistics.h"
+#include "loadgen/statistics.h"
 
 namespace pagoda {
 namespace {
