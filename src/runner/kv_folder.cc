@@ -66,7 +66,8 @@ Result<std::string> root_key(const std::string& folder) {
   const std::string text = hex_of(bytes) + "\n";
   const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   const bool closed = ::close(fd) == 0;
-  if (written && closed) ::link(temporary.c_str(), path.c_str());  // not over one that is there
+  // Not over one that is there: where that fails, reading says whether there is a key.
+  if (written && closed && ::link(temporary.c_str(), path.c_str()) != 0) log_debug("{} is there already", path);
   ::unlink(temporary.c_str());
   Result<std::string> key = read_file(path, 4096);
   if (!key.ok()) return key.status();
