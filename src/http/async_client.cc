@@ -177,6 +177,7 @@ Status AsyncClient::Impl::take(Call* call, std::string_view bytes, ResponseParse
   bool streams = call->request.on_data && call->response.status >= 200 && call->response.status < 300;
   if (!streams) {
     call->response.body += piece;
+    if (call->response.body.size() > kAnswerBytesMax) return io_error("its body is too long");
   } else if (!piece.empty() && !call->request.on_data(piece)) {
     return io_error("given up");
   }

@@ -102,6 +102,10 @@ class Call {
         co_return;
       }
       bool go_on = deliver();
+      if (response_.body.size() > kAnswerBytesMax) {
+        finish(io_error("the answer of " + url_.authority + " is too long"));
+        co_return;
+      }
       if (!go_on || parser_.done()) {
         finish({});
         co_return;

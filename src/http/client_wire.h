@@ -14,6 +14,9 @@
 
 namespace pagoda {
 
+// Of an answer that is kept whole; a stream may be of any length.
+inline constexpr std::size_t kAnswerBytesMax = std::size_t{256} << 20;
+
 struct SocketAddress {
   sockaddr_storage storage{};
   socklen_t size = 0;

@@ -150,23 +150,28 @@ void Connection::advance() {
     blank_skipped_ = true;
   }
   in_.erase(0, parser_->feed(in_));
+  if (parser_->state() == RequestParser::State::kBody && !body_started_) {
+    begin_body();
+    in_.erase(0, parser_->feed(in_));
+  }
   switch (parser_->state()) {
     case RequestParser::State::kHead:
-      return;
     case RequestParser::State::kBody:
-      if (body_started_) return;
-      body_started_ = true;
-      read_deadline_ = after(core_->config.body_timeout_s);
-      arm_timer();
-      if (parser_->head().expect_continue && in_.empty()) send_continue();
       return;
     case RequestParser::State::kFailed:
       refuse(parser_->error());
       return;
     case RequestParser::State::kDone:
-      dispatch(parser_->take());
+      dispatch();
       return;
   }
+}
+
+void Connection::begin_body() {
+  body_started_ = true;
+  read_deadline_ = after(core_->config.body_timeout_s);
+  arm_timer();
+  if (parser_->head().expect_continue && in_.empty()) send_continue();
 }
 
 void Connection::send_continue() {
@@ -177,8 +182,10 @@ void Connection::send_continue() {
   wake_writer();
 }
 
-void Connection::dispatch(HttpRequest request) {
+void Connection::dispatch() {
   const RequestHead& head = parser_->head();
+  HttpRequest request = parser_->take_head();
+  request.body = parser_->take_body();
   phase_ = Phase::kAnswer;
   read_deadline_ = kNever;
   close_after_answer_ = !head.keep_alive;

@@ -55,7 +55,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_input_end();
   void advance();
   void send_continue();
-  void dispatch(HttpRequest request);
+  void begin_body();
+  void dispatch();
   void refuse(const HttpError& error);
   void on_wake();
   void note_status(int status);

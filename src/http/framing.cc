@@ -1,6 +1,7 @@
 #include "http/framing.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace pagoda {
@@ -26,16 +27,23 @@ bool is_token_char(char c) {
   return is_alnum(c) || (c != '\0' && std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos);
 }
 
-int hex_digit(char c) {
-  if (is_digit(c)) return c - '0';
-  char l = lower(c);
-  return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
-}
+// Fields of which one alone can be meant. A second one is refused: this server and a proxy before it, or two
+// parts of this server, could each believe another.
+enum Single { kHost, kLength, kEncoding, kExpect, kNumFraming, kNumSingle = 9 };
+constexpr std::array<std::string_view, kNumSingle> kSingle = {"Host",
+                                                              "Content-Length",
+                                                              "Transfer-Encoding",
+                                                              "Expect",
+                                                              "Content-Type",
+                                                              "Authorization",
+                                                              "Origin",
+                                                              "Access-Control-Request-Method",
+                                                              "Access-Control-Request-Headers"};
 
 // What the fields say, before they are judged together.
 struct FramingFields {
-  int num_hosts = 0, num_lengths = 0, num_encodings = 0;
-  std::string_view host, length, encoding, expect;
+  std::array<int, kNumSingle> count{};
+  std::array<std::string_view, kNumFraming> value;
   bool close = false;
 };
 
@@ -43,7 +51,7 @@ HttpError bad(std::string message) {
   return {400, std::move(message)};
 }
 
-HttpError parse_version(std::string_view version, RequestHead* out) {
+HttpError parse_version(std::string_view version, MessageHead* out) {
   if (version == "HTTP/1.1" || version == "HTTP/1.0") {
     out->http_1_1 = version == "HTTP/1.1";
     return {};
@@ -51,7 +59,7 @@ HttpError parse_version(std::string_view version, RequestHead* out) {
   bool shaped = version.size() == 8 && version.substr(0, 5) == "HTTP/" && is_digit(version[5]) &&
                 version[6] == '.' && is_digit(version[7]);
   if (shaped) return {505, "Only HTTP/1.1 and HTTP/1.0 are spoken here."};
-  return bad("The request line does not end in an HTTP version.");
+  return bad("The first line does not name an HTTP version.");
 }
 
 // RFC 9112, section 3.2: origin-form, absolute-form, or '*' for OPTIONS.
@@ -101,7 +109,7 @@ HttpError parse_request_line(std::string_view line, const HeadLimits& limits, Re
   return parse_target(target, out);
 }
 
-HttpError parse_field(std::string_view line, FramingFields* fields) {
+HttpError parse_field(std::string_view line, FramingFields* fields, HttpHeaders* headers) {
   if (line[0] == ' ' || line[0] == '\t') return bad("A header field is folded over two lines.");
   std::size_t colon = line.find(':');
   if (colon == std::string_view::npos) return bad("A header line has no colon.");
@@ -110,62 +118,85 @@ HttpError parse_field(std::string_view line, FramingFields* fields) {
   std::string_view value = trim_blanks(line.substr(colon + 1));
   for (char c : value)
     if (is_control(c) && c != '\t') return bad("A header field's value has a control character.");
-  if (equal_ignoring_case(name, "host")) {
-    ++fields->num_hosts;
-    fields->host = value;
-  } else if (equal_ignoring_case(name, "content-length")) {
-    ++fields->num_lengths;
-    fields->length = value;
-  } else if (equal_ignoring_case(name, "transfer-encoding")) {
-    ++fields->num_encodings;
-    fields->encoding = value;
-  } else if (equal_ignoring_case(name, "expect")) {
-    fields->expect = value;
-  } else if (equal_ignoring_case(name, "connection")) {
-    fields->close = fields->close || list_has_token(value, "close");
+  for (std::size_t i = 0; i < kNumSingle; ++i) {
+    if (!equal_ignoring_case(name, kSingle[i])) continue;
+    ++fields->count[i];
+    if (i < kNumFraming) fields->value[i] = value;
   }
+  if (equal_ignoring_case(name, "connection"))
+    fields->close = fields->close || list_has_token(value, "close");
+  headers->emplace_back(name, value);
+  return {};
+}
+
+// The fields from `start` on, the end of the first line, to the empty line.
+HttpError parse_fields(std::string_view head, std::size_t end, FramingFields* fields, HttpHeaders* headers) {
+  for (std::size_t start = end + 2;; start = end + 2) {
+    end = head.find("\r\n", start);
+    if (end == start || end == std::string_view::npos) return {};
+    HttpError error = parse_field(head.substr(start, end - start), fields, headers);
+    if (error.status != 0) return error;
+  }
+}
+
+HttpError judge_single(const FramingFields& fields) {
+  for (std::size_t i = 0; i < kNumSingle; ++i)
+    if (fields.count[i] > 1) return bad("There is more than one " + std::string(kSingle[i]) + " header.");
   return {};
 }
 
 HttpError judge_host(const FramingFields& fields, bool http_1_1) {
-  if (fields.num_hosts > 1) return bad("There is more than one Host header.");
-  if (fields.num_hosts == 0) return http_1_1 ? bad("HTTP/1.1 needs a Host header.") : HttpError{};
-  for (char c : fields.host)
+  if (fields.count[kHost] == 0) return http_1_1 ? bad("HTTP/1.1 needs a Host header.") : HttpError{};
+  for (char c : fields.value[kHost])
     if (!is_alnum(c) && std::string_view("-._~%!$&'()*+;=:[]").find(c) == std::string_view::npos)
       return bad("The Host header is not valid.");
   return {};
 }
 
-HttpError judge_encoding(const FramingFields& fields, RequestHead* out) {
-  if (fields.num_encodings == 0) return {};
+HttpError judge_encoding(const FramingFields& fields, MessageHead* out) {
+  if (fields.count[kEncoding] == 0) return {};
   if (!out->http_1_1) return bad("HTTP/1.0 has no Transfer-Encoding.");
-  if (fields.num_encodings > 1) return bad("There is more than one Transfer-Encoding header.");
-  if (fields.num_lengths > 0)
-    return bad("A request has either Content-Length or Transfer-Encoding, not both.");
-  if (equal_ignoring_case(fields.encoding, "chunked")) {
+  if (fields.count[kLength] > 0)
+    return bad("A message has either Content-Length or Transfer-Encoding, not both.");
+  std::string_view encoding = fields.value[kEncoding];
+  if (equal_ignoring_case(encoding, "chunked")) {
     out->chunked = true;
     return {};
   }
-  std::string_view first = trim_blanks(fields.encoding.substr(0, fields.encoding.find(',')));
+  std::string_view first = trim_blanks(encoding.substr(0, encoding.find(',')));
   for (std::string_view known : {"gzip", "x-gzip", "deflate", "compress", "x-compress"})
     if (equal_ignoring_case(first, known))
       return {501, "Compressed transfer codings are not supported: send plain or chunked."};
   return bad("The Transfer-Encoding is not 'chunked'.");
 }
 
-HttpError judge_length(const FramingFields& fields, RequestHead* out) {
-  if (fields.num_lengths == 0) return {};
-  if (fields.num_lengths > 1) return bad("There is more than one Content-Length header.");
-  if (fields.length.empty() || fields.length.size() > 18 ||
-      !std::all_of(fields.length.begin(), fields.length.end(), is_digit))
+HttpError judge_length(const FramingFields& fields, MessageHead* out) {
+  if (fields.count[kLength] == 0) return {};
+  std::string_view text = fields.value[kLength];
+  if (text.empty() || text.size() > 18 || !std::all_of(text.begin(), text.end(), is_digit))
     return bad("The Content-Length is not a number of bytes.");
   std::uint64_t length = 0;
-  for (char c : fields.length) length = length * 10 + static_cast<std::uint64_t>(c - '0');
+  for (char c : text) length = length * 10 + static_cast<std::uint64_t>(c - '0');
   out->content_length = length;
   return {};
 }
 
+// What the fields say of the body's end and of the connection's.
+HttpError judge_framing(const FramingFields& fields, MessageHead* out) {
+  HttpError error = judge_single(fields);
+  if (error.status == 0) error = judge_encoding(fields, out);
+  if (error.status == 0) error = judge_length(fields, out);
+  out->keep_alive = !fields.close && out->http_1_1;
+  return error;
+}
+
 }  // namespace
+
+int hex_digit(char c) {
+  if (is_digit(c)) return c - '0';
+  char l = lower(c);
+  return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
+}
 
 bool equal_ignoring_case(std::string_view a, std::string_view b) {
   return a.size() == b.size() &&
@@ -217,43 +248,52 @@ std::size_t HeadScanner::scan(std::string_view in) {
   for (; position_ < in.size(); ++position_) {
     char c = in[position_];
     bool after_cr = position_ > 0 && in[position_ - 1] == '\r';
-    if (position_ >= limits_.header_bytes_max) return fail(431, "The request's headers are too large.");
+    if (position_ >= limits_.header_bytes_max) return fail(431, "The headers are too large.");
     if (num_lines_ == 0 && position_ >= limits_.target_bytes_max + kRequestLineOverhead)
       return fail(414, "The request target is too long.");
-    if (after_cr != (c == '\n')) return fail(400, "A line of the request does not end in CR LF.");
+    if (after_cr != (c == '\n')) return fail(400, "A line of the head does not end in CR LF.");
     if (is_control(c) && c != '\t' && c != '\r' && c != '\n')
-      return fail(400, "The request has a control character.");
+      return fail(400, "The head has a control character.");
     if (c != '\n') continue;
     bool empty_line = position_ == line_start_ + 1;
-    if (empty_line && num_lines_ == 0) return fail(400, "The request line is empty.");
+    if (empty_line && num_lines_ == 0) return fail(400, "The first line is empty.");
     if (empty_line) return position_ + 1;
     line_start_ = position_ + 1;
-    if (++num_lines_ > limits_.header_count_max + 1)
-      return fail(431, "The request has too many header fields.");
+    if (++num_lines_ > limits_.header_count_max + 1) return fail(431, "There are too many header fields.");
   }
   return 0;
 }
 
 HttpError judge_head(std::string_view head, const HeadLimits& limits, RequestHead* out) {
   std::size_t end = head.find("\r\n");
-  HttpError error = parse_request_line(head.substr(0, end), limits, out);
   FramingFields fields;
-  for (std::size_t start = end + 2; error.status == 0; start = end + 2) {
-    end = head.find("\r\n", start);
-    if (end == start || end == std::string_view::npos) break;
-    error = parse_field(head.substr(start, end - start), &fields);
-  }
+  HttpError error = parse_request_line(head.substr(0, end), limits, out);
+  if (error.status == 0) error = parse_fields(head, end, &fields, &out->headers);
+  if (error.status == 0) error = judge_framing(fields, out);
   if (error.status == 0) error = judge_host(fields, out->http_1_1);
-  if (error.status == 0) error = judge_encoding(fields, out);
-  if (error.status == 0) error = judge_length(fields, out);
   if (error.status != 0) return error;
-  out->keep_alive = out->http_1_1 && !fields.close;
-  if (!fields.expect.empty() && out->http_1_1) {
-    if (!equal_ignoring_case(fields.expect, "100-continue"))
+  if (!fields.value[kExpect].empty() && out->http_1_1) {
+    if (!equal_ignoring_case(fields.value[kExpect], "100-continue"))
       return {417, "The only expectation met here is 100-continue."};
     out->expect_continue = true;
   }
   return {};
+}
+
+// RFC 9112, section 4: HTTP/1.1 SP 3DIGIT SP [reason]; many leave the last space out with the reason.
+HttpError judge_answer_head(std::string_view head, AnswerHead* out) {
+  std::size_t end = head.find("\r\n");
+  std::string_view line = head.substr(0, end);
+  HttpError error = parse_version(line.substr(0, line.find(' ')), out);
+  if (error.status != 0) return error;
+  std::string_view code = line.substr(std::min<std::size_t>(line.size(), 9), 3);
+  bool is_code = code.size() == 3 && std::all_of(code.begin(), code.end(), is_digit) && code[0] != '0' &&
+                 (line.size() == 12 || line[12] == ' ');
+  if (!is_code) return bad("The first line has no status code.");
+  for (char digit : code) out->status = out->status * 10 + (digit - '0');
+  FramingFields fields;
+  error = parse_fields(head, end, &fields, &out->headers);
+  return error.status == 0 ? judge_framing(fields, out) : error;
 }
 
 }  // namespace pagoda

@@ -1,13 +1,14 @@
-// The judge of a request's head: where it ends, and whether it may be believed. Stricter than RFC 9112 asks
-// for, because each leniency (bare LF, folded fields, a second length) is a place where this server and a
-// proxy before it could see different requests. Pure functions of bytes; what passes here is parsed by Beast
-// afterwards.
+// The judge of a message's head: where it ends, what it says, and whether it may be believed. Stricter than
+// RFC 9112 asks for, because each leniency (bare LF, folded fields, a second length) is a place where this
+// server and a proxy before it could see different requests. Pure functions of bytes.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include "http/message.h"
 
 namespace pagoda {
 
@@ -22,17 +23,26 @@ struct HeadLimits {
   std::size_t target_bytes_max = 16 * 1024;
 };
 
-// What the head says about the bytes around it.
-struct RequestHead {
+// What a head says about the bytes around it.
+struct MessageHead {
+  HttpHeaders headers;
+  bool http_1_1 = false;
+  bool keep_alive = false;
+  bool chunked = false;
+  std::optional<std::uint64_t> content_length;
+};
+
+struct RequestHead : MessageHead {
   std::string method;
   std::string target;  // as received
   std::string path;    // percent-decoded
   std::string query;   // raw, without '?'
-  bool http_1_1 = false;
-  bool keep_alive = false;
   bool expect_continue = false;
-  bool chunked = false;
-  std::optional<std::uint64_t> content_length;
+  bool has_body() const { return chunked || content_length.value_or(0) > 0; }
+};
+
+struct AnswerHead : MessageHead {
+  int status = 0;
 };
 
 // Finds the empty line that ends a head, as bytes arrive. Refuses, as soon as they are seen, what no head may
@@ -57,6 +67,8 @@ class HeadScanner {
 // Judges a whole head (ending in an empty line). On success fills `out`; otherwise says the status to answer
 // with.
 HttpError judge_head(std::string_view head, const HeadLimits& limits, RequestHead* out);
+// The same of an answer's head, for the client; the error's status has no meaning.
+HttpError judge_answer_head(std::string_view head, AnswerHead* out);
 
 // nullopt for an incomplete or non-hexadecimal escape and for %00.
 std::optional<std::string> percent_decode(std::string_view text);
@@ -66,5 +78,6 @@ bool list_has_token(std::string_view list, std::string_view token);
 // Without spaces and tabs around it.
 std::string_view trim_blanks(std::string_view text);
 bool is_token(std::string_view text);
+int hex_digit(char c);  // -1: none
 
 }  // namespace pagoda

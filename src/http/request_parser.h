@@ -1,10 +1,10 @@
-// Bytes to one HttpRequest: the judge of framing.h first, then Beast's parser for fields and body. Beast
-// lives in the .cc.
+// Bytes to one HttpRequest: its head by the judge of framing.h, then its body, by length or by chunks.
 #pragma once
 #include <cstddef>
-#include <memory>
+#include <string>
 #include <string_view>
 
+#include "http/chunked_reader.h"
 #include "http/framing.h"
 #include "http/message.h"
 
@@ -15,24 +15,25 @@ class RequestParser {
   enum class State { kHead, kBody, kDone, kFailed };
 
   RequestParser(const HeadLimits& limits, std::size_t body_bytes_max);
-  ~RequestParser();
 
   // Reads from the front of `in` and returns how many bytes were taken; the rest must be offered again with
-  // what follows. While the head is incomplete nothing is taken, and `in` must only grow.
+  // what follows. While the head is incomplete nothing is taken, and `in` must only grow; what follows a head
+  // is left for the next call, so that the head can be judged before anything is kept of the body.
   std::size_t feed(std::string_view in);
   State state() const { return state_; }
   const HttpError& error() const { return error_; }  // in kFailed
   const RequestHead& head() const { return head_; }  // after kHead
-  // In kDone. remote_address is left to the caller.
-  HttpRequest take();
+  std::size_t body_bytes() const { return body_.size(); }
+  // After kHead, once: all but the body and what the connection knows.
+  HttpRequest take_head();
+  // In kDone, once.
+  std::string take_body() { return std::move(body_); }
 
  private:
-  struct Beast;
-
   void fail(HttpError error);
   std::size_t feed_head(std::string_view in);
   std::size_t feed_body(std::string_view in);
-  void judge_unfinished_lines(std::string_view rest);
+  HttpError over_limit() const;
 
   HeadLimits limits_;
   std::size_t body_bytes_max_;
@@ -40,8 +41,8 @@ class RequestParser {
   HttpError error_;
   RequestHead head_;
   HeadScanner scanner_;
-  HttpHeaders headers_;
-  std::unique_ptr<Beast> beast_;
+  ChunkedReader chunks_;
+  std::string body_;
 };
 
 }  // namespace pagoda

@@ -1,4 +1,4 @@
-// The http room: the only one that knows Asio, Beast and TLS. HTTP/1.1 with keep-alive over TCP, TLS or a
+// The http room: the only one that knows Asio and TLS. HTTP/1.1 with keep-alive over TCP, TLS or a
 // Unix socket; routes see HttpRequest and ResponseWriter. It judges framing (RFC 9112), limits and time-outs,
 // CORS and routing by path; it knows nothing of JSON, keys or models. Threads: num_threads I/O threads run
 // everything, one connection's work never overlaps with itself.
