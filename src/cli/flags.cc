@@ -13,8 +13,17 @@ namespace {
 
 const FlagSpec* find_flag(std::span<const FlagSpec> table, std::string_view name) {
   for (const FlagSpec& spec : table)
-    if (name == spec.name) return &spec;
+    if (name == spec.name || (!name.empty() && name == spec.alias)) return &spec;
   return nullptr;
+}
+
+std::vector<std::string> split(std::string_view text, std::string_view separator) {
+  std::vector<std::string> parts;
+  for (std::size_t end; (end = text.find(separator)) != std::string_view::npos;
+       text.remove_prefix(end + separator.size()))
+    parts.emplace_back(text.substr(0, end));
+  parts.emplace_back(text);
+  return parts;
 }
 
 // Edit distance with unit costs (Levenshtein 1965), one row at a time.
@@ -52,6 +61,13 @@ struct DottedValue {
   bool append;  // `--flag.list+ v`
 };
 
+// JSON, a size such as 80g, or text.
+Value dotted_value(const std::string& text) {
+  if (Result<Value> json = parse_json(text); json.ok()) return *std::move(json);
+  if (Result<int64_t> size = parse_human_int(text); size.ok()) return *size;
+  return text;
+}
+
 void put_dotted(Value* root, const DottedValue& dotted) {
   if (!root->is_object()) *root = Object();
   Value* at = root;
@@ -63,15 +79,13 @@ void put_dotted(Value* root, const DottedValue& dotted) {
     if (!next.is_object()) next = Object();
     at = &next;
   }
-  Result<Value> parsed = parse_json(dotted.value);
-  Value value = parsed.ok() ? *std::move(parsed) : Value(dotted.value);
   if (!dotted.append) {
-    at->as_object().set(path, std::move(value));
+    at->as_object().set(path, dotted_value(dotted.value));
     return;
   }
   Value* list = at->as_object().find(path);
   if (list == nullptr || !list->is_array()) list = &at->as_object().set(path, Array());
-  list->as_array().push_back(std::move(value));
+  for (const std::string& item : split(dotted.value, ",")) list->as_array().push_back(dotted_value(item));
 }
 
 // What the command line means once spellings are equal; booleans have the value "true" or "false".
@@ -107,15 +121,15 @@ class Normalizer {
     return text.size() > 1 && text[0] == '-' && !(text[1] >= '0' && text[1] <= '9') && text[1] != '.';
   }
 
-  // The long name that a spelling stands for, if any; `-O3` and `-tp 2` included.
+  // The long name that a spelling stands for, if any, dotted keys left out; `-O3` and `-tp 2` included.
   std::string long_name(const std::string& spelled, std::optional<std::string>* value) const {
+    const std::string undotted = spelled.substr(0, spelled.find('.'));
     if (spelled.starts_with("--")) {
-      std::string name = spelled.substr(
-          2, spelled.find('.') == std::string::npos ? std::string::npos : spelled.find('.') - 2);
+      std::string name = undotted.substr(2);
       std::replace(name.begin(), name.end(), '_', '-');
       return name;
     }
-    std::string shorter = spelled.substr(1);
+    std::string shorter = undotted.substr(1);
     for (const FlagSpec& spec : table_)
       if (*spec.short_name != 0 && shorter == spec.short_name) return spec.name;
     for (const FlagSpec& spec : table_) {
@@ -142,6 +156,7 @@ class Normalizer {
       spec = nullptr;
     }
     if (spec == nullptr) return unknown_flag(table_, name);
+    name = spec->name;
     if (spec->kind == FlagKind::kBool) {
       out_.texts[name].push_back(value.value_or("true"));
       return {};
@@ -181,9 +196,20 @@ class Normalizer {
   Normalized out_;
 };
 
+Status check_choice(const FlagSpec& spec, const std::string& text) {
+  if (*spec.choices == 0) return {};
+  const std::vector<std::string> choices = split(spec.choices, ", ");
+  if (std::ranges::find(choices, text) != choices.end()) return {};
+  return invalid_argument(
+      "flag --" + std::string(spec.name) + " must be one of " + spec.choices + ", not '" + text + "'",
+      spec.name);
+}
+
 Result<Value> convert(const FlagSpec& spec, const std::vector<std::string>& texts) {
   const std::string& text = texts.back();
   std::string flag = "--" + std::string(spec.name);
+  for (const std::string& item : spec.kind == FlagKind::kList ? texts : std::vector{text})
+    PAGODA_RETURN_IF_ERROR(check_choice(spec, item));
   switch (spec.kind) {
     case FlagKind::kBool:
       if (text == "true" || text == "True" || text == "1") return Value(true);
@@ -248,7 +274,9 @@ Result<ParsedCommand> parse_flags(std::span<const FlagSpec> table,
   ParsedCommand parsed;
   parsed.positional = std::move(normalized.positional);
   for (const auto& [name, texts] : normalized.texts) {
-    PAGODA_TRY(Value value, convert(*find_flag(table, name), texts));
+    const FlagSpec& spec = *find_flag(table, name);
+    if (texts.back() == "None" && spec.kind != FlagKind::kBool && spec.kind != FlagKind::kList) continue;
+    PAGODA_TRY(Value value, convert(spec, texts));
     parsed.flags.set(name, std::move(value));
   }
   for (const DottedValue& dotted : normalized.dotted) {
@@ -279,7 +307,8 @@ std::string help_text(std::span<const FlagSpec> table, const std::string& usage,
   bool all = wanted.empty() || wanted == "all", found = false;
   for (const FlagSpec& spec : table) {
     if (!all && lower(spec.group) != wanted && lower(spec.group) != wanted + "config" &&
-        lower(spec.name).find(wanted) == std::string::npos)
+        lower(spec.name).find(wanted) == std::string::npos &&
+        lower(spec.alias).find(wanted) == std::string::npos)
       continue;
     found = true;
     if (group != spec.group) out += "\n" + (group = spec.group) + ":\n";
@@ -287,8 +316,10 @@ std::string help_text(std::span<const FlagSpec> table, const std::string& usage,
     if (*spec.short_name != 0) left += ", -" + std::string(spec.short_name);
     static constexpr const char* kArguments[] = {"", " N", " X", " TEXT", " TEXT...", " JSON"};
     left += kArguments[static_cast<int>(spec.kind)];
+    if (*spec.alias != 0) left += ", --" + std::string(spec.alias);
     left.resize(std::max<std::size_t>(left.size() + 2, 46), ' ');
     out += left + spec.help;
+    if (*spec.choices != 0) out += " One of " + std::string(spec.choices) + ".";
     if (*spec.default_text != 0) out += " [" + std::string(spec.default_text) + "]";
     if (spec.state == FlagState::kLater) out += " (accepted; not built yet)";
     if (spec.state == FlagState::kForeign) out += " (accepted; does not apply)";
@@ -324,9 +355,9 @@ void report_unused_flags(std::span<const FlagSpec> table, const FlagValues& valu
   for (const FlagSpec& spec : table) {
     if (!values.given(spec.name) || spec.state == FlagState::kWorks) continue;
     if (spec.state == FlagState::kLater)
-      log_warning("--{} is accepted but not built yet; it changes nothing.", spec.name);
+      log_warning("--{} is accepted but not built yet: it changes nothing.", spec.name);
     else
-      log_info("--{} has no meaning on this backend; it changes nothing.", spec.name);
+      log_info("--{} is accepted and changes nothing: there is nothing here that it would set.", spec.name);
   }
 }
 

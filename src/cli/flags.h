@@ -16,7 +16,8 @@
 namespace pagoda {
 
 enum class FlagKind { kBool, kInt, kFloat, kString, kList, kJson };
-// kLater: understood by vLLM, not built here yet. kForeign: has no meaning on this backend (CUDA, Python).
+// kLater: understood by vLLM, not built here yet. kForeign: there is nothing here that it would set (CUDA,
+// Python).
 enum class FlagState { kWorks, kLater, kForeign };
 
 struct FlagSpec {
@@ -27,6 +28,8 @@ struct FlagSpec {
   const char* default_text;  // shown in the help; "" for none
   const char* help;
   FlagState state = FlagState::kWorks;
+  const char* choices = "";  // "a, b": the only values there are; "" for any
+  const char* alias = "";    // another long name
 };
 
 // Values that were given; absent ones are not in the map. kBool: bool; kInt: int; kFloat: double; kString:
@@ -53,7 +56,8 @@ struct ParsedCommand {
 };
 
 // Errors kInvalidArgument for a person: an unknown flag (with the nearest known one), a missing or malformed
-// value. Requires: `table` has no "help"; --help is seen by wants_help before.
+// value, one that is no choice. "None" is vLLM's word for a value that is not given. Requires: `table` has no
+// "help"; --help is seen by wants_help before.
 Result<ParsedCommand> parse_flags(std::span<const FlagSpec> table, const std::vector<std::string>& arguments);
 
 // True if the arguments ask for help; `topic` is what follows `--help=`.

@@ -21,7 +21,6 @@ Status read_kv_offload(const FlagValues& flags, ModelOptions* model) {
         "native "
         "keeps evicted blocks in memory (--kv-offloading-size) and on disk (--kv-offloading-path)",
         kBackend);
-  PAGODA_RETURN_IF_ERROR(one_of(flags, kBackend, "native", {"native"}).status());
   const bool wanted = flags.given(kSize) && flags.real(kSize, 0) != 0;
   if (!wanted) {
     for (const char* name : {kPath, kDiskSize})

@@ -122,8 +122,7 @@ Status read_steps(const FlagValues& flags, ModelOptions* model) {
     return invalid_argument("--watermark must be at least 0 and less than 1", "watermark");
   PAGODA_TRY(model->max_overtakes, number_in(flags, "max-overtakes", 64, 0, 1 << 20));
   model->enable_prefix_caching = flags.flag("enable-prefix-caching", true);
-  PAGODA_TRY(model->prefix_caching_hash_algo, one_of(flags, "prefix-caching-hash-algo", "sha256",
-                                                     {"sha256", "sha256_cbor", "xxhash", "xxhash_cbor"}));
+  model->prefix_caching_hash_algo = flags.text("prefix-caching-hash-algo", "sha256");
   return read_kv_offload(flags, model);
 }
 
@@ -141,8 +140,7 @@ Status read_sizes(const FlagValues& flags, ModelOptions* model) {
     PAGODA_TRY(model->max_num_queued_tokens,
                number_in(flags, "max-num-queued-tokens", 0, 1, int64_t{1} << 40));
   }
-  PAGODA_TRY(model->scheduling_policy,
-             one_of(flags, "scheduling-policy", "fcfs", {"fcfs", "priority", "fair"}));
+  model->scheduling_policy = flags.text("scheduling-policy", "fcfs");
   PAGODA_TRY(model->long_prefill_token_threshold,
              number_in(flags, "long-prefill-token-threshold", 0, 0, kMany));
   PAGODA_RETURN_IF_ERROR(read_steps(flags, model));
@@ -190,11 +188,10 @@ Status read_model(const ParsedCommand& command, ModelOptions* model) {
                             flags.text("model") + "'");
   model->tokenizer = flags.text("tokenizer");
   model->served_names = flags.list("served-model-name");
-  PAGODA_TRY(model->dtype,
-             one_of(flags, "dtype", "auto", {"auto", "float32", "float", "bfloat16", "float16", "half"}));
+  model->dtype = flags.text("dtype", "auto");
   PAGODA_TRY(model->kv_cache_dtype, read_kv_cache_dtype(flags));
   PAGODA_TRY(model->load_format, one_of(flags, "load-format", "auto", {"auto", "safetensors", "dummy"}));
-  PAGODA_TRY(model->cpu_isa, one_of(flags, "cpu-isa", "", {"", "scalar", "avx2", "avx512", "avx512_bf16"}));
+  model->cpu_isa = flags.text("cpu-isa");
   model->quantization = flags.text("quantization");
   model->lm_head_quantization = flags.text("lm-head-quantization");
   model->hf_config = flags.text(
@@ -202,8 +199,7 @@ Status read_model(const ParsedCommand& command, ModelOptions* model) {
   PAGODA_TRY(model->hf_overrides, object_flag(flags, "hf-overrides"));
   model->seed = static_cast<uint64_t>(flags.number("seed", 0));
   model->chat_template = flags.text("chat-template");
-  PAGODA_TRY(model->chat_template_content_format,
-             one_of(flags, "chat-template-content-format", "auto", {"auto", "string", "openai"}));
+  model->chat_template_content_format = flags.text("chat-template-content-format", "auto");
   model->trust_request_chat_template = flags.flag("trust-request-chat-template", false);
   PAGODA_TRY(model->default_template_kwargs, object_flag(flags, "default-chat-template-kwargs"));
   model->generation_config = flags.text("generation-config", "auto");
@@ -222,8 +218,7 @@ Result<ServeOptions> serve_options(const ParsedCommand& command) {
   PAGODA_RETURN_IF_ERROR(read_http(command.flags, &options.http));
   PAGODA_RETURN_IF_ERROR(read_api(command.flags, &options.api));
   PAGODA_RETURN_IF_ERROR(read_model(command, &options.model));
-  PAGODA_TRY(std::string level, one_of(command.flags, "uvicorn-log-level", "info",
-                                       {"critical", "error", "warning", "info", "debug", "trace"}));
+  const std::string level = command.flags.text("uvicorn-log-level", "info");
   options.log_level = level == "critical" || level == "error" ? LogLevel::kError
                       : level == "warning"                    ? LogLevel::kWarning
                       : level == "info"                       ? LogLevel::kInfo
