@@ -203,7 +203,7 @@ constexpr FlagSpec kTable[] = {
      "aiter, auto, cooperative, deep_select, flashinfer, per_row, persistent, torch"},
 
     {"compilation-config", "cc", kOther, kJson, "", "torch.compile.", kForeign},
-    {"optimization-level", "O", kOther, kInt, "2", "torch.compile.", kForeign},
+    {"optimization-level", "O", kOther, kString, "2", "torch.compile.", kForeign},
     {"cudagraph-capture-sizes", "", kOther, kList, "", "CUDA graphs.", kForeign},
     {"max-cudagraph-capture-size", "", kOther, kInt, "", "CUDA graphs.", kForeign},
     {"attention-backend", "", kOther, kString, "", "Attention kernels of CUDA.", kForeign},

@@ -40,7 +40,7 @@ TEST(Flags, EverySpellingOfVllmIsUnderstood) {
       {{"-tp", "2"}, "tensor-parallel-size=2"},
       {{"-tp=2"}, "tensor-parallel-size=2"},
       {{"-q", "awq"}, "quantization=\"awq\""},
-      {{"-O3"}, "optimization-level=3"},
+      {{"-O3"}, "optimization-level=\"3\""},
       {{"-asc", "2", "-n", "1", "-r", "0"}, "api-server-count=2 nnodes=1 node-rank=0"},
       {{"-cc.mode", "3", "-cc.pass_config.x", "true"},
        "compilation-config={\"mode\":3,\"pass_config\":{\"x\":true}}"},

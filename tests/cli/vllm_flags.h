@@ -128,7 +128,7 @@ inline constexpr VllmFlag kVllmFlags[] = {
     {"model-loader-extra-config", "", "json", ""},
     {"ignore-patterns", "", "list", ""},
     {"use-tqdm-on-load", "", "switch", ""},
-    {"pt-load-map-location", "", "json", ""},
+    {"pt-load-map-location", "", "text", ""},
     {"attention-backend", "", "text", ""},
     {"mamba-backend", "", "text", ""},
     {"mamba-ssu-algorithm", "", "text", "auto, horizontal, simple, vertical"},
