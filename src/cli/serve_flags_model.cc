@@ -55,7 +55,7 @@ constexpr FlagSpec kTable[] = {
      "Sampling defaults: auto (the model's), vllm (none), or a folder."},
     {"override-generation-config", "", kModel, kJson, "{}", "JSON merged over the sampling defaults."},
     {"enable-sleep-mode", "", kModel, kBool, "off",
-     "POST /sleep and /wake_up, GET /is_sleeping (also with VLLM_SERVER_DEV_MODE=1)."},
+     "Any server can sleep; POST /sleep and /wake_up need VLLM_SERVER_DEV_MODE=1 or --api-key."},
     {"model-impl", "", kModel, kString, "auto", "vllm, transformers.", kForeign},
     {"logits-processors", "", kModel, kList, "", "Python logits processors.", kForeign},
     {"allowed-local-media-path", "", kModel, kString, "", "Local media of multimodal models.", kLater},

@@ -100,7 +100,6 @@ Status read_api(const FlagValues& flags, ApiServerConfig* api) {
     PAGODA_TRY(api->request_timeout_s, real_above(flags, "request-timeout", 0, 0, 1e9));
   }
   api->enable_per_request_metrics = flags.flag("enable-per-request-metrics", false);
-  api->enable_sleep_mode = flags.flag("enable-sleep-mode", false);
   api->dev_mode = environment("VLLM_SERVER_DEV_MODE").value_or("0") == "1";
   PAGODA_TRY(api->stall_timeout_s, seconds_flag(flags, "engine-stall-timeout", 60));
   return read_client_weights(flags, &api->client_weights);

@@ -33,9 +33,8 @@ struct ApiServerConfig {
   double request_timeout_s = 0;             // 0: only what a request's own `timeout` says
   // By API key where there are several, else by `user`: shares of a fair schedule; 1 if not in here.
   std::map<std::string, uint32_t> client_weights;
-  double stall_timeout_s = 60;     // /health is 503 when the engine has made no step for so long; 0: never
-  bool enable_sleep_mode = false;  // /sleep, /wake_up and /is_sleeping
-  bool dev_mode = false;           // those, and /reset_prefix_cache
+  double stall_timeout_s = 60;  // /health is 503 when the engine has made no step for so long; 0: never
+  bool dev_mode = false;        // the control routes without a key, and /server_info
 };
 
 class ApiServer {

@@ -98,6 +98,8 @@ void abort_requests(RouteContext* context, const HttpRequest& request, const Wri
 }  // namespace
 
 void add_control_routes(HttpServer* http, RouteContext* context) {
+  // Whoever reaches them can stop the server for everybody: they are there for developers, or behind keys.
+  if (!context->config.dev_mode && context->config.api_keys.empty()) return;
   auto on = [=](const char* method, const char* path, auto handler) {
     http->on(method, path, [=](HttpRequest request, Writer writer) { handler(context, request, writer); });
   };
@@ -109,12 +111,9 @@ void add_control_routes(HttpServer* http, RouteContext* context) {
     writer->send(json_response(member("is_paused", c->engine->is_paused())));
   });
   on("POST", "/abort_requests", abort_requests);
-  if (context->config.dev_mode) {
-    on("POST", "/reset_prefix_cache", [](RouteContext* c, const HttpRequest&, const Writer& writer) {
-      c->engine->reset_prefix_cache(answer_with(writer, ""));
-    });
-  }
-  if (!context->config.dev_mode && !context->config.enable_sleep_mode) return;
+  on("POST", "/reset_prefix_cache", [](RouteContext* c, const HttpRequest&, const Writer& writer) {
+    c->engine->reset_prefix_cache(answer_with(writer, ""));
+  });
   on("POST", "/sleep", sleep);
   on("POST", "/wake_up", wake_up);
   on("GET", "/is_sleeping", [](RouteContext* c, const HttpRequest&, const Writer& writer) {

@@ -123,13 +123,13 @@ TEST(ServeOptions, QueuesTimesAndClients) {
   EXPECT_EQ(options.api.client_weights.at("a"), 2u);
   EXPECT_EQ(options.api.stream_interval, 8);
   EXPECT_EQ(options.api.stall_timeout_s, 0);
-  EXPECT_TRUE(options.api.enable_sleep_mode && options.api.enable_per_request_metrics);
+  EXPECT_TRUE(options.api.enable_per_request_metrics);
   options = options_of({}).value();
   EXPECT_EQ(options.model.max_num_queued_tokens, 0);
   EXPECT_EQ(options.model.watchdog_timeout_s, 300);
   EXPECT_EQ(options.api.stall_timeout_s, 60);
   EXPECT_EQ(options.api.request_timeout_s, 0);
-  EXPECT_FALSE(options.api.limits.accept_priority || options.api.dev_mode || options.api.enable_sleep_mode);
+  EXPECT_FALSE(options.api.limits.accept_priority || options.api.dev_mode);
 }
 
 TEST(ServeOptions, WhatIsOutOfRangeIsNamed) {

@@ -8,6 +8,7 @@ import openai
 from harness import Server, wait_until
 
 LONG = {"prompt": [5], "max_tokens": 1000, "ignore_eos": True}
+DEVELOPER = {"VLLM_SERVER_DEV_MODE": "1"}
 ANSWER = {"prompt": "What is Pagoda?", "max_tokens": 24, "temperature": 0, "ignore_eos": True}
 
 
@@ -38,7 +39,8 @@ class InBackground:
 
 class TimeLimits(unittest.TestCase):
     def test_a_request_ends_at_its_time_with_what_there_is(self):
-        with Server("--request-timeout", 30, "--max-num-seqs", 512, "--max-num-batched-tokens", 1024) as server:
+        with Server("--request-timeout", 30, "--max-num-seqs", 512, "--max-num-batched-tokens", 1024,
+                    environment=DEVELOPER) as server:
             client = client_of(server)
             crowd = [InBackground(server, {**LONG, "n": 64, "temperature": 1}) for _ in range(4)]
             wait_until(lambda: server.metric("vllm:num_requests_running") > 100)
@@ -52,7 +54,7 @@ class TimeLimits(unittest.TestCase):
                 self.assertEqual(request.result()["choices"][0]["finish_reason"], "abort")
 
     def test_before_the_first_token_it_is_504(self):
-        with Server() as server:
+        with Server(environment=DEVELOPER) as server:
             self.assertEqual(server.post("/pause", b"")[0], 200)
             with self.assertRaises(openai.APIStatusError) as caught:
                 client_of(server).completions.create(model="", prompt=[5], extra_body={"timeout": 0.1})
@@ -64,7 +66,7 @@ class TimeLimits(unittest.TestCase):
 
 class FullQueues(unittest.TestCase):
     def test_too_many_prompt_tokens_are_told_when_to_come_again(self):
-        with Server("--max-num-queued-tokens", 40) as server:
+        with Server("--max-num-queued-tokens", 40, environment=DEVELOPER) as server:
             self.assertEqual(server.post("/v1/completions", {"prompt": [5] * 41})[0], 400)
             self.assertEqual(server.post("/pause?mode=keep", b"")[0], 200)
             first = InBackground(server, {"prompt": [5] * 30, "max_tokens": 2})
@@ -82,7 +84,7 @@ class FullQueues(unittest.TestCase):
 
 class Commands(unittest.TestCase):
     def test_pause_and_resume(self):
-        with Server() as server:
+        with Server(environment=DEVELOPER) as server:
             expected = text_of(server)
             for mode, finish in (("keep", "length"), ("abort", "abort"), ("wait", "length")):
                 running = InBackground(server, {**LONG, "n": 16, "temperature": 1})
@@ -97,7 +99,7 @@ class Commands(unittest.TestCase):
                 self.assertEqual(waiting.result()["choices"][0]["text"], expected, mode)
 
     def test_sleep_and_wake_up(self):
-        with Server("--enable-sleep-mode", "--enable-prefix-caching") as server:
+        with Server("--enable-sleep-mode", "--enable-prefix-caching", environment=DEVELOPER) as server:
             expected = text_of(server)
             for level in (1, 2):
                 status, body, _ = server.post(f"/sleep?level={level}", b"")
@@ -110,10 +112,9 @@ class Commands(unittest.TestCase):
                 self.assertEqual(server.post("/wake_up", b"")[0], 200)
                 self.assertEqual(waiting.result()["choices"][0]["text"], expected)
                 self.assertEqual(text_of(server), expected)
-            self.assertEqual(server.post("/reset_prefix_cache", b"")[0], 404)
 
     def test_reset_prefix_cache(self):
-        with Server("--enable-prefix-caching", "--enable-prompt-tokens-details", environment={"VLLM_SERVER_DEV_MODE": "1"}) as server:
+        with Server("--enable-prefix-caching", "--enable-prompt-tokens-details", environment=DEVELOPER) as server:
             def cached():
                 usage = server.json("/v1/completions", {"prompt": list(range(10, 60)), "max_tokens": 1})["usage"]
                 return usage["prompt_tokens_details"]["cached_tokens"]
@@ -123,8 +124,12 @@ class Commands(unittest.TestCase):
             self.assertEqual(cached(), 0)
 
     def test_commands_need_the_key(self):
-        with Server("--api-key", "k", "--enable-sleep-mode") as server:
-            for path in ("/pause", "/resume", "/sleep", "/wake_up", "/abort_requests"):
+        commands = ("/pause", "/resume", "/sleep", "/wake_up", "/abort_requests", "/reset_prefix_cache")
+        with Server("--enable-sleep-mode") as server:
+            for path in commands:
+                self.assertEqual(server.post(path, b"")[0], 404, path)
+        with Server("--api-key", "k") as server:
+            for path in commands:
                 self.assertEqual(server.post(path, b"")[0], 401, path)
             self.assertEqual(server.post("/resume", b"", {"Authorization": "Bearer k"})[0], 200)
 

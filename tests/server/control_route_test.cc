@@ -28,6 +28,7 @@ std::string header_of(const HttpResponse& response, std::string_view name) {
 // Answers without end, a token per `step`.
 struct SlowSite : Site {
   explicit SlowSite(std::chrono::milliseconds step = std::chrono::milliseconds(3)) {
+    config.dev_mode = true;
     house.script = [](const std::vector<TokenId>&, int32_t) { return std::vector<TokenId>(1000, 'a'); };
     house.on_step = [step] {
       std::this_thread::sleep_for(step);
@@ -175,34 +176,48 @@ TEST(ApiServer, PausesAndResumes) {
   EXPECT_EQ(site.get("/is_paused").body, R"({"is_paused":false})");
 }
 
-TEST(ApiServer, RoutesOfDevelopersAreThereWhenAskedFor) {
-  struct Case {
-    bool dev_mode, sleep_mode;
-    int reset, sleep;
-  } cases[] = {{false, false, 404, 404}, {false, true, 404, 501}, {true, false, 200, 501}};
-  for (const Case& one : cases) {
-    Site site;
-    site.config.dev_mode = one.dev_mode;
-    site.config.enable_sleep_mode = one.sleep_mode;
-    site.start();
-    EXPECT_EQ(site.post("/reset_prefix_cache", "").status, one.reset);
-    EXPECT_EQ(site.post("/sleep?level=1", "").status, one.sleep) << "the scripted runner can not sleep";
-    if (one.sleep == 404) continue;
-    EXPECT_EQ(site.get("/is_sleeping").body, R"({"is_sleeping":false})");
-    EXPECT_EQ(site.post("/sleep?level=3", "").status, 400);
-    EXPECT_EQ(site.post("/wake_up?tags=lunch", "").status, 400);
-    EXPECT_EQ(site.post("/wake_up?tags=weights&tags=kv_cache", "").status, 200);
+constexpr const char* kControl[][2] = {{"POST", "/pause"},          {"POST", "/resume"},
+                                       {"POST", "/abort_requests"}, {"POST", "/sleep"},
+                                       {"GET", "/is_paused"},       {"GET", "/is_sleeping"},
+                                       {"POST", "/wake_up"},        {"POST", "/reset_prefix_cache"}};
+
+TEST(ApiServer, NobodyStopsAnOpenServer) {
+  Site site;
+  site.start();
+  const std::string unknown = site.get("/no/such/route").body;
+  for (auto [method, path] : kControl) {
+    HttpResponse answer = site.call(method, path, "");
+    EXPECT_EQ(answer.status, 404) << path;
+    EXPECT_EQ(answer.body, unknown) << path;
   }
 }
 
-TEST(ApiServer, CommandsNeedTheKey) {
+TEST(ApiServer, DevelopersCommandWithoutAKey) {
   Site site;
-  site.config.api_keys = {"k"};
+  site.config.dev_mode = true;
   site.start();
-  for (const char* path : {"/pause", "/resume", "/abort_requests", "/sleep", "/reset_prefix_cache"})
-    EXPECT_EQ(site.post(path, "{}").status, 401) << path;
-  EXPECT_EQ(site.get("/is_paused").status, 200);
-  EXPECT_EQ(site.call("POST", "/resume", "", {{"Authorization", "Bearer k"}}).status, 200);
+  EXPECT_EQ(site.post("/reset_prefix_cache", "").status, 200);
+  EXPECT_EQ(site.post("/sleep?level=1", "").status, 501) << "the scripted runner can not sleep";
+  EXPECT_EQ(site.get("/is_sleeping").body, R"({"is_sleeping":false})");
+  EXPECT_EQ(site.post("/sleep?level=3", "").status, 400);
+  EXPECT_EQ(site.post("/wake_up?tags=lunch", "").status, 400);
+  EXPECT_EQ(site.post("/wake_up?tags=weights&tags=kv_cache", "").status, 200);
+}
+
+TEST(ApiServer, CommandsNeedTheKey) {
+  for (bool dev_mode : {false, true}) {
+    Site site;
+    site.config.api_keys = {"k"};
+    site.config.dev_mode = dev_mode;
+    site.start();
+    for (auto [method, path] : kControl) {
+      if (method == std::string("POST")) {
+        EXPECT_EQ(site.call(method, path, "{}").status, 401) << path;
+      }
+      EXPECT_NE(site.call(method, path, "", {{"Authorization", "Bearer k"}}).status, 404) << path;
+    }
+    EXPECT_EQ(site.call("POST", "/resume", "", {{"Authorization", "Bearer k"}}).status, 200);
+  }
 }
 
 TEST(ApiServer, AbortsRequestsByTheirIds) {
