@@ -9,6 +9,7 @@
 #include "assembly/text_assets.h"
 #include "assembly/weight_loader.h"
 #include "base/env.h"
+#include "base/file_content.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mmap.h"
@@ -73,6 +74,7 @@ Result<Object> read_config(const ModelOptions& options, const ModelFiles& files)
     PAGODA_TRY(config, files.read_object("config.json", true));
   } else {
     PAGODA_TRY(std::string text, read_file(options.hf_config, 16 << 20));
+    PAGODA_RETURN_IF_ERROR(judge_content(text, options.hf_config));
     Result<Value> value = parse_json(text);
     if (!value.ok()) return std::move(value.status()).with_context("'" + options.hf_config + "'");
     if (!value->is_object())
@@ -84,13 +86,34 @@ Result<Object> read_config(const ModelOptions& options, const ModelFiles& files)
   return config;
 }
 
-// The dtype of the embedding in the file; of config.json where there is no file.
-Result<DType> stored_dtype(const Source& source) {
-  if (source.checkpoint)
-    if (const StoredTensor* tensor = source.checkpoint->find(source.spec.names.embedding + ".weight"))
-      return tensor->dtype;
-  PAGODA_TRY(std::optional<DType> named, parse_dtype_flag(source.spec.config.stored_dtype));
-  return named.value_or(DType::kBF16);
+// The widest dtype among a checkpoint's matrices; vectors are held in float32 in any case.
+DType widest_dtype(const Checkpoint& checkpoint) {
+  bool f16 = false, bf16 = false;
+  for (const StoredTensor& tensor : checkpoint.tensors()) {
+    if (tensor.shape.size() < 2 || !is_float_kind(tensor.dtype)) continue;
+    f16 |= tensor.dtype == DType::kF16;
+    bf16 |= tensor.dtype == DType::kBF16;
+    if (tensor.dtype == DType::kF32 || tensor.dtype == DType::kF64) return DType::kF32;
+  }
+  return f16 && bf16 ? DType::kF32 : f16 ? DType::kF16 : DType::kBF16;  // neither half holds the other
+}
+
+// --dtype auto: all weights as config.json names it, as vLLM does, but never wider than the checkpoint has
+// any: that would cost memory and tell nothing new.
+Result<DType> auto_dtype(const Source& source) {
+  std::string name = source.spec.config.stored_dtype;
+  if (name.starts_with("torch.")) name.erase(0, 6);
+  if (name == "float64" || name == "double") name = "float32";
+  Result<std::optional<DType>> named = parse_dtype_flag(name);
+  if (!source.checkpoint) {
+    if (!named.ok()) return named.status();
+    return named->value_or(DType::kBF16);
+  }
+  const DType widest = widest_dtype(*source.checkpoint);
+  if (!named.ok() || !named->has_value() || **named == widest || **named == DType::kF32) return widest;
+  log_info("Casting weights of {} to {}, as config.json says; --dtype chooses another.", dtype_name(widest),
+           dtype_name(**named));
+  return **named;
 }
 
 Result<Source> open_source(const ModelOptions& options) {
@@ -114,8 +137,11 @@ Result<Source> open_source(const ModelOptions& options) {
     PAGODA_TRY(source.checkpoint, source.files.open_checkpoint());
   }
   PAGODA_TRY(std::optional<DType> wanted, parse_dtype_flag(options.dtype));
-  PAGODA_TRY(DType stored, stored_dtype(source));
-  source.dtype = wanted.value_or(stored);
+  if (wanted) {
+    source.dtype = *wanted;
+  } else {
+    PAGODA_TRY(source.dtype, auto_dtype(source));
+  }
   PAGODA_TRY(source.layers_format, parse_quantization(options.quantization, "quantization"));
   PAGODA_TRY(source.vocabulary_format,
              parse_quantization(options.lm_head_quantization, "lm-head-quantization"));

@@ -4,6 +4,7 @@
 
 #include "assembly/demo_files.h"
 #include "base/env.h"
+#include "base/file_content.h"
 #include "base/json.h"
 #include "base/mmap.h"
 
@@ -71,7 +72,11 @@ Result<std::optional<std::string>> ModelFiles::read(const std::string& name) con
   }
   if (folder_.empty()) return std::optional<std::string>();
   Result<std::string> text = read_file(path_of(name), kFileBytesMax);
-  if (text.ok()) return std::optional<std::string>(*std::move(text));
+  if (text.ok()) {
+    const bool may_be_empty = !name.ends_with(".json");  // a template of nothing is one
+    if (!may_be_empty || !text->empty()) PAGODA_RETURN_IF_ERROR(judge_content(*text, path_of(name)));
+    return std::optional<std::string>(*std::move(text));
+  }
   if (text.status().code() == StatusCode::kNotFound) return std::optional<std::string>();
   return text.status();
 }

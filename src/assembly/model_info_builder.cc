@@ -5,6 +5,7 @@
 
 #include "assembly/demo_files.h"
 #include "base/log.h"
+#include "model/config_reader.h"
 
 namespace pagoda {
 namespace {
@@ -45,30 +46,36 @@ Result<Object> generation_config(const ModelOptions& options, const ModelFiles& 
   return other->read_object("generation_config.json", true);
 }
 
-void add_ids(const Value* value, std::vector<TokenId>* ids) {
-  if (value == nullptr) return;
-  if (value->is_array()) {
-    for (const Value& item : value->as_array()) add_ids(&item, ids);
-  } else if (value->is_int() && value->as_int() >= 0 && value->as_int() < (1 << 30)) {
-    ids->push_back(static_cast<TokenId>(value->as_int()));
-  }
-}
-
 // Whatever one of the model's files calls its end: a chat model's turn often ends with another id than its
 // text.
-std::vector<TokenId> end_ids(const ModelSpec& spec, const Object& generation, const TextAssets& assets) {
+Result<std::vector<TokenId>> end_ids(const ModelSpec& spec, const Object& generation,
+                                     const TextAssets& assets) {
   std::vector<TokenId> ids = spec.config.eos_token_ids;
-  add_ids(generation.find("eos_token_id"), &ids);
+  const Value members(generation);
+  ConfigReader reader(members);
+  for (TokenId id : reader.token_ids("eos_token_id", spec.config.vocab_size)) ids.push_back(id);
+  if (!reader.status().ok()) return reader.status();
   if (assets.tokenizer && !assets.eos_token.empty())
-    if (auto id = assets.tokenizer->token_to_id(assets.eos_token)) ids.push_back(*id);
+    if (auto id = assets.tokenizer->token_to_id(assets.eos_token); id && *id < spec.config.vocab_size)
+      ids.push_back(*id);
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-  std::erase_if(ids, [&](TokenId id) { return id < 0 || id >= spec.config.vocab_size; });
   return ids;
 }
 
+// Tokens that somebody added without making room for them in the model (often one for padding) do no harm: a
+// prompt that holds one is refused, and none is ever sampled. Many of them mean another model's tokenizer.
 Status check_vocabulary(const ModelSpec& spec, const TextAssets& assets) {
   if (!assets.tokenizer || assets.tokenizer->vocab_size() <= spec.config.vocab_size) return {};
+  const int64_t beyond = assets.tokenizer->vocab_size() - spec.config.vocab_size;
+  const std::string first(assets.tokenizer->id_to_token(static_cast<TokenId>(spec.config.vocab_size)));
+  if (beyond <= spec.config.vocab_size / 4) {
+    log_warning(
+        "The tokenizer has {} {} more than the model's vocabulary of {} (the first: {} '{}'): a prompt that "
+        "holds such a token is refused.",
+        beyond, beyond == 1 ? "token" : "tokens", spec.config.vocab_size, spec.config.vocab_size, first);
+    return {};
+  }
   return invalid_argument("the tokenizer has ids up to " +
                           std::to_string(assets.tokenizer->vocab_size() - 1) +
                           ", but the model's vocabulary has only " + std::to_string(spec.config.vocab_size) +
@@ -88,7 +95,9 @@ Result<std::shared_ptr<const ModelInfo>> build_model_info(const ModelOptions& op
   info->max_model_len = max_model_len;
   info->vocab_size = static_cast<int32_t>(spec.config.vocab_size);
   PAGODA_TRY(Object generation, generation_config(options, files));
-  info->eos_token_ids = end_ids(spec, generation, assets);
+  Result<std::vector<TokenId>> ends = end_ids(spec, generation, assets);
+  if (!ends.ok()) return std::move(ends.status()).with_context("generation_config.json");
+  info->eos_token_ids = *std::move(ends);
   PAGODA_RETURN_IF_ERROR(
       take_sampling_defaults(generation, "generation_config.json", &info->default_sampling));
   if (options.override_generation_config.is_object())

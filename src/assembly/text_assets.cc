@@ -2,28 +2,12 @@
 
 #include <filesystem>
 
+#include "assembly/special_tokens.h"
+#include "base/file_content.h"
 #include "base/mmap.h"
 
 namespace pagoda {
 namespace {
-
-// A special token is a string or an object with `content` (an AddedToken).
-std::string token_text(const Value* value) {
-  if (value == nullptr) return {};
-  if (const Value* content = value->find("content")) value = content;
-  return value->is_string() ? value->as_string() : std::string();
-}
-
-void read_special_tokens(const Object& config, const Object& map, TextAssets* assets) {
-  for (const char* name :
-       {"bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"}) {
-    std::string token = token_text(config.find(name));
-    if (token.empty()) token = token_text(map.find(name));
-    if (!token.empty()) assets->special_tokens.set(name, token);
-  }
-  if (const Value* bos = assets->special_tokens.find("bos_token")) assets->bos_token = bos->as_string();
-  if (const Value* eos = assets->special_tokens.find("eos_token")) assets->eos_token = eos->as_string();
-}
 
 Result<std::shared_ptr<const ChatTemplate>> parse_template(const std::string& source,
                                                            const std::string& where) {
@@ -35,7 +19,11 @@ Result<std::shared_ptr<const ChatTemplate>> parse_template(const std::string& so
 // A flag that names no file is the template itself if it looks like one.
 Result<std::string> template_of_flag(const std::string& flag) {
   std::error_code ignored;
-  if (std::filesystem::is_regular_file(flag, ignored)) return read_file(flag, 4 << 20);
+  if (std::filesystem::is_regular_file(flag, ignored)) {
+    PAGODA_TRY(std::string source, read_file(flag, 4 << 20));
+    if (!source.empty()) PAGODA_RETURN_IF_ERROR(judge_content(source, flag));
+    return source;
+  }
   if (flag.find('{') != std::string::npos) return flag;
   return not_found("--chat-template '" + flag + "' is neither a file nor a template", "chat_template");
 }
@@ -71,10 +59,20 @@ Status read_templates(const ModelFiles& files, const Object& config, const std::
   return {};
 }
 
-Result<std::shared_ptr<const Tokenizer>> tokenizer_of(const std::string& json, const std::string& where) {
-  auto tokenizer = Tokenizer::from_json(json);
+Result<std::shared_ptr<const Tokenizer>> tokenizer_of(const std::string& json, const std::string& where,
+                                                      std::vector<AddedToken> added) {
+  auto tokenizer = Tokenizer::from_json(json, {.added_tokens = std::move(added)});
   if (!tokenizer.ok()) return std::move(tokenizer.status()).with_context("'" + where + "'");
   return tokenizer;
+}
+
+Result<std::shared_ptr<const Tokenizer>> tokenizer_of(const ModelFiles& files, const SpecialTokens& special) {
+  PAGODA_TRY(std::optional<std::string> json, files.read("tokenizer.json"));
+  if (!json)
+    return not_found(
+        "'" + files.path_of("tokenizer.json") + "' is missing; only the tokenizer.json format is read",
+        "tokenizer");
+  return tokenizer_of(*json, files.path_of("tokenizer.json"), special.added);
 }
 
 }  // namespace
@@ -83,26 +81,26 @@ Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::string& refer
   std::error_code ignored;
   if (std::filesystem::is_regular_file(reference, ignored)) {
     PAGODA_TRY(std::string json, read_file(reference));
-    return tokenizer_of(json, reference);
+    PAGODA_RETURN_IF_ERROR(judge_content(json, reference));
+    return tokenizer_of(json, reference, {});
   }
   PAGODA_TRY(ModelFiles files, ModelFiles::open(reference));
-  PAGODA_TRY(std::optional<std::string> json, files.read("tokenizer.json"));
-  if (!json)
-    return not_found(
-        "'" + files.path_of("tokenizer.json") + "' is missing; only the tokenizer.json format is read",
-        "tokenizer");
-  return tokenizer_of(*json, files.path_of("tokenizer.json"));
+  PAGODA_TRY(Object config, files.read_object("tokenizer_config.json", false));
+  PAGODA_TRY(SpecialTokens special, read_special_tokens(files, config));
+  return tokenizer_of(files, special);
 }
 
 Result<TextAssets> load_text_assets(const ModelFiles& files, const std::string& chat_template_flag,
                                     bool with_tokenizer) {
   TextAssets assets;
-  if (with_tokenizer) {
-    PAGODA_TRY(assets.tokenizer, load_tokenizer(files.folder()));
-  }
   PAGODA_TRY(Object config, files.read_object("tokenizer_config.json", false));
-  PAGODA_TRY(Object map, files.read_object("special_tokens_map.json", false));
-  read_special_tokens(config, map, &assets);
+  PAGODA_TRY(SpecialTokens special, read_special_tokens(files, config));
+  if (with_tokenizer) {
+    PAGODA_TRY(assets.tokenizer, tokenizer_of(files, special));
+  }
+  assets.special_tokens = std::move(special.named);
+  if (const Value* bos = assets.special_tokens.find("bos_token")) assets.bos_token = bos->as_string();
+  if (const Value* eos = assets.special_tokens.find("eos_token")) assets.eos_token = eos->as_string();
   PAGODA_RETURN_IF_ERROR(read_templates(files, config, chat_template_flag, &assets));
   return assets;
 }

@@ -14,10 +14,11 @@ struct TextAssets {
   std::shared_ptr<const ChatTemplate> chat_template;       // null: the model has none
   std::shared_ptr<const ChatTemplate> tool_chat_template;  // null: the same as chat_template
   std::string bos_token, eos_token;                        // empty: none
-  Object special_tokens;  // bos_token, eos_token, unk_token, pad_token... as templates see them
+  Object special_tokens;  // bos_token, eos_token, pad_token, image_token... for templates
 };
 
-// tokenizer.json alone: from a folder, from the file itself, or the built-in model for an empty reference.
+// From a folder (with the special tokens that the files beside tokenizer.json add), from a tokenizer.json
+// alone, or the built-in model for an empty reference.
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::string& reference);
 
 // What --chat-template names: a file, or the template itself.

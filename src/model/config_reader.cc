@@ -82,11 +82,11 @@ std::vector<int32_t> ConfigReader::token_ids(std::string_view key, int64_t vocab
   const Array& items = value->is_array() ? value->as_array() : one;
   std::vector<int32_t> ids;
   for (const Value& item : items) {
-    if (!item.is_int() || item.as_int() < 0 || item.as_int() >= vocab_size || ids.size() == kIdsMax) {
-      expected(key, fmt::format("a token id below {}, or a list of them", vocab_size), *value);
+    if (!item.is_int() || items.size() > kIdsMax) {
+      expected(key, "a token id or a list of them", *value);
       return {};
     }
-    ids.push_back(static_cast<int32_t>(item.as_int()));
+    if (item.as_int() >= 0 && item.as_int() < vocab_size) ids.push_back(static_cast<int32_t>(item.as_int()));
   }
   return ids;
 }

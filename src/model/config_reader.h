@@ -24,7 +24,8 @@ class ConfigReader {
   double number(std::string_view key, std::optional<double> fallback, double min, double max);
   bool boolean(std::string_view key, bool fallback);
   std::string string(std::string_view key, std::string_view fallback);
-  // One id or a list of them.
+  // One id or a list of them; without those that the model does not have (-1 stands for none, and an added
+  // token that nobody made room for is never met).
   std::vector<int32_t> token_ids(std::string_view key, int64_t vocab_size);
   // A nested object; nullptr if absent.
   const Value* object(std::string_view key);

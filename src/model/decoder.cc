@@ -58,11 +58,8 @@ Result<Decoder::Layer> Decoder::load_layer(const ModelSpec& spec, std::size_t in
 Result<std::unique_ptr<Decoder>> Decoder::load(const ModelSpec& spec, const Checkpoint& checkpoint,
                                                const DecoderOptions& options, Stream& stream) {
   PAGODA_RETURN_IF_ERROR(check_tensors(checkpoint, expected_tensors(spec)));
-  const StoredTensor& table = *checkpoint.find(spec.names.embedding + ".weight");
-  const DType dtype = options.dtype.value_or(table.dtype);
-  if (dtype != DType::kF32 && dtype != DType::kBF16 && dtype != DType::kF16)
-    return invalid_argument("tensor '" + table.name + "' of '" + table.file +
-                            "': expected F32, F16 or BF16, found " + dtype_name(dtype));
+  const DType stored = checkpoint.find(spec.names.embedding + ".weight")->dtype;
+  const DType dtype = options.dtype.value_or(stored == DType::kF64 ? DType::kF32 : stored);
   const WeightSource source{checkpoint, options.layers_format.value_or(unquantized(dtype)),
                             options.vocabulary_format.value_or(unquantized(dtype)), stream, options.store};
 

@@ -54,10 +54,10 @@ class PackedWeight {
 };
 
 // Packs the rows of several weights, one under the other ([sum of rows, k]: fused q/k/v), so that one product
-// serves them; with `gated`, two parts of equal shape (gate, up) for matmul's kSiluMul. All share columns and
-// dtype (F32, BF16, F16). Into another format than the parts' own they are rounded, or quantized: to nearest,
-// with the scale of every group of weights searched for the least squared error, after the inputs' columns
-// have been brought to equal size (the activations are multiplied by the same factors before they are
+// serves them; with `gated`, two parts of equal shape (gate, up) for matmul's kSiluMul. All share columns;
+// each is F32, BF16, F16 or F64. Into another format than a part's own it is rounded, or quantized: to
+// nearest, with the scale of every group of weights searched for the least squared error, after the inputs'
+// columns have been brought to equal size (the activations are multiplied by the same factors before they are
 // quantized, so that the result does not depend on how a checkpoint shares a channel's size between norm and
 // weight). Errors: kInvalidArgument on a mismatch or a finite number that float16 cannot hold, kExhausted.
 Result<std::unique_ptr<PackedWeight>> pack_weight(std::span<const QuantTensor> parts,

@@ -19,12 +19,12 @@ std::string describe(const QuantTensor& part) {
 }
 
 Status check_part(const QuantTensor& part, const QuantTensor& first, bool gated) {
-  if (part.scheme != QuantScheme::kNone || !is_kernel_dtype(part.dtype))
-    return invalid_argument("weight " + describe(part) + ": the CPU kernels take F32, BF16 and F16");
+  if (part.scheme != QuantScheme::kNone || (!is_kernel_dtype(part.dtype) && part.dtype != DType::kF64))
+    return invalid_argument("weight " + describe(part) + ": weights of F32, BF16, F16 and F64 are taken");
   if (part.rows <= 0 || part.columns <= 0) return invalid_argument("weight " + describe(part) + " is empty");
-  if (part.columns != first.columns || part.dtype != first.dtype || (gated && part.rows != first.rows))
+  if (part.columns != first.columns || (gated && part.rows != first.rows))
     return invalid_argument("weights " + describe(first) + " and " + describe(part) +
-                            " are multiplied together and must agree in columns and dtype" +
+                            " are multiplied together and must agree in columns" +
                             (gated ? ", and in rows" : ""));
   const auto limit = std::numeric_limits<int64_t>::max() / 8;
   if (part.rows > limit / part.columns ||
@@ -42,10 +42,13 @@ bool is_quantized(const WeightFormat& format) {
 class Packer {
  public:
   Packer(std::span<const QuantTensor> parts, const PackedWeight::Header& header, std::byte* out)
-      : header_(header), layout_(header), out_(out), dtype_(parts.front().dtype) {
-    for (const QuantTensor& part : parts)
-      for (int64_t row = 0; row < part.rows; ++row) rows_.push_back(part.data.data() + row * source_bytes());
-    zeros_.resize(static_cast<std::size_t>(layout_.words * 4 + source_bytes()));
+      : header_(header), layout_(header), out_(out) {
+    for (const QuantTensor& part : parts) {
+      const int64_t row_bytes = header.k * static_cast<int64_t>(dtype_bytes(part.dtype));
+      for (int64_t row = 0; row < part.rows; ++row)
+        rows_.push_back({part.data.data() + row * row_bytes, part.dtype});
+    }
+    zeros_.resize(static_cast<std::size_t>(layout_.words * 4 + header.k * 4));
   }
 
   Status run(Stream& stream) {
@@ -55,7 +58,9 @@ class Packer {
       for (int64_t panel = begin; panel < end; ++panel) pack(panel, &slab);
     });
     if (overflows_)
-      return invalid_argument("a weight is too large for float16: use --dtype bfloat16 or float32");
+      return invalid_argument(header_.format.scheme == WeightScheme::kF16
+                                  ? "a weight is too large for float16: use --dtype bfloat16 or float32"
+                                  : "a weight is too large for float32");
     return {};
   }
 
@@ -73,10 +78,24 @@ class Packer {
     float scales[kPanel];
   };
 
-  int64_t source_bytes() const { return header_.k * static_cast<int64_t>(dtype_bytes(dtype_)); }
-  const std::byte* source(int64_t panel, int64_t lane) const {
+  // A row as its part has it: the parts of a product may differ in dtype.
+  struct Row {
+    const std::byte* data;
+    DType dtype;
+  };
+  Row source(int64_t panel, int64_t lane) const {
     const int64_t row = packed_row(header_, panel, lane);
-    return row < 0 ? zeros_.data() : rows_[static_cast<std::size_t>(row)];
+    return row < 0 ? Row{zeros_.data(), DType::kF32} : rows_[static_cast<std::size_t>(row)];
+  }
+  void widen(const Row& row, float* out) {
+    if (row.dtype != DType::kF64)
+      return kernels().quantize.widen(elem_of(row.dtype), out, row.data, header_.k);
+    for (int64_t i = 0; i < header_.k; ++i) {
+      double number;
+      std::memcpy(&number, row.data + i * static_cast<int64_t>(sizeof number), sizeof number);
+      out[i] = static_cast<float>(number);
+      if (std::isfinite(number) && !std::isfinite(out[i])) overflows_ = true;
+    }
   }
   std::byte* panel_at(int64_t panel) const { return out_ + panel * layout_.panel_bytes; }
 
@@ -89,7 +108,7 @@ class Packer {
       std::vector<float> row(k);
       for (int64_t panel = begin; panel < end; ++panel)
         for (int64_t lane = 0; lane < kPanel; ++lane) {
-          kernels().quantize.widen(elem_of(dtype_), row.data(), source(panel, lane), header_.k);
+          widen(source(panel, lane), row.data());
           kernels().quantize.add_squares(squares.data() + static_cast<std::size_t>(panel) * k, row.data(),
                                          header_.k);
         }
@@ -126,25 +145,23 @@ class Packer {
     }
   }
 
-  void widen_row(int64_t panel, int64_t lane, Slab* slab) const {
-    kernels().quantize.widen(elem_of(dtype_), slab->floats.data(), source(panel, lane), header_.k);
-  }
-
   void pack_plain(int64_t panel, Slab* slab) {
     const WeightScheme to = header_.format.scheme;
     const int64_t element = to == WeightScheme::kF32 ? 4 : 2, row_bytes = header_.k * element;
-    const bool same = unquantized(dtype_).scheme == to;
     for (int64_t lane = 0; lane < kPanel; ++lane) {
-      slab->rows[lane] = same ? source(panel, lane) : slab->elements.data() + lane * row_bytes;
-      if (!same) convert_row(panel, lane, slab, slab->elements.data() + lane * row_bytes);
+      const Row row = source(panel, lane);
+      slab->rows[lane] = row.data;
+      if (row.dtype != DType::kF64 && unquantized(row.dtype).scheme == to) continue;
+      slab->rows[lane] = slab->elements.data() + lane * row_bytes;
+      convert_row(row, slab, slab->elements.data() + lane * row_bytes);
     }
     if (to == WeightScheme::kF16)
       transpose_halves(reinterpret_cast<uint16_t*>(panel_at(panel)), slab->rows, row_bytes);
     else
       transpose_words(reinterpret_cast<uint32_t*>(panel_at(panel)), slab->rows, row_bytes);
   }
-  void convert_row(int64_t panel, int64_t lane, Slab* slab, std::byte* out) {
-    widen_row(panel, lane, slab);
+  void convert_row(const Row& row, Slab* slab, std::byte* out) {
+    widen(row, slab->floats.data());
     const auto count = static_cast<std::size_t>(header_.k);
     if (header_.format.scheme == WeightScheme::kF32) {
       std::memcpy(out, slab->floats.data(), count * sizeof(float));
@@ -161,12 +178,12 @@ class Packer {
     }
   }
 
-  void level_row(int64_t panel, int64_t lane, Slab* slab) const {
-    widen_row(panel, lane, slab);
+  void level_row(int64_t panel, int64_t lane, Slab* slab) {
+    widen(source(panel, lane), slab->floats.data());
     kernels().quantize.scale(slab->floats.data(), inverse_.data(), header_.k);
   }
 
-  void pack_int8(int64_t panel, Slab* slab) const {
+  void pack_int8(int64_t panel, Slab* slab) {
     std::memset(slab->elements.data(), 128, static_cast<std::size_t>(kPanel * layout_.padded_k));
     for (int64_t lane = 0; lane < kPanel; ++lane) {
       std::byte* codes = slab->elements.data() + lane * layout_.padded_k;
@@ -179,7 +196,7 @@ class Packer {
     std::memcpy(panel_at(panel) + layout_.steps * kPanel * 4, slab->scales, sizeof slab->scales);
   }
 
-  void pack_int4(int64_t panel, Slab* slab) const {
+  void pack_int4(int64_t panel, Slab* slab) {
     const int64_t group = header_.format.group_size, codes_bytes = group * kPanel / 2;
     const int64_t group_bytes = layout_.panel_bytes / layout_.steps, half = layout_.padded_k / 2;
     for (int64_t lane = 0; lane < kPanel; ++lane) {
@@ -207,10 +224,9 @@ class Packer {
   PackedWeight::Header header_;
   PanelLayout layout_;
   std::byte* out_;
-  DType dtype_;
-  std::vector<const std::byte*> rows_;  // of all parts
-  std::vector<std::byte> zeros_;        // a row of padding
-  std::vector<float> inverse_;          // of the column scales
+  std::vector<Row> rows_;         // of all parts
+  std::vector<std::byte> zeros_;  // a row of padding, of float32
+  std::vector<float> inverse_;    // of the column scales
   std::atomic<bool> overflows_{false};
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <unordered_map>
 
 #include "base/utf8.h"
 #include "text/bpe.h"
@@ -73,6 +74,29 @@ Result<std::vector<AddedToken>> read_added_tokens(const Value* json) {
     tokens.push_back(std::move(token));
   }
   return tokens;
+}
+
+std::vector<AddedToken> merge_added_tokens(std::vector<AddedToken> tokens) {
+  std::vector<AddedToken> merged;
+  std::unordered_map<std::string, std::size_t> place;
+  for (AddedToken& token : tokens) {
+    if (token.content.empty()) continue;
+    auto [at, is_new] = place.emplace(token.content, merged.size());
+    if (is_new) {
+      merged.push_back(std::move(token));
+      continue;
+    }
+    AddedToken& earlier = merged[at->second];
+    if (token.known == AddedToken::Known::kKept) continue;
+    if (token.known == AddedToken::Known::kReplaced) {
+      earlier.single_word = token.single_word;
+      earlier.lstrip = token.lstrip;
+      earlier.rstrip = token.rstrip;
+      if (!earlier.special) earlier.normalized = earlier.normalized && token.normalized;
+    }
+    earlier.special = earlier.special || token.special;
+  }
+  return merged;
 }
 
 int32_t AddedTokenMatcher::child(int32_t node, unsigned char byte) const {

@@ -1,5 +1,6 @@
-// The `added_tokens` member of tokenizer.json: tokens that are found in the text before anything else happens
-// to it, leftmost first and the longest of those. Immutable and safe to use from any thread.
+// Tokens that are found in the text before anything else happens to it, leftmost first and the longest of
+// those: the `added_tokens` member of tokenizer.json, and what the files beside it add. Immutable and safe to
+// use from any thread.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -13,17 +14,24 @@
 namespace pagoda {
 
 struct AddedToken {
-  int32_t id = 0;
+  // What becomes of an earlier one of the same content: this one's rules hold, or its own still do.
+  enum class Known : uint8_t { kReplaced, kKept, kMadeSpecial };
+
+  int32_t id = -1;  // where the file wants it; -1: it does not say
   std::string content;
   bool special = false;
   bool single_word = false;  // only where no word character touches it
   bool lstrip = false;       // takes in the white space before it
   bool rstrip = false;       // takes in the white space behind it
   bool normalized = true;    // looked for in the normalized text
+  Known known = Known::kReplaced;
 };
 
 // `json`: the member, or nullptr for none.
 Result<std::vector<AddedToken>> read_added_tokens(const Value* json);
+// Each content once, in order of first mention, nothing empty: later mentions have changed the rules as their
+// `known` says. Special is for good, and so is how a special token is looked for: as in `tokenizers`.
+std::vector<AddedToken> merge_added_tokens(std::vector<AddedToken> tokens);
 
 // Takes the parts of a text in order: stretches without added tokens, and added tokens.
 class AddedTokenSink {

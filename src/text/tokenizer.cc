@@ -44,6 +44,7 @@ class BpeTokenizer final : public Tokenizer {
   bool known(int32_t id) const {
     return id >= 0 && id < vocab_size() && !spellings_[static_cast<std::size_t>(id)].empty();
   }
+  int32_t id_of(const AddedToken& token) const;
   Status add_tokens(std::vector<AddedToken> tokens);
   Status collect_bytes();
 
@@ -78,29 +79,35 @@ Result<std::shared_ptr<const Tokenizer>> BpeTokenizer::load(const Value& json,
              Decoder::from_json(optional_member(json, "decoder"), bpe_options.byte_level));
   PAGODA_TRY(tokenizer->post_processor_, PostProcessor::from_json(optional_member(json, "post_processor")));
   PAGODA_TRY(std::vector<AddedToken> added, read_added_tokens(optional_member(json, "added_tokens")));
+  added.insert(added.end(), options.added_tokens.begin(), options.added_tokens.end());
   PAGODA_RETURN_IF_ERROR(tokenizer->add_tokens(std::move(added)));
   PAGODA_RETURN_IF_ERROR(tokenizer->collect_bytes());
   return std::shared_ptr<const Tokenizer>(std::move(tokenizer));
 }
 
-// An added token that the vocabulary holds has the vocabulary's id; the others have the id that the file
-// gives them.
+// As `tokenizers` counts: a token that the vocabulary spells has its id there, every other the next one
+// behind all others. What the file says counts only where it fills a hole in the vocabulary.
+int32_t BpeTokenizer::id_of(const AddedToken& token) const {
+  const int32_t in_vocabulary = bpe_.token_to_id(token.content);
+  if (in_vocabulary >= 0) return in_vocabulary;
+  const bool fills_a_hole =
+      token.id >= 0 && token.id < vocab_size() && spellings_[static_cast<std::size_t>(token.id)].empty();
+  return fills_a_hole ? token.id : vocab_size();
+}
+
 Status BpeTokenizer::add_tokens(std::vector<AddedToken> tokens) {
   spellings_ = bpe_.take_spellings();
   special_.resize(spellings_.size());
-  for (AddedToken& token : tokens) {
-    if (token.content.empty()) continue;
-    int32_t in_vocabulary = bpe_.token_to_id(token.content);
-    if (in_vocabulary >= 0) token.id = in_vocabulary;
+  for (AddedToken& token : merge_added_tokens(std::move(tokens))) {
+    token.id = id_of(token);
+    if (token.id > kTokenIdMax)
+      return invalid_argument("tokenizer.json: with its added tokens it has more than " +
+                              std::to_string(kTokenIdMax + 1) + " ids");
     auto index = static_cast<std::size_t>(token.id);
-    if (index >= spellings_.size()) {
-      spellings_.resize(index + 1);
-      special_.resize(index + 1);
+    if (index == spellings_.size()) {
+      spellings_.emplace_back();
+      special_.push_back(false);
     }
-    if (!spellings_[index].empty() && spellings_[index] != token.content)
-      return invalid_argument("tokenizer.json: added_tokens gives the id " + std::to_string(token.id) +
-                              " to " + sanitize_utf8(token.content) + ", but it belongs to " +
-                              sanitize_utf8(spellings_[index]));
     spellings_[index] = token.content;
     special_[index] = token.special;
     added_ids_[token.content] = token.id;

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "text/added_tokens.h"
 
 namespace pagoda {
 
@@ -28,7 +29,8 @@ struct EncodeOptions {
 };
 
 struct TokenizerOptions {
-  bool piece_cache = true;  // off: for measuring
+  bool piece_cache = true;               // off: for measuring
+  std::vector<AddedToken> added_tokens;  // behind those of tokenizer.json
 };
 
 class Tokenizer {

@@ -7,10 +7,13 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <functional>
+#include <iterator>
 #include <map>
 #include <unordered_map>
 #include <utility>
 
+#include "base/file_content.h"
 #include "base/json.h"
 #include "base/mmap.h"
 #include "weights/safetensors.h"
@@ -26,19 +29,24 @@ constexpr std::size_t kIndexBytesMax = 100'000'000, kShardsMax = 10'000;
 class SafetensorsCheckpoint : public Checkpoint {
  public:
   SafetensorsCheckpoint(std::vector<StoredTensor> tensors, std::vector<MappedFile> files)
-      : Checkpoint(std::move(tensors)), files_(std::move(files)) {}
+      : Checkpoint(std::move(tensors)), files_(std::move(files)) {
+    std::sort(files_.begin(), files_.end(), [](const MappedFile& a, const MappedFile& b) {
+      return std::less()(a.bytes().data(), b.bytes().data());
+    });
+  }
 
   void release(const StoredTensor& tensor) const override {
-    for (const MappedFile& file : files_) {
-      const std::byte* begin = file.bytes().data();
-      if (tensor.data.data() < begin || tensor.data.data() >= begin + file.bytes().size()) continue;
-      file.release(static_cast<std::size_t>(tensor.data.data() - begin), tensor.data.size());
-      return;
-    }
+    const std::byte* at = tensor.data.data();
+    auto behind = std::upper_bound(
+        files_.begin(), files_.end(), at,
+        [](const std::byte* byte, const MappedFile& file) { return std::less()(byte, file.bytes().data()); });
+    if (tensor.data.empty() || behind == files_.begin()) return;
+    const MappedFile& file = *std::prev(behind);
+    file.release(static_cast<std::size_t>(at - file.bytes().data()), tensor.data.size());
   }
 
  private:
-  std::vector<MappedFile> files_;  // none: the bytes belong to someone else
+  std::vector<MappedFile> files_;  // by address; none: the bytes belong to someone else
 };
 
 Result<std::unique_ptr<Checkpoint>> open_files(const std::vector<std::string>& paths) {
@@ -70,6 +78,7 @@ bool is_plain_name(const std::string& name) {
 // weight_map of the index: tensor name -> shard.
 Result<std::unordered_map<std::string, std::string>> read_weight_map(const std::string& index_path) {
   PAGODA_TRY(std::string text, read_file(index_path, kIndexBytesMax));
+  PAGODA_RETURN_IF_ERROR(judge_content(text, index_path));
   Result<Value> index = parse_json(text, {.depth_max = 16, .reject_duplicate_keys = true});
   if (!index.ok()) return std::move(index).status().with_context("'" + index_path + "'");
   const Value* map = index->find("weight_map");
@@ -155,20 +164,20 @@ float widen(DType dtype, const std::byte* at) {
     std::memcpy(&number, at, sizeof number);
     return number;
   }
+  if (dtype == DType::kF64) {
+    double number;
+    std::memcpy(&number, at, sizeof number);
+    return static_cast<float>(number);
+  }
   std::memcpy(&half, at, sizeof half);
   return dtype == DType::kBF16 ? bf16_to_float(half) : f16_to_float(half);
 }
 
-bool is_float_kind(DType dtype) {
-  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
-}
-
-Status not_floats(const QuantTensor& tensor, const std::string& file) {
-  return invalid_argument(fmt::format("tensor '{}' of '{}': expected F32, F16 or BF16, found {}", tensor.name,
-                                      file, dtype_name(tensor.dtype)));
-}
-
 }  // namespace
+
+bool is_float_kind(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 || dtype == DType::kF64;
+}
 
 std::string shape_text(std::span<const int64_t> shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
@@ -217,7 +226,9 @@ Result<std::unique_ptr<Checkpoint>> Checkpoint::from_bytes(std::span<const std::
 
 Result<std::vector<float>> to_floats(const HeldTensor& held, const std::string& file) {
   const QuantTensor& from = held.tensor;
-  if (!is_float_kind(from.dtype)) return not_floats(from, file);
+  if (!is_float_kind(from.dtype))
+    return invalid_argument(fmt::format("tensor '{}' of '{}': expected F32, F16, BF16 or F64, found {}",
+                                        from.name, file, dtype_name(from.dtype)));
   std::vector<float> numbers(static_cast<std::size_t>(from.rows * from.columns));
   for (std::size_t i = 0; i < numbers.size(); ++i)
     numbers[i] = widen(from.dtype, from.data.data() + i * dtype_bytes(from.dtype));

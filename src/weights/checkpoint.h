@@ -26,6 +26,8 @@ struct StoredTensor {
   std::span<const std::byte> data;  // row-major; of any alignment; empty where the numbers are made when read
 };
 std::string shape_text(std::span<const int64_t> shape);  // "[2, 3]"
+// F32, F16, BF16, F64: what weights may be stored as, each tensor as it likes.
+bool is_float_kind(DType dtype);
 
 // Numbers at hand: a view into the checkpoint, or memory of its own.
 struct HeldTensor {
@@ -59,7 +61,7 @@ class Checkpoint {
   std::vector<StoredTensor> tensors_;
 };
 
-// F32, F16 or BF16 numbers, widened.
+// Numbers of a float kind as float32: widened, or rounded from F64.
 Result<std::vector<float>> to_floats(const HeldTensor& held, const std::string& file);
 
 }  // namespace pagoda

@@ -8,14 +8,16 @@
 namespace pagoda {
 namespace {
 
-constexpr std::size_t kNamesShown = 6;
+constexpr std::size_t kNamesShown = 12;
 
-// "3 missing (a, b, c)"; long lists end in "...".
-void append_group(std::string* text, const char* what, const std::vector<std::string>& names) {
+// "2 tensors are missing: a, b"; long lists end in "and 7 more".
+void append_group(std::string* text, const char* one, const char* many,
+                  const std::vector<std::string>& names) {
   if (names.empty()) return;
   std::span<const std::string> shown(names.data(), std::min(names.size(), kNamesShown));
-  *text += fmt::format("{}{} {} ({}{})", text->empty() ? "" : "; ", names.size(), what,
-                       fmt::join(shown, ", "), names.size() > kNamesShown ? ", ..." : "");
+  *text += fmt::format("{}{} {}: {}", text->empty() ? "" : "; ", names.size(), names.size() == 1 ? one : many,
+                       fmt::join(shown, ", "));
+  if (names.size() > kNamesShown) *text += fmt::format(" and {} more", names.size() - kNamesShown);
 }
 
 }  // namespace
@@ -41,7 +43,7 @@ bool name_matches(std::string_view pattern, std::string_view name) {
 }
 
 Status check_tensors(const Checkpoint& checkpoint, const ExpectedTensors& expected) {
-  std::vector<std::string> missing, misshaped, unexpected;
+  std::vector<std::string> missing, misshaped, no_floats, unexpected;
   std::unordered_set<std::string_view> known;
   for (const ExpectedTensor& want : expected.tensors) {
     known.insert(want.name);
@@ -51,6 +53,8 @@ Status check_tensors(const Checkpoint& checkpoint, const ExpectedTensors& expect
     else if (found->shape != want.shape)
       misshaped.push_back(fmt::format("{} in '{}': expected {}, found {}", want.name, found->file,
                                       shape_text(want.shape), shape_text(found->shape)));
+    else if (!is_float_kind(found->dtype))
+      no_floats.push_back(fmt::format("{} in '{}' is {}", want.name, found->file, dtype_name(found->dtype)));
   }
   for (const StoredTensor& tensor : checkpoint.tensors()) {
     if (known.contains(tensor.name)) continue;
@@ -60,12 +64,14 @@ Status check_tensors(const Checkpoint& checkpoint, const ExpectedTensors& expect
     if (!ignored) unexpected.push_back(fmt::format("{} in '{}'", tensor.name, tensor.file));
   }
   std::string text;
-  append_group(&text, "missing", missing);
-  append_group(&text, "of another shape", misshaped);
-  append_group(&text, "that the model does not have", unexpected);
+  append_group(&text, "tensor is missing", "tensors are missing", missing);
+  append_group(&text, "tensor has another shape", "tensors have another shape", misshaped);
+  append_group(&text, "tensor is not F32, F16, BF16 or F64 (a quantized checkpoint? use the original one)",
+               "tensors are not F32, F16, BF16 or F64 (a quantized checkpoint? use the original one)",
+               no_floats);
+  append_group(&text, "tensor has no place in the model", "tensors have no place in the model", unexpected);
   if (text.empty()) return {};
-  return invalid_argument("the checkpoint does not fit the model that config.json describes: tensors " +
-                          text);
+  return invalid_argument("the checkpoint does not fit the model that config.json describes: " + text);
 }
 
 }  // namespace pagoda

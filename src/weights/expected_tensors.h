@@ -25,8 +25,8 @@ struct ExpectedTensors {
 
 bool name_matches(std::string_view pattern, std::string_view name);
 
-// Every expected tensor is there with its shape, and nothing else but ignored ones. The error tells all that
-// is missing, mis-shaped and unexpected in one paragraph: the first few names of each kind and their number.
+// Every expected tensor is there with its shape, of a float kind, and nothing else but ignored ones. The
+// error tells all that is wrong in one paragraph: of each kind the number and the first dozen names.
 Status check_tensors(const Checkpoint& checkpoint, const ExpectedTensors& expected);
 
 // Random weights for any model, for benchmarks (`--load-format dummy`): made when read, so that only what is

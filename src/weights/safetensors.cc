@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/file_content.h"
 #include "base/json.h"
 #include "base/utf8.h"
 
@@ -87,13 +88,28 @@ Status judge_metadata(const std::string& file, const Value& metadata) {
   return {};
 }
 
+// What stands where the header's length should be, if it is text: often an error message in the file's place.
+std::string shown_text(std::span<const std::byte> bytes) {
+  constexpr std::size_t kShown = 60;
+  std::string text;
+  for (std::byte byte : bytes.first(std::min(bytes.size(), kShown))) {
+    const auto c = static_cast<char>(byte);
+    if (c < ' ' || c > '~') break;
+    text += c;
+  }
+  return text.size() < kLengthBytes ? "" : "; it begins with the text \"" + text + "\"";
+}
+
 Result<std::string_view> header_text(std::span<const std::byte> bytes, const std::string& file) {
   if (bytes.size() < kLengthBytes)
-    return bad_file(file, fmt::format("it has {} bytes, the header length alone takes 8", bytes.size()));
+    return bad_file(
+        file, fmt::format("it has {} bytes, the header length alone takes 8: did its download break off?",
+                          bytes.size()));
+  PAGODA_RETURN_IF_ERROR(judge_content({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file));
   uint64_t length = read_u64_le(bytes);
   if (length > kHeaderBytesMax)
-    return bad_file(file,
-                    fmt::format("header length {} is over the limit of {} bytes", length, kHeaderBytesMax));
+    return bad_file(file, fmt::format("header length {} is over the limit of {} bytes{}", length,
+                                      kHeaderBytesMax, shown_text(bytes)));
   if (length > bytes.size() - kLengthBytes)
     return bad_file(
         file, fmt::format("header length {} reaches past the end of the file ({} bytes): is it cut off?",

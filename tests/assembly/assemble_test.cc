@@ -10,8 +10,10 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <utility>
 
+#include "assembly/model_files.h"
 #include "base/json.h"
 #include "ops/isa.h"
 #include "tests/testing/tiny_model.h"
@@ -131,6 +133,66 @@ std::pair<std::vector<TokenId>, std::vector<float>> say(const ModelOptions& opti
   std::vector<TokenId> said = sink->wait();
   EXPECT_EQ(said.size(), 40u);
   return {said, sink->logprobs()};
+}
+
+// --dtype auto: as config.json says, but never wider than the file has it.
+TEST(Assemble, TheConfigChoosesTheDtype) {
+  struct Case {
+    const char *stored, *overrides, *dtype;
+    const char* held;
+  };
+  const Case cases[] = {
+      {"float32", "{}", "auto", "float32"},
+      {"float32", R"({"torch_dtype":"bfloat16"})", "auto", "bfloat16"},
+      {"float32", R"({"torch_dtype":"torch.float16"})", "auto", "float16"},
+      {"float32", R"({"torch_dtype":"float32","dtype":"bfloat16"})", "auto", "bfloat16"},
+      {"float32", R"({"torch_dtype":null})", "auto", "float32"},
+      {"float32", R"({"torch_dtype":"int3"})", "auto", "float32"},
+      {"float32", R"({"torch_dtype":"bfloat16"})", "float32", "float32"},
+      {"bfloat16", R"({"torch_dtype":"float32"})", "auto", "bfloat16"},
+      {"bfloat16", R"({"torch_dtype":"float64"})", "auto", "bfloat16"},
+      {"bfloat16", R"({"torch_dtype":"float16"})", "auto", "float16"},
+      {"bfloat16", R"({"torch_dtype":null})", "auto", "bfloat16"},
+      {"bfloat16", "{}", "float32", "float32"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(std::string(c.stored) + c.overrides + c.dtype);
+    TempDir folder;
+    write_tiny(folder.path(), {.dtype = c.stored});
+    ModelOptions options = small_options(folder.path());
+    options.hf_overrides = parse_json(c.overrides).value();
+    options.dtype = c.dtype;
+    const auto said = say(options);
+    options.hf_overrides = Value();
+    options.dtype = c.held;
+    EXPECT_EQ(said, say(options));
+  }
+}
+
+// Tokens that were added without making room for them: served, refused in a prompt.
+TEST(Assemble, ATokenizerMayHaveAFewTokensMore) {
+  TempDir folder;
+  TinyModel model = write_tiny(folder.path());
+  testing::write_file(folder.file("tokenizer.json"),
+                      *ModelFiles::open("").value().read("tokenizer.json").value());
+  testing::write_file(folder.file("tokenizer_config.json"),
+                      R"({"added_tokens_decoder":{"2048":{"content":"[PAD]","special":true}},
+                          "pad_token":"[PAD]","eos_token":"[PAD]"})");
+  ModelOptions options = small_options(folder.path());
+  options.tokenizer.clear();
+  auto assembly = assemble(options);
+  ASSERT_TRUE(assembly.ok()) << assembly.status().message();
+  EXPECT_EQ((*assembly)->model->tokenizer->token_to_id("[PAD]"), kVocab);
+  EXPECT_EQ((*assembly)->model->vocab_size, kVocab);
+  EXPECT_EQ((*assembly)->model->eos_token_ids, (std::vector<TokenId>{2}));  // config.json's alone
+  GenerateRequest request;
+  request.prompt = std::vector<TextPrompt>{std::string("a [PAD]")};
+  auto stream = (*assembly)->intake->admit(std::move(request), [] {});
+  ASSERT_TRUE(stream.ok()) << stream.status().message();
+  TextDelta delta;
+  while (!(*stream)->next(&delta)) std::this_thread::yield();
+  ASSERT_TRUE(delta.error.has_value());
+  EXPECT_THAT(delta.error->message, HasSubstr("token id 2048 is out of vocabulary"));
 }
 
 TEST(Assemble, PackedWeightsOfAFolderGiveTheSameBits) {

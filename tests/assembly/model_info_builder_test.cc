@@ -1,5 +1,6 @@
 #include "assembly/model_info_builder.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/json.h"
@@ -9,6 +10,7 @@
 namespace pagoda {
 namespace {
 
+using ::testing::HasSubstr;
 using testing::TempDir;
 
 ModelSpec spec_of(const testing::TinyModel& model, std::vector<int32_t> eos) {
@@ -41,6 +43,10 @@ TEST(ModelInfo, EndsAndDefaultsComeFromAllFiles) {
   EXPECT_EQ(info.root, folder.path());
   EXPECT_EQ(info.max_model_len, 99);
   EXPECT_EQ(info.vocab_size, 96);
+
+  testing::write_file(folder.file("generation_config.json"), R"({"eos_token_id":"7"})");
+  EXPECT_THAT(build_model_info(options, files, spec, assets, 99).status().message(),
+              HasSubstr("generation_config.json: `eos_token_id`: expected a token id"));
 
   options.generation_config = "vllm";  // the model's own are not looked at
   options.override_generation_config = Value();

@@ -27,7 +27,7 @@ TEST(TextAssets, SpecialTokensInEverySpelling) {
              R"({"bos_token":"<s>","eos_token":{"content":"</s>","lstrip":false},"unk_token":null})");
   write_file(folder.file("special_tokens_map.json"), R"({"bos_token":"<other>","unk_token":"<unk>"})");
   TextAssets assets = load(folder).value();
-  EXPECT_EQ(assets.bos_token, "<s>");
+  EXPECT_EQ(assets.bos_token, "<other>");  // the map wins
   EXPECT_EQ(assets.eos_token, "</s>");
   EXPECT_EQ(assets.special_tokens.find("unk_token")->as_string(), "<unk>");
   EXPECT_EQ(assets.special_tokens.find("pad_token"), nullptr);
@@ -59,6 +59,24 @@ TEST(TextAssets, ATemplateOfItsOwnForTools) {
   EXPECT_EQ(rendered(*assets.chat_template, assets), "plain");
   ASSERT_NE(assets.tool_chat_template, nullptr);
   EXPECT_EQ(rendered(*assets.tool_chat_template, assets), "tools");
+}
+
+TEST(TextAssets, APointerInAFilesPlaceIsNamed) {
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+                           "added_tokens.json", "chat_template.jinja"}) {
+    SCOPED_TRACE(name);
+    TempDir folder;
+    write_file(folder.file("tokenizer.json"), *ModelFiles::open("").value().read("tokenizer.json").value());
+    write_file(folder.file(name), "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
+    Status status = load_text_assets(ModelFiles::open(folder.path()).value(), "").status();
+    EXPECT_THAT(status.message(), HasSubstr(folder.file(name) + "' is a Git LFS pointer"));
+  }
+  TempDir folder;
+  for (const char* name : {"tokenizer.json", "template.jinja"})
+    write_file(folder.file(name), "version https://git-lfs.github.com/spec/v1\n");
+  EXPECT_THAT(load_tokenizer(folder.file("tokenizer.json")).status().message(), HasSubstr("git lfs pull"));
+  EXPECT_THAT(load_chat_template(folder.file("template.jinja")).status().message(),
+              HasSubstr("git lfs pull"));
 }
 
 TEST(TextAssets, ErrorsNameTheFile) {

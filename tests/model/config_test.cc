@@ -127,8 +127,9 @@ TEST(ModelConfig, RefusesWhatIsHostile) {
       {R"({"partial_rotary_factor":0})", "rotates 0 of 8"},
       {R"({"hidden_act":"gelu"})", "'gelu' is not supported"},
       {R"({"quantization_config":{"quant_method":"awq"}})", "quantized checkpoints"},
-      {R"({"eos_token_id":100})", "`eos_token_id`: expected a token id below 100"},
-      {R"({"eos_token_id":[1,-1]})", "`eos_token_id`"},
+      {R"({"eos_token_id":"2"})", "`eos_token_id`: expected a token id or a list of them"},
+      {R"({"eos_token_id":[1,2.5]})", "`eos_token_id`"},
+      {R"({"eos_token_id":{"id":1}})", "`eos_token_id`"},
       {R"({"bos_token_id":"<s>"})", "`bos_token_id`"},
       {R"({"architectures":["GPT2LMHeadModel"]})", "supported are: LlamaForCausalLM, MistralForCausalLM"},
       {R"({"architectures":[]})", "names no model"},
@@ -142,6 +143,29 @@ TEST(ModelConfig, RefusesWhatIsHostile) {
   }
   EXPECT_FALSE(read_model_spec("[]", "config.json").ok());
   EXPECT_THAT(read_model_spec("{", "x/config.json").status().message(), HasSubstr("x/config.json"));
+}
+
+// Ids that the model does not have are never met: -1 stands for none, others for tokens without room.
+TEST(ModelConfig, SpecialIdsInEverySpelling) {
+  struct Case {
+    const char* json;
+    int32_t bos;
+    std::vector<int32_t> eos;
+  };
+  const Case cases[] = {
+      {R"({"bos_token_id":1,"eos_token_id":2,"pad_token_id":"x"})", 1, {2}},
+      {R"({"bos_token_id":[1],"eos_token_id":[2,3]})", 1, {2, 3}},
+      {R"({"bos_token_id":null,"eos_token_id":null})", -1, {}},
+      {R"({"bos_token_id":[],"eos_token_id":[]})", -1, {}},
+      {R"({"bos_token_id":-1,"eos_token_id":[2,-1]})", -1, {2}},
+      {R"({"bos_token_id":100,"eos_token_id":[100,2,9223372036854775807]})", -1, {2}},
+  };
+  for (const Case& c : cases) {
+    auto spec = read_with(c.json);
+    ASSERT_TRUE(spec.ok()) << c.json << ' ' << spec.status().message();
+    EXPECT_EQ(spec->config.bos_token_id, c.bos) << c.json;
+    EXPECT_EQ(spec->config.eos_token_ids, c.eos) << c.json;
+  }
 }
 
 TEST(ModelConfig, FamiliesByTypeAndWindow) {

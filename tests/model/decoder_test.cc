@@ -88,6 +88,64 @@ TEST(Decoder, AgreesWithTheDefinitionInDouble) {
   }
 }
 
+// Products of several parts, biases, norms, embedding and head, each of whatever dtype: the same model.
+TEST(Decoder, TensorsMayDifferInDtype) {
+  constexpr const char* kDtypes[] = {"float32", "bfloat16", "float16", "float64"};
+  for (std::size_t turn = 0; turn < 4; ++turn) {
+    SCOPED_TRACE(turn);
+    TinyModel model = testing::make_tiny_model({.layers = 3,
+                                                .attention_bias = true,
+                                                .mlp_bias = true,
+                                                .shards = turn % 2 == 0 ? 1 : 2,
+                                                .seed = 20 + turn});
+    for (std::size_t i = 0; i < model.tensors.size(); ++i)
+      store_as(&model.tensors[i], kDtypes[(i * 7 / 3 + turn) % 4]);
+    testing::TempDir mixed, plain;
+    write_tiny_model(model, mixed.path());
+    const std::vector<int32_t> ids = some_ids(40, model.options.vocab);
+    const auto exact = model.logits(ids);
+    for (testing::TinyTensor& tensor : model.tensors) tensor.dtype = "float32";
+    write_tiny_model(model, plain.path());
+    const double bounds[] = {2e-5, 2e-2, 6e-2};
+    const DType held[] = {DType::kF32, DType::kF16, DType::kBF16};
+    for (std::size_t i = 0; i < 3; ++i) {
+      auto decoder = load(mixed.path(), {.dtype = held[i]}), same = load(plain.path(), {.dtype = held[i]});
+      ASSERT_TRUE(decoder.ok() && same.ok()) << decoder.status().message() << same.status().message();
+      const Logits logits = DrivenDecoder(**decoder, DType::kF32, 1).run(ids, 40);
+      EXPECT_LT(worst_error(logits, exact), bounds[i]) << dtype_name(held[i]);
+      EXPECT_EQ(logits, DrivenDecoder(**same, DType::kF32, 1).run(ids, 40)) << dtype_name(held[i]);
+    }
+    EXPECT_TRUE(load(mixed.path()).ok());
+    EXPECT_TRUE(load(mixed.path(), {.layers_format = WeightFormat{WeightScheme::kInt8}}).ok());
+  }
+}
+
+TEST(Decoder, DtypesThatAreNoFloatsAreNamed) {
+  for (const char* dtype : {"F8_E4M3", "F8_E5M2", "I8", "U8", "I32", "BOOL"}) {
+    SCOPED_TRACE(dtype);
+    TinyModel model = testing::make_tiny_model({});
+    testing::TempDir dir;
+    write_tiny_model(model, dir.path());
+    std::erase_if(model.tensors, [](const auto& tensor) { return tensor.name == "model.norm.weight"; });
+    std::string bytes = safetensors_bytes(model.tensors, "float32");
+    const std::string size = dtype == std::string("I32") ? "128" : "32";
+    const std::string header = std::string(R"({"model.norm.weight":{"dtype":")") + dtype +
+                               R"(","shape":[32],"data_offsets":[0,)" + size + "]}}";
+    testing::write_file(
+        dir.file("model.safetensors.index.json"), "{\"weight_map\":{" + [&] {
+          std::string map = R"("model.norm.weight":"norm.safetensors")";
+          for (const auto& tensor : model.tensors) map += ",\"" + tensor.name + "\":\"rest.safetensors\"";
+          return map + "}}";
+        }());
+    testing::write_file(dir.file("rest.safetensors"), bytes);
+    testing::write_file(dir.file("norm.safetensors"),
+                        testing::safetensors_bytes(header, std::string(std::stoul(size), '\0')));
+    EXPECT_THAT(load(dir.path()).status().message(),
+                AllOf(HasSubstr("1 tensor is not F32"), HasSubstr("model.norm.weight in '"),
+                      HasSubstr(std::string("is ") + dtype)));
+  }
+}
+
 // How weights may be held, the head's included.
 std::vector<DecoderOptions> all_formats() {
   std::vector<DecoderOptions> all = {{.dtype = DType::kF32}, {.dtype = DType::kF16}, {.dtype = DType::kBF16}};
@@ -225,11 +283,12 @@ TEST(Decoder, RefusesACheckpointThatDoesNotFit) {
     testing::write_file(dir.file("model.safetensors"), testing::safetensors_bytes(tensors, dtype));
     return load(dir.path()).status();
   };
-  EXPECT_THAT(outcome(without("model.norm.weight")).message(), HasSubstr("1 missing (model.norm.weight)"));
+  EXPECT_THAT(outcome(without("model.norm.weight")).message(),
+              HasSubstr("1 tensor is missing: model.norm.weight"));
   std::vector<testing::TinyTensor> tensors = model.tensors;
   tensors.push_back({"model.layers.0.self_attn.q_norm.weight", {8}, std::vector<float>(8, 1.0f)});
   EXPECT_THAT(outcome(tensors).message(),
-              HasSubstr("1 that the model does not have (model.layers.0.self_attn.q_norm.weight"));
+              HasSubstr("1 tensor has no place in the model: model.layers.0.self_attn.q_norm.weight"));
   tensors.back().name = "model.layers.0.self_attn.rotary_emb.inv_freq";
   EXPECT_TRUE(outcome(tensors).ok());
   tensors.back() = {"model.layers.1.self_attn.k_scale", {1}, {1.0f}};

@@ -36,6 +36,9 @@ std::string encode(const std::string& dtype, const std::vector<float>& values) {
       bytes.append(raw, 2);
     } else if (dtype == "bfloat16") {
       bytes.append(raw + 2, 2);
+    } else if (dtype == "float64") {
+      const auto wide = static_cast<double>(value);
+      bytes.append(reinterpret_cast<const char*>(&wide), 8);
     } else {
       bytes.append(raw, 4);
     }
@@ -234,6 +237,11 @@ TinyModel make_tiny_model(const TinyModelOptions& o) {
   return model;
 }
 
+void store_as(TinyTensor* tensor, const std::string& dtype) {
+  tensor->dtype = dtype;
+  for (float& value : tensor->values) value = round_to(dtype, value);
+}
+
 std::string safetensors_bytes(std::string_view header, std::string_view data) {
   std::string bytes;
   for (int i = 0; i < 8; ++i)
@@ -243,12 +251,15 @@ std::string safetensors_bytes(std::string_view header, std::string_view data) {
 
 std::string safetensors_bytes(const std::vector<TinyTensor>& tensors, const std::string& dtype) {
   std::string header = "{\"__metadata__\":{\"format\":\"pt\"}", data;
-  const std::string name = dtype == "float16" ? "F16" : dtype == "bfloat16" ? "BF16" : "F32";
+  const std::map<std::string, std::string> names = {
+      {"float64", "F64"}, {"float32", "F32"}, {"bfloat16", "BF16"}, {"float16", "F16"}};
   for (const TinyTensor& tensor : tensors) {
     std::size_t begin = data.size();
-    data += encode(dtype, tensor.values);
-    header += ",\"" + tensor.name + "\":{\"dtype\":\"" + name + "\",\"shape\":" + json_shape(tensor.shape) +
-              ",\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(data.size()) + "]}";
+    const std::string& stored = tensor.dtype.empty() ? dtype : tensor.dtype;
+    data += encode(stored, tensor.values);
+    header += ",\"" + tensor.name + "\":{\"dtype\":\"" + names.at(stored) +
+              "\",\"shape\":" + json_shape(tensor.shape) + ",\"data_offsets\":[" + std::to_string(begin) +
+              "," + std::to_string(data.size()) + "]}";
   }
   return safetensors_bytes(header + "}", data);
 }

@@ -28,6 +28,7 @@ struct TinyTensor {
   std::string name;
   std::vector<int64_t> shape;
   std::vector<float> values;  // exactly representable in the model's dtype
+  std::string dtype = {};     // its own where it differs from the file's; "float64" too
 };
 
 struct TinyModelOptions {
@@ -50,6 +51,8 @@ struct TinyModel {
 };
 
 TinyModel make_tiny_model(const TinyModelOptions& options);
+// The tensor is stored in a dtype of its own, and its values are rounded to it.
+void store_as(TinyTensor* tensor, const std::string& dtype);
 // config.json, and model.safetensors or shards with their index.
 void write_tiny_model(const TinyModel& model, const std::string& folder);
 // One safetensors file. dtype as in TinyModelOptions.

@@ -71,7 +71,6 @@ const BadFile kBadFiles[] = {
     {"added_tokens", R"([{"id":5}])", "added_tokens[0].content must be a string"},
     {"added_tokens", R"([{"id":5,"content":"x","special":"yes"}])",
      "added_tokens[0].special must be true or false"},
-    {"added_tokens", R"([{"id":1,"content":"x"}])", "gives the id 1 to x, but it belongs to b"},
     {"added_tokens", "[{\"id\":5,\"content\":\"" + std::string(2000, 'x') + "\"}]", "longer than 1024 bytes"},
     {"normalizer", "7", "normalizer.type must be a string"},
     {"normalizer", R"({"type":"Precompiled"})", "the normalizer Precompiled is not built"},

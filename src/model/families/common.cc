@@ -16,14 +16,13 @@ void read_attention_shape(ConfigReader* reader, ModelConfig* config) {
   const int64_t heads = reader->integer("num_attention_heads", {}, 1, kHeadsMax);
   const int64_t kv_heads = reader->integer("num_key_value_heads", heads, 1, kHeadsMax);
   if (heads % kv_heads != 0)
-    reader->fail(
-        fmt::format("`num_attention_heads` ({}) is not a multiple of `num_key_value_heads` ({})",
-                    heads, kv_heads));
+    reader->fail(fmt::format("`num_attention_heads` ({}) is not a multiple of `num_key_value_heads` ({})",
+                             heads, kv_heads));
   if (!reader->has("head_dim") && config->hidden_size % heads != 0)
-    reader->fail(fmt::format(
-        "`hidden_size` ({}) is not a multiple of `num_attention_heads` ({}), and there is "
-        "no `head_dim`",
-        config->hidden_size, heads));
+    reader->fail(
+        fmt::format("`hidden_size` ({}) is not a multiple of `num_attention_heads` ({}), and there is "
+                    "no `head_dim`",
+                    config->hidden_size, heads));
   const int64_t head_dim =
       reader->integer("head_dim", std::max<int64_t>(config->hidden_size / heads, 2), 2, kHeadDimMax);
   if (head_dim > kHeadDimMax)
@@ -71,7 +70,7 @@ ModelSpec read_common_fields(ConfigReader* reader) {
     reader->fail(
         "`quantization_config`: quantized checkpoints are not supported; use the float32, "
         "bfloat16 or float16 one");
-  c.stored_dtype = reader->string("torch_dtype", reader->string("dtype", ""));
+  c.stored_dtype = reader->string("dtype", reader->string("torch_dtype", ""));
   std::vector<int32_t> bos = reader->token_ids("bos_token_id", c.vocab_size);
   if (!bos.empty()) c.bos_token_id = bos[0];
   c.eos_token_ids = reader->token_ids("eos_token_id", c.vocab_size);
@@ -85,10 +84,10 @@ void read_rope(ConfigReader* reader, ModelConfig* config) {
   const double rotated = reader->number("partial_rotary_factor", 1.0, 0, 1);
   rope.rotary_dim = static_cast<int32_t>(static_cast<double>(config->attention.head_dim) * rotated);
   if (rope.rotary_dim < 2 || rope.rotary_dim % 2 != 0)
-    reader->fail(fmt::format(
-        "`partial_rotary_factor` rotates {} of {} dimensions of a head: expected an even "
-        "number of them",
-        rope.rotary_dim, config->attention.head_dim));
+    reader->fail(
+        fmt::format("`partial_rotary_factor` rotates {} of {} dimensions of a head: expected an even "
+                    "number of them",
+                    rope.rotary_dim, config->attention.head_dim));
   rope.theta = reader->number("rope_theta", 10000.0, kThetaMin, kThetaMax);
 
   for (const char* key : {"rope_scaling", "rope_parameters"}) {
@@ -106,8 +105,8 @@ void read_rope(ConfigReader* reader, ModelConfig* config) {
     } else if (type == "llama3") {
       read_llama3_scaling(&scaling, *config, &rope);
     } else if (type != "default") {
-      scaling.fail(fmt::format(
-          "`{}`: type '{}' is not supported, only default, linear and llama3", key, type));
+      scaling.fail(
+          fmt::format("`{}`: type '{}' is not supported, only default, linear and llama3", key, type));
     }
     if (!scaling.status().ok()) reader->fail(scaling.status().message());
     return;  // a config that has both tells the same twice
