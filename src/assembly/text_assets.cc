@@ -19,7 +19,7 @@ Result<std::shared_ptr<const ChatTemplate>> parse_template(const std::string& so
 // A flag that names no file is the template itself if it looks like one.
 Result<std::string> template_of_flag(const std::string& flag) {
   std::error_code ignored;
-  if (std::filesystem::is_regular_file(flag, ignored)) {
+  if (std::filesystem::exists(flag, ignored)) {
     PAGODA_TRY(std::string source, read_file(flag, 4 << 20));
     if (!source.empty()) PAGODA_RETURN_IF_ERROR(judge_content(source, flag));
     return source;

@@ -5,12 +5,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
 #include <cstring>
+
+#include "base/log.h"
 
 namespace pagoda {
 namespace {
@@ -42,7 +45,7 @@ void forget(const void* data) {
 }
 
 void say(const char* text) {
-  [[maybe_unused]] auto n = ::write(STDERR_FILENO, text, std::strlen(text));
+  write_within(STDERR_FILENO, text, std::chrono::milliseconds(200));
 }
 
 void on_sigbus(int, siginfo_t* info, void*) {
@@ -60,16 +63,17 @@ void on_sigbus(int, siginfo_t* info, void*) {
 
 class Descriptor {
  public:
-  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor() = default;
   ~Descriptor() {
     if (fd_ >= 0) ::close(fd_);
   }
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
+  void reset(int fd) { fd_ = fd; }
   int get() const { return fd_; }
 
  private:
-  int fd_;
+  int fd_ = -1;
 };
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
@@ -105,16 +109,28 @@ Status cannot(const char* verb, const std::string& path) {
   return error == ENOENT ? not_found(std::move(message)) : io_error(std::move(message));
 }
 
+// Does not wait: an open FIFO would, for its writer. The file's size.
+Result<std::size_t> open_regular(const std::string& path, Descriptor* file) {
+  if (path.find('\0') != std::string::npos) return io_error("a path with a NUL in it names no file");
+  file->reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (file->get() < 0) return cannot("open", path);
+  struct stat info;
+  if (::fstat(file->get(), &info) != 0) return cannot("read the size of", path);
+  if (S_ISREG(info.st_mode)) return static_cast<std::size_t>(info.st_size);
+  const char* kind = S_ISDIR(info.st_mode)    ? "a folder"
+                     : S_ISFIFO(info.st_mode) ? "a pipe"
+                     : S_ISSOCK(info.st_mode) ? "a socket"
+                                              : "a device";
+  return io_error("'" + path + "' is not a regular file but " + kind);
+}
+
 }  // namespace
 
 Result<MappedFile> MappedFile::open(const std::string& path) {
-  Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a FIFO would wait for its writer
-  if (fd.get() < 0) return cannot("open", path);
-  struct stat info;
-  if (::fstat(fd.get(), &info) != 0) return cannot("read the size of", path);
-  if (!S_ISREG(info.st_mode)) return io_error("'" + path + "' is not a regular file");
+  Descriptor fd;
+  PAGODA_TRY(const std::size_t size, open_regular(path, &fd));
   MappedFile file;
-  file.size_ = static_cast<std::size_t>(info.st_size);
+  file.size_ = size;
   if (file.size_ == 0) return file;
   file.data_ = map_whole(fd.get(), file.size_);
   if (file.data_ == nullptr) {
@@ -159,18 +175,20 @@ void install_sigbus_handler() {
 }
 
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
-  Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (fd.get() < 0) return cannot("open", path);
+  Descriptor fd;
+  PAGODA_TRY(const std::size_t size, open_regular(path, &fd));
+  const Status too_large(StatusCode::kTooLarge,
+                         "'" + path + "' is larger than " + std::to_string(bytes_max) + " bytes");
+  if (size > bytes_max) return too_large;
   std::string text;
+  text.reserve(size);
   for (;;) {
     char buffer[1 << 16];
     ssize_t count = ::read(fd.get(), buffer, sizeof buffer);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return cannot("read", path);
     if (count == 0) return text;
-    if (text.size() + static_cast<std::size_t>(count) > bytes_max)
-      return Status(StatusCode::kTooLarge,
-                    "'" + path + "' is larger than " + std::to_string(bytes_max) + " bytes");
+    if (text.size() + static_cast<std::size_t>(count) > bytes_max) return too_large;
     text.append(buffer, static_cast<std::size_t>(count));
   }
 }

@@ -1,4 +1,5 @@
-// A whole file mapped read-only.
+// Whole files, mapped read-only or read. Only regular files are: what is opened here is named by a flag or
+// lies in somebody's folder, and a pipe, a device or a socket in its place would wait for ever or never end.
 #pragma once
 #include <span>
 #include <string>
@@ -34,7 +35,7 @@ class MappedFile {
 
 void install_sigbus_handler();
 
-// The whole file as a string; error kIo with the path, kTooLarge over `bytes_max`.
+// The whole file as a string; error kIo or kNotFound with the path, kTooLarge over `bytes_max`.
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max = std::size_t{1} << 30);
 
 }  // namespace pagoda

@@ -1,6 +1,8 @@
 // Errors that come from outside of our code, as values: Status, and Result<T> = T or Status.
 // No exception crosses a room's door; exceptions of libraries are caught where the library is used.
 #pragma once
+#include <exception>
+#include <new>
 #include <string>
 #include <utility>
 #include <variant>
@@ -69,6 +71,19 @@ inline Status internal_error(std::string message) {
 }
 inline Status unimplemented(std::string message, std::string param = {}) {
   return {StatusCode::kUnimplemented, std::move(message), std::move(param)};
+}
+
+// For the `catch (...)` at the top of a thread or a task: what was thrown.
+inline Status status_of_exception() {
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    return {StatusCode::kExhausted, "there is too little memory for this request"};
+  } catch (const std::exception& error) {
+    return internal_error(error.what());
+  } catch (...) {
+    return internal_error("an exception of an unknown kind");
+  }
 }
 
 template <class T>

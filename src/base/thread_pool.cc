@@ -10,12 +10,15 @@
 #include <climits>
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <mutex>
 #include <thread>
 #include <vector>
 
 #include "base/check.h"
 #include "base/cpu_plan.h"
+#include "base/log.h"
+#include "base/memory_reserve.h"
 
 namespace pagoda {
 namespace {
@@ -55,6 +58,8 @@ struct ComputePool::Impl {
   std::atomic<bool> stopping{false};
   const FunctionRef<void(int)>* job = nullptr;  // published by `epoch`
   alignas(64) std::atomic<uint32_t> parked{0};  // workers asleep, or about to be, on `epoch`
+  std::atomic<bool> has_failed{false};          // a worker's job has thrown; its `failure` says what
+  std::exception_ptr failure;                   // of the first; read once all are done
   std::vector<Slot> slots;                      // of workers 1, 2, ...
   std::vector<std::thread> threads;
 
@@ -92,14 +97,23 @@ struct ComputePool::Impl {
     }
   }
 
+  void attempt(const FunctionRef<void(int)>& work_of, int worker) noexcept {
+    try {
+      work_of(worker);
+    } catch (...) {
+      if (!has_failed.exchange(true)) failure = std::current_exception();
+    }
+  }
+
   void work(int worker) {
+    let_this_thread_use_the_reserve();  // it works for whoever calls run()
     if (!cpus.empty()) bind_this_thread({cpus[static_cast<std::size_t>(worker)]});
     Slot& slot = slots[static_cast<std::size_t>(worker - 1)];
     uint32_t seen = 0;
     for (;;) {
       seen = await_change(epoch, seen, &parked);
       if (stopping.load(std::memory_order_acquire)) return;
-      (*job)(worker);
+      attempt(*job, worker);
       slot.done.store(seen);
       if (slot.is_awaited.load() != 0) futex_wake_all(&slot.done);
     }
@@ -110,10 +124,14 @@ struct ComputePool::Impl {
     job = &next;
     const uint32_t previous = epoch.fetch_add(1);
     if (parked.load() != 0) futex_wake_all(&epoch);
-    next(0);
+    attempt(next, 0);
     for (Slot& slot : slots)  // each was at `previous` before
       if (slot.done.load(std::memory_order_acquire) == previous)
         await_change(slot.done, previous, &slot.is_awaited);
+    if (has_failed.load()) [[unlikely]] {
+      has_failed.store(false);
+      std::rethrow_exception(std::exchange(failure, nullptr));
+    }
   }
 };
 
@@ -157,17 +175,46 @@ void ComputePool::parallel_for(int64_t count, int64_t grain, FunctionRef<void(in
   });
 }
 
+namespace {
+
+struct Task {
+  std::function<void()> work;
+  std::function<void(const Status&)> failed;
+
+  void run() noexcept {
+    try {
+      work();
+    } catch (...) {
+      tell_failure();
+    }
+  }
+
+ private:
+  void tell_failure() noexcept {
+    UseOfReserve to_tell;
+    try {
+      const Status status = status_of_exception();
+      log_error("A task of the text pool failed: {}", status.message());
+      if (failed) failed(status);
+    } catch (...) {
+      log_error("A task of the text pool failed, and whoever waits for it could not be told.");
+    }
+  }
+};
+
+}  // namespace
+
 struct TaskPool::Impl {
   std::mutex mutex;
   std::condition_variable ready;
-  std::deque<std::function<void()>> tasks;
+  std::deque<Task> tasks;
   std::size_t capacity;
   bool stopping = false;
   std::vector<std::thread> threads;
 
   void work() {
     for (;;) {
-      std::function<void()> task;
+      Task task;
       {
         std::unique_lock lock(mutex);
         ready.wait(lock, [&] { return stopping || !tasks.empty(); });
@@ -175,7 +222,7 @@ struct TaskPool::Impl {
         task = std::move(tasks.front());
         tasks.pop_front();
       }
-      task();
+      task.run();
     }
   }
 };
@@ -194,14 +241,17 @@ TaskPool::~TaskPool() {
   for (std::thread& thread : impl_->threads) thread.join();
 }
 
-Status TaskPool::submit(std::function<void()> task) {
-  {
+Status TaskPool::submit(std::function<void()> task, std::function<void(const Status&)> failed) {
+  try {
     std::lock_guard lock(impl_->mutex);
     if (impl_->stopping) return Status(StatusCode::kUnavailable, "shutting down");
     if (impl_->tasks.size() >= impl_->capacity)
       return Status(StatusCode::kExhausted, "too many prompts are waiting to be tokenized")
           .with_retry_after_ms(1000);
-    impl_->tasks.push_back(std::move(task));
+    impl_->tasks.push_back({std::move(task), std::move(failed)});
+  } catch (const std::bad_alloc&) {
+    return Status(StatusCode::kExhausted, "there is too little memory for this request")
+        .with_retry_after_ms(1000);
   }
   impl_->ready.notify_one();
   return {};

@@ -50,8 +50,8 @@ class ComputePool {
   // jobs. Cheap when it was the last to ask.
   void bind_caller();
   // Calls job(worker) once for every worker in [0, num_threads) and returns when all are done. One caller at
-  // a time; a job may not call run() itself, nor throw. What the caller wrote before is visible to the job,
-  // and the reverse after.
+  // a time; a job may not call run() itself. What a job throws is thrown here once all are done: the first of
+  // several. What the caller wrote before is visible to the job, and the reverse after.
   void run(FunctionRef<void(int)> job);
   // Splits [0, count) into contiguous ranges, a multiple of `grain` each but for the last; job(begin, end).
   // Which worker gets which range must not matter to the result.
@@ -69,8 +69,10 @@ class TaskPool {
   ~TaskPool();  // runs what is queued, then joins
   TaskPool(const TaskPool&) = delete;
   TaskPool& operator=(const TaskPool&) = delete;
-  // kExhausted when the queue is full.
-  Status submit(std::function<void()> task);
+  // kExhausted when the queue is full, or there is no memory for the task. A task that throws ends with a
+  // line in the log, and `failed` is told why, on the pool's thread: whoever waits for the task must hear of
+  // it.
+  Status submit(std::function<void()> task, std::function<void(const Status&)> failed = {});
 
  private:
   struct Impl;

@@ -1,9 +1,13 @@
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <new>
 #include <string>
 #include <vector>
 
 #include "base/mmap.h"
+#include "base/status.h"
 #include "cli/commands.h"
 
 namespace {
@@ -32,10 +36,28 @@ constexpr Command kCommands[] = {{"serve", pagoda::run_serve},
                                  {"tokenize", pagoda::run_tokenize},
                                  {"bench", pagoda::run_bench}};
 
+// Nobody caught it, so we are wrong: what it was, and what the log still holds, are said first.
+[[noreturn]] void end_with_words() {
+  if (std::current_exception() != nullptr) pagoda::fail(pagoda::status_of_exception().message());
+  std::abort();
+}
+
+int run(const Command& command, const std::vector<std::string>& arguments) {
+  try {
+    return command.run(arguments);
+  } catch (const std::bad_alloc&) {
+    return pagoda::fail("there is too little memory");
+  } catch (const std::exception& error) {
+    return pagoda::fail(error.what());
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of write()
+  std::set_terminate(end_with_words);
   pagoda::install_sigbus_handler();
   std::vector<std::string> arguments(argv + 1, argv + argc);
   std::string name = arguments.empty() ? "--help" : arguments.front();
@@ -49,7 +71,7 @@ int main(int argc, char** argv) {
   }
   arguments.erase(arguments.begin());
   for (const Command& command : kCommands)
-    if (name == command.name) return command.run(arguments);
+    if (name == command.name) return run(command, arguments);
   std::fprintf(stderr, "error: there is no command '%s'\n\n%s", name.c_str(), kUsage);
   return 2;
 }

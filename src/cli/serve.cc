@@ -1,4 +1,9 @@
 // `pagoda serve`: from flags to a running server, and its orderly end.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +17,7 @@
 #include "assembly/demo_files.h"
 #include "base/env.h"
 #include "base/log.h"
+#include "base/memory_reserve.h"
 #include "cli/commands.h"
 #include "cli/config_file.h"
 #include "cli/serve_flags.h"
@@ -41,23 +47,73 @@ void print_welcome(const ApiServer& server, const ServeOptions& options, const A
   const std::string& model = assembly.model->served_names.front();
   bool has_keys = !options.api_config().api_keys.empty();
   if (options.model.model.empty() && options.model.load_format != "dummy" && !options.quiet) {
-    std::printf(
+    const std::string text = fmt::format(
         "\nPagoda is serving its built-in demo model: a very small one, made to try the server with.\n"
-        "It listens on %s and speaks the OpenAI API. Ctrl-C ends it. Try:\n\n"
-        "  curl %s/v1/chat/completions -H 'Content-Type: application/json' %s\\\n"
-        "    -d '{\"messages\": [{\"role\": \"user\", \"content\": \"What is Pagoda?\"}]}'\n\n"
+        "It listens on {} and speaks the OpenAI API. Ctrl-C ends it. Try:\n\n"
+        "  curl {}/v1/chat/completions -H 'Content-Type: application/json' {}\\\n"
+        "    -d '{{\"messages\": [{{\"role\": \"user\", \"content\": \"What is Pagoda?\"}}]}}'\n\n"
         "A model of yours: ./pagoda serve PATH. A chat in the terminal: ./pagoda chat.\n\n",
-        url.c_str(), url.c_str(), has_keys ? "-H 'Authorization: Bearer KEY' " : "");
-    std::fflush(stdout);
+        url, url, has_keys ? "-H 'Authorization: Bearer KEY' " : "");
+    write_within(STDOUT_FILENO, text, std::chrono::milliseconds(200));
   }
   log_info("Serving {} on {}", model, url);
 }
 
-// Waits for SIGINT or SIGTERM (0), or for the engine's death (1).
-int wait_for_end(const Engine& engine, const sigset_t& signals) {
+// What is dangerous and may well be meant: a line each.
+void warn_of_exposure(const ServeOptions& options, int port) {
+  const std::string& host = options.http.host;
+  const bool everywhere = options.http.uds.empty() && (host.empty() || host == "0.0.0.0" || host == "::");
+  if (everywhere && options.api_config().api_keys.empty())
+    log_warning(
+        "Anybody who reaches this machine on port {} can use the model: it is served on all interfaces and "
+        "without a key. Give --api-key KEY, or --host 127.0.0.1.",
+        port);
+  if (::geteuid() == 0)
+    log_warning("Running as root, which serving never needs: start it as a user of its own.");
+}
+
+// The signals of a service, blocked in every thread made after this and taken by the one that waits. SIGHUP
+// ends it like SIGTERM, but under nohup, which ignores it; SIGUSR1 and SIGUSR2 mean nothing.
+class Signals {
+ public:
+  Signals() {
+    sigemptyset(&set_);
+    struct sigaction hup = {};
+    ::sigaction(SIGHUP, nullptr, &hup);
+    if (hup.sa_handler != SIG_IGN) sigaddset(&set_, SIGHUP);
+    for (int signal : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2}) sigaddset(&set_, signal);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+  }
+
+  // The one that asks for the end; 0: none for so long.
+  int wait(std::chrono::milliseconds patience) const {
+    const timespec timeout{0, std::chrono::nanoseconds(patience).count()};
+    const int signal = sigtimedwait(&set_, nullptr, &timeout);
+    if (signal != SIGUSR1 && signal != SIGUSR2) return std::max(signal, 0);
+    log_info("{} is ignored: it has no meaning here.", signal == SIGUSR1 ? "SIGUSR1" : "SIGUSR2");
+    return 0;
+  }
+
+  // From here on a second SIGINT or SIGTERM ends the process at once. SIGHUP, which supervisors send right
+  // after SIGTERM, does not.
+  void end_at_next() const {
+    sigset_t again;
+    sigemptyset(&again);
+    for (int signal : {SIGINT, SIGTERM}) {
+      std::signal(signal, SIG_DFL);
+      sigaddset(&again, signal);
+    }
+    pthread_sigmask(SIG_UNBLOCK, &again, nullptr);
+  }
+
+ private:
+  sigset_t set_;
+};
+
+// Waits for a signal to end (0), or for the engine's death (1).
+int wait_for_end(const Engine& engine, const Signals& signals) {
   for (;;) {
-    timespec timeout{0, 250'000'000};
-    if (sigtimedwait(&signals, nullptr, &timeout) > 0) return 0;
+    if (signals.wait(std::chrono::milliseconds(250)) > 0) return 0;
     if (!engine.is_healthy()) {
       log_error("The engine has died: {}", engine.failure());
       return 1;
@@ -69,13 +125,13 @@ int wait_for_end(const Engine& engine, const sigset_t& signals) {
 // loading may take minutes.
 class LoadingInterrupt {
  public:
-  explicit LoadingInterrupt(const sigset_t& signals)
-      : watcher_([signals](const std::stop_token& loaded) {
-          timespec timeout{0, 50'000'000};
+  explicit LoadingInterrupt(const Signals& signals)
+      : watcher_([&signals](const std::stop_token& loaded) {
           while (!loaded.stop_requested()) {
-            int signal = sigtimedwait(&signals, nullptr, &timeout);
-            if (signal <= 0) continue;
+            const int signal = signals.wait(std::chrono::milliseconds(50));
+            if (signal == 0) continue;
             log_warning("Interrupted while loading.");
+            flush_log(std::chrono::seconds(1));
             std::_Exit(128 + signal);
           }
         }) {}
@@ -84,32 +140,20 @@ class LoadingInterrupt {
   std::jthread watcher_;
 };
 
-// A second signal while draining ends the process at once.
-void end_at_second_signal(const sigset_t& signals) {
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
-  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
-}
-
 // Fails early, before minutes of loading, if the address is taken.
 Status try_address(const HttpServerConfig& config) {
   HttpServer probe(config);
   return probe.bind();
 }
 
-int serve(const ServeOptions& options) {
-  sigset_t signals;  // blocked in every thread: taken by wait_for_end alone
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-
+int serve(const ServeOptions& options, const Signals& signals) {
   if (Status status = try_address(options.http); !status.ok()) return fail(status.message());
   log_info("Pagoda {}: loading {}", kVersion,
            options.model.model.empty() ? kDemoModelName : options.model.model);
   std::optional<LoadingInterrupt> interrupt(std::in_place, signals);
   Result<std::unique_ptr<Assembly>> assembly = assemble(options.model);
   interrupt.reset();
+  keep_memory_reserve();
   if (!assembly.ok()) return fail(assembly.status().message());
   Assembly& parts = **assembly;
 
@@ -118,10 +162,11 @@ int serve(const ServeOptions& options) {
   CpuBinding off_the_compute_cores(parts.cpus.spare);
   if (Status status = server.start(); !status.ok()) return fail(status.message());
   print_welcome(server, options, parts);
+  warn_of_exposure(options, server.port());
   log_info("Application startup complete.");
 
   int exit_code = wait_for_end(*parts.engine, signals);
-  end_at_second_signal(signals);
+  signals.end_at_next();
   log_info("Shutting down: running requests have {} s to end.", options.shutdown_timeout_s);
   if (!server.drain_and_stop(exit_code == 0 ? options.shutdown_timeout_s : 1))
     log_warning("Some requests were cut off.");
@@ -137,13 +182,15 @@ int run_serve(const std::vector<std::string>& arguments) {
     std::fputs(help_text(serve_flag_table(), kUsage, topic).c_str(), stdout);
     return 0;
   }
+  const Signals signals;
   Result<ParsedCommand> parsed = parse_with_config(serve_flag_table(), arguments);
   if (!parsed.ok()) return fail(parsed.status().message());
   Result<ServeOptions> options = serve_options(*parsed);
   if (!options.ok()) return fail(options.status().message());
-  set_log_level(options->log_level);
+  set_log_level(options->log.level);
+  set_log_format(options->log.format);
   report_unused_flags(serve_flag_table(), parsed->flags);
-  return serve(*options);
+  return serve(*options, signals);
 }
 
 }  // namespace pagoda

@@ -103,8 +103,9 @@ constexpr FlagSpec kTable[] = {
      "auto, native, flashinfer, triton"},
 
     {"log-config-file", "", kLogging, kString, "", "Python logging configuration.", kForeign},
-    {"logging-config", "", kLogging, kJson, "", "Logging as one object.", kLater},
-    {"log-level", "", kLogging, kString, "INFO", "Level of the log.", kLater,
+    {"logging-config", "", kLogging, kJson, "",
+     "Logging as one object: log_level, formatter (text or json)."},
+    {"log-level", "", kLogging, kString, "INFO", "Level of the log; also VLLM_LOGGING_LEVEL.", kWorks,
      "CRITICAL, ERROR, WARNING, INFO, DEBUG, NOTSET"},
 
     {"config", "", kOwn, kString, "", "YAML file with flags by name; the command line wins."},

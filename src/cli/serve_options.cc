@@ -217,14 +217,10 @@ Result<ServeOptions> serve_options(const ParsedCommand& command) {
   PAGODA_RETURN_IF_ERROR(read_http(command.flags, &options.http));
   PAGODA_RETURN_IF_ERROR(read_api(command.flags, &options.api));
   PAGODA_RETURN_IF_ERROR(read_model(command, &options.model));
-  const std::string level = command.flags.text("uvicorn-log-level", "info");
-  options.log_level = level == "critical" || level == "error" ? LogLevel::kError
-                      : level == "warning"                    ? LogLevel::kWarning
-                      : level == "info"                       ? LogLevel::kInfo
-                                                              : LogLevel::kDebug;
+  PAGODA_TRY(options.log, read_log_flags(command.flags));
   PAGODA_TRY(int64_t timeout, number_in(command.flags, "shutdown-timeout", 30, 0, 86400));
   options.shutdown_timeout_s = static_cast<double>(timeout);
-  options.quiet = options.log_level == LogLevel::kError;
+  options.quiet = options.log.level == LogLevel::kError;
   return options;
 }
 

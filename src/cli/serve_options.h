@@ -2,8 +2,8 @@
 #include <string>
 
 #include "assembly/model_options.h"
-#include "base/log.h"
 #include "cli/flags.h"
+#include "cli/log_flags.h"
 #include "server/api_server.h"
 
 namespace pagoda {
@@ -13,7 +13,7 @@ struct ServeOptions {
   ModelOptions model;
   HttpServerConfig http;
   ApiServerConfig api;  // without http
-  LogLevel log_level = LogLevel::kInfo;
+  LogOptions log;
   double shutdown_timeout_s = 30;
   bool quiet = false;  // no welcome
   ApiServerConfig api_config() const {

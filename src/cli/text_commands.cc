@@ -1,11 +1,15 @@
 // `pagoda render` and `pagoda tokenize`: the text side of a model, without the model.
+#include <unistd.h>
+
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
 
 #include "assembly/text_assets.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 
@@ -128,7 +132,10 @@ int run_tokenize(const std::vector<std::string>& arguments) {
 }
 
 int fail(const std::string& message) {
-  std::fprintf(stderr, "error: %s\n", message.c_str());
+  constexpr std::chrono::seconds kPatience{1};
+  std::fflush(stdout);
+  flush_log(kPatience);
+  write_within(STDERR_FILENO, "error: " + message + "\n", kPatience);
   return 1;
 }
 

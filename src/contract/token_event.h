@@ -37,12 +37,13 @@ struct TokenEvent {
   std::string error;  // kError: for the log; a client gets a general sentence
 };
 
-// Where a request's events go. Called on the engine's publishing thread, one call at a time: must be quick and
-// must not throw.
+// Where a request's events go. Called on the engine's publishing thread, one call at a time: must be quick.
 class EventSink {
  public:
   virtual ~EventSink() = default;
   virtual void on_event(TokenEvent&& event) = 0;
+  // on_event() has thrown: the event is lost, and with it the request.
+  virtual void on_lost() noexcept {}
 };
 
 }  // namespace pagoda

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/memory_reserve.h"
 #include "engine/cache_report.h"
 #include "engine/control.h"
 #include "engine/engine_stats.h"
@@ -49,6 +50,7 @@ struct Engine::Impl {
         cache_report(kv.get(), metrics, std::move(kv_events)),
         publisher([this](int64_t num_gone) { leave(num_gone); }) {}
 
+  void run_thread() noexcept;
   void loop();
   bool take_inbox();
   void idle();
@@ -59,6 +61,9 @@ struct Engine::Impl {
   void publish();
   void keep_cache();
   void die(const Status& status);
+  void declare_dead(const Status& status);
+  void abandon(const Status& status);
+  void relieve_memory();
   void end_everything(FinishReason reason, const std::string& error);
   Status refusal() const;
   Status full(const QueueMeter::Answer& answer);
@@ -98,14 +103,31 @@ struct Engine::Impl {
   std::vector<FinishedStats> finished;
   StepResult result;  // of the last step
   double step_s = 0;  // what the last run() took
+  Time next_relief{};
   Publisher publisher;
   std::optional<Watchdog> watchdog;  // outlives the thread, whose end it watches too
   std::thread thread;
 };
 
+// Nothing that is thrown leaves the thread: those inside hear of it, and the engine is dead.
+void Engine::Impl::run_thread() noexcept {
+  let_this_thread_use_the_reserve();
+  try {
+    try {
+      loop();
+    } catch (...) {
+      abandon(status_of_exception());
+    }
+  } catch (...) {
+    log_error("the engine has died, and not all of those inside could be told");
+  }
+}
+
 // The heart. A step that ends a request frees its blocks before anyone else is planned.
 void Engine::Impl::loop() {
   while (take_inbox()) {
+    if (memory_is_short()) [[unlikely]]
+      relieve_memory();
     if (control.is_halted()) {
       scheduler.expire(clock_now(), &events);
       idle();
@@ -228,13 +250,50 @@ void Engine::Impl::end_everything(FinishReason reason, const std::string& error)
 }
 
 void Engine::Impl::die(const Status& status) {
+  declare_dead(status);
+  end_everything(FinishReason::kError, status.message());
+}
+
+void Engine::Impl::declare_dead(const Status& status) {
   log_error("the engine has died: {}", status.message());
   {
     std::lock_guard lock(mutex);
     failure = status.message();
   }
   healthy.store(false);
-  end_everything(FinishReason::kError, status.message());
+}
+
+// After an exception in the middle of something: the books may not be looked at any more, so it ends whoever
+// it knows to be inside by what it has of them itself.
+void Engine::Impl::abandon(const Status& status) {
+  declare_dead(status);
+  inbox.finish();
+  inbox.take(&arrivals, &departures, &commands);
+  batch.events.clear();
+  batch.sinks.clear();
+  for (auto& [id, one] : inside) batch.gone.push_back(std::move(one.guest));
+  inside.clear();
+  for (Arrival& arrival : arrivals)
+    if (arrival.sink != nullptr) batch.gone.push_back({std::move(arrival.sink), std::move(arrival.slot)});
+  for (const Guest& guest : batch.gone) {
+    TokenEvent event;
+    event.finish = FinishReason::kError;
+    event.error = status.message();
+    batch.add(std::move(event), guest.sink.get());
+  }
+  publisher.hand_over(&batch);
+  for (Command& command : commands) command.done({StatusCode::kUnavailable, "the engine has ended"});
+  control.end({StatusCode::kUnavailable, "the engine has ended"});
+  pulse.rest();
+}
+
+// The reserve was given out: somebody has to go, and who asked for most goes first. Its memory comes back
+// when its client has been told, so there is a pause before the next one.
+void Engine::Impl::relieve_memory() {
+  constexpr std::chrono::milliseconds kPause{50};
+  if (keep_memory_reserve() || clock_now() < next_relief) return;
+  next_relief = clock_now() + kPause;
+  scheduler.fail_largest("there is too little memory for this request", clock_now(), &events);
 }
 
 // A thread that hangs in a kernel or a system call can not be ended from here: the process ends, and whoever
@@ -246,6 +305,7 @@ void Engine::Impl::watch() {
     log_error("The engine hangs, and the process ends: {}{}{}{}.", pulse.describe(clock_now()),
               healthy.load() ? "" : "; it has failed", control.is_paused() ? "; paused" : "",
               control.is_sleeping() ? "; asleep" : "");
+    flush_log(std::chrono::seconds(1));
     std::_Exit(1);
   });
 }
@@ -290,7 +350,7 @@ Engine::Engine(const EngineConfig& config, std::unique_ptr<KvManager> kv, std::u
                EngineMetrics* metrics, std::unique_ptr<KvEventPublisher> kv_events)
     : impl_(std::make_unique<Impl>(config, std::move(kv), std::move(runner), metrics, std::move(kv_events))) {
   impl_->watch();
-  impl_->thread = std::thread([impl = impl_.get()] { impl->loop(); });
+  impl_->thread = std::thread([impl = impl_.get()] { impl->run_thread(); });
 }
 
 Engine::~Engine() {
@@ -344,10 +404,15 @@ Status Engine::submit(std::unique_ptr<Request> request, Slot slot, std::shared_p
     ++impl_->num_inside;
   }
   slot.served_ = true;
-  if (impl_->inbox.push({std::move(request), std::move(slot), std::move(sink)})) return Status::ok_status();
-  std::lock_guard lock(impl_->mutex);
-  if (--impl_->num_inside == 0) impl_->someone_left.notify_all();
-  return impl_->refusal();
+  Status refused;
+  try {
+    if (impl_->inbox.push({std::move(request), std::move(slot), std::move(sink)})) return Status::ok_status();
+    refused = impl_->refusal();
+  } catch (const std::bad_alloc&) {
+    refused = status_of_exception();
+  }
+  impl_->leave(1);
+  return refused;
 }
 
 void Engine::cancel(RequestId id) {

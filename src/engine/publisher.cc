@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "base/log.h"
+#include "base/memory_reserve.h"
+
 namespace pagoda {
 
 Publisher::Publisher(std::function<void(int64_t)> on_gone)
@@ -27,6 +30,7 @@ void Publisher::hand_over(Batch* batch) {
 }
 
 void Publisher::run() {
+  let_this_thread_use_the_reserve();
   Batch batch;
   for (;;) {
     {
@@ -42,8 +46,14 @@ void Publisher::run() {
 }
 
 void Publisher::deliver(Batch* batch) {
-  for (std::size_t i = 0; i < batch->events.size(); ++i)
-    batch->sinks[i]->on_event(std::move(batch->events[i]));
+  for (std::size_t i = 0; i < batch->events.size(); ++i) {
+    try {
+      batch->sinks[i]->on_event(std::move(batch->events[i]));
+    } catch (...) {
+      log_error("an event was lost on its way to a request");
+      batch->sinks[i]->on_lost();
+    }
+  }
   const auto num_gone = static_cast<int64_t>(batch->gone.size());
   batch->clear();
   if (num_gone > 0) on_gone_(num_gone);

@@ -32,7 +32,7 @@ class Publisher {
       events.push_back(std::move(event));
       sinks.push_back(sink);
     }
-    void clear() {
+    void clear() noexcept {
       events.clear();
       sinks.clear();
       gone.clear();

@@ -53,10 +53,16 @@ Watchdog::~Watchdog() {
 
 void Watchdog::run() {
   const std::chrono::duration<double> interval(std::clamp(timeout_s_ / 4, 0.001, 1.0));
+  double seen_s = 0;  // of the stall, as far as this thread ran beside it
   std::unique_lock lock(mutex_);
-  while (!stop_.wait_for(lock, interval, [this] { return stopping_; })) {
+  for (Time last = std::chrono::steady_clock::now();
+       !stop_.wait_for(lock, interval, [this] { return stopping_; });) {
+    const Time now = std::chrono::steady_clock::now();
+    seen_s += std::min(std::chrono::duration<double>(now - last), 2 * interval).count();
+    last = now;
     const double stalled_s = stalled_s_();
-    if (stalled_s <= timeout_s_) continue;
+    seen_s = std::min(seen_s, stalled_s);
+    if (seen_s <= timeout_s_) continue;
     lock.unlock();
     return on_stall_(stalled_s);
   }

@@ -41,7 +41,8 @@ class Pulse {
   SchedulerStats stats_;
 };
 
-// Calls on_stall once, on a thread of its own, when stalled_s() has passed timeout_s.
+// Calls on_stall once, on a thread of its own, when stalled_s() has passed timeout_s: time in which that
+// thread did not run either does not count (the process was stopped, or starved, and is no worse for it).
 class Watchdog {
  public:
   Watchdog(double timeout_s, std::function<double()> stalled_s, std::function<void(double)> on_stall);

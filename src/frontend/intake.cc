@@ -7,6 +7,7 @@
 #include <exception>
 #include <random>
 
+#include "base/log.h"
 #include "frontend/chat_prompt.h"
 #include "frontend/salt_hash.h"
 #include "frontend/sampling.h"
@@ -19,7 +20,13 @@ namespace {
 class StreamHandle : public OutputStream {
  public:
   explicit StreamHandle(std::shared_ptr<StreamCore> core) : core_(std::move(core)) {}
-  ~StreamHandle() override { core_->cancel(); }
+  ~StreamHandle() override {
+    try {
+      core_->cancel();
+    } catch (const std::exception& error) {
+      log_error("A request could not be cancelled: {}", error.what());
+    }
+  }
   bool next(TextDelta* delta) override { return core_->next(delta); }
   bool done() const override { return core_->done(); }
   int32_t num_prompts() const override { return core_->num_prompts(); }
@@ -232,12 +239,13 @@ Result<std::shared_ptr<OutputStream>> Intake::admit(GenerateRequest request, std
       slots->clear();
       if (core->is_cancelled()) return;
       core->start(std::move(*prompts));
-    } catch (const std::exception& error) {  // std::bad_alloc, for one
+    } catch (...) {  // std::bad_alloc, for one
       slots->clear();
-      core->fail(internal_error(error.what()));
+      throw;
     }
   };
-  PAGODA_RETURN_IF_ERROR(text_pool_->submit(std::move(task)));
+  auto failed = [core](const Status& status) { core->fail(status); };
+  PAGODA_RETURN_IF_ERROR(text_pool_->submit(std::move(task), std::move(failed)));
   return std::shared_ptr<OutputStream>(std::make_shared<StreamHandle>(std::move(core)));
 }
 

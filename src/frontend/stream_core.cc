@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/log.h"
+#include "base/memory_reserve.h"
 #include "frontend/sampling.h"
 
 namespace pagoda {
@@ -14,6 +15,7 @@ class PromptSink : public EventSink {
   PromptSink(std::shared_ptr<StreamCore> core, int32_t prompt_index)
       : core_(std::move(core)), prompt_index_(prompt_index) {}
   void on_event(TokenEvent&& event) override { core_->put(prompt_index_, std::move(event)); }
+  void on_lost() noexcept override { core_->lose(); }
 
  private:
   const std::shared_ptr<StreamCore> core_;
@@ -55,6 +57,10 @@ void StreamCore::start(std::vector<PreparedPrompt> prompts) {
       choice.text = std::make_unique<ChoiceText>(model_->tokenizer, stops_, skips, at_start,
                                                  request_.include_stop_str_in_output,
                                                  prompts[i].request->params.min_tokens);
+  }
+  {
+    std::lock_guard lock(mutex_);
+    submitted_.reserve(prompts.size());
   }
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     if (is_cancelled()) return;
@@ -99,10 +105,33 @@ void StreamCore::post(Letter letter) {
   if (wake != nullptr && *wake) (*wake)();
 }
 
+void StreamCore::lose() noexcept {
+  std::shared_ptr<std::function<void()>> wake;
+  {
+    std::lock_guard lock(mutex_);
+    if (done()) return;
+    lost_ = true;
+    mailbox_.clear();
+    if (wake_pending_) return;
+    wake_pending_ = true;
+    wake = wake_;
+  }
+  try {
+    if (wake != nullptr && *wake) (*wake)();
+  } catch (...) {
+    log_error("Request {} is lost, and its client could not be told.", request_.request_id);
+  }
+}
+
 bool StreamCore::next(TextDelta* delta) {
   while (!done()) {
     if (unread_.empty()) {
       std::lock_guard lock(mutex_);
+      if (lost_) {
+        mailbox_.clear();
+        mailbox_.emplace_back().error = to_api_error(
+            {StatusCode::kExhausted, "There is too little memory for this request: try again later."});
+      }
       unread_.swap(mailbox_);
       if (unread_.empty()) {
         wake_pending_ = false;
@@ -288,6 +317,7 @@ void StreamCore::abort() {
 }
 
 void StreamCore::cancel() {
+  UseOfReserve to_give_memory_back;
   std::vector<RequestId> running;
   {
     std::lock_guard lock(mutex_);

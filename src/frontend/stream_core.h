@@ -41,6 +41,8 @@ class StreamCore : public std::enable_shared_from_this<StreamCore> {
   void fail(const Status& status);
   // The engine's publishing thread.
   void put(int32_t prompt_index, TokenEvent&& event);
+  // There was no memory for what it should have been told: it ends with an error. Any thread.
+  void lose() noexcept;
   // Reader.
   bool next(TextDelta* delta);
   bool done() const { return done_.load(std::memory_order_acquire) || is_cancelled(); }
@@ -94,6 +96,7 @@ class StreamCore : public std::enable_shared_from_this<StreamCore> {
   std::deque<Letter> mailbox_;                   // guarded by mutex_
   std::shared_ptr<std::function<void()>> wake_;  // guarded
   std::vector<RequestId> submitted_;             // guarded
+  bool lost_ = false;                            // guarded
   bool wake_pending_ = false;  // guarded: the reader knows and has not yet found the mailbox empty
   std::atomic<bool> cancelled_{false}, aborted_{false}, done_{false};
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/memory_reserve.h"
 
 namespace pagoda {
 
@@ -21,7 +22,13 @@ Exchange::~Exchange() {
       connection_->wake_writer();
     }
   }
-  if (unanswered) send(connection_->core().error(500, "Internal Server Error"));
+  if (!unanswered) return;
+  UseOfReserve to_tell;
+  try {
+    send(connection_->core().error(500, "Internal Server Error"));
+  } catch (const std::exception& e) {
+    log_error("A request could not be answered: {}", e.what());
+  }
 }
 
 void Exchange::append(std::string&& bytes) {

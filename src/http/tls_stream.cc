@@ -8,6 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
+#include "base/mmap.h"
 #include "http/stream.h"
 
 namespace pagoda {
@@ -67,15 +68,27 @@ Status file_error(const char* flag, const std::string& file, const char* what, c
   return invalid_argument("cannot use " + file + " as " + what + ": " + ec.message(), flag);
 }
 
+Result<std::string> read_pem(const char* flag, const std::string& file, const char* what) {
+  constexpr std::size_t kPemBytesMax = std::size_t{4} << 20;
+  Result<std::string> text = read_file(file, kPemBytesMax);
+  if (text.ok()) return text;
+  return invalid_argument("cannot use " + file + " as " + what + ": " + text.status().message(), flag);
+}
+
 Status load_files(ssl::context& context, const TlsConfig& config) {
   error_code ec;
   // A key with a pass phrase must fail here, not ask on the terminal of a service.
   context.set_password_callback([](std::size_t, ssl::context::password_purpose) { return std::string(); });
-  context.use_certificate_chain_file(config.certfile, ec);
-  if (ec) return file_error("ssl_certfile", config.certfile, "the TLS certificate (PEM)", ec);
+  constexpr const char *kCertificate = "the TLS certificate (PEM)",
+                       *kKey = "the TLS private key (PEM, without a pass phrase)",
+                       *kAuthorities = "the list of trusted certificates (PEM)";
+  PAGODA_TRY(const std::string certificate, read_pem("ssl_certfile", config.certfile, kCertificate));
+  context.use_certificate_chain(asio::buffer(certificate), ec);
+  if (ec) return file_error("ssl_certfile", config.certfile, kCertificate, ec);
   const std::string& keyfile = config.keyfile.empty() ? config.certfile : config.keyfile;
-  context.use_private_key_file(keyfile, ssl::context::pem, ec);
-  if (ec) return file_error("ssl_keyfile", keyfile, "the TLS private key (PEM, without a pass phrase)", ec);
+  PAGODA_TRY(const std::string key, read_pem("ssl_keyfile", keyfile, kKey));
+  context.use_private_key(asio::buffer(key), ssl::context::pem, ec);
+  if (ec) return file_error("ssl_keyfile", keyfile, kKey, ec);
   if (SSL_CTX_check_private_key(context.native_handle()) != 1) {
     ERR_clear_error();
     return invalid_argument(
@@ -83,8 +96,9 @@ Status load_files(ssl::context& context, const TlsConfig& config) {
         "ssl_keyfile");
   }
   if (!config.ca_certs.empty()) {
-    context.load_verify_file(config.ca_certs, ec);
-    if (ec) return file_error("ssl_ca_certs", config.ca_certs, "the list of trusted certificates (PEM)", ec);
+    PAGODA_TRY(const std::string authorities, read_pem("ssl_ca_certs", config.ca_certs, kAuthorities));
+    context.add_certificate_authority(asio::buffer(authorities), ec);
+    if (ec) return file_error("ssl_ca_certs", config.ca_certs, kAuthorities, ec);
   }
   return {};
 }

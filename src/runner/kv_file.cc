@@ -27,7 +27,7 @@ static_assert(sizeof(Header) == 88 && std::is_trivially_copyable_v<Header>);
 class File {
  public:
   File(const std::string& path, int flags)
-      : fd_(::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, 0600)) {}
+      : fd_(::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600)) {}
   ~File() {
     if (fd_ >= 0) ::close(fd_);
   }

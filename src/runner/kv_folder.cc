@@ -57,7 +57,8 @@ std::optional<TierFile> parse_name(std::string_view name) {
 Result<std::string> root_key(const std::string& folder) {
   const std::string path = folder + "/root.key";
   std::string temporary = fmt::format("{}/root.key.{}", folder, ::getpid());
-  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  const int fd =
+      ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
   if (fd < 0)
     return io_error(fmt::format("cannot write to the folder '{}': {}", folder, std::strerror(errno)));
   std::random_device device;
@@ -67,7 +68,8 @@ Result<std::string> root_key(const std::string& folder) {
   const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   const bool closed = ::close(fd) == 0;
   // Not over one that is there: where that fails, reading says whether there is a key.
-  if (written && closed && ::link(temporary.c_str(), path.c_str()) != 0) log_debug("{} is there already", path);
+  if (written && closed && ::link(temporary.c_str(), path.c_str()) != 0)
+    log_debug("{} is there already", path);
   ::unlink(temporary.c_str());
   Result<std::string> key = read_file(path, 4096);
   if (!key.ok()) return key.status();

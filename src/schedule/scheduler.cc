@@ -268,6 +268,20 @@ void Scheduler::release_hold(RequestId id, Hold hold) {
   impl_->waiting.insert(leader);
 }
 
+void Scheduler::fail_largest(const std::string& error, Time now, std::vector<TokenEvent>* out) {
+  auto weight = [](const RequestState& state) {
+    const SamplingParams& params = state.params();
+    const int64_t per_token = 1 + std::max(params.num_logprobs, 0) + std::max(params.num_prompt_logprobs, 0);
+    return int64_t{state.num_live} * per_token;
+  };
+  RequestState* largest = nullptr;
+  for (auto& [id, state] : impl_->requests)
+    if (largest == nullptr || weight(*state) > weight(*largest)) largest = state.get();
+  if (largest == nullptr) return;
+  impl_->end_all(largest, FinishReason::kError, error, now, out);
+  impl_->flush_ended();
+}
+
 void Scheduler::abort_all(FinishReason reason, const std::string& error, Time now,
                           std::vector<TokenEvent>* out) {
   for (auto& [id, state] : impl_->requests) impl_->end_all(state.get(), reason, error, now, out);

@@ -68,6 +68,9 @@ class Scheduler {
   void submit(std::unique_ptr<Request> request, Time now, std::vector<TokenEvent>* out);
   // All choices of the request end with kAbort at once; what a step in flight computes for them is dropped.
   void cancel(RequestId id, Time now, std::vector<TokenEvent>* out);
+  // The request with the most memory in its answer (choices that go on, times log-probabilities) ends with
+  // kError. Requires: no step in flight that will be committed.
+  void fail_largest(const std::string& error, Time now, std::vector<TokenEvent>* out);
   // One choice ends with kStop at once, the others go on. Harmless for one that has ended. Requires: no step
   // in flight that will be committed.
   void finish(RequestId id, int32_t choice, Time now, std::vector<TokenEvent>* out);

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/memory_reserve.h"
 #include "base/utf8.h"
 #include "frontend/chat_prompt.h"
 #include "http/sse.h"
@@ -170,9 +171,26 @@ void Generation::cancel() {
   context_->generations.remove(shared_from_this());
 }
 
+// What there is no memory for fails this request.
 void Generation::pump() {
   if (ended_ || stream_ == nullptr) return;
   auto self = shared_from_this();  // end() lets go of the last owner
+  try {
+    read_stream();
+  } catch (...) {
+    UseOfReserve to_tell;
+    const Status status = status_of_exception();
+    log_error("Request {} failed: {}", head_.id, status.message());
+    choices_.clear();
+    events_ = {};
+    stream_->cancel();
+    fail(to_api_error(status));
+    if (!events_.empty()) writer_->write(std::move(events_));
+    if (streaming_) writer_->finish();
+  }
+}
+
+void Generation::read_stream() {
   TextDelta delta;
   while (!ended_ && stream_->next(&delta)) {
     if (delta.error)

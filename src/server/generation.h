@@ -64,6 +64,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   };
 
   void pump();
+  void read_stream();
   void take(TextDelta&& delta);
   // False: it is held until there are enough for a piece.
   bool gather_piece(TextDelta* delta, Choice* choice) const;

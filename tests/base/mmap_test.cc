@@ -24,16 +24,27 @@ class MappedFileTest : public ::testing::Test {
 TEST_F(MappedFileTest, ReadsWhatIsThereAndNamesWhatIsNot) {
   EXPECT_EQ(MappedFile::open(path_).status().code(), StatusCode::kNotFound);
   EXPECT_NE(MappedFile::open(path_).status().message().find(path_.string()), std::string::npos);
-  EXPECT_FALSE(MappedFile::open("/tmp").ok());
-  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
-  EXPECT_FALSE(MappedFile::open(path_).ok()) << "a FIFO that nobody writes to";
-  std::filesystem::remove(path_);
   std::ofstream(path_) << "";
   EXPECT_EQ(MappedFile::open(path_)->bytes().size(), 0u);
   std::ofstream(path_) << "hello";
   EXPECT_EQ(MappedFile::open(path_)->text(), "hello");
   EXPECT_EQ(*read_file(path_), "hello");
   EXPECT_EQ(read_file(path_, 4).status().code(), StatusCode::kTooLarge);
+}
+
+// None of these waits, or reads without end.
+TEST_F(MappedFileTest, WhatIsNoRegularFileIsRefusedAtOnceWithItsKind) {
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  const struct {
+    std::string path, kind;
+  } cases[] = {{path_, "a pipe"}, {"/tmp", "a folder"}, {"/dev/zero", "a device"}, {"/dev/tty0", ""}};
+  for (const auto& [path, kind] : cases)
+    for (const Status& status : {MappedFile::open(path).status(), read_file(path).status()}) {
+      EXPECT_FALSE(status.ok()) << path;
+      EXPECT_NE(status.message().find(kind), std::string::npos) << status.message();
+      EXPECT_NE(status.message().find(path), std::string::npos) << status.message();
+    }
+  EXPECT_FALSE(read_file(std::string("/etc/passwd\0.json", 17)).ok());
 }
 
 TEST_F(MappedFileTest, LargeFilesLieAsHugePagesDo) {

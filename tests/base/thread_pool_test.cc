@@ -4,10 +4,15 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <future>
+#include <new>
 #include <numeric>
+#include <stdexcept>
 #include <thread>
 #include <vector>
+
+#include "base/log.h"
 
 namespace pagoda {
 namespace {
@@ -107,6 +112,24 @@ TEST(ComputePool, TwoPoolsDoNotWakeOneAnother) {
   EXPECT_EQ(of_b.load(), 600);
 }
 
+TEST(ComputePool, WhatAJobThrowsComesOutOfRunOnceAllAreDone) {
+  for (int threads : {1, 3})
+    for (int thrower = 0; thrower < threads; ++thrower) {
+      ComputePool pool(threads);
+      std::atomic<int> done{0};
+      auto job = [&](int worker) {
+        if (worker == thrower) throw std::bad_alloc();
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        done.fetch_add(1);
+      };
+      EXPECT_THROW(pool.run(job), std::bad_alloc);
+      EXPECT_EQ(done.load(), threads - 1);
+      EXPECT_THROW(pool.run([](int) { throw 7; }), int) << "all of them";
+      pool.run([&](int) { done.fetch_add(1); });
+      EXPECT_EQ(done.load(), 2 * threads - 1) << "and it goes on";
+    }
+}
+
 TEST(FunctionRef, ACopyOutlivesTheReferenceItWasMadeFrom) {
   auto twice = [](int x) { return 2 * x; };
   auto copied = [&] {
@@ -132,6 +155,34 @@ TEST(TaskPool, RunsAllTasksOnItsThreadsAndFinishesBeforeItGoes) {
   std::vector<int> ascending(100);
   std::iota(ascending.begin(), ascending.end(), 0);
   EXPECT_EQ(order, ascending);
+}
+
+TEST(TaskPool, ATaskThatThrowsTellsItsOwnerAndTheOthersGoOn) {
+  const struct {
+    std::function<void()> work;
+    StatusCode code;
+  } cases[] = {
+      {[] { throw std::runtime_error("a fault"); }, StatusCode::kInternal},
+      {[] { throw std::bad_alloc(); }, StatusCode::kExhausted},
+      {[] { throw 7; }, StatusCode::kInternal},
+  };
+  set_log_level(LogLevel::kOff);
+  for (const auto& [work, code] : cases) {
+    std::promise<Status> told;
+    std::promise<void> next;
+    TaskPool pool(1, 10);
+    ASSERT_TRUE(pool.submit(work,
+                            [&](const Status& status) {
+                              told.set_value(status);
+                              throw std::runtime_error("and so does whoever is told");
+                            })
+                    .ok());
+    ASSERT_TRUE(pool.submit(work).ok()) << "nobody is told";
+    ASSERT_TRUE(pool.submit([&] { next.set_value(); }).ok());
+    EXPECT_EQ(told.get_future().get().code(), code);
+    next.get_future().wait();
+  }
+  set_log_level(LogLevel::kInfo);
 }
 
 TEST(TaskPool, AFullQueueIsAnAnswer) {

@@ -97,7 +97,7 @@ TEST(ServeOptions, EachFlagReachesItsPlace) {
   EXPECT_EQ(options.http.cors.allowed_origins, std::vector<std::string>{"http://x"});
   EXPECT_EQ(options.http.access_log_excluded_paths, (std::vector<std::string>{"/health", "/metrics"}));
   EXPECT_EQ(options.shutdown_timeout_s, 5);
-  EXPECT_TRUE(options.quiet && options.log_level == LogLevel::kError);
+  EXPECT_TRUE(options.quiet && options.log.level == LogLevel::kError);
 }
 
 TEST(ServeOptions, EveryNameOfACacheFormatIsOne) {

@@ -59,6 +59,32 @@ TEST(Watchdog, BarksOnceAndOnlyAtAStall) {
   EXPECT_EQ(barks, 1);
 }
 
+// A process that was stopped for an hour finds its last step an hour old, and goes on.
+TEST(Watchdog, TimeInWhichItDidNotRunEitherDoesNotCount) {
+  constexpr double kTimeout = 0.2;
+  std::atomic<bool> barked{false};
+  std::atomic<int> polls{0};
+  const auto begin = std::chrono::steady_clock::now();
+  auto stalled_s = [&] {
+    // A tick is a quarter of the timeout: that it slept for an hour shows as one long tick, here as a stall
+    // that is an hour old when it is first looked at. A step follows at once.
+    return ++polls == 2 ? 3600.0 : 0.0;
+  };
+  {
+    Watchdog watchdog(kTimeout, stalled_s, [&](double) { barked = true; });
+    while (polls < 5) std::this_thread::yield();
+  }
+  EXPECT_FALSE(barked);
+  std::atomic<double> barked_after{0};
+  Watchdog watchdog(
+      kTimeout, [] { return 3600.0; },
+      [&](double) {
+        barked_after = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      });
+  while (barked_after == 0) std::this_thread::yield();
+  EXPECT_GT(barked_after, kTimeout) << "it must have watched for so long";
+}
+
 TEST(Watchdog, EndsWithItsOwner) {
   Watchdog watchdog(
       1e6, [] { return 0.0; }, [](double) { ADD_FAILURE(); });

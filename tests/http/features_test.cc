@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -146,6 +147,7 @@ TEST(AccessLog, LooksLikeUvicornsAndLeavesOutWhatIsExcluded) {
                 "GET /gone HTTP/1.0\r\n\r\n");
     client.read_all();
   }
+  flush_log(std::chrono::seconds(10));
   std::string log = ::testing::internal::GetCapturedStderr();
   EXPECT_NE(log.find(" - \"GET /?a=%0ab HTTP/1.1\" 200 OK\n"), std::string::npos) << log;
   EXPECT_NE(log.find(" - \"GET /gone HTTP/1.0\" 404 Not Found\n"), std::string::npos) << log;

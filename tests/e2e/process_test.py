@@ -1,0 +1,219 @@
+"""The process among others: pipes that nobody reads, signals, files that are none, time in which it did not run, memory
+that is not there."""
+import json
+import os
+import pathlib
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+from harness import BINARY, SOURCE, Server, clean_environment, in_threads, wait_until
+
+LONG = {"prompt": [5], "max_tokens": 600, "ignore_eos": True}
+
+
+def small_pipe():
+    """A pipe of one page, full but for nothing."""
+    import fcntl
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, 1031, 4096)  # F_SETPIPE_SZ
+    return reader, writer
+
+
+class UnreadServer(Server):
+    """Its standard output and error are pipes that nobody reads."""
+
+    def __init__(self, *arguments):
+        self.log = tempfile.TemporaryFile()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.out, out = small_pipe()
+        self.err, err = small_pipe()
+        os.write(out, b"." * 4096)
+        self.process = subprocess.Popen([BINARY, "serve", "--port", str(self.port), *arguments], stdout=out, stderr=err,
+                                        env=clean_environment())
+        os.close(out)
+        os.close(err)
+
+        def healthy():
+            try:
+                return self.get("/health")[0] == 200
+            except OSError:
+                return False
+        wait_until(healthy, 60)
+
+    def flood(self, lines):
+        """So many lines of the access log."""
+        request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as client:
+            for _ in range(lines // 100):
+                client.sendall(request * 100)
+                answers = b""
+                while answers.count(b"HTTP/1.1 200") < 100:
+                    answers += client.recv(65536)
+
+
+class Pipes(unittest.TestCase):
+    def test_a_log_that_nobody_reads_stops_nothing(self):
+        with UnreadServer() as server:
+            server.flood(20000)  # about 1.5 MB of log
+            self.assertEqual(server.post("/v1/completions", {"prompt": [5], "max_tokens": 3})[0], 200)
+            self.assertGreater(server.metric("pagoda:log_lines_dropped_total"), 0)
+            text = b""
+            while b"lines of the log were dropped" not in text:  # it flows again
+                text += os.read(server.err, 65536)
+            self.assertIn(b"INFO", text)
+
+    def test_it_ends_though_nobody_reads(self):
+        with UnreadServer() as server:
+            server.flood(1000)
+            started = time.monotonic()
+            server.process.send_signal(signal.SIGTERM)
+            self.assertEqual(server.process.wait(20), 0)
+            self.assertLess(time.monotonic() - started, 10)
+
+    def test_a_closed_log(self):
+        with UnreadServer() as server:
+            os.close(server.err)
+            server.flood(1000)
+            self.assertEqual(server.get("/health")[0], 200)
+
+    def test_nothing_raw_reaches_the_log(self):
+        hostile = "a\u202eb\x1b[31m\u0085\u2028c\x7f\u2066\ufeff"
+        with Server("--enable-log-requests", "--enable-log-outputs", "--api-key", "k") as server:
+            headers = {"Authorization": "Bearer k"}
+            server.post("/v1/chat/completions", {"messages": [{"role": "user", "content": hostile}], "max_tokens": 2}, headers)
+            server.post("/v1/completions", {"prompt": hostile, "max_tokens": 2, "request_id": hostile}, headers)
+            server.raw(b"GET /\xe2\x80\xae\xc2\x9b\x1b[2J HTTP/1.1\r\nHost: x\r\nX-Request-Id: \xe2\x80\xaex\r\n\r\n", timeout=2)
+            server.raw(b"GET /%E2%80%AE%1B HTTP/1.1\r\nHost: x\r\n\r\n", timeout=1)
+            output = server.output()
+            self.assertIn("\\u202e", output)
+            for character in "\u202e\x1b\x85\u2028\x7f\u2066\u009b":
+                self.assertNotIn(character, output, repr(character))
+
+
+class Signals(unittest.TestCase):
+    def test_hangup_drains_as_termination_does(self):
+        with Server() as server:
+            answers = []
+            client = threading.Thread(target=lambda: answers.append(server.post("/v1/completions", LONG)))
+            client.start()
+            wait_until(lambda: server.metric("vllm:num_requests_running") == 1)
+            server.process.send_signal(signal.SIGHUP)
+            time.sleep(0.05)
+            server.process.send_signal(signal.SIGHUP)  # supervisors send several
+            client.join()
+            self.assertEqual(answers[0][0], 200)
+            self.assertEqual(json.loads(answers[0][1])["usage"]["completion_tokens"], 600)
+            self.assertEqual(server.process.wait(20), 0)
+
+    def test_what_has_no_meaning_is_ignored_with_a_line(self):
+        with Server() as server:
+            for number, name in ((signal.SIGUSR1, "SIGUSR1"), (signal.SIGUSR2, "SIGUSR2")):
+                server.process.send_signal(number)
+                wait_until(lambda: f"{name} is ignored" in server.output())  # noqa: B023: called at once
+            server.process.send_signal(signal.SIGPIPE)
+            self.assertEqual(server.get("/health")[0], 200)
+
+    def test_nohup(self):
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # children inherit it
+        try:
+            with Server() as server:
+                server.process.send_signal(signal.SIGHUP)
+                time.sleep(0.5)
+                self.assertEqual(server.get("/health")[0], 200)
+        finally:
+            signal.signal(signal.SIGHUP, before)
+
+    def test_time_in_which_it_was_stopped_is_no_hang(self):
+        with Server("--watchdog-timeout", 1, "--max-num-batched-tokens", 8) as server:
+            answers = []
+            clients = [threading.Thread(target=lambda: answers.append(server.post("/v1/completions", LONG)[0]))
+                       for _ in range(8)]
+            for client in clients:
+                client.start()
+            wait_until(lambda: server.metric("vllm:num_requests_running") > 0)
+            server.process.send_signal(signal.SIGSTOP)
+            time.sleep(3)
+            server.process.send_signal(signal.SIGCONT)
+            for client in clients:
+                client.join()
+            self.assertEqual(answers, [200] * 8)
+
+
+class Files(unittest.TestCase):
+    """A pipe in place of a file is refused at once, by its name."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.fifo = self.folder / "fifo"
+        os.mkfifo(self.fifo)
+
+    def ends(self, *arguments, path=None):
+        done = subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=30,
+                              env=clean_environment(), stdin=subprocess.DEVNULL)
+        self.assertNotEqual(done.returncode, 0, arguments)
+        self.assertGreater(done.returncode, 0, done.stderr)
+        self.assertIn(str(path or self.fifo), done.stderr, arguments)
+
+    def test_flags(self):
+        for flag in ("--config", "--chat-template", "--ssl-certfile", "--tokenizer"):
+            extra = ("--ssl-keyfile", self.fifo) if flag == "--ssl-certfile" else ()
+            self.ends("serve", flag, self.fifo, *extra)
+        self.ends("serve", "--load-format", "dummy", "--hf-config", self.fifo)
+        self.ends("serve", self.fifo)
+        self.ends("serve", "--config", "/dev/zero", path="/dev/zero")
+        self.ends("serve", "--chat-template", self.folder, path=self.folder)
+        self.ends("tokenize", "--tokenizer", self.fifo)
+        self.ends("render", "--chat-template", self.fifo)
+        for dataset in ("sharegpt", "custom", "timed_trace", "burstgpt"):
+            self.ends("bench", "throughput", "--dataset-name", dataset, "--dataset-path", self.fifo)
+
+    def test_files_of_a_model(self):
+        for name in ("config.json", "tokenizer.json", "model.safetensors", "model.safetensors.index.json",
+                     "tokenizer_config.json", "generation_config.json", "chat_template.jinja"):
+            model = self.folder / f"with-{name}"
+            shutil.copytree(SOURCE / "demo" / "model", model)
+            (model / name).unlink(missing_ok=True)
+            os.mkfifo(model / name)
+            self.ends("serve", model, "--port", 0, path=model / name)
+
+
+def virtual_bytes(server):
+    return int(pathlib.Path(f"/proc/{server.process.pid}/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+class Memory(unittest.TestCase):
+    def test_what_there_is_no_memory_for_fails_alone(self):
+        """Near its limit of address space, many choices with log-probabilities: each is answered or refused, and the
+        server is as before."""
+        big = {"prompt": [5], "max_tokens": 200, "ignore_eos": True, "n": 64, "logprobs": 5, "temperature": 1}
+        for room in (1, 4, 16, 48):
+            with self.subTest(room=room), Server("--max-logprobs", 20, "--max-num-seqs", 64) as server:
+                self.assertEqual(server.post("/v1/completions", {**big, "max_tokens": 2})[0], 200)
+                limit = virtual_bytes(server) + (room << 20)
+                resource.prlimit(server.process.pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+
+                def ask(_):
+                    try:
+                        return server.post("/v1/completions", {**big, "logprobs": 20})[0]
+                    except OSError:  # a connection that there was no memory for
+                        return 0
+                statuses = set(in_threads(4, ask))
+                self.assertLessEqual(statuses, {0, 200, 500, 503}, statuses)
+                resource.prlimit(server.process.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+                self.assertEqual(server.get("/health")[0], 200)
+                wait_until(lambda: server.metric("vllm:num_requests_running") == 0)
+                wait_until(lambda: server.metric("vllm:kv_cache_usage_perc") < 0.9)
+                self.assertEqual(server.post("/v1/completions", {"prompt": [5], "max_tokens": 3})[0], 200)
+
+
+if __name__ == "__main__":
+    unittest.main()
