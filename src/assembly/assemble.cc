@@ -229,11 +229,10 @@ void log_memory(const ModelOptions& options, const Sizes& sizes, DType kv_dtype,
   int64_t tokens = static_cast<int64_t>(sizes.memory.num_blocks - 1) * options.block_size /
                    static_cast<int64_t>(num_groups);
   log_info("Available KV cache memory: {:.2f} GiB", static_cast<double>(sizes.memory.kv_bytes) / kGiB);
-  log_info("GPU KV cache size: {} tokens", with_commas(tokens));
+  log_info("CPU KV cache size: {} tokens, Maximum concurrency for {} tokens per request: {:.2f}x",
+           with_commas(tokens), with_commas(sizes.max_model_len), sizes.memory.max_concurrency);
   log_info("KV cache of {}: {} bytes per token", dtype_name(kv_dtype),
            with_commas(static_cast<int64_t>(sizes.memory.block_bytes) / options.block_size));
-  log_info("Maximum concurrency for {} tokens per request: {:.2f}x", with_commas(sizes.max_model_len),
-           sizes.memory.max_concurrency);
 }
 
 // The cache's pages are taken as its blocks are first used: too little memory would show only under load.

@@ -6,6 +6,7 @@
 
 #include "base/value.h"
 #include "engine/kv_event_publisher.h"
+#include "metrics/catalog.h"
 
 namespace pagoda {
 
@@ -38,6 +39,7 @@ struct ModelOptions {
   bool enable_prefix_caching = true;
   std::string prefix_caching_hash_algo = "sha256";  // sha256, sha256_cbor, xxhash
   int64_t block_size = 16;
+  bool block_size_is_given = false;
   double memory_utilization = 0.5;
   std::optional<int64_t> kv_cache_memory_bytes, num_blocks_override;
   KvOffloadOptions kv_offload;
@@ -55,6 +57,7 @@ struct ModelOptions {
   double watchdog_timeout_s = 300;     // 0: none
   KvEventsConfig kv_events;            // block hashes for routers
   double kv_cache_metrics_sample = 0;  // share of the blocks whose lives are measured
+  HistogramBounds histogram_bounds;    // in place of the usual ones
   bool log_stats = true;
 };
 

@@ -17,27 +17,50 @@ std::string or_none(const std::optional<T>& value) {
   return value ? std::to_string(*value) : "None";
 }
 
-// vLLM's CacheConfig as far as it has a meaning here.
+// vLLM's CacheConfig; of what it has for other kinds of models and caches, that there is none.
 Labels cache_config_labels(const ModelOptions& options, const Observed& engine) {
   const int32_t window = engine.groups.front().window;
   const auto num_groups = static_cast<int64_t>(engine.groups.size());
+  const int64_t num_tokens = static_cast<int64_t>(engine.num_blocks - 1) * options.block_size / num_groups;
+  const double concurrency = static_cast<double>(num_tokens) / std::max(engine.max_model_len, 1);
   const double offloaded = options.kv_offload.memory_gib;
-  return {{"block_size", std::to_string(options.block_size)},
+  return {{"_block_size_resolved", "True"},
+          {"block_size", std::to_string(options.block_size)},
           {"cache_dtype", options.kv_cache_dtype},
+          {"cache_hit_alignment_tokens", "None"},
+          {"effective_attention_block_size", std::to_string(options.block_size)},
+          {"enable_mamba_shared_prefix_checkpoint", "False"},
           {"enable_prefix_caching", python_bool(options.enable_prefix_caching)},
           {"engine", "0"},
           {"gpu_memory_utilization", python_float_repr(options.memory_utilization)},
+          {"hash_block_size", "None"},
           {"is_attention_free", "False"},
+          {"kv_cache_dtype_skip_layers", "[]"},
+          {"kv_cache_layout", "None"},
+          {"kv_cache_max_concurrency", python_float_repr(concurrency)},
           {"kv_cache_memory_bytes", or_none(options.kv_cache_memory_bytes)},
-          {"kv_cache_size_tokens",
-           std::to_string(static_cast<int64_t>(engine.num_blocks - 1) * options.block_size / num_groups)},
+          {"kv_cache_size_tokens", std::to_string(num_tokens)},
           {"kv_offloading_backend", "native"},
           {"kv_offloading_size", offloaded > 0 ? python_float_repr(offloaded) : "None"},
+          {"kv_sharing_fast_prefill", "False"},
+          {"mamba_block_size", "None"},
+          {"mamba_cache_dtype", "auto"},
+          {"mamba_cache_mode", "none"},
+          {"mamba_page_size_padded", "None"},
+          {"mamba_ssm_cache_dtype", "auto"},
           {"num_cpu_blocks", engine.cache.tier_slots > 0 ? std::to_string(engine.cache.tier_slots) : "None"},
           {"num_gpu_blocks", std::to_string(engine.num_blocks)},
           {"num_gpu_blocks_override", or_none(options.num_blocks_override)},
+          {"prefix_cache_retention_interval", "0"},
           {"prefix_caching_hash_algo", options.prefix_caching_hash_algo},
-          {"sliding_window", window > 0 ? std::to_string(window) : "None"}};
+          {"prefix_match_unit", "None"},
+          {"replayssm_buffer_len", "16"},
+          {"skip_page_size_padded", "None"},
+          {"sliding_window", window > 0 ? std::to_string(window) : "None"},
+          {"swa_bounded_replay", "False"},
+          {"use_kda_recoverssm", "False"},
+          {"use_replayssm", "False"},
+          {"user_specified_block_size", python_bool(options.block_size_is_given)}};
 }
 
 }  // namespace
@@ -47,7 +70,8 @@ std::unique_ptr<EngineMetrics> declare_metrics(MetricsRegistry* registry, const 
   const PrefixCacheConfig& cache = engine.cache;
   const EngineMetricsParts parts = {.block_lives = cache.lifetime_sample > 0,
                                     .offload = cache.tier_slots > 0,
-                                    .kv_events = options.kv_events.enabled};
+                                    .kv_events = options.kv_events.enabled,
+                                    .bounds = options.histogram_bounds};
   auto metrics = std::make_unique<EngineMetrics>(registry, engine.model_name, engine.max_model_len, parts);
   if (metrics->offload) {
     uint64_t slot_bytes = 0;

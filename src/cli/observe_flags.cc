@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 #include <optional>
 
 #include "base/env.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "cli/flag_checks.h"
 
@@ -103,6 +105,38 @@ Result<KvEventsConfig> read_kv_events(const FlagValues& flags) {
     return invalid_argument("VLLM_KV_EVENTS_USE_INT_BLOCK_HASHES must be 0 or 1, not '" + ints + "'");
   config.int_hashes = ints == "1";
   return config;
+}
+
+Result<HistogramBounds> read_histogram_bounds(const FlagValues& flags) {
+  constexpr const char* kName = "custom-histogram-buckets";
+  constexpr std::size_t kMost = 1000;  // each bound is a time series
+  auto wrong = [&](const std::string& what) {
+    return invalid_argument("flag --" + std::string(kName) + ": " + what, kName);
+  };
+  PAGODA_TRY(Value given, object_flag(flags, kName));
+  HistogramBounds all;
+  if (given.is_null()) return all;
+  for (const Member& member : given.as_object()) {
+    const std::string& family = member.key;
+    const auto known = histogram_families();
+    if (std::ranges::find(known, family) == known.end()) {
+      std::string list;
+      for (const char* name : known) list += (list.empty() ? "" : ", ") + std::string(name);
+      return wrong("unknown family '" + family + "'; there are " + list);
+    }
+    if (!member.value.is_array() || member.value.as_array().empty() || member.value.as_array().size() > kMost)
+      return wrong("'" + family + "' must be a list of 1 to " + std::to_string(kMost) + " bounds");
+    std::vector<double>& bounds = all[family];
+    for (const Value& bound : member.value.as_array()) {
+      if (!bound.is_number() || !(bound.as_double() > 0) || !std::isfinite(bound.as_double()))
+        return wrong("a bound of '" + family + "' must be a number above 0, not " + write_json(bound));
+      if (!bounds.empty() && bound.as_double() <= bounds.back())
+        return wrong("the bounds of '" + family + "' must ascend: " + write_json(bound) + " comes after " +
+                     python_float_repr(bounds.back()));
+      bounds.push_back(bound.as_double());
+    }
+  }
+  return all;
 }
 
 Result<double> read_block_lives(const FlagValues& flags) {

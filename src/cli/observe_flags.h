@@ -3,6 +3,7 @@
 #include "base/status.h"
 #include "cli/flags.h"
 #include "engine/kv_event_publisher.h"
+#include "metrics/catalog.h"
 
 namespace pagoda {
 
@@ -11,5 +12,7 @@ namespace pagoda {
 Result<KvEventsConfig> read_kv_events(const FlagValues& flags);
 // --kv-cache-metrics and its sample: the share of the blocks whose lives are measured; 0: none.
 Result<double> read_block_lives(const FlagValues& flags);
+// --custom-histogram-buckets: bounds above 0 that ascend, by the names of vLLM's families.
+Result<HistogramBounds> read_histogram_bounds(const FlagValues& flags);
 
 }  // namespace pagoda

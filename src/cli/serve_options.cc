@@ -144,6 +144,7 @@ Status read_sizes(const FlagValues& flags, ModelOptions* model) {
              number_in(flags, "long-prefill-token-threshold", 0, 0, kMany));
   PAGODA_RETURN_IF_ERROR(read_steps(flags, model));
   PAGODA_TRY(model->block_size, number_in(flags, "block-size", 16, 1, 1024));
+  model->block_size_is_given = flags.given("block-size");
   PAGODA_TRY(model->max_logprobs, number_in(flags, "max-logprobs", 20, -1, kMany));
   PAGODA_TRY(model->num_threads, number_in(flags, "threads", 0, 0, 1024));
   PAGODA_TRY(model->watchdog_timeout_s, seconds_flag(flags, "watchdog-timeout", 300));
@@ -206,6 +207,7 @@ Status read_model(const ParsedCommand& command, ModelOptions* model) {
   model->response_role = flags.text("response-role", "assistant");
   PAGODA_TRY(model->kv_events, read_kv_events(flags));
   PAGODA_TRY(model->kv_cache_metrics_sample, read_block_lives(flags));
+  PAGODA_TRY(model->histogram_bounds, read_histogram_bounds(flags));
   model->log_stats = !flags.flag("disable-log-stats", false);
   return read_sizes(flags, model);
 }

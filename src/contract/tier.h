@@ -24,6 +24,7 @@ struct TierStats {
   uint64_t num_stores_skipped = 0;  // no slot was to be had
   uint64_t num_failed_spills = 0, num_failed_fetches = 0;
   uint64_t queried_tokens = 0, hit_tokens = 0;  // looked for behind what the cache held; loaded
+  uint64_t disk_hit_tokens = 0;                 // of these: they had to come from disk
   double store_s = 0, load_s = 0;
 };
 

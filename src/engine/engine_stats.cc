@@ -69,6 +69,7 @@ void EngineStats::on_finished(std::span<const FinishedStats> finished) {
     if (stats.choice == 0)  // the others share what it has computed
       metrics_->request_prefill_kv_computed_tokens.observe(stats.num_prompt - stats.num_cached);
     metrics_->request_params_max_tokens.observe(stats.max_tokens);
+    metrics_->request_num_preemptions.observe(stats.num_preemptions);
     if (stats.last_of_request) {
       metrics_->request_params_n.observe(stats.n);
       metrics_->request_max_num_generation_tokens.observe(stats.max_num_output);
@@ -94,6 +95,7 @@ void EngineStats::on_state(const SchedulerStats& state) {
   advance(&metrics_->num_preemptions, last_state_.num_preemptions, state.num_preemptions);
   advance(&metrics_->prefix_cache_queries, last_state_.prefix_queries, state.prefix_queries);
   advance(&metrics_->prefix_cache_hits, last_state_.prefix_hits, state.prefix_hits);
+  advance(&metrics_->cached_by_device, last_state_.prefix_hits, state.prefix_hits);
   const uint64_t num_requests = state.prefix_requests - last_state_.prefix_requests;
   prefix_hit_rate_.add(num_requests, state.prefix_queries - last_state_.prefix_queries,
                        state.prefix_hits - last_state_.prefix_hits);
@@ -108,6 +110,9 @@ void EngineStats::on_tier(const TierStats& tier) {
   const TierStats& last = last_state_.tier;
   advance(&metrics_->external_prefix_cache_queries, last.queried_tokens, tier.queried_tokens);
   advance(&metrics_->external_prefix_cache_hits, last.hit_tokens, tier.hit_tokens);
+  advance(&metrics_->cached_by_host, last.hit_tokens - last.disk_hit_tokens,
+          tier.hit_tokens - tier.disk_hit_tokens);
+  advance(&metrics_->cached_by_disk, last.disk_hit_tokens, tier.disk_hit_tokens);
   advance(&metrics.load_bytes, last.load_bytes, tier.load_bytes);
   advance(&metrics.store_bytes, last.store_bytes, tier.store_bytes);
   advance(&metrics.stores_skipped, last.num_stores_skipped, tier.num_stores_skipped);
@@ -145,7 +150,7 @@ std::string EngineStats::log_line(Time now, const SchedulerStats& state) {
   double elapsed_s = std::max(seconds(begin_, now), 1e-9);
   std::string line = fmt::format(
       "Engine 000: Avg prompt throughput: {:.1f} tokens/s, Avg generation throughput: {:.1f} tokens/s, "
-      "Running: {} reqs, Waiting: {} reqs, GPU KV cache usage: {:.1f}%, Prefix cache hit rate: {:.1f}%",
+      "Running: {} reqs, Waiting: {} reqs, CPU KV cache usage: {:.1f}%, Prefix cache hit rate: {:.1f}%",
       static_cast<double>(num_prompt_) / elapsed_s, static_cast<double>(num_generated_) / elapsed_s,
       state.num_running, state.num_waiting + state.num_deferred, state.kv_usage * 100,
       prefix_hit_rate_.value() * 100);

@@ -78,7 +78,7 @@ struct KvManager::Impl {
   std::optional<BlockLives> lives;
 
   std::optional<TierIndex> tier;
-  uint64_t tier_queries = 0, tier_hits = 0;  // blocks
+  uint64_t tier_queries = 0, tier_hits = 0, tier_disk_hits = 0;  // blocks
   double tier_store_s = 0, tier_load_s = 0;
 };
 

@@ -159,7 +159,7 @@ int32_t KvManager::load_from_tier(SeqKv* seq, std::span<const TokenId> tokens, c
 // Appends block i of `end`, which is secure, to all tables. True: it could not be found before.
 bool KvManager::Impl::bring(SeqKv* seq, int32_t i, int32_t end) {
   const BlockKey& key = seq->keys[static_cast<std::size_t>(i)];
-  bool is_new = false, is_known = false;
+  bool is_new = false, is_known = false, was_on_disk = false;
   for (std::size_t g = 0; g < groups.size(); ++g) {
     const auto group = static_cast<int32_t>(g);
     GroupTable& table = seq->groups[g];
@@ -172,12 +172,13 @@ bool KvManager::Impl::bring(SeqKv* seq, int32_t i, int32_t end) {
     }
     if (block == kNullBlock) {
       block = allocate();
-      tier->load(key, group, block);
+      was_on_disk |= tier->load(key, group, block);
       index.insert(block, key, group);
       is_new = true;
     }
     table.blocks.push_back(block);
   }
+  tier_disk_hits += was_on_disk;
   return is_new && !is_known;
 }
 
@@ -220,6 +221,7 @@ TierStats KvManager::tier_stats() const {
   const auto block_size = static_cast<uint64_t>(impl.block_size);
   stats.queried_tokens = impl.tier_queries * block_size;
   stats.hit_tokens = impl.tier_hits * block_size;
+  stats.disk_hit_tokens = impl.tier_disk_hits * block_size;
   stats.store_s = impl.tier_store_s;
   stats.load_s = impl.tier_load_s;
   for (std::size_t g = 0; g < impl.groups.size(); ++g) {

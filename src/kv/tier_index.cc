@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "base/check.h"
 
@@ -68,6 +69,7 @@ void TierIndex::give_slot(Entry* entry, int32_t slot) {
 }
 
 void TierIndex::free_slot(Entry* entry) {
+  entry->fetched = false;
   entry_of_slot_[index(entry->slot)] = nullptr;
   free_slots_.push_back(entry->slot);
   entry->slot = -1;
@@ -155,9 +157,11 @@ void TierIndex::hold(const BlockKey& key, int32_t group) {
   settle(entry);
 }
 
-void TierIndex::load(const BlockKey& key, int32_t group, BlockId block) {
+bool TierIndex::load(const BlockKey& key, int32_t group, BlockId block) {
   hold(key, group);
-  push(TierMoveKind::kLoad, *find(key, group), block);
+  Entry* entry = find(key, group);
+  push(TierMoveKind::kLoad, *entry, block);
+  return std::exchange(entry->fetched, false);
 }
 
 bool TierIndex::fetch(const BlockKey& key, int32_t group) {
@@ -167,6 +171,7 @@ bool TierIndex::fetch(const BlockKey& key, int32_t group) {
   if (slot < 0) return false;
   give_slot(entry, slot);
   entry->move = Move::kFetch;
+  entry->fetched = true;
   entry->fetch_number = ++last_fetch_;
   fetching_.insert(last_fetch_);
   ++num_under_way_;

@@ -31,8 +31,9 @@ class TierIndex {
   void touch(const BlockKey& key, int32_t group) { settle(find(key, group)); }
   // Its slot keeps it until the moves are taken. Requires: it is in memory.
   void hold(const BlockKey& key, int32_t group);
-  // Into a block of the cache. Requires: as hold(), which it does as well.
-  void load(const BlockKey& key, int32_t group, BlockId block);
+  // Into a block of the cache. True: it had to come from disk for that. Requires: as hold(), which it does as
+  // well.
+  bool load(const BlockKey& key, int32_t group, BlockId block);
   // From disk to memory. False: no slot. Requires: it is on disk.
   bool fetch(const BlockKey& key, int32_t group);
   // Nothing of it is to be found any more.
@@ -90,6 +91,7 @@ class TierIndex {
     bool erased = false;      // cannot be found; waits for its move, or for those that are not taken
     bool in_memory_lru = false, in_disk_lru = false;
     Lru::iterator memory_lru{}, disk_lru{};
+    bool fetched = false;  // to memory, and not loaded since
     uint64_t fetch_number = 0;
   };
   static std::size_t index(int32_t value) { return static_cast<std::size_t>(value); }

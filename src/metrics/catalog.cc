@@ -11,6 +11,13 @@ const std::vector<double> kTokenLatencyBounds = {.001, .002, .003, .005, .0075, 
                                                  1,    2.5,  5,    7.5,  10,    20,  40,   80};
 const std::vector<double> kRequestLatencyBounds = {.3, .5, .8, 1,  1.5, 2,   2.5, 5,   10,   15,  20,
                                                    30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680};
+constexpr const char* kFamilies[] = {"request_latency",  "time_to_first_token", "inter_token_latency",
+                                     "iteration_tokens", "request_params_n",    "request_num_preemptions",
+                                     "request_tokens",   "kv_cache_residency"};
+constexpr const char *kLatency = kFamilies[0], *kFirstToken = kFamilies[1], *kBetween = kFamilies[2],
+                     *kIteration = kFamilies[3], *kParamsN = kFamilies[4], *kPreemptions = kFamilies[5],
+                     *kTokens = kFamilies[6], *kResidency = kFamilies[7];
+
 const std::vector<double> kIterationBounds = {1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384};
 
 const std::vector<double> kStepBounds = {.0001, .0002, .0005, .001, .002, .003, .005, .0075, .01, .015,
@@ -41,10 +48,12 @@ Labels with(Labels labels, std::string name, std::string value) {
 // Adds the labels that all series share.
 class Declare {
  public:
-  Declare(MetricsRegistry* registry, const std::string& model_name, int32_t max_model_len)
+  Declare(MetricsRegistry* registry, const std::string& model_name, int32_t max_model_len,
+          const HistogramBounds& bounds)
       : registry_(registry),
         labels_{{"engine", "0"}, {"model_name", model_name}},
-        max_model_len_(max_model_len) {}
+        max_model_len_(max_model_len),
+        bounds_(bounds) {}
   Gauge& gauge(const char* name, const char* help) { return registry_->gauge(name, help, labels_); }
   Gauge& waiting(const char* reason) {
     return registry_->gauge("vllm:num_requests_waiting_by_reason",
@@ -57,6 +66,13 @@ class Declare {
                               "Number of prompt tokens by where their KV came from.",
                               with(labels_, "source", source));
   }
+  Counter& cached_by(const char* tier) {
+    return registry_->counter(
+        "vllm:prompt_tokens_cached_by_source",
+        "Number of prompt tokens found in a cache, by where it keeps them: the KV cache "
+        "(device), the second tier's memory (host) or folder (disk).",
+        with(labels_, "source", tier));
+  }
   Gauge& sleep_state(const char* state) {
     return registry_->gauge("vllm:engine_sleep_state",
                             "Engine sleep state: 1 at the state that the engine is in.",
@@ -66,21 +82,27 @@ class Declare {
     return registry_->counter("vllm:request_success", "Count of successfully processed requests.",
                               with(labels_, "finished_reason", reason));
   }
+  // No engine has seen them: they carry no label of one.
   Counter& rejected(const char* reason) {
     return registry_->counter("vllm:admission_rejections",
-                              "Count of requests refused before they entered the engine.",
-                              with(labels_, "reason", reason));
+                              "Number of requests refused before they entered the engine, by reason.",
+                              with({labels_.back()}, "reason", reason));
   }
   Histogram& histogram(const char* name, const char* help, const std::vector<double>& bounds) {
     return registry_->histogram(name, help, labels_, bounds);
   }
+  Histogram& histogram(const char* name, const char* help, const char* family,
+                       const std::vector<double>& otherwise) {
+    auto chosen = bounds_.find(family);
+    return histogram(name, help, chosen == bounds_.end() ? otherwise : chosen->second);
+  }
   Histogram& phase(const std::string& name, const std::string& phase) {
-    return registry_->histogram("vllm:request_" + name + "_time_seconds",
-                                "Histogram of time spent in " + phase + " phase in seconds.", labels_,
-                                kRequestLatencyBounds);
+    return histogram(("vllm:request_" + name + "_time_seconds").c_str(),
+                     ("Histogram of time spent in " + phase + " phase in seconds.").c_str(), kLatency,
+                     kRequestLatencyBounds);
   }
   Histogram& tokens(const char* name, const char* help) {
-    return registry_->histogram(name, help, labels_, one_two_five(max_model_len_));
+    return histogram(name, help, kTokens, one_two_five(max_model_len_));
   }
 
   BlockLifeMetrics block_lives();
@@ -91,21 +113,22 @@ class Declare {
   MetricsRegistry* registry_;
   Labels labels_;
   int32_t max_model_len_;
+  const HistogramBounds& bounds_;
 };
 
 BlockLifeMetrics Declare::block_lives() {
   return {histogram("vllm:kv_block_lifetime_seconds",
                     "Histogram of KV cache block lifetime from allocation to eviction. Sampled metrics "
                     "(controlled by --kv-cache-metrics-sample).",
-                    kBlockLifeBounds),
+                    kResidency, kBlockLifeBounds),
           histogram("vllm:kv_block_idle_before_evict_seconds",
                     "Histogram of idle time before KV cache block eviction. Sampled metrics (controlled by "
                     "--kv-cache-metrics-sample).",
-                    kBlockLifeBounds),
+                    kResidency, kBlockLifeBounds),
           histogram("vllm:kv_block_reuse_gap_seconds",
                     "Histogram of time gaps between consecutive KV cache block accesses, of the most recent "
                     "ones. Sampled metrics (controlled by --kv-cache-metrics-sample).",
-                    kBlockLifeBounds)};
+                    kResidency, kBlockLifeBounds)};
 }
 
 OffloadMetrics Declare::offload() {
@@ -138,12 +161,12 @@ KvEventMetrics Declare::kv_events() {
 
 }  // namespace
 
-EngineMetrics::EngineMetrics(MetricsRegistry* registry, const std::string& model_name, int32_t max_model_len,
-                             EngineMetricsParts parts)
-    : EngineMetrics(Declare(registry, model_name, max_model_len), parts) {}
+std::span<const char* const> histogram_families() {
+  return kFamilies;
+}
 
 template <class D>
-EngineMetrics::EngineMetrics(D declare, EngineMetricsParts parts)
+EngineGauges::EngineGauges(D declare)
     : num_requests_running(
           declare.gauge("vllm:num_requests_running", "Number of requests in model execution batches.")),
       num_requests_waiting(
@@ -154,8 +177,13 @@ EngineMetrics::EngineMetrics(D declare, EngineMetricsParts parts)
           declare.gauge("vllm:kv_cache_usage_perc", "KV-cache usage. 1 means 100 percent usage.")),
       sleep_awake(declare.sleep_state("awake")),
       sleep_weights_offloaded(declare.sleep_state("weights_offloaded")),
-      sleep_discard_all(declare.sleep_state("discard_all")),
-      prompt_tokens(declare.counter("vllm:prompt_tokens", "Number of prefill tokens processed.")),
+      sleep_discard_all(declare.sleep_state("discard_all")) {
+  sleep_awake.set(1);
+}
+
+template <class D>
+EngineCounters::EngineCounters(D declare)
+    : prompt_tokens(declare.counter("vllm:prompt_tokens", "Number of prefill tokens processed.")),
       generation_tokens(declare.counter("vllm:generation_tokens", "Number of generation tokens processed.")),
       prompt_tokens_local_compute(declare.source("local_compute")),
       prompt_tokens_local_cache_hit(declare.source("local_cache_hit")),
@@ -164,6 +192,11 @@ EngineMetrics::EngineMetrics(D declare, EngineMetricsParts parts)
           declare.counter("vllm:prompt_tokens_cached", "Number of prompt tokens found in a cache.")),
       prompt_tokens_recomputed(
           declare.counter("vllm:prompt_tokens_recomputed", "Tokens computed again after a preemption.")),
+      cached_by_device(declare.cached_by("device")),
+      cached_by_host(declare.cached_by("host")),
+      cached_by_p2p(declare.cached_by("p2p")),
+      cached_by_disk(declare.cached_by("disk")),
+      cached_by_others(declare.cached_by("external_unspecified")),
       prefix_cache_queries(declare.counter("vllm:prefix_cache_queries", "Prefix cache queries, in tokens.")),
       prefix_cache_hits(declare.counter("vllm:prefix_cache_hits", "Prefix cache hits, in tokens.")),
       external_prefix_cache_queries(declare.counter("vllm:external_prefix_cache_queries",
@@ -176,20 +209,25 @@ EngineMetrics::EngineMetrics(D declare, EngineMetricsParts parts)
       success_abort(declare.success("abort")),
       success_timeout(declare.success("timeout")),
       success_error(declare.success("error")),
+      success_repetition(declare.success("repetition")),
       corrupted_requests(declare.counter("vllm:corrupted_requests", "Requests with non-finite logits.")),
-      rejected_queue_full(declare.rejected("queue_full")),
-      rejected_queue_tokens(declare.rejected("queue_tokens")),
-      rejected_deadline(declare.rejected("deadline")),
-      time_to_first_token(declare.histogram("vllm:time_to_first_token_seconds",
-                                            "Histogram of time to first token in seconds.", kTtftBounds)),
+      rejected_queue_full(declare.rejected("max_num_queued_reqs")),
+      rejected_queue_tokens(declare.rejected("max_num_queued_tokens")),
+      rejected_deadline(declare.rejected("deadline")) {}
+
+template <class D>
+EngineHistograms::EngineHistograms(D declare)
+    : time_to_first_token(declare.histogram("vllm:time_to_first_token_seconds",
+                                            "Histogram of time to first token in seconds.", kFirstToken,
+                                            kTtftBounds)),
       inter_token_latency(declare.histogram("vllm:inter_token_latency_seconds",
-                                            "Histogram of inter-token latency in seconds.",
+                                            "Histogram of inter-token latency in seconds.", kBetween,
                                             kTokenLatencyBounds)),
       request_time_per_output_token(declare.histogram(
           "vllm:request_time_per_output_token_seconds",
-          "Histogram of time per output token per request in seconds.", kTokenLatencyBounds)),
+          "Histogram of time per output token per request in seconds.", kBetween, kTokenLatencyBounds)),
       e2e_request_latency(declare.histogram("vllm:e2e_request_latency_seconds",
-                                            "Histogram of end to end request latency in seconds.",
+                                            "Histogram of end to end request latency in seconds.", kLatency,
                                             kRequestLatencyBounds)),
       request_queue_time(declare.phase("queue", "WAITING")),
       request_prefill_time(declare.phase("prefill", "PREFILL")),
@@ -207,22 +245,32 @@ EngineMetrics::EngineMetrics(D declare, EngineMetricsParts parts)
       request_prefill_kv_computed_tokens(
           declare.tokens("vllm:request_prefill_kv_computed_tokens",
                          "Number of prompt tokens per request whose KV was computed, not found in a cache.")),
-      request_params_n(
-          declare.histogram("vllm:request_params_n", "The n parameter of requests.", {1, 2, 5, 10, 20})),
-      iteration_tokens_total(declare.histogram("vllm:iteration_tokens_total",
-                                               "Number of tokens per engine step.", kIterationBounds)),
+      request_params_n(declare.histogram("vllm:request_params_n", "The n parameter of requests.", kParamsN,
+                                         {1, 2, 5, 10, 20})),
+      request_num_preemptions(declare.histogram("vllm:request_num_preemptions",
+                                                "How many times a request was preempted.", kPreemptions,
+                                                {1, 2, 3, 4, 5, 10, 20})),
+      iteration_tokens_total(declare.histogram(
+          "vllm:iteration_tokens_total", "Number of tokens per engine step.", kIteration, kIterationBounds)),
       step_time(declare.histogram("pagoda:engine_step_seconds",
                                   "Histogram of the time that the runner takes for one step, in seconds.",
                                   kStepBounds)),
       scheduler_time(
           declare.histogram("pagoda:scheduler_seconds",
                             "Histogram of the time that planning and committing one step take, in seconds.",
-                            kSchedulerBounds)) {
-  sleep_awake.set(1);
+                            kSchedulerBounds)) {}
+
+template <class D>
+EngineMetrics::EngineMetrics(D declare, const EngineMetricsParts& parts)
+    : EngineGauges(declare), EngineCounters(declare), EngineHistograms(declare) {
   if (parts.block_lives) block_lives.emplace(declare.block_lives());
   if (parts.offload) offload.emplace(declare.offload());
   if (parts.kv_events) kv_events.emplace(declare.kv_events());
 }
+
+EngineMetrics::EngineMetrics(MetricsRegistry* registry, const std::string& model_name, int32_t max_model_len,
+                             const EngineMetricsParts& parts)
+    : EngineMetrics(Declare(registry, model_name, max_model_len, parts.bounds), parts) {}
 
 void publish_cache_config(MetricsRegistry* registry, const Labels& labels) {
   registry->gauge("vllm:cache_config_info", "Information of the LLMEngine CacheConfig", labels).set(1);

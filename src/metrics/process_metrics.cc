@@ -64,8 +64,8 @@ double max_fds() {
 }  // namespace
 
 void add_process_metrics(MetricsRegistry* registry) {
-  Counter* cpu =
-      &registry->counter("process_cpu_seconds", "Total user and system CPU time spent in seconds.", {});
+  Counter* cpu = &registry->counter_without_start("process_cpu_seconds",
+                                                  "Total user and system CPU time spent in seconds.");
   Gauge* resident = &registry->gauge("process_resident_memory_bytes", "Resident memory size in bytes.", {});
   Gauge* virtual_memory =
       &registry->gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.", {});

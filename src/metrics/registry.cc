@@ -1,6 +1,7 @@
 #include "metrics/registry.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 
 #include "base/check.h"
@@ -34,14 +35,27 @@ std::string escaped(const std::string& text, bool quotes) {
   return out;
 }
 
+// Labels are sorted; `le` finds its place among them.
 std::string label_text(const Labels& labels, const std::string& le = {}) {
   std::string out;
   auto put = [&](const std::string& name, const std::string& value) {
     out += (out.empty() ? "{" : ",") + name + "=\"" + escaped(value, true) + "\"";
   };
-  for (const auto& [name, value] : labels) put(name, value);
-  if (!le.empty()) put("le", le);
+  bool is_open = !le.empty();
+  for (const auto& [name, value] : labels) {
+    if (is_open && name > "le") put("le", le), is_open = false;
+    put(name, value);
+  }
+  if (is_open) put("le", le);
   return out.empty() ? out : out + "}";
+}
+
+std::string head(const std::string& name, const std::string& help, const std::string& type) {
+  return "# HELP " + name + " " + escaped(help, false) + "\n# TYPE " + name + " " + type + "\n";
+}
+
+double unix_time() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
 }  // namespace
@@ -74,11 +88,13 @@ uint64_t Histogram::count() const {
 
 template <class Metric, class... Args>
 Metric& MetricsRegistry::get(const std::string& name, const std::string& help, const char* type,
-                             const Labels& labels, std::unique_ptr<Metric> Series::*metric, Args&&... args) {
+                             Labels labels, std::unique_ptr<Metric> Series::*metric, Args&&... args) {
+  std::ranges::sort(labels);
   std::lock_guard lock(mutex_);
   auto family = std::find_if(families_.begin(), families_.end(), [&](auto& f) { return f->name == name; });
   if (family == families_.end()) {
-    families_.push_back(std::make_unique<Family>(Family{name, help, type, {}}));
+    families_.push_back(
+        std::make_unique<Family>(Family{name, help, type, type != std::string_view("gauge"), {}}));
     family = families_.end() - 1;
   }
   PAGODA_CHECK((*family)->type == type, "one metric name has one type");
@@ -86,7 +102,7 @@ Metric& MetricsRegistry::get(const std::string& name, const std::string& help, c
   auto entry =
       std::find_if(all.begin(), all.end(), [&](const Series& known) { return known.labels == labels; });
   if (entry == all.end()) {
-    all.push_back({labels, nullptr, nullptr, nullptr});
+    all.push_back({labels, unix_time(), nullptr, nullptr, nullptr, nullptr});
     entry = all.end() - 1;
     (*entry).*metric = std::make_unique<Metric>(std::forward<Args>(args)...);
   }
@@ -106,9 +122,41 @@ Histogram& MetricsRegistry::histogram(const std::string& name, const std::string
   return get(name, help, "histogram", labels, &Series::histogram, std::move(bounds));
 }
 
+Summary& MetricsRegistry::summary(const std::string& name, const std::string& help, const Labels& labels) {
+  return get(name, help, "summary", labels, &Series::summary);
+}
+
+Counter& MetricsRegistry::counter_without_start(const std::string& name, const std::string& help) {
+  Counter& counter = this->counter(name, help, {});
+  std::lock_guard lock(mutex_);
+  for (auto& family : families_)
+    if (family->name == name) family->has_created = false;
+  return counter;
+}
+
 void MetricsRegistry::before_render(std::function<void()> update) {
   std::lock_guard lock(mutex_);
   before_render_.push_back(std::move(update));
+}
+
+void MetricsRegistry::render_series(const Family& family, const std::string& name, const Series& entry,
+                                    std::string* out) {
+  const std::string labels = label_text(entry.labels);
+  auto put = [&](const char* suffix, const std::string& of, double value) {
+    *out += name + suffix + of + " " + number(value) + "\n";
+  };
+  if (entry.counter) return put("", labels, entry.counter->value());
+  if (entry.gauge) return put("", labels, entry.gauge->value());
+  const Histogram& histogram = entry.histogram ? *entry.histogram : *entry.summary;
+  uint64_t total = 0;
+  for (std::size_t i = 0; i < histogram.buckets_.size(); ++i) {
+    total += histogram.buckets_[i].load(std::memory_order_relaxed);
+    if (family.type == "summary") continue;
+    std::string le = i < histogram.bounds_.size() ? number(histogram.bounds_[i]) : "+Inf";
+    put("_bucket", label_text(entry.labels, le), static_cast<double>(total));
+  }
+  put("_count", labels, static_cast<double>(total));
+  put("_sum", labels, histogram.sum());
 }
 
 std::string MetricsRegistry::render() const {
@@ -116,24 +164,13 @@ std::string MetricsRegistry::render() const {
   for (const auto& update : before_render_) update();
   std::string out;
   for (const auto& family : families_) {
-    std::string name = family->name + (family->type == "counter" ? "_total" : "");
-    out += "# HELP " + name + " " + escaped(family->help, false) + "\n# TYPE " + name + " " + family->type +
-           "\n";
-    for (const Series& entry : family->series) {
-      if (entry.counter) out += name + label_text(entry.labels) + " " + number(entry.counter->value()) + "\n";
-      if (entry.gauge) out += name + label_text(entry.labels) + " " + number(entry.gauge->value()) + "\n";
-      if (!entry.histogram) continue;
-      const Histogram& histogram = *entry.histogram;
-      uint64_t total = 0;
-      for (std::size_t i = 0; i < histogram.buckets_.size(); ++i) {
-        total += histogram.buckets_[i].load(std::memory_order_relaxed);
-        std::string le = i < histogram.bounds_.size() ? number(histogram.bounds_[i]) : "+Inf";
-        out +=
-            name + "_bucket" + label_text(entry.labels, le) + " " + number(static_cast<double>(total)) + "\n";
-      }
-      out += name + "_sum" + label_text(entry.labels) + " " + number(histogram.sum()) + "\n";
-      out += name + "_count" + label_text(entry.labels) + " " + number(static_cast<double>(total)) + "\n";
-    }
+    const std::string name = family->name + (family->type == "counter" ? "_total" : "");
+    out += head(name, family->help, family->type);
+    for (const Series& entry : family->series) render_series(*family, name, entry, &out);
+    if (!family->has_created) continue;
+    out += head(family->name + "_created", family->help, "gauge");
+    for (const Series& entry : family->series)
+      out += family->name + "_created" + label_text(entry.labels) + " " + number(entry.created_s) + "\n";
   }
   return out;
 }

@@ -89,6 +89,7 @@ void Scheduler::Impl::end(Sequence* seq, FinishReason finish, Time now, TokenEve
                       .n = state->request->n,
                       .last_of_request = seq->last_of_request,
                       .max_num_output = state->max_num_output,
+                      .num_preemptions = seq->num_preemptions,
                       .arrival = state->request->arrival,
                       .scheduled = seq->scheduled,
                       .first_token = seq->first_token,

@@ -195,6 +195,7 @@ void Scheduler::Impl::preempt(Sequence* seq) {
   seq->state = SequenceState::kWaiting;
   waiting.insert(seq);
   ++num_preemptions;
+  ++seq->num_preemptions;
   last_preemption = num_plans + 1;
 }
 

@@ -44,6 +44,7 @@ struct Sequence {
   int32_t num_computed_ever = 0;    // the most that num_computed has been: less of it is computed again
   int32_t num_prompt_reported = 0;  // prompt tokens 1 .. this have had their log-probabilities handed out
   int32_t num_scheduled = 0;        // tokens in the plan that is being made
+  int32_t num_preemptions = 0;
 
   // While it waits: how many have passed it, and what it lacked when it was last tried, in which plan.
   int32_t num_overtaken = 0, blocks_wanted = 0;

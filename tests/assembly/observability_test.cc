@@ -3,11 +3,24 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <regex>
+
+#include "tests/metrics/prometheus_text.h"
+#include "tests/metrics/vllm_families.h"
+
 namespace pagoda {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
+
+std::string label_names(const std::string& labels) {
+  static const std::regex label("([a-z_]+)=\"[^\"]*\"");
+  std::string names;
+  for (std::sregex_iterator it(labels.begin(), labels.end(), label), end; it != end; ++it)
+    names += (names.empty() ? "" : " ") + (*it)[1].str();
+  return names;
+}
 
 const std::vector<KvGroupSpec> kGroups = {{16, 0, 1000}, {16, 64, 3000}};
 
@@ -20,15 +33,19 @@ TEST(Observability, TellsEveryFieldOfTheCache) {
   const PrefixCacheConfig cache = {.lifetime_sample = 0.25, .tier_slots = 7};
   auto metrics = declare_metrics(&registry, options, {"m", 2048, 101, cache, kGroups});
   const std::string text = registry.render();
-  EXPECT_THAT(
-      text,
-      HasSubstr(
-          "vllm:cache_config_info{block_size=\"16\",cache_dtype=\"auto\",enable_prefix_caching=\"True\","
-          "engine=\"0\",gpu_memory_utilization=\"0.5\",is_attention_free=\"False\","
-          "kv_cache_memory_bytes=\"None\",kv_cache_size_tokens=\"800\",kv_offloading_backend=\"native\","
-          "kv_offloading_size=\"0.5\",num_cpu_blocks=\"7\",num_gpu_blocks=\"101\","
-          "num_gpu_blocks_override=\"101\",prefix_caching_hash_algo=\"sha256\",sliding_window=\"None\"} "
-          "1.0\n"));
+  const std::string info =
+      testing::parse_prometheus(text).samples.at("vllm:cache_config_info").begin()->first;
+  for (const char* label :
+       {R"(block_size="16")", R"(cache_dtype="auto")", R"(enable_prefix_caching="True")", R"(engine="0")",
+        R"(gpu_memory_utilization="0.5")", R"(kv_cache_memory_bytes="None")", R"(kv_cache_size_tokens="800")",
+        R"(kv_cache_max_concurrency="0.390625")", R"(kv_offloading_size="0.5")", R"(num_cpu_blocks="7")",
+        R"(num_gpu_blocks="101")", R"(num_gpu_blocks_override="101")",
+        R"(user_specified_block_size="False")"})
+    EXPECT_THAT(',' + info + ',', HasSubstr(',' + std::string(label) + ','));
+  for (const testing::VllmFamily& family : testing::kVllmFamilies)
+    if (family.name == std::string("vllm:cache_config_info")) {
+      EXPECT_EQ(label_names(info), family.labels);
+    }
   EXPECT_THAT(text, HasSubstr("process_resident_memory_bytes "));
   ASSERT_TRUE(metrics->offload && metrics->block_lives);
   EXPECT_EQ(metrics->offload->capacity_bytes.value(), 21000);  // a slot holds a block of any group

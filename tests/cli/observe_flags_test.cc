@@ -101,5 +101,27 @@ TEST(BlockLivesFlag, IsOffUnlessAskedFor) {
   EXPECT_FALSE(sample_of({"--kv-cache-metrics-sample", "1.5"}).ok());
 }
 
+TEST(ObserveFlags, BoundsOfHistograms) {
+  auto read = [](const std::string& json) {
+    return read_histogram_bounds(
+        parse_flags(serve_flag_table(), {"--custom-histogram-buckets", json}).value().flags);
+  };
+  EXPECT_TRUE(read("{}")->empty());
+  HistogramBounds bounds = read(R"({"request_latency": [0.5, 1, 5], "iteration_tokens": [3]})").value();
+  EXPECT_EQ(bounds.at("request_latency"), (std::vector<double>{0.5, 1, 5}));
+  EXPECT_EQ(bounds.at("iteration_tokens"), std::vector<double>{3});
+  struct Case {
+    const char *json, *words;
+  } cases[] = {{R"({"latency": [1]})", "unknown family 'latency'; there are request_latency, "},
+               {R"({"request_latency": []})", "'request_latency' must be a list of 1 to"},
+               {R"({"request_latency": 3})", "'request_latency' must be a list of 1 to"},
+               {R"({"request_latency": [0]})", "must be a number above 0, not 0"},
+               {R"({"request_latency": [true]})", "must be a number above 0, not true"},
+               {R"({"request_latency": [1, 1]})", "must ascend: 1 comes after 1.0"},
+               {"[]", "must be a JSON object"}};
+  for (const Case& one : cases)
+    EXPECT_THAT(read(one.json).status().message(), ::testing::HasSubstr(one.words)) << one.json;
+}
+
 }  // namespace
 }  // namespace pagoda

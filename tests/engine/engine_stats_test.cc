@@ -60,6 +60,7 @@ TEST(EngineStats, FeedsWhatAChoiceWentThrough) {
                       .n = 2,
                       .last_of_request = false,
                       .max_num_output = 5,
+                      .num_preemptions = 2,
                       .arrival = t0,
                       .scheduled = t0 + seconds(1),
                       .first_token = t0 + seconds(3),
@@ -89,6 +90,8 @@ TEST(EngineStats, FeedsWhatAChoiceWentThrough) {
   EXPECT_EQ(f.metrics.request_prefill_kv_computed_tokens.sum(), 4);
   EXPECT_EQ(f.metrics.request_params_n.count(), 1u);
   EXPECT_EQ(f.metrics.request_params_max_tokens.sum(), 128);
+  EXPECT_EQ(f.metrics.request_num_preemptions.count(), 2u);
+  EXPECT_EQ(f.metrics.request_num_preemptions.sum(), 4);
   EXPECT_EQ(f.metrics.request_queue_time.sum(), 2);
   EXPECT_EQ(f.metrics.request_prefill_time.sum(), 4);
   EXPECT_EQ(f.metrics.request_decode_time.sum(), 8);
@@ -118,6 +121,8 @@ TEST(EngineStats, FeedsGaugesAndTotals) {
   EXPECT_EQ(f.metrics.num_preemptions.value(), 6);
   EXPECT_EQ(f.metrics.prefix_cache_queries.value(), 100);
   EXPECT_EQ(f.metrics.prefix_cache_hits.value(), 25);
+  EXPECT_EQ(f.metrics.cached_by_device.value(), 25);
+  EXPECT_EQ(f.metrics.cached_by_host.value(), 0);
 }
 
 TEST(EngineStats, LogLineHasTheShapeThatScriptsLookFor) {
@@ -136,10 +141,10 @@ TEST(EngineStats, LogLineHasTheShapeThatScriptsLookFor) {
   stats.on_step(step, 0.1, 0);
   EXPECT_EQ(stats.log_line(t0 + seconds(10), state),
             "Engine 000: Avg prompt throughput: 12.5 tokens/s, Avg generation throughput: 5.0 tokens/s, "
-            "Running: 2 reqs, Waiting: 1 reqs, GPU KV cache usage: 12.5%, Prefix cache hit rate: 25.0%");
+            "Running: 2 reqs, Waiting: 1 reqs, CPU KV cache usage: 12.5%, Prefix cache hit rate: 25.0%");
   EXPECT_EQ(stats.log_line(t0 + seconds(20), {}),
             "Engine 000: Avg prompt throughput: 0.0 tokens/s, Avg generation throughput: 0.0 tokens/s, "
-            "Running: 0 reqs, Waiting: 0 reqs, GPU KV cache usage: 0.0%, Prefix cache hit rate: 25.0%");
+            "Running: 0 reqs, Waiting: 0 reqs, CPU KV cache usage: 0.0%, Prefix cache hit rate: 25.0%");
 }
 
 TEST(EngineStats, LogLineTellsOfTheSecondTierWhereThereIsOne) {
@@ -187,7 +192,13 @@ TEST(EngineStats, FeedsTheSecondTier) {
   state.tier.num_stores_skipped = 3;
   state.tier.queried_tokens = 64;
   state.tier.hit_tokens = 32;
+  state.tier.disk_hit_tokens = 16;
   stats.on_state(state);
+  state.tier.hit_tokens = 48;
+  stats.on_state(state);
+  EXPECT_EQ(metrics.external_prefix_cache_hits.value(), 48);
+  EXPECT_EQ(metrics.cached_by_host.value(), 32);
+  EXPECT_EQ(metrics.cached_by_disk.value(), 16);
   const OffloadMetrics& offload = *metrics.offload;
   EXPECT_EQ(offload.load_bytes.value(), 3000);
   EXPECT_EQ(offload.load_time.value(), 0.5);
@@ -202,7 +213,6 @@ TEST(EngineStats, FeedsTheSecondTier) {
   EXPECT_EQ(offload.occupancy_perc.value(), 0.5);
   EXPECT_EQ(offload.occupied_bytes.value(), 4000);
   EXPECT_EQ(metrics.external_prefix_cache_queries.value(), 64);
-  EXPECT_EQ(metrics.external_prefix_cache_hits.value(), 32);
 }
 
 TEST(EngineStats, FallsSilentAfterOneIdleInterval) {

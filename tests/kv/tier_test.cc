@@ -135,10 +135,14 @@ TEST(KvTier, ComesBackFromDisk) {
     house.serve(prompt(begin, 25));
     for (int i = 0; i < 20; ++i) house.step(true);  // what is stored goes to disk
   }
+  const uint64_t hits_before = house.kv.tier_stats().hit_tokens;
   const House::Served again = house.serve(prompt(0, 25));
   EXPECT_EQ(again.rounds, 1);
   EXPECT_EQ(again.loaded, 20) << "some slots stay for others";
   EXPECT_EQ(house.tier.num_fetched(), 5u);
+  const TierStats stats = house.kv.tier_stats();
+  EXPECT_EQ(stats.hit_tokens - hits_before, 20u);
+  EXPECT_EQ(stats.disk_hit_tokens, 20u);
 }
 
 TEST(KvTier, AnothersContentIsNotFound) {

@@ -30,9 +30,11 @@ TEST(HttpMetrics, CountsByHandlerMethodAndClassOfStatus) {
       1.001);
   EXPECT_EQ(text.samples.at("http_request_size_bytes_sum").at(R"(handler="/v1/completions")"), 450);
   EXPECT_EQ(text.samples.at("http_response_size_bytes_sum").at(R"(handler="/v1/completions")"), 6080);
-  for (const char* bound : {"0.1", "0.5", "1.0"})  // the instrumentator's
-    EXPECT_TRUE(text.samples.at("http_request_duration_seconds_bucket")
-                    .count(std::string(R"(handler="/v1/models",method="GET",le=")") + bound + '"'));
+  EXPECT_EQ(text.samples.at("http_request_size_bytes_count").at(R"(handler="/v1/completions")"), 3);
+  EXPECT_EQ(text.types.at("http_request_size_bytes"), "summary");
+  EXPECT_FALSE(text.has("http_request_size_bytes_bucket"));
+  EXPECT_EQ(text.value("http_request_duration_highr_seconds_count"), 4);
+  EXPECT_EQ(text.samples.at("http_request_duration_highr_seconds_bucket").at(R"(le="0.25")"), 3);
 }
 
 TEST(HttpMetrics, WhatClientsInventMakesNoSeries) {

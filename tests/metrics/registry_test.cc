@@ -2,10 +2,22 @@
 
 #include <gtest/gtest.h>
 
+#include <ctime>
+#include <sstream>
 #include <thread>
+
+#include "tests/metrics/prometheus_text.h"
 
 namespace pagoda {
 namespace {
+
+std::string without_created(const std::string& text) {
+  std::istringstream lines(text);
+  std::string out;
+  for (std::string line; std::getline(lines, line);)
+    if (line.find("_created") == std::string::npos) out += line + '\n';
+  return out;
+}
 
 TEST(MetricsRegistry, RendersPrometheusText) {
   MetricsRegistry registry;
@@ -15,14 +27,35 @@ TEST(MetricsRegistry, RendersPrometheusText) {
   histogram.observe(0.1);  // bounds are inclusive
   histogram.observe(0.5, 2);
   histogram.observe(7);
-  EXPECT_EQ(registry.render(),
-            "# HELP a:requests_total How many.\n# TYPE a:requests_total counter\n"
-            "a:requests_total{path=\"/v1\\\"x\\\\\"} 3.0\n"
-            "# HELP b Now.\n# TYPE b gauge\nb 0.25\n"
-            "# HELP c_seconds Time.\n# TYPE c_seconds histogram\n"
-            "c_seconds_bucket{k=\"v\",le=\"0.1\"} 1.0\nc_seconds_bucket{k=\"v\",le=\"1.0\"} 3.0\n"
-            "c_seconds_bucket{k=\"v\",le=\"+Inf\"} 4.0\nc_seconds_sum{k=\"v\"} 8.1\nc_seconds_count{k=\"v\"} "
-            "4.0\n");
+  registry.summary("d_bytes", "Size.", {{"z", "1"}, {"b", "2"}}).observe(5, 2);
+  EXPECT_EQ(
+      without_created(registry.render()),
+      "# HELP a:requests_total How many.\n# TYPE a:requests_total counter\n"
+      "a:requests_total{path=\"/v1\\\"x\\\\\"} 3.0\n"
+      "# HELP b Now.\n# TYPE b gauge\nb 0.25\n"
+      "# HELP c_seconds Time.\n# TYPE c_seconds histogram\n"
+      "c_seconds_bucket{k=\"v\",le=\"0.1\"} 1.0\nc_seconds_bucket{k=\"v\",le=\"1.0\"} 3.0\n"
+      "c_seconds_bucket{k=\"v\",le=\"+Inf\"} 4.0\nc_seconds_count{k=\"v\"} 4.0\nc_seconds_sum{k=\"v\"} 8.1\n"
+      "# HELP d_bytes Size.\n# TYPE d_bytes summary\n"
+      "d_bytes_count{b=\"2\",z=\"1\"} 2.0\nd_bytes_sum{b=\"2\",z=\"1\"} 10.0\n");
+}
+
+TEST(MetricsRegistry, TellsSinceWhenItCounts) {
+  const auto before = static_cast<double>(std::time(nullptr));
+  MetricsRegistry registry;
+  registry.counter("n", "", {{"i", "1"}});
+  registry.histogram("h_seconds", "", {}, {1});
+  registry.gauge("g", "", {});
+  registry.counter_without_start("old", "");
+  const testing::Exposition text = testing::parse_prometheus(registry.render());
+  for (const char* name : {"n_created", "h_seconds_created"}) {
+    ASSERT_TRUE(text.has(name));
+    EXPECT_EQ(text.types.at(name), "gauge");
+    EXPECT_GE(text.value(name), before);
+    EXPECT_LE(text.value(name), before + 60);
+  }
+  EXPECT_FALSE(text.has("g_created") || text.has("old_created"));
+  EXPECT_TRUE(text.has("old_total"));
 }
 
 TEST(MetricsRegistry, UpdatesFromManyThreadsAddUp) {

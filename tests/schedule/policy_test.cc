@@ -82,6 +82,16 @@ TEST_F(PolicyTest, PriorityGoesFirstAndTheLeastImportantGivesWay) {
   ASSERT_EQ(order.size(), 4u);
   EXPECT_LT(std::find(order.begin(), order.end(), first), std::find(order.begin(), order.end(), low));
   EXPECT_EQ(order.back(), low);
+  std::vector<FinishedStats> finished;
+  scheduler_->take_finished(&finished);
+  uint64_t num_preemptions = 0;
+  for (const FinishedStats& stats : finished) {
+    num_preemptions += static_cast<uint64_t>(stats.num_preemptions);
+    if (stats.id == first) {
+      EXPECT_EQ(stats.num_preemptions, 0);
+    }
+  }
+  EXPECT_EQ(num_preemptions, scheduler_->stats().num_preemptions);
 }
 
 TEST_F(PolicyTest, FairSharesAmongClientsNotRequests) {

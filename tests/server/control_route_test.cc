@@ -63,7 +63,7 @@ TEST(ApiServer, TooManyPromptTokensAre503WithRetryAfter) {
   EXPECT_THAT(
       site.get("/metrics").body,
       HasSubstr(
-          R"(vllm:admission_rejections_total{engine="0",model_name="scripted",reason="queue_tokens"} 1)"));
+          R"(vllm:admission_rejections_total{model_name="scripted",reason="max_num_queued_tokens"} 1)"));
 }
 
 TEST(ApiServer, TimeLimits) {
