@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <pthread.h>
+#include <spdlog/logger.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/sink.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,7 +15,7 @@
 #include <condition_variable>
 #include <csignal>
 #include <cstdlib>
-#include <ctime>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -30,17 +33,37 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kQueueBytesMax = std::size_t{1} << 20;
 constexpr milliseconds kPatienceAtExit{1000};
 
-std::atomic<LogLevel> lowest{LogLevel::kInfo};
-std::atomic<LogFormat> format_of_lines{LogFormat::kText};
 std::atomic<uint64_t> num_dropped{0};
 
+// The words of vLLM's log, and colours for terminals.
 struct LevelName {
   std::string_view name, colour;
 };
-constexpr LevelName kLevels[] = {{"DEBUG", "\033[36m"},
+constexpr LevelName kLevels[] = {{"TRACE", "\033[37m"},
+                                 {"DEBUG", "\033[36m"},
                                  {"INFO", "\033[32m"},
                                  {"WARNING", "\033[33m\033[1m"},
-                                 {"ERROR", "\033[31m\033[1m"}};
+                                 {"ERROR", "\033[31m\033[1m"},
+                                 {"CRITICAL", "\033[31m\033[1m"},
+                                 {"OFF", ""}};
+
+class LevelFlag : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
+    const std::string_view name = kLevels[message.level].name;
+    out.append(name.data(), name.data() + name.size());
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<LevelFlag>(); }
+};
+
+std::unique_ptr<spdlog::formatter> make_formatter(LogFormat format) {
+  constexpr const char* kPlain = "%^%*%$ %m-%d %H:%M:%S %v";
+  constexpr const char* kJson =
+      R"({"asctime": "%Y-%m-%d %H:%M:%S", "levelname": "%*", "name": "pagoda", "process": %P, "message": "%v"})";
+  auto formatter = std::make_unique<spdlog::pattern_formatter>();
+  formatter->add_flag<LevelFlag>('*').set_pattern(format == LogFormat::kJson ? kJson : kPlain);
+  return formatter;
+}
 
 bool is_colourful() {
   static const bool colourful = [] {
@@ -49,34 +72,6 @@ bool is_colourful() {
            !environment("NO_COLOR");
   }();
   return colourful;
-}
-
-std::string json_text(std::string_view text) {
-  std::string out;
-  for (char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out;
-}
-
-// `message` is escaped already.
-std::string make_line(LogLevel level, std::string_view message) {
-  const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  ::localtime_r(&now, &local);
-  char date[32];
-  const LevelName& shown = kLevels[static_cast<std::size_t>(level)];
-  if (format_of_lines.load(std::memory_order_relaxed) == LogFormat::kJson) {
-    std::strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S", &local);
-    return fmt::format(
-        R"({{"asctime": "{}", "levelname": "{}", "name": "pagoda", "process": {}, "message": "{}"}})"
-        "\n",
-        date, shown.name, ::getpid(), json_text(message));
-  }
-  std::strftime(date, sizeof date, "%m-%d %H:%M:%S", &local);
-  if (is_colourful()) return fmt::format("{}{}\033[m {} {}\n", shown.colour, shown.name, date, message);
-  return fmt::format("{} {} {}\n", shown.name, date, message);
 }
 
 // All of it, however long that takes; what can not be written to (a closed descriptor) swallows it.
@@ -152,12 +147,8 @@ class Writer {
   }
 
   static void tell_of(uint64_t num_untold) {
-    try {
-      write_all(make_line(
-          LogLevel::kWarning,
-          fmt::format("{} lines of the log were dropped here: nobody read it fast enough.", num_untold)));
-    } catch (const std::exception&) {  // the count is in the metrics
-    }
+    log_warning("{} lines of the log were dropped before this one: nobody read them fast enough.",
+                num_untold);
   }
 
   const pid_t process_;
@@ -167,6 +158,65 @@ class Writer {
   uint64_t num_untold_ = 0;  // guarded: dropped since the last line that said so
   bool idle_ = true;         // guarded: the thread holds no text
 };
+
+// spdlog's own queue blocks at exit() for as long as nobody reads; this one hands lines to Writer.
+class QueueSink : public spdlog::sinks::sink {
+ public:
+  QueueSink() : formatter_(make_formatter(LogFormat::kText)) {}
+  void log(const spdlog::details::log_msg& message) override {
+    std::lock_guard lock(mutex_);
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    const std::string_view text(line.data(), line.size());
+    if (!is_colourful() || message.color_range_end <= message.color_range_start)
+      return Writer::instance().put(text);
+    Writer::instance().put(fmt::format(
+        "{}{}{}\033[m{}", text.substr(0, message.color_range_start), kLevels[message.level].colour,
+        text.substr(message.color_range_start, message.color_range_end - message.color_range_start),
+        text.substr(message.color_range_end)));
+  }
+  void flush() override {}
+  void set_pattern(const std::string&) override {}
+  void set_formatter(std::unique_ptr<spdlog::formatter> formatter) override {
+    std::lock_guard lock(mutex_);
+    formatter_ = std::move(formatter);
+  }
+
+ private:
+  std::mutex mutex_;                              // a formatter remembers the second it has last written
+  std::unique_ptr<spdlog::formatter> formatter_;  // guarded
+};
+
+void count_dropped(const std::string&) noexcept {
+  num_dropped.fetch_add(1, std::memory_order_relaxed);
+}
+
+// Never destroyed either.
+spdlog::logger& logger() {
+  static spdlog::logger* instance = [] {
+    auto* made = new spdlog::logger("pagoda", std::make_shared<QueueSink>());
+    made->set_error_handler(count_dropped);  // no memory for the line
+    return made;
+  }();
+  return *instance;
+}
+
+spdlog::level::level_enum level_of(LogLevel level) {
+  constexpr spdlog::level::level_enum kOf[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+                                               spdlog::level::err, spdlog::level::off};
+  return kOf[static_cast<std::size_t>(level)];
+}
+
+std::atomic<bool> lines_are_json{false};
+
+std::string json_text(std::string_view escaped) {
+  std::string out;
+  for (char c : escaped) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out;
+}
 
 bool turns_or_breaks(uint32_t code) {
   return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x061C || code == 0x200E || code == 0x200F ||
@@ -220,19 +270,22 @@ bool write_within(int fd, std::string_view text, milliseconds patience) noexcept
 }
 
 void set_log_level(LogLevel level) noexcept {
-  lowest.store(level, std::memory_order_relaxed);
+  logger().set_level(level_of(level));
 }
 void set_log_format(LogFormat format) noexcept {
-  format_of_lines.store(format, std::memory_order_relaxed);
+  lines_are_json = format == LogFormat::kJson;
+  logger().set_formatter(make_formatter(format));
 }
 bool log_enabled(LogLevel level) noexcept {
-  return level != LogLevel::kOff && level >= lowest.load(std::memory_order_relaxed);
+  return level != LogLevel::kOff && logger().should_log(level_of(level));
 }
 
 void log_write(LogLevel level, std::string_view message) noexcept {
   if (!log_enabled(level)) return;
   try {
-    Writer::instance().put(make_line(level, escape_for_log(message)));
+    const std::string line = escape_for_log(message);
+    logger().log(level_of(level),
+                 lines_are_json ? std::string_view(json_text(line)) : std::string_view(line));
   } catch (const std::exception&) {  // no memory for the line
     num_dropped.fetch_add(1, std::memory_order_relaxed);
   }
