@@ -93,6 +93,7 @@ Result<std::shared_ptr<const ModelInfo>> build_model_info(const ModelOptions& op
   info->served_names = options.served_names;
   if (info->served_names.empty()) info->served_names.push_back(info->root.empty() ? "dummy" : info->root);
   info->max_model_len = max_model_len;
+  if (options.enable_prefix_caching) info->cache_block_size = static_cast<int32_t>(options.block_size);
   info->vocab_size = static_cast<int32_t>(spec.config.vocab_size);
   PAGODA_TRY(Object generation, generation_config(options, files));
   Result<std::vector<TokenId>> ends = end_ids(spec, generation, assets);

@@ -141,7 +141,7 @@ struct Builder {
 
 }  // namespace
 
-Result<Value> parse_json(std::string_view text, const JsonLimits& limits) {
+Result<Value> parse_json(std::string_view text, const JsonLimits& limits, std::size_t* error_at) {
   bj::parse_options options;
   options.max_depth = static_cast<std::size_t>(limits.depth_max);
   bj::basic_parser<Builder> parser(options, limits.reject_duplicate_keys);
@@ -149,6 +149,7 @@ Result<Value> parse_json(std::string_view text, const JsonLimits& limits) {
   std::size_t used = parser.write_some(false, text.data(), text.size(), ec);
   if (!ec && used < text.size()) ec = bj::error::extra_data;
   if (ec) {
+    if (error_at != nullptr) *error_at = used;
     if (parser.handler().duplicate && limits.reject_duplicate_keys)
       return invalid_argument("invalid JSON: a key occurs twice in one object, before byte " +
                               std::to_string(used));

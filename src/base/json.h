@@ -15,8 +15,9 @@ struct JsonLimits {
   bool reject_duplicate_keys = false;  // otherwise the last one wins, as in every common parser
 };
 
-// Error: kInvalidArgument with the byte offset.
-Result<Value> parse_json(std::string_view text, const JsonLimits& limits = {});
+// Error: kInvalidArgument with the byte offset, which also goes to `error_at`.
+Result<Value> parse_json(std::string_view text, const JsonLimits& limits = {},
+                         std::size_t* error_at = nullptr);
 
 struct JsonStyle {
   // Compact `{"a":1}` for the wire; Python's json.dumps spacing `{"a": 1}` for templates.

@@ -62,7 +62,8 @@ constexpr FlagSpec kTable[] = {
     {"log-error-stack", "", kFront, kBool, "off", "Python stacks in the log.", kForeign},
     {"enable-prompt-tokens-details", "", kFront, kBool, "off", "usage.prompt_tokens_details in answers."},
     {"enable-per-request-metrics", "", kFront, kBool, "off",
-     "`metrics` in answers: arrival, queue_s, prefill_s, ttft_s, decode_s, e2e_s."},
+     "`metrics` in answers of one choice: time_to_first_token_ms, generation_time_ms, queue_time_ms, "
+     "mean_itl_ms, tokens_per_second."},
     {"enable-server-load-tracking", "", kFront, kBool, "on", "GET /load counts in any case."},
     {"enable-force-include-usage", "", kFront, kBool, "off", "Usage on every stream."},
     {"enable-tokenizer-info-endpoint", "", kFront, kBool, "off", "The /tokenizer_info endpoint.", kLater},

@@ -93,7 +93,7 @@ Status read_api(const FlagValues& flags, ApiServerConfig* api) {
   api->limits.exclude_tools_when_tool_choice_none = flags.flag("exclude-tools-when-tool-choice-none", false);
   api->enable_prompt_tokens_details = flags.flag("enable-prompt-tokens-details", false);
   api->enable_force_include_usage = flags.flag("enable-force-include-usage", false);
-  api->return_tokens_as_token_ids = flags.flag("return-tokens-as-token-ids", false);
+  api->limits.return_tokens_as_token_ids = flags.flag("return-tokens-as-token-ids", false);
   api->limits.accept_priority = flags.text("scheduling-policy") == "priority";
   PAGODA_TRY(api->stream_interval, number_in(flags, "stream-interval", 1, 1, 1 << 24));
   if (flags.given("request-timeout")) {

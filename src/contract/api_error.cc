@@ -3,6 +3,14 @@
 #include <algorithm>
 
 namespace pagoda {
+namespace {
+
+// A place in the request rather than a field: it does not fit the schema, which vLLM gives another type.
+bool is_place(const std::string& param) {
+  return param == "body" || param.starts_with("body.") || param.starts_with("query.");
+}
+
+}  // namespace
 
 ApiError to_api_error(const Status& status) {
   ApiError error{400, status.message(), "BadRequestError", status.param(), 0};
@@ -12,7 +20,9 @@ ApiError to_api_error(const Status& status) {
   };
   switch (status.code()) {
     case StatusCode::kOk:
+      break;
     case StatusCode::kInvalidArgument:
+      if (is_place(error.param)) error.type = "Bad Request";
       break;
     case StatusCode::kUnauthenticated:
       become(401, "AuthenticationError");

@@ -6,7 +6,8 @@
 namespace pagoda {
 
 // What a client is told when a request cannot be answered. `type` as vLLM names it (BadRequestError,
-// NotFoundError, ...).
+// NotFoundError, ...; "Bad Request" where the body or the query does not fit the schema: then `param` is the
+// place in it, "body.n").
 struct ApiError {
   int http_status = 400;
   std::string message, type, param;  // param empty: null

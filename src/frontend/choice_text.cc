@@ -12,11 +12,9 @@ bool ChoiceText::push(int32_t token, int32_t num_output_tokens, std::string* out
   return detokenizer_ && append(detokenizer_->push(token), num_output_tokens, out);
 }
 
-bool ChoiceText::finish(int32_t num_output_tokens, std::string* out) {
-  if (detokenizer_ && append(detokenizer_->finish(), num_output_tokens, out)) return true;
+void ChoiceText::finish(std::string* out) {
   *out += held_;
   held_.clear();
-  return false;
 }
 
 bool ChoiceText::append(const std::string& piece, int32_t num_output_tokens, std::string* out) {

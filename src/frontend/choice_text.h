@@ -18,9 +18,10 @@ class ChoiceText {
 
   // Appends what has become certain to `out`. True: a stop string is complete, and nothing follows.
   bool push(int32_t token, int32_t num_output_tokens, std::string* out);
-  // The end of the tokens: appends what was held back. True as push.
-  bool finish(int32_t num_output_tokens, std::string* out);
-  // Requires: push or finish has returned true.
+  // The end of the tokens: appends what was held back, but for the bytes of an unfinished character, which
+  // are no text.
+  void finish(std::string* out);
+  // Requires: push has returned true.
   const std::string& stop_string() const { return stops_->strings()[*stopped_by_]; }
 
  private:

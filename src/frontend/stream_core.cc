@@ -260,8 +260,7 @@ void StreamCore::take_tokens(Choice* choice, const TokenEvent& event, TextDelta*
     if (is_end && !request_.include_stop_str_in_output) continue;
     stopped = choice->text->push(rows.token[i], choice->num_output, &delta->text);
   }
-  if (!stopped && event.finish != FinishReason::kNone)
-    stopped = choice->text->finish(choice->num_output, &delta->text);
+  if (!stopped && event.finish != FinishReason::kNone) choice->text->finish(&delta->text);
   if (stopped) {
     delta->finish = FinishReason::kStop;
     delta->stop_reason = choice->text->stop_string();

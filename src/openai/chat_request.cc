@@ -1,36 +1,64 @@
 #include "openai/common_fields.h"
+#include "openai/request_rules.h"
 
 namespace pagoda {
 namespace {
 
 void read_max_tokens(Fields* fields, SamplingFields* sampling) {
-  fields->read("max_tokens", &sampling->max_tokens, 1, kInt64Max);
-  fields->read("max_completion_tokens", &sampling->max_tokens, 1, kInt64Max);  // the newer name wins
+  fields->read("max_tokens", &sampling->max_tokens);
+  fields->read("max_completion_tokens", &sampling->max_tokens);  // the newer name wins
 }
 
 void read_logprobs(Fields* fields, GenerateRequest* request) {
   bool wanted = false;
   fields->read("logprobs", &wanted);
   std::optional<int64_t> top;
-  fields->read("top_logprobs", &top, -1, kInt32Max - 1);
-  if (top && *top != 0 && !wanted)
-    fields->fail("top_logprobs", "when using `top_logprobs`, `logprobs` must be set to true.");
-  if (wanted) request->num_logprobs = !top ? 0 : *top < 0 ? kAllLogprobs : static_cast<int32_t>(*top);
+  fields->read("top_logprobs", &top);
+  if (wanted) request->num_logprobs = logprobs_count(top.value_or(0));
 }
 
 // Answers are text.
 void refuse_other_media(Fields* fields) {
   const char* why = "Only text can be generated";
-  if (const Value* modalities = fields->get("modalities")) {
-    if (!modalities->is_array())
-      fields->fail("modalities", "Input should be a valid list, " + describe_value(*modalities));
-    else
-      for (const Value& item : modalities->as_array())
-        if (!(item == Value("text")))
-          fields->fail("modalities", std::string(why) + ", " + describe_value(item));
-  }
+  Array modalities;
+  if (const Value* given = fields->get("modalities"); given != nullptr && given->is_array())
+    modalities = given->as_array();
+  for (const Value& item : modalities)
+    if (!(item == Value("text")))
+      fields->fail(
+          invalid_argument(std::string("modalities: ") + why + ", " + describe_value(item), "modalities"));
   fields->refuse("audio", why);
-  fields->refuse("web_search_options", "The server can not search the web");
+  if (fields->has("web_search_options"))  // {} already asks for a search
+    fields->fail(
+        invalid_argument("web_search_options: The server can not search the web", "web_search_options"));
+  if (const Value* media = fields->get("media_io_kwargs"); media != nullptr && media->is_object())
+    for (const Member& member : media->as_object())
+      if (!member.value.is_object())
+        fields->fail(type_error(join_location("media_io_kwargs", member.key.substr(0, 60)),
+                                "a valid dictionary", member.value));
+  for (const char* name : {"mm_processor_kwargs", "media_io_kwargs"}) {
+    const Value* kwargs = fields->get(name);
+    if (kwargs != nullptr && !kwargs->is_object())
+      fields->fail(type_error(name, "a valid dictionary", *kwargs));
+    else if (kwargs != nullptr && !kwargs->as_object().empty())
+      fields->fail(invalid_argument(std::string(name) + ": The model reads text alone", name));
+  }
+}
+
+void read_chat_only(Fields* fields, const GenerateRequest& request) {
+  fields->never_null({"echo", "include_reasoning"});
+  bool flag = true;
+  fields->read("include_reasoning", &flag);
+  bool prompt_text = false;
+  fields->read("return_prompt_text", &prompt_text);
+  if (prompt_text)
+    fields->fail(
+        invalid_argument("return_prompt_text: It is not supported: /tokenize shows the prompt's tokens",
+                         "return_prompt_text"));
+  const Value* best_of = fields->get("best_of");
+  if (best_of != nullptr && !(*best_of == Value(request.n)))
+    fields->fail(invalid_argument("best_of: It is not supported: use n", "best_of"));
+  for (const char* name : {"prediction", "verbosity"}) fields->ignore(name);
 }
 
 }  // namespace
@@ -38,23 +66,19 @@ void refuse_other_media(Fields* fields) {
 Result<GenerateRequest> parse_chat_request(std::string_view body, const RequestLimits& limits) {
   PAGODA_TRY(Value root, parse_body(body));
   Fields fields(&root.as_object());
+  check_chat_rules(&fields);
   GenerateRequest request;
   request.add_special_tokens = false;
   ChatPrompt chat;
   read_messages(&fields, limits, &chat);
-  read_tools(&fields, limits, &chat);
-  read_template_fields(&fields, &chat);
   read_common_fields(&fields, limits, &request);
   read_max_tokens(&fields, &request.sampling);
   read_logprobs(&fields, &request);
+  read_chat_only(&fields, request);
   refuse_other_media(&fields);
-  Object object;
-  fields.read("mm_processor_kwargs", &object);
-  fields.read("media_io_kwargs", &object);
-  bool flag = true;
-  fields.read("include_reasoning", &flag);
-  for (const char* name : {"prediction", "verbosity"}) fields.ignore(name);
-  if (fields.get("best_of") != nullptr) fields.fail("best_of", "It is not supported: use n");
+  read_tools(&fields, limits, &chat);
+  read_template_fields(&fields, &chat);
+  fields.fail(judge_ranges(request, limits.n_max));
   PAGODA_RETURN_IF_ERROR(fields.finish());
   request.prompt = std::move(chat);
   return request;

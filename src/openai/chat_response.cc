@@ -20,21 +20,23 @@ void append_choice(std::string* out, const ResponseHead& head, const GenerateReq
   append_json_string(out, head.role);
   *out += ",\"content\":";
   append_json_string(out, whole.prompt_text + whole.text);
-  *out += ",\"refusal\":null,\"tool_calls\":[],\"reasoning\":null}";
+  *out += ",\"refusal\":null,\"reasoning\":null}";
   append_chat_logprobs(out, request, whole);
   append_finish(out, whole);
-  if (request.return_token_ids) append_ids(out, "token_ids", whole.token_ids);
+  append_ids(out, "token_ids", request.return_token_ids, whole.token_ids);
   *out += '}';
 }
 
 }  // namespace
 
-std::string write_chat_role_chunk(const ResponseHead& head, const GenerateRequest&, int32_t index,
+std::string write_chat_role_chunk(const ResponseHead& head, const GenerateRequest& request,
+                                  const std::vector<TokenId>& prompt_token_ids, int32_t index,
                                   const Usage* running_usage) {
   std::string out = chunk_begin(head, index);
   out += ",\"delta\":{\"role\":";
   append_json_string(&out, head.role);
   out += ",\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}]";
+  append_ids(&out, "prompt_token_ids", request.return_token_ids, prompt_token_ids);
   if (running_usage != nullptr) append_usage(&out, *running_usage);
   out += '}';
   return out;
@@ -47,11 +49,13 @@ std::string write_chat_chunk(const ResponseHead& head, const GenerateRequest& re
   append_json_string(&out, delta.prompt_text.empty() ? delta.text : delta.prompt_text + delta.text);
   out += '}';
   append_chat_logprobs(&out, request, delta);
-  append_finish(&out, delta);
-  if (request.return_token_ids) append_ids(&out, "token_ids", delta.token_ids);
+  // What stopped the choice is told with its end.
+  if (delta.finish != FinishReason::kNone)
+    append_finish(&out, delta);
+  else
+    out += ",\"finish_reason\":null";
+  append_ids(&out, "token_ids", request.return_token_ids, delta.token_ids);
   out += "}]";
-  if (request.return_token_ids && !delta.prompt_token_ids.empty())
-    append_ids(&out, "prompt_token_ids", delta.prompt_token_ids);
   if (running_usage != nullptr) append_usage(&out, *running_usage);
   out += '}';
   return out;
@@ -72,8 +76,8 @@ std::string write_chat_response(const ResponseHead& head, const GenerateRequest&
     append_prompt_logprobs(&out, choices[0].whole.prompt_logprobs);
   else
     out += ",\"prompt_logprobs\":null";
-  if (request.return_token_ids && !choices.empty())
-    append_ids(&out, "prompt_token_ids", choices[0].whole.prompt_token_ids);
+  const bool ids = request.return_token_ids && !choices.empty();
+  append_ids(&out, "prompt_token_ids", ids, ids ? choices[0].whole.prompt_token_ids : std::vector<TokenId>());
   out += '}';
   return out;
 }

@@ -5,18 +5,24 @@
 
 namespace pagoda {
 
-// A body that must be a JSON object.
+// A body that must be a JSON object. What is no JSON is an error at "body.17", the character where it stops
+// being some.
 Result<Value> parse_body(std::string_view body);
 
 // The fields that chat and text completions share: sampling, stops, streaming, and those that are known but
-// refused.
+// refused. Ranges are not judged here (request_rules.h).
 void read_common_fields(Fields* fields, const RequestLimits& limits, GenerateRequest* request);
+// A number of alternatives as the request has it; below 0 they are all.
+int32_t logprobs_count(int64_t count);
 
 // Judges and normalizes: only role, content, name, tool_calls (arguments parsed), tool_call_id and reasoning
 // stay. Content is a string, null, or a list of {"type": "text", "text": ...}.
 void read_messages(Fields* fields, const RequestLimits& limits, ChatPrompt* chat);
-// tools and tool_choice.
+// tools, tool_choice and what they were called once. Tools that may be called are refused: nothing here
+// parses a call out of an answer.
 void read_tools(Fields* fields, const RequestLimits& limits, ChatPrompt* chat);
+// tools alone, for the template.
+void read_tool_list(Fields* fields, ChatPrompt* chat);
 // chat_template, chat_template_kwargs, documents, reasoning_effort, add_generation_prompt,
 // continue_final_message.
 void read_template_fields(Fields* fields, ChatPrompt* chat);

@@ -1,86 +1,105 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "openai/common_fields.h"
+#include "openai/request_rules.h"
 
 namespace pagoda {
 namespace {
 
-// [1, 2, 3]; `where` is the list's own location.
+// [1, 2, 3]; `where` is the list's own location. An id that no vocabulary has stays one.
 Result<std::vector<TokenId>> judge_ids(const Array& items, const std::string& where) {
-  if (items.empty()) return field_error(where, "List of token ids should not be empty");
+  if (items.empty()) return invalid_argument(where + ": a prompt has at least one token");
   std::vector<TokenId> ids;
   ids.reserve(items.size());
   for (std::size_t i = 0; i < items.size(); ++i) {
-    if (items[i].is_int() && items[i].as_int() >= 0 &&
-        items[i].as_int() <= kInt32Max) {  // without building a location
-      ids.push_back(static_cast<TokenId>(items[i].as_int()));
+    if (items[i].is_int() && items[i].as_int() >= 0) {  // without building a location
+      ids.push_back(static_cast<TokenId>(std::min(items[i].as_int(), kInt32Max)));
       continue;
     }
-    PAGODA_TRY(int64_t id, judge_integer(items[i], 0, kInt32Max, join_location(where, i)));
-    ids.push_back(static_cast<TokenId>(id));
+    PAGODA_TRY(int64_t id, judge_integer(items[i], join_location(where, i)));
+    if (id < 0)
+      return field_error(join_location(where, i),
+                         "Input should be greater than or equal to 0, " + describe_value(items[i]));
+    ids.push_back(static_cast<TokenId>(std::min(id, kInt32Max)));
   }
   return ids;
 }
 
-Result<std::vector<TextPrompt>> judge_prompt(Value* prompt, const RequestLimits& limits) {
+Result<std::vector<TextPrompt>> judge_prompt_list(Array* items, std::size_t count_max) {
+  if (items->empty()) return invalid_argument("You must pass at least one prompt");
+  const Value& first = items->front();
   std::vector<TextPrompt> prompts;
-  if (prompt->is_string()) {
-    prompts.emplace_back(std::move(prompt->as_string()));
-    return prompts;
-  }
-  if (!prompt->is_array())
-    return field_error("prompt",
-                       "Input should be a string, a list of strings, a list of token ids or a list of such "
-                       "lists, " +
-                           describe_value(*prompt));
-  Array& items = prompt->as_array();
-  if (items.empty()) return field_error("prompt", "List should have at least 1 item");
-  if (items[0].is_number()) {
-    PAGODA_TRY(std::vector<TokenId> ids, judge_ids(items, "prompt"));
+  if (plain_number(&first)) {
+    PAGODA_TRY(std::vector<TokenId> ids, judge_ids(*items, "prompt"));
     prompts.emplace_back(std::move(ids));
     return prompts;
   }
-  if (items.size() > limits.prompts_max)
-    return field_error("prompt", fmt::format("List should have at most {} prompts, got {}",
-                                             limits.prompts_max, items.size()));
-  bool strings = items[0].is_string();
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    std::string where = join_location("prompt", i);
-    if (strings && items[i].is_string()) {
-      prompts.emplace_back(std::move(items[i].as_string()));
-    } else if (!strings && items[i].is_array()) {
-      PAGODA_TRY(std::vector<TokenId> ids, judge_ids(items[i].as_array(), where));
-      prompts.emplace_back(std::move(ids));
-    } else if (strings) {
-      return field_error(where,
-                         "Input should be a string like the first prompt, " + describe_value(items[i]));
-    } else {
-      return field_error(where,
-                         "Input should be a string or a list of token ids, " + describe_value(items[i]));
+  if (items->size() > count_max)
+    return invalid_argument(fmt::format("prompt list length {} exceeds the maximum allowed count of {}.",
+                                        items->size(), count_max),
+                            "prompt");
+  const bool strings = first.is_string();
+  for (std::size_t i = 0; i < items->size(); ++i) {
+    Value& item = (*items)[i];
+    const std::string where = join_location("prompt", i);
+    if (strings && item.is_string()) {
+      prompts.emplace_back(std::move(item.as_string()));
+      continue;
     }
+    Result<std::vector<TokenId>> ids =
+        !strings && item.is_array()
+            ? judge_ids(item.as_array(), where)
+            : type_error(where,
+                         strings ? "a string like the first prompt" : "a string or a list of token ids",
+                         item);
+    // vLLM names the first item of what is no list of token ids, whichever is at fault; the message is exact.
+    if (!ids.ok() && !ids.status().param().empty())
+      return invalid_argument(ids.status().message(), "body.prompt.0");
+    if (!ids.ok()) return ids.status();
+    prompts.emplace_back(std::move(*ids));
   }
   return prompts;
 }
 
 void read_prompt(Fields* fields, const RequestLimits& limits, GenerateRequest* request) {
+  const Value* embeds = fields->get("prompt_embeds");
+  if (embeds != nullptr && !embeds->is_string() && !embeds->is_array())
+    fields->fail(type_error("prompt_embeds", "valid bytes or a list of such", *embeds));
   fields->refuse("prompt_embeds", "Prompt embeddings are not supported");
   Value* prompt = fields->get("prompt");
-  if (prompt == nullptr) return fields->fail("prompt", "Field required");
-  Result<std::vector<TextPrompt>> prompts = judge_prompt(prompt, limits);
-  if (!prompts.ok()) return fields->fail(prompts.status());
-  request->prompt = std::move(*prompts);
+  if (prompt == nullptr) return;
+  if (prompt->is_string()) {
+    request->prompt = std::vector<TextPrompt>{std::move(prompt->as_string())};
+  } else if (prompt->is_array()) {
+    Result<std::vector<TextPrompt>> prompts = judge_prompt_list(&prompt->as_array(), limits.prompts_max);
+    if (!prompts.ok()) return fields->fail(prompts.status());
+    request->prompt = std::move(*prompts);
+  } else {
+    fields->fail(type_error(
+        "prompt", "a string, a list of strings, a list of token ids or a list of such lists", *prompt));
+  }
 }
 
 void read_logprobs(Fields* fields, GenerateRequest* request) {
   std::optional<int64_t> top;
-  fields->read("logprobs", &top, -1, kInt32Max - 1);
-  if (top) request->num_logprobs = *top < 0 ? kAllLogprobs : static_cast<int32_t>(*top);
+  fields->read("logprobs", &top);
+  if (top) request->num_logprobs = logprobs_count(*top);
+}
+
+void read_suffix(Fields* fields) {
+  std::string suffix;
+  fields->read("suffix", &suffix);
+  if (fields->has("suffix"))
+    fields->fail(invalid_argument(
+        "suffix is only supported for models that fill in the middle, which none here does", "suffix"));
 }
 
 void read_best_of(Fields* fields, int32_t n) {
-  std::optional<int64_t> best_of;
-  fields->read("best_of", &best_of, 1, kInt32Max);
-  if (best_of && *best_of != n) fields->fail("best_of", "It is not supported: all n choices are returned");
+  const Value* best_of = fields->get("best_of");
+  if (best_of != nullptr && !(*best_of == Value(n)))
+    fields->fail(invalid_argument("best_of: It is not supported: all n choices are returned", "best_of"));
 }
 
 }  // namespace
@@ -88,16 +107,17 @@ void read_best_of(Fields* fields, int32_t n) {
 Result<GenerateRequest> parse_completion_request(std::string_view body, const RequestLimits& limits) {
   PAGODA_TRY(Value root, parse_body(body));
   Fields fields(&root.as_object());
+  check_completion_rules(&fields);
+  fields.never_null({"n"});
   GenerateRequest request;
+  request.prompt = std::vector<TextPrompt>();
   read_prompt(&fields, limits, &request);
   read_common_fields(&fields, limits, &request);
-  fields.read("max_tokens", &request.sampling.max_tokens, 0, kInt64Max);
-  if (request.sampling.max_tokens == 0 && !request.echo)
-    fields.fail("max_tokens", "max_tokens must be at least 1, got 0 (0 is for echo alone)");
+  fields.read("max_tokens", &request.sampling.max_tokens);
   read_logprobs(&fields, &request);
-  const Value* suffix = fields.get("suffix");
-  if (suffix != nullptr && !(*suffix == Value(""))) fields.fail("suffix", "suffix is not supported");
+  read_suffix(&fields);
   read_best_of(&fields, request.n);
+  fields.fail(judge_ranges(request, limits.n_max));
   PAGODA_RETURN_IF_ERROR(fields.finish());
   return request;
 }

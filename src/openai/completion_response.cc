@@ -11,10 +11,9 @@ void append_choice(std::string* out, const GenerateRequest& request, const TextD
   append_json_string(out, delta.prompt_text.empty() ? delta.text : delta.prompt_text + delta.text);
   append_completion_logprobs(out, request, delta, text_offset);
   append_finish(out, delta);
-  if (request.return_token_ids) {
-    append_ids(out, "token_ids", delta.token_ids);
-    if (!delta.prompt_token_ids.empty()) append_ids(out, "prompt_token_ids", delta.prompt_token_ids);
-  }
+  append_ids(out, "token_ids", request.return_token_ids, delta.token_ids);
+  append_ids(out, "prompt_token_ids", request.return_token_ids && !delta.prompt_token_ids.empty(),
+             delta.prompt_token_ids);
 }
 
 }  // namespace

@@ -11,7 +11,6 @@ namespace {
 
 constexpr std::array<std::string_view, 6> kRoles = {"system",    "developer", "user",
                                                     "assistant", "tool",      "function"};
-constexpr std::size_t kToolsMax = 4096;
 
 Value text_part(std::string text) {
   Object part;
@@ -153,67 +152,14 @@ Result<Value> judge_message(Value* message, const std::string& where) {
   return Value(std::move(out));
 }
 
-Status judge_tool(const Value& tool, const std::string& where) {
-  if (!tool.is_object()) return field_error(where, "Input should be a valid object, " + describe_value(tool));
-  const Value* type = tool.find("type");
-  if (type == nullptr || !type->is_string() || type->as_string() != "function")
-    return field_error(join_location(where, "type"), "Input should be \"function\"");
-  std::string inner = join_location(where, "function");
-  const Value* function = tool.find("function");
-  if (function == nullptr) return field_error(inner, "Field required");
-  if (!function->is_object())
-    return field_error(inner, "Input should be a valid object, " + describe_value(*function));
-  const Value* name = function->find("name");
-  if (name == nullptr) return field_error(join_location(inner, "name"), "Field required");
-  if (!name->is_string() || name->as_string().empty())
-    return field_error(join_location(inner, "name"),
-                       "Input should be a string that is not empty, " + describe_value(*name));
-  const Value* description = function->find("description");
-  if (description != nullptr && !description->is_string() && !description->is_null())
-    return field_error(join_location(inner, "description"),
-                       "Input should be a valid string, " + describe_value(*description));
-  const Value* parameters = function->find("parameters");
-  if (parameters != nullptr && !parameters->is_object() && !parameters->is_null())
-    return field_error(join_location(inner, "parameters"),
-                       "Input should be a valid object, " + describe_value(*parameters));
-  return {};
-}
-
-// "none", "auto" or empty (not given); the rest is refused.
-std::string read_tool_choice(Fields* fields, bool any_tools) {
-  const Value* choice = fields->get("tool_choice");
-  if (choice == nullptr) return "";
-  if (choice->is_object()) {
-    const Value* function = choice->find("function");
-    const Value* name = function == nullptr ? nullptr : function->find("name");
-    if (name == nullptr || !name->is_string())
-      fields->fail("tool_choice",
-                   "A named choice should be {\"type\": \"function\", \"function\": {\"name\": ...}}");
-    else
-      fields->fail("tool_choice", "A call of a named tool can not be forced yet: use \"auto\" or \"none\"");
-    return "";
-  }
-  if (!choice->is_string() ||
-      (choice->as_string() != "none" && choice->as_string() != "auto" && choice->as_string() != "required")) {
-    fields->fail("tool_choice", "Input should be \"none\", \"auto\", \"required\" or a named tool, " +
-                                    describe_value(*choice));
-    return "";
-  }
-  std::string text = choice->as_string();
-  if (text == "none") return text;
-  if (!fields->has("tools")) fields->fail("tool_choice", "When using `tool_choice`, `tools` must be set.");
-  if (text == "required" && any_tools)
-    fields->fail("tool_choice", "A tool call can not be forced yet: use \"auto\" or \"none\"");
-  return text == "auto" ? text : "none";
-}
-
 }  // namespace
 
 void read_messages(Fields* fields, const RequestLimits& limits, ChatPrompt* chat) {
   if (!fields->has("messages")) return fields->fail("messages", "Field required");
   fields->read("messages", &chat->messages);
   if (!fields->ok()) return;
-  if (chat->messages.empty()) return fields->fail("messages", "List should have at least 1 item");
+  if (chat->messages.empty())
+    return fields->fail(invalid_argument("messages: a conversation has at least one message"));
   if (chat->messages.size() > limits.messages_max)
     return fields->fail("messages", fmt::format("List should have at most {} items, got {}",
                                                 limits.messages_max, chat->messages.size()));
@@ -222,53 +168,6 @@ void read_messages(Fields* fields, const RequestLimits& limits, ChatPrompt* chat
     if (!message.ok()) return fields->fail(message.status());
     chat->messages[i] = std::move(*message);
   }
-}
-
-void read_tools(Fields* fields, const RequestLimits& limits, ChatPrompt* chat) {
-  Array tools;
-  Value* given = fields->get("tools");
-  if (given != nullptr && given->is_array())
-    tools = given->as_array();
-  else if (given != nullptr)
-    return fields->fail("tools", "Input should be a valid list, " + describe_value(*given));
-  if (tools.size() > kToolsMax)
-    return fields->fail("tools",
-                        fmt::format("List should have at most {} items, got {}", kToolsMax, tools.size()));
-  for (std::size_t i = 0; i < tools.size(); ++i)
-    fields->fail(judge_tool(tools[i], join_location("tools", i)));
-  std::string choice = read_tool_choice(fields, !tools.empty());
-  bool parallel = true;
-  fields->read("parallel_tool_calls", &parallel);
-  const char* renamed = "It is not supported: use tools and tool_choice";
-  fields->refuse("functions", renamed);
-  fields->refuse("function_call", renamed);
-  if (tools.empty() || (choice == "none" && limits.exclude_tools_when_tool_choice_none)) return;
-  chat->tools = Value(std::move(tools));
-}
-
-void read_template_fields(Fields* fields, ChatPrompt* chat) {
-  fields->read("chat_template_kwargs", &chat->template_kwargs);
-  for (const char* reserved :
-       {"messages", "tools", "add_generation_prompt", "continue_final_message", "chat_template", "tokenize"})
-    if (chat->template_kwargs.find(reserved) != nullptr)
-      fields->fail("chat_template_kwargs", fmt::format("{} can not be set here", reserved));
-  Array documents;
-  fields->read("documents", &documents);
-  for (std::size_t i = 0; i < documents.size(); ++i)
-    if (!documents[i].is_object())
-      fields->fail(field_error(join_location("documents", i),
-                               "Input should be a valid object, " + describe_value(documents[i])));
-  if (fields->has("documents")) chat->template_kwargs.set("documents", Value(std::move(documents)));
-  std::string effort;
-  fields->read("reasoning_effort", &effort);
-  if (!effort.empty()) chat->template_kwargs.set("reasoning_effort", effort);
-  fields->read("chat_template", &chat->chat_template);
-  fields->read("add_generation_prompt", &chat->add_generation_prompt);
-  fields->read("continue_final_message", &chat->continue_final_message);
-  // Also when add_generation_prompt is only true by default: a turn is either continued or begun.
-  if (chat->continue_final_message && chat->add_generation_prompt)
-    fields->fail("continue_final_message",
-                 "Cannot set both `continue_final_message` and `add_generation_prompt` to True.");
 }
 
 }  // namespace pagoda

@@ -4,6 +4,21 @@
 namespace pagoda {
 namespace {
 
+// From the days when OpenAI told who may do what with a model; some clients still read it.
+Value permission(const ModelCard& card) {
+  Object out;
+  out.append("id", "modelperm-" + card.id);
+  out.append("object", "model_permission");
+  out.append("created", card.created);
+  for (const char* denied :
+       {"allow_create_engine", "allow_search_indices", "allow_fine_tuning", "is_blocking"})
+    out.append(denied, false);
+  for (const char* allowed : {"allow_sampling", "allow_logprobs", "allow_view"}) out.append(allowed, true);
+  out.append("organization", "*");
+  out.append("group", Value());
+  return Value(std::move(out));
+}
+
 Value model_value(const ModelCard& card) {
   Object out;
   out.append("id", card.id);
@@ -13,7 +28,7 @@ Value model_value(const ModelCard& card) {
   out.append("root", card.root);
   out.append("parent", Value());
   out.append("max_model_len", card.max_model_len);
-  out.append("permission", Array());
+  out.append("permission", Array{permission(card)});
   return Value(std::move(out));
 }
 
@@ -30,15 +45,20 @@ std::string write_error(const ApiError& error) {
   return write_json(Value(std::move(out)));
 }
 
-void add_metrics(std::string* json, const RequestMetrics& metrics) {
-  auto seconds = [](double value) { return std::isfinite(value) ? Value(value) : Value(); };
+std::string write_detail(const std::string& detail) {
   Object out;
-  out.append("arrival", seconds(metrics.arrival));
-  out.append("queue_s", seconds(metrics.queue_s));
-  out.append("prefill_s", seconds(metrics.prefill_s));
-  out.append("ttft_s", seconds(metrics.ttft_s));
-  out.append("decode_s", seconds(metrics.decode_s));
-  out.append("e2e_s", seconds(metrics.e2e_s));
+  out.append("detail", detail);
+  return write_json(Value(std::move(out)));
+}
+
+void add_metrics(std::string* json, const RequestMetrics& metrics) {
+  auto number = [](double value) { return std::isfinite(value) ? Value(value) : Value(); };
+  Object out;
+  out.append("time_to_first_token_ms", number(metrics.time_to_first_token_ms));
+  out.append("generation_time_ms", number(metrics.generation_time_ms));
+  out.append("queue_time_ms", number(metrics.queue_time_ms));
+  out.append("mean_itl_ms", number(metrics.mean_itl_ms));
+  out.append("tokens_per_second", number(metrics.tokens_per_second));
   json->pop_back();  // the brace that closes it
   *json += ",\"metrics\":" + write_json(Value(std::move(out))) + "}";
 }

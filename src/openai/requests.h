@@ -4,6 +4,7 @@
 // needs the model (template, vocabulary, context length, defaults of generation_config.json) is not judged
 // here but in frontend/. Time and memory are linear in the body.
 #pragma once
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,14 +22,15 @@ struct RequestLimits {
   std::size_t prompts_max = 4096;          // in one text completion
   std::size_t messages_max = 16384;
   bool exclude_tools_when_tool_choice_none = false;
-  bool accept_priority = false;  // otherwise one that is not 0 is refused
+  bool accept_priority = false;             // otherwise one that is not 0 is refused
+  bool return_tokens_as_token_ids = false;  // unless the request says otherwise
 };
 
-// Errors kInvalidArgument with the dotted location of the field ("messages.0.content") as param. request_id
-// is what the body gave, or empty.
+// Errors kInvalidArgument, with the params that vLLM has: "body.messages.0.content" where the body does not
+// fit the schema of the API, the bare name of the field (or nothing) where a value is refused that fits it.
+// request_id is what the body gave, or empty.
 //
-// tool_choice "auto" and "none" hand the tools to the template; what the model writes comes back as content.
-// A choice that forces a call is refused.
+// Tools are handed to the template, if they are not to be called (tool_choice "none"): calls are not parsed.
 Result<GenerateRequest> parse_chat_request(std::string_view body, const RequestLimits& limits);
 Result<GenerateRequest> parse_completion_request(std::string_view body, const RequestLimits& limits);
 
@@ -43,7 +45,7 @@ struct DetokenizeRequest {
 };
 Result<DetokenizeRequest> parse_detokenize_request(std::string_view body);
 
-// {"request_ids": ["..."]}.
-Result<std::vector<std::string>> parse_abort_request(std::string_view body);
+// {"request_ids": ["..."]}; none of them, or an empty list, stands for all (nullopt).
+Result<std::optional<std::vector<std::string>>> parse_abort_request(std::string_view body);
 
 }  // namespace pagoda

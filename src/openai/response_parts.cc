@@ -110,6 +110,10 @@ void append_usage(std::string* out, const Usage& usage) {
   if (usage.cached_tokens >= 0) {
     *out += ",\"prompt_tokens_details\":{\"cached_tokens\":";
     append_integer(out, usage.cached_tokens);
+    if (usage.created_cache_tokens >= 0) {
+      *out += ",\"created_cache_tokens\":";
+      append_integer(out, usage.created_cache_tokens);
+    }
     *out += '}';
   }
   *out += '}';
@@ -128,9 +132,13 @@ void append_finish(std::string* out, const TextDelta& delta) {
   }
 }
 
-void append_ids(std::string* out, std::string_view name, const std::vector<TokenId>& ids) {
+void append_ids(std::string* out, std::string_view name, bool wanted, const std::vector<TokenId>& ids) {
   *out += ",\"";
   *out += name;
+  if (!wanted) {
+    *out += "\":null";
+    return;
+  }
   *out += "\":[";
   for (std::size_t i = 0; i < ids.size(); ++i) {
     if (i > 0) *out += ',';

@@ -12,7 +12,8 @@ void append_head(std::string* out, const ResponseHead& head, std::string_view ob
 void append_usage(std::string* out, const Usage& usage);
 // finish_reason and stop_reason; null while the choice goes on.
 void append_finish(std::string* out, const TextDelta& delta);
-void append_ids(std::string* out, std::string_view name, const std::vector<TokenId>& ids);
+// null where `wanted` is false.
+void append_ids(std::string* out, std::string_view name, bool wanted, const std::vector<TokenId>& ids);
 // {"content": [...], "refusal": null}, or null when none were asked for.
 void append_chat_logprobs(std::string* out, const GenerateRequest& request, const TextDelta& delta);
 // {"tokens", "token_logprobs", "top_logprobs", "text_offset"}, or null. With echo the prompt's come first.

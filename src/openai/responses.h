@@ -14,6 +14,8 @@ namespace pagoda {
 
 // {"error": {"message", "type", "param", "code"}}.
 std::string write_error(const ApiError& error);
+// {"detail": ...}: what the web framework under vLLM says of a request that reaches none of its routes.
+std::string write_detail(const std::string& detail);
 
 // What is the same in every chunk of an answer.
 struct ResponseHead {
@@ -24,21 +26,26 @@ struct ResponseHead {
 
 struct Usage {
   int64_t prompt_tokens = 0, completion_tokens = 0;
-  int64_t cached_tokens = -1;  // -1: not told
+  // Of the prompt, found in the cache and newly kept there; -1: not told.
+  int64_t cached_tokens = -1, created_cache_tokens = -1;
 };
 
-// When a request passed its stations: seconds; NaN where it never came there. Over all its choices: the first
-// to be scheduled and to have a token, the last to end.
+// How long a request of one choice took, in ms (tokens/s the last), as vLLM defines them; NaN where it never
+// came there.
 struct RequestMetrics {
-  double arrival = NAN;  // Unix time
-  double queue_s = NAN, prefill_s = NAN, ttft_s = NAN, decode_s = NAN, e2e_s = NAN;
+  double time_to_first_token_ms = NAN;  // from the first step it was part of
+  double generation_time_ms = NAN;      // from the first token to the last
+  double queue_time_ms = NAN, mean_itl_ms = NAN;
+  double tokens_per_second = NAN;  // from the first step to the last token
 };
 // Adds `metrics` to an answer or a chunk that is written already.
 void add_metrics(std::string* json, const RequestMetrics& metrics);
 
 // Log-probabilities are finite JSON numbers: what is below -9999 (-inf included) is written as -9999.0, as
 // vLLM does. `index` is the choice's index in the whole answer: prompt_index * n + choice.
-std::string write_chat_role_chunk(const ResponseHead& head, const GenerateRequest& request, int32_t index,
+// `prompt_token_ids` where the request wants them.
+std::string write_chat_role_chunk(const ResponseHead& head, const GenerateRequest& request,
+                                  const std::vector<TokenId>& prompt_token_ids, int32_t index,
                                   const Usage* running_usage);
 std::string write_chat_chunk(const ResponseHead& head, const GenerateRequest& request, const TextDelta& delta,
                              int32_t index, const Usage* running_usage);

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "openai/common_fields.h"
 
 namespace pagoda {
@@ -7,19 +9,21 @@ Result<TokenizeRequest> parse_tokenize_request(std::string_view body, const Requ
   Fields fields(&root.as_object());
   TokenizeRequest out;
   GenerateRequest& request = out.request;
+  fields.never_null({"add_special_tokens"});
   fields.read("model", &request.model);
   fields.read("return_token_strs", &out.return_token_strs);
   if (fields.has("messages")) {
     ChatPrompt chat;
     read_messages(&fields, limits, &chat);
-    read_tools(&fields, limits, &chat);
+    read_tool_list(&fields, &chat);
     read_template_fields(&fields, &chat);
     request.add_special_tokens = false;
     fields.read("add_special_tokens", &request.add_special_tokens);
     request.prompt = std::move(chat);
   } else {
     std::string prompt;
-    if (!fields.has("prompt")) fields.fail("prompt", "Field required (or messages)");
+    if (!fields.given("prompt")) fields.fail("prompt", "Field required (or messages)");
+    fields.never_null({"prompt"});
     fields.read("prompt", &prompt);
     fields.read("add_special_tokens", &request.add_special_tokens);
     request.prompt = std::vector<TextPrompt>{TextPrompt(std::move(prompt))};
@@ -33,19 +37,26 @@ Result<DetokenizeRequest> parse_detokenize_request(std::string_view body) {
   Fields fields(&root.as_object());
   DetokenizeRequest request;
   fields.read("model", &request.model);
-  if (!fields.has("tokens")) fields.fail("tokens", "Field required");
-  fields.read("tokens", &request.tokens, std::size_t{1} << 24);
+  if (!fields.given("tokens")) fields.fail("tokens", "Field required");
+  fields.never_null({"tokens"});
+  std::vector<int64_t> ids;
+  fields.read("tokens", &ids, std::size_t{1} << 24);
+  request.tokens.reserve(ids.size());
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < 0) fields.fail(join_location("tokens", i), "Input should be greater than or equal to 0");
+    request.tokens.push_back(static_cast<TokenId>(std::clamp<int64_t>(ids[i], 0, kInt32Max)));
+  }
   PAGODA_RETURN_IF_ERROR(fields.finish());
   return request;
 }
 
-Result<std::vector<std::string>> parse_abort_request(std::string_view body) {
+Result<std::optional<std::vector<std::string>>> parse_abort_request(std::string_view body) {
   constexpr std::size_t kIdsMax = 65536;
-  PAGODA_TRY(Value root, parse_body(body));
-  Fields fields(&root.as_object());
-  std::vector<std::string> ids;
-  if (!fields.has("request_ids")) fields.fail("request_ids", "Field required");
-  fields.read("request_ids", &ids, kIdsMax);
+  Result<Value> root = parse_body(body);
+  if (!root.ok()) return invalid_argument(root.status().message());
+  Fields fields(&root->as_object());
+  std::optional<std::vector<std::string>> ids;
+  if (is_truthy(fields.get("request_ids"))) fields.read("request_ids", &ids.emplace(), kIdsMax);
   PAGODA_RETURN_IF_ERROR(fields.finish());
   return ids;
 }

@@ -27,8 +27,7 @@ struct ApiServerConfig {
   bool enable_log_requests = false, enable_log_outputs = false;
   int max_log_len = -1;  // bytes of a prompt or an answer per log line; -1: all
   bool enable_prompt_tokens_details = false, enable_force_include_usage = false;
-  bool return_tokens_as_token_ids = false;
-  bool enable_per_request_metrics = false;  // `metrics` in answers: when a request passed its stations
+  bool enable_per_request_metrics = false;  // `metrics` in answers of one choice: how long it took
   int64_t stream_interval = 1;              // tokens per streamed piece
   double request_timeout_s = 0;             // 0: only what a request's own `timeout` says
   // By API key where there are several, else by `user`: shares of a fair schedule; 1 if not in here.

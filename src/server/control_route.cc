@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "openai/lax_values.h"
 #include "server/reply.h"
 #include "server/routes.h"
 
@@ -23,6 +24,10 @@ std::vector<std::string> query_values(std::string_view query, std::string_view n
   return values;
 }
 
+std::string query_place(const char* name) {
+  return std::string("query.") + name;
+}
+
 // The last value, which must be one of these; `otherwise` if there is none.
 Result<std::string> query_choice(const HttpRequest& request, const char* name, std::string otherwise,
                                  const std::vector<std::string>& choices) {
@@ -35,13 +40,15 @@ Result<std::string> query_choice(const HttpRequest& request, const char* name, s
   }
   return invalid_argument(
       std::string(name) + ": Input should be one of " + list + ", got '" + values.back().substr(0, 100) + "'",
-      name);
+      query_place(name));
 }
 
 Result<bool> query_bool(const HttpRequest& request, const char* name, bool otherwise) {
-  PAGODA_TRY(std::string value, query_choice(request, name, otherwise ? "true" : "false",
-                                             {"true", "false", "1", "0", "True", "False"}));
-  return value == "true" || value == "1" || value == "True";
+  std::vector<std::string> values = query_values(request.query, name);
+  if (values.empty()) return otherwise;
+  Result<bool> flag = judge_bool(Value(values.back()), name);
+  if (!flag.ok()) return invalid_argument(flag.status().message(), query_place(name));
+  return flag;
 }
 
 std::string member(const char* name, Value value) {
@@ -80,8 +87,9 @@ void wake_up(RouteContext* context, const HttpRequest& request, const Writer& wr
   std::vector<std::string> tags = query_values(request.query, "tags");
   for (const std::string& tag : tags) {
     if (tag != "weights" && tag != "kv_cache")
-      return writer->send(error_response(invalid_argument(
-          "tags: Input should be weights or kv_cache, got '" + tag.substr(0, 100) + "'", "tags")));
+      return writer->send(error_response(
+          invalid_argument("tags: Input should be weights or kv_cache, got '" + tag.substr(0, 100) + "'",
+                           query_place("tags"))));
     (tag == "weights" ? weights : kv_cache) = true;
   }
   context->engine->wake_up(weights || tags.empty(), kv_cache || tags.empty(), answer_with(writer, ""));
@@ -91,8 +99,17 @@ void abort_requests(RouteContext* context, const HttpRequest& request, const Wri
   if (auto refusal = check_content_type(request)) return writer->send(std::move(*refusal));
   auto ids = parse_abort_request(request.body);
   if (!ids.ok()) return writer->send(error_response(ids.status()));
-  context->generations.abort(*ids);
-  writer->send(json_response(""));
+  std::size_t count = 0;
+  if (ids->has_value()) {
+    context->generations.abort(**ids);
+    count = (*ids)->size();  // as vLLM counts: those asked for
+  } else {
+    count = context->generations.abort_all();
+  }
+  Object out;
+  out.append("status", "aborted");
+  out.append("aborted", static_cast<int64_t>(count));
+  writer->send(json_response(write_json(Value(std::move(out)))));
 }
 
 }  // namespace
@@ -112,7 +129,7 @@ void add_control_routes(HttpServer* http, RouteContext* context) {
   });
   on("POST", "/abort_requests", abort_requests);
   on("POST", "/reset_prefix_cache", [](RouteContext* c, const HttpRequest&, const Writer& writer) {
-    c->engine->reset_prefix_cache(answer_with(writer, ""));
+    c->engine->reset_prefix_cache(answer_with(writer, member("success", true)));
   });
   on("POST", "/sleep", sleep);
   on("POST", "/wake_up", wake_up);

@@ -99,6 +99,16 @@ void GenerationSet::abort(const std::vector<std::string>& ids) {
   for (const auto& generation : found) generation->abort();
 }
 
+std::size_t GenerationSet::abort_all() {
+  std::vector<std::shared_ptr<Generation>> all;
+  {
+    std::lock_guard lock(mutex_);
+    all.assign(members_.begin(), members_.end());
+  }
+  for (const auto& generation : all) generation->abort();
+  return all.size();
+}
+
 void Generation::begin(RouteContext* context, const HttpRequest& http, GenerateRequest request,
                        std::shared_ptr<ResponseWriter> writer) {
   const ApiServerConfig& config = context->config;
@@ -106,8 +116,7 @@ void Generation::begin(RouteContext* context, const HttpRequest& http, GenerateR
   request.request_id =
       (request.is_chat() ? "chatcmpl-" : "cmpl-") + choose_request_id(http, request.request_id);
   stamp_request(http, config, std::chrono::steady_clock::now(), &request);
-  request.include_usage |= config.enable_force_include_usage;
-  request.return_tokens_as_token_ids |= config.return_tokens_as_token_ids;
+  if (config.enable_force_include_usage) request.include_usage = request.continuous_usage = true;
   ResponseHead head;
   head.id = request.request_id;
   head.model = request.model.empty() ? model.served_names.front() : request.model;
@@ -146,12 +155,7 @@ void Generation::begin(RouteContext* context, const HttpRequest& http, GenerateR
 
 Generation::Generation(RouteContext* context, GenerateRequest shape, ResponseHead head,
                        std::shared_ptr<ResponseWriter> writer)
-    : context_(context),
-      request_(std::move(shape)),
-      head_(std::move(head)),
-      arrival_unix_s_(
-          std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count()),
-      writer_(std::move(writer)) {}
+    : context_(context), request_(std::move(shape)), head_(std::move(head)), writer_(std::move(writer)) {}
 
 bool Generation::has_id(std::string_view id) const {
   std::string_view mine = head_.id;
@@ -229,7 +233,7 @@ bool Generation::gather_piece(TextDelta* delta, Choice* choice) const {
 }
 
 void Generation::stream_delta(TextDelta&& delta, Choice* choice, int32_t index) {
-  if (!streaming_) start_stream();
+  if (!streaming_) start_stream(delta.prompt_token_ids);
   if (!gather_piece(&delta, choice)) return;
   // Without a tokenizer no token has a text; that it has come is told all the same.
   bool shows = !delta.text.empty() || !delta.prompt_text.empty() || delta.finish != FinishReason::kNone ||
@@ -241,13 +245,10 @@ void Generation::stream_delta(TextDelta&& delta, Choice* choice, int32_t index) 
   std::string chunk = request_.is_chat() ? write_chat_chunk(head_, request_, delta, index, running)
                                          : write_completion_chunk(head_, request_, delta, index,
                                                                   &choice->text_offset, running);
-  // Without a chunk of usage the last one of all carries them.
-  if (context_->config.enable_per_request_metrics && !request_.include_usage && stream_->done())
-    add_metrics(&chunk, timing());
   events_ += sse_event(chunk);
 }
 
-void Generation::start_stream() {
+void Generation::start_stream(const std::vector<TokenId>& prompt_token_ids) {
   streaming_ = true;
   writer_->start_stream(200, "text/event-stream; charset=utf-8",
                         {{"cache-control", "no-cache"}, {"x-accel-buffering", "no"}});
@@ -255,7 +256,7 @@ void Generation::start_stream() {
   for (std::size_t i = 0; i < choices_.size(); ++i) {
     Usage usage = choice_usage(choices_[i]);
     usage.completion_tokens = 0;  // the role comes before all tokens, though it leaves with the first
-    events_ += sse_event(write_chat_role_chunk(head_, request_, static_cast<int32_t>(i),
+    events_ += sse_event(write_chat_role_chunk(head_, request_, prompt_token_ids, static_cast<int32_t>(i),
                                                request_.continuous_usage ? &usage : nullptr));
   }
 }
@@ -263,9 +264,10 @@ void Generation::start_stream() {
 void Generation::end() {
   ended_ = true;
   if (context_->config.enable_log_outputs) log_output();
-  const bool metrics = context_->config.enable_per_request_metrics;
+  // Of several choices, or prompts, they would tell of one.
+  const bool metrics = context_->config.enable_per_request_metrics && choices_.size() == 1;
   if (request_.stream) {
-    if (!streaming_) start_stream();
+    if (!streaming_) start_stream({});
     if (request_.include_usage) {
       std::string chunk = write_usage_chunk(head_, request_, total_usage());
       if (metrics) add_metrics(&chunk, timing());
@@ -305,43 +307,43 @@ void Generation::log_output() const {
 
 Usage Generation::total_usage() const {
   Usage usage;
-  int64_t cached = 0;
+  int64_t cached = 0, created = 0;
+  const int64_t block = std::max(context_->intake->model().cache_block_size, 1);
   for (std::size_t i = 0; i < choices_.size(); ++i) {
     usage.completion_tokens += choices_[i].num_output;
     if (i % static_cast<std::size_t>(request_.n) != 0) continue;  // choices share their prompt
     usage.prompt_tokens += choices_[i].num_prompt;
     cached += choices_[i].num_cached;
+    // Full blocks of the prompt that were not there before.
+    created += std::max<int64_t>(choices_[i].num_prompt / block * block - choices_[i].num_cached, 0);
   }
-  if (context_->config.enable_prompt_tokens_details) usage.cached_tokens = cached;
+  if (context_->config.enable_prompt_tokens_details) {
+    usage.cached_tokens = cached;
+    usage.created_cache_tokens = context_->intake->model().cache_block_size > 0 ? created : 0;
+  }
   return usage;
 }
 
 RequestMetrics Generation::timing() const {
-  Stations all;
-  auto earlier = [](Time* to, Time from) {
-    if (from != kNever && (*to == kNever || from < *to)) *to = from;
+  const Choice& choice = choices_.front();
+  const Stations& at = choice.stations;
+  auto ms_between = [](Time from, Time to) {
+    return from == kNever || to == kNever ? NAN
+                                          : std::chrono::duration<double, std::milli>(to - from).count();
   };
-  for (const Choice& choice : choices_) {
-    earlier(&all.scheduled, choice.stations.scheduled);
-    earlier(&all.first_token, choice.stations.first_token);
-    all.last_token = std::max(all.last_token, choice.stations.last_token);
-    all.finished = std::max(all.finished, choice.stations.finished);
-  }
-  auto between = [](Time from, Time to) {
-    return from == kNever || to == kNever ? NAN : std::chrono::duration<double>(to - from).count();
-  };
-  return {.arrival = arrival_unix_s_,
-          .queue_s = between(request_.arrival, all.scheduled),
-          .prefill_s = between(all.scheduled, all.first_token),
-          .ttft_s = between(request_.arrival, all.first_token),
-          .decode_s = between(all.first_token, all.last_token),
-          .e2e_s = between(request_.arrival, all.finished)};
+  RequestMetrics out;
+  out.time_to_first_token_ms = ms_between(at.scheduled, at.first_token);
+  out.generation_time_ms = ms_between(at.first_token, at.last_token);
+  out.queue_time_ms = ms_between(request_.arrival, at.scheduled);
+  if (choice.num_output > 1) out.mean_itl_ms = out.generation_time_ms / (choice.num_output - 1);
+  const double inference_ms = ms_between(at.scheduled, at.last_token);
+  if (inference_ms > 0) out.tokens_per_second = choice.num_output / inference_ms * 1000;
+  return out;
 }
 
+// Of a chunk: what of the prompt was cached is told at the end.
 Usage Generation::choice_usage(const Choice& choice) const {
-  Usage usage{choice.num_prompt, choice.num_output};
-  if (context_->config.enable_prompt_tokens_details) usage.cached_tokens = choice.num_cached;
-  return usage;
+  return {choice.num_prompt, choice.num_output};
 }
 
 }  // namespace pagoda

@@ -26,6 +26,8 @@ class GenerationSet {
   void clear();
   // Those with one of these ids, as their answers carry it or as the client gave it.
   void abort(const std::vector<std::string>& ids);
+  // All; how many.
+  std::size_t abort_all();
 
  private:
   mutable std::mutex mutex_;
@@ -69,7 +71,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
   // False: it is held until there are enough for a piece.
   bool gather_piece(TextDelta* delta, Choice* choice) const;
   void stream_delta(TextDelta&& delta, Choice* choice, int32_t index);
-  void start_stream();
+  // The first piece of any choice is at hand: a chat then says its role in every choice.
+  void start_stream(const std::vector<TokenId>& prompt_token_ids);
   void end();
   void fail(const ApiError& error);
   void log_output() const;
@@ -80,7 +83,6 @@ class Generation : public std::enable_shared_from_this<Generation> {
   RouteContext* const context_;
   const GenerateRequest request_;  // without its prompt
   const ResponseHead head_;
-  const double arrival_unix_s_;
   const std::shared_ptr<ResponseWriter> writer_;
   std::shared_ptr<OutputStream> stream_;  // set once, under stream_mutex_
   std::mutex stream_mutex_;               // for abort(), which may come from elsewhere

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "base/rng.h"
+#include "base/utf8.h"
 #include "openai/responses.h"
 
 namespace pagoda {
@@ -53,10 +54,17 @@ HttpResponse error_response(const Status& status) {
   return error_response(to_api_error(status));
 }
 
+HttpResponse body_error_response(const HttpRequest& request, const Status& status) {
+  if (is_valid_utf8(request.body)) return error_response(status);
+  HttpResponse response = json_response(write_detail("There was an error parsing the body"));
+  response.status = 400;
+  return response;
+}
+
 std::string plain_error_body(int http_status, const std::string& message) {
-  const char* type = http_status == 404   ? "NotFoundError"
-                     : http_status == 405 ? "MethodNotAllowedError"
-                     : http_status == 413 ? "PayloadTooLargeError"
+  if (http_status == 404) return write_detail("Not Found");
+  if (http_status == 405) return write_detail("Method Not Allowed");
+  const char* type = http_status == 413   ? "PayloadTooLargeError"
                      : http_status == 503 ? "ServiceUnavailableError"
                      : http_status >= 500 ? "InternalServerError"
                                           : "BadRequestError";
@@ -67,16 +75,13 @@ std::optional<HttpResponse> check_content_type(const HttpRequest& request) {
   std::string_view header = request.header("content-type").value_or("");
   std::string type = lower(header.substr(0, header.find(';')));
   while (!type.empty() && (type.back() == ' ' || type.back() == '\t')) type.pop_back();
-  auto ends_in = [&](std::string_view end) {
-    return type.size() >= end.size() && type.compare(type.size() - end.size(), end.size(), end) == 0;
-  };
-  if (type.empty() || type == "application/json" || ends_in("+json")) return std::nullopt;
+  if (type == "application/json" || type.empty()) return std::nullopt;
   return error_response(
-      ApiError{415,
-               fmt::format("The body should be JSON, not {}: send the header 'Content-Type: "
-                           "application/json'",
+      ApiError{400,
+               fmt::format("Unsupported Media Type: Only 'application/json' is allowed, got '{}': send the "
+                           "header 'Content-Type: application/json'",
                            type.substr(0, 100)),
-               "UnsupportedMediaTypeError", "Content-Type"});
+               "Bad Request", ""});
 }
 
 std::string choose_request_id(const HttpRequest& request, const std::string& from_body) {

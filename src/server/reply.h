@@ -15,7 +15,10 @@ HttpResponse error_response(const Status& status);
 // The body of an error that the http room makes itself.
 std::string plain_error_body(int http_status, const std::string& message);
 
-// 415 unless the body is said to be JSON, or nothing is said of it.
+// Of a body that could not be read as what the route wants.
+HttpResponse body_error_response(const HttpRequest& request, const Status& status);
+
+// 400 unless the body is said to be JSON, or nothing is said of it.
 std::optional<HttpResponse> check_content_type(const HttpRequest& request);
 
 // X-Request-Id, or what the body asked for, or a random one.

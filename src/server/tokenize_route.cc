@@ -34,7 +34,7 @@ void add_tokenize_routes(HttpServer* http, RouteContext* context) {
     auto parsed = parse_tokenize_request(request.body, context->config.limits);
     Status status = parsed.status();
     if (status.ok()) status = context->intake->check_model_name(parsed->request.model);
-    if (!status.ok()) return writer->send(error_response(status));
+    if (!status.ok()) return writer->send(body_error_response(request, status));
     on_text_pool(context, std::move(writer), [intake = context->intake, parsed = std::move(*parsed)] {
       return tokenize(*intake, parsed);
     });
@@ -44,7 +44,7 @@ void add_tokenize_routes(HttpServer* http, RouteContext* context) {
     auto parsed = parse_detokenize_request(request.body);
     Status status = parsed.status();
     if (status.ok()) status = context->intake->check_model_name(parsed->model);
-    if (!status.ok()) return writer->send(error_response(status));
+    if (!status.ok()) return writer->send(body_error_response(request, status));
     on_text_pool(context, std::move(writer), [intake = context->intake, parsed = std::move(*parsed)] {
       auto text = intake->detokenize(parsed.tokens);
       return text.ok() ? json_response(write_detokenize_response(*text)) : error_response(text.status());

@@ -28,5 +28,15 @@ TEST(ApiError, EveryStatusHasItsHttpStatus) {
   }
 }
 
+TEST(ApiError, WhatDoesNotFitTheSchemaHasATypeOfItsOwn) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"body", "Bad Request"},       {"body.n", "Bad Request"},
+      {"query.mode", "Bad Request"}, {"temperature", "BadRequestError"},
+      {"", "BadRequestError"},       {"bodywork", "BadRequestError"},
+  };
+  for (const auto& [param, type] : cases)
+    EXPECT_EQ(to_api_error(invalid_argument("said", param)).type, type) << param;
+}
+
 }  // namespace
 }  // namespace pagoda

@@ -120,7 +120,8 @@ class Commands(unittest.TestCase):
                 return usage["prompt_tokens_details"]["cached_tokens"]
             self.assertEqual(cached(), 0)
             self.assertEqual(cached(), 48)
-            self.assertEqual(server.post("/reset_prefix_cache", b"")[0], 200)
+            status, body, _ = server.post("/reset_prefix_cache", b"")
+            self.assertEqual((status, json.loads(body)), (200, {"success": True}))
             self.assertEqual(cached(), 0)
 
     def test_commands_need_the_key(self):
@@ -140,9 +141,9 @@ class Answers(unittest.TestCase):
             client = client_of(server)
             whole = client.completions.create(model="", prompt="x", max_tokens=20, extra_body={"ignore_eos": True})
             timing = whole.model_extra["metrics"]
-            self.assertAlmostEqual(timing["arrival"], time.time(), delta=60)
-            self.assertAlmostEqual(timing["ttft_s"], timing["queue_s"] + timing["prefill_s"], delta=1e-6)
-            self.assertGreaterEqual(timing["e2e_s"] + 1e-6, timing["ttft_s"] + timing["decode_s"])
+            self.assertEqual(set(timing), {"time_to_first_token_ms", "generation_time_ms", "queue_time_ms", "mean_itl_ms",
+                                           "tokens_per_second"})
+            self.assertAlmostEqual(timing["mean_itl_ms"] * 19, timing["generation_time_ms"], delta=1e-6)
             chunks = list(client.completions.create(model="", prompt="x", max_tokens=20, stream=True,
                                                     stream_options={"include_usage": True},
                                                     extra_body={"ignore_eos": True, "return_token_ids": True}))

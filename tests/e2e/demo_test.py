@@ -44,7 +44,7 @@ class Demo(unittest.TestCase):
         cases = json.loads((DEMO / "tools.json").read_text())
         for case in cases:
             body = {"messages": case.get("messages") or [{"role": "user", "content": case["question"]}],
-                    "tools": case["tools"], "temperature": 0, "max_tokens": 120}
+                    "tools": case["tools"], "tool_choice": None, "temperature": 0, "max_tokens": 120}
             text = self.server.json("/v1/chat/completions", body)["choices"][0]["message"]["content"]
             if "<tool_call>" not in text:
                 continue

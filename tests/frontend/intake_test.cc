@@ -182,7 +182,8 @@ TEST(OutputStream, PiecesAreWholeCharactersAndNotHeldLongerThanNeeded) {
   house.script = [](const std::vector<TokenId>&, int32_t) {
     return bytes_of(
         "a\xf0\x9f\x99\x82"
-        "b\xff");
+        "b\xff"
+        "c\xf0\x9f");
   };
   house.start();
   GenerateRequest request = text_request();
@@ -190,7 +191,9 @@ TEST(OutputStream, PiecesAreWholeCharactersAndNotHeldLongerThanNeeded) {
   Whole whole = ask(&house, request);
   EXPECT_EQ(whole.choices.at({0, 0}).text,
             "a\xf0\x9f\x99\x82"
-            "b\xef\xbf\xbd");
+            "b\xef\xbf\xbd"
+            "c")
+      << "ill-formed bytes are shown, the beginning of a character at the end is not";
   EXPECT_EQ(whole.pieces[0], "a");
   EXPECT_EQ(whole.pieces[1], "");
   EXPECT_EQ(whole.pieces[4], "\xf0\x9f\x99\x82");

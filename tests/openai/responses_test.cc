@@ -40,24 +40,25 @@ TEST(ErrorBody, HasTheFourMembers) {
 TEST(ChatChunks, RoleTextAndUsage) {
   GenerateRequest request = chat_request();
   EXPECT_EQ(
-      write_chat_role_chunk(kHead, request, 2, nullptr),
+      write_chat_role_chunk(kHead, request, {7, 8}, 2, nullptr),
       R"({"id":"id-1","object":"chat.completion.chunk","created":1700000000,"model":"m","choices":[)"
-      R"({"index":2,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]})");
+      R"({"index":2,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}],"prompt_token_ids":null})");
   TextDelta delta;
   delta.text = "hi\n";
   EXPECT_EQ(
       write_chat_chunk(kHead, request, delta, 0, nullptr),
       R"({"id":"id-1","object":"chat.completion.chunk","created":1700000000,"model":"m","choices":[)"
-      R"({"index":0,"delta":{"content":"hi\n"},"logprobs":null,"finish_reason":null,"stop_reason":null}]})");
+      R"({"index":0,"delta":{"content":"hi\n"},"logprobs":null,"finish_reason":null,"token_ids":null}]})");
   delta.finish = FinishReason::kStop;
   delta.stop_reason = std::string("END");
-  Usage usage{3, 2, 1};
+  Usage usage{3, 2, 1, 16};
   EXPECT_EQ(
       write_chat_chunk(kHead, request, delta, 0, &usage),
       R"({"id":"id-1","object":"chat.completion.chunk","created":1700000000,"model":"m","choices":[)"
-      R"({"index":0,"delta":{"content":"hi\n"},"logprobs":null,"finish_reason":"stop","stop_reason":"END"}],)"
+      R"({"index":0,"delta":{"content":"hi\n"},"logprobs":null,"finish_reason":"stop","stop_reason":"END",)"
+      R"("token_ids":null}],)"
       R"("usage":{"prompt_tokens":3,"total_tokens":5,"completion_tokens":2,)"
-      R"("prompt_tokens_details":{"cached_tokens":1}}})");
+      R"("prompt_tokens_details":{"cached_tokens":1,"created_cache_tokens":16}}})");
   EXPECT_EQ(write_usage_chunk(kHead, request, {3, 2}),
             R"({"id":"id-1","object":"chat.completion.chunk","created":1700000000,"model":"m","choices":[],)"
             R"("usage":{"prompt_tokens":3,"total_tokens":5,"completion_tokens":2}})");
@@ -81,7 +82,7 @@ TEST(ChatResponse, Whole) {
   EXPECT_EQ(
       write_chat_response(kHead, request, {choice}, {2, 2}),
       R"({"id":"id-1","object":"chat.completion","created":1700000000,"model":"m","choices":[{"index":0,)"
-      R"("message":{"role":"assistant","content":"ab","refusal":null,"tool_calls":[],"reasoning":null},)"
+      R"("message":{"role":"assistant","content":"ab","refusal":null,"reasoning":null},)"
       R"("logprobs":null,"finish_reason":"stop","stop_reason":8,"token_ids":[7,8]}],"service_tier":null,)"
       R"("usage":{"prompt_tokens":2,"total_tokens":4,"completion_tokens":2},"prompt_logprobs":null,)"
       R"("prompt_token_ids":[1,2]})");
@@ -158,16 +159,34 @@ TEST(Logprobs, OfThePrompt) {
 
 TEST(Metrics, AreAddedToWhatIsWritten) {
   std::string json = R"({"id":"x"})";
-  add_metrics(&json, {.arrival = 1.5, .queue_s = 0, .ttft_s = 0.25});
-  EXPECT_EQ(json, R"({"id":"x","metrics":{"arrival":1.5,"queue_s":0.0,"prefill_s":null,"ttft_s":0.25,)"
-                  R"("decode_s":null,"e2e_s":null}})");
+  add_metrics(&json, {.time_to_first_token_ms = 1.5, .queue_time_ms = 0, .tokens_per_second = 20});
+  EXPECT_EQ(json, R"({"id":"x","metrics":{"time_to_first_token_ms":1.5,"generation_time_ms":null,)"
+                  R"("queue_time_ms":0.0,"mean_itl_ms":null,"tokens_per_second":20.0}})");
+}
+
+TEST(ChatChunks, TokenIdsOfThePromptAreInTheFirst) {
+  GenerateRequest request = chat_request();
+  request.return_token_ids = true;
+  std::string role = write_chat_role_chunk(kHead, request, {7, 8}, 0, nullptr);
+  EXPECT_NE(role.find(R"("prompt_token_ids":[7,8])"), std::string::npos) << role;
+  TextDelta delta;
+  delta.token_ids = {9};
+  delta.prompt_token_ids = {7, 8};
+  std::string chunk = write_chat_chunk(kHead, request, delta, 0, nullptr);
+  EXPECT_NE(chunk.find(R"("token_ids":[9])"), std::string::npos) << chunk;
+  EXPECT_EQ(chunk.find("prompt_token_ids"), std::string::npos) << chunk;
 }
 
 TEST(PlainAnswers, ModelsAndTokens) {
+  std::string models = write_models({{"m", "/r", 5, 64}});
   EXPECT_EQ(
-      write_models({{"m", "/r", 5, 64}}),
+      models.substr(0, models.find("\"permission\"")),
       R"({"object":"list","data":[{"id":"m","object":"model","created":5,"owned_by":"vllm","root":"/r",)"
-      R"("parent":null,"max_model_len":64,"permission":[]}]})");
+      R"("parent":null,"max_model_len":64,)");
+  const Value list = *parse_json(models);
+  const Value& permission = list.find("data")->as_array()[0].find("permission")->as_array()[0];
+  EXPECT_TRUE(permission.find("allow_sampling")->as_bool());
+  EXPECT_FALSE(permission.find("is_blocking")->as_bool());
   TokenizeAnswer answer{64, {1, 2}, true, {"a", "b"}};
   EXPECT_EQ(write_tokenize_response(answer),
             R"({"count":2,"max_model_len":64,"tokens":[1,2],"token_strs":["a","b"]})");

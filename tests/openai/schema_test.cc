@@ -143,7 +143,7 @@ TEST(OpenAiSchema, AnswersAndChunksValidate) {
       expect_valid(write_completion_chunk(head, text, sample_delta(finish), 0, &offset, &usage),
                    "CreateCompletionResponse");
     }
-    expect_valid(write_chat_role_chunk(head, chat, 0, nullptr), "CreateChatCompletionStreamResponse");
+    expect_valid(write_chat_role_chunk(head, chat, {1, 2}, 0, nullptr), "CreateChatCompletionStreamResponse");
     for (FinishReason finish : {FinishReason::kNone, FinishReason::kStop})
       expect_valid(write_chat_chunk(head, chat, sample_delta(finish), 0, &usage),
                    "CreateChatCompletionStreamResponse");

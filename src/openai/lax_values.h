@@ -1,0 +1,45 @@
+// Single values as vLLM's schema (pydantic, lax mode) takes them: "3", 3.0 and true are the integer 3, 3 and
+// 1, "0.5" is a number, "no" and 0 are booleans. Strings, lists and objects are only what they are.
+#pragma once
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+#include "base/value.h"
+
+namespace pagoda {
+
+inline constexpr int64_t kInt32Max = std::numeric_limits<int32_t>::max();
+inline constexpr int64_t kInt64Max = std::numeric_limits<int64_t>::max();
+inline constexpr int64_t kInt64Min = std::numeric_limits<int64_t>::min();
+
+// Where `child` lies: "messages" + "0" -> "messages.0".
+std::string join_location(std::string_view parent, std::string_view child);
+std::string join_location(std::string_view parent, std::size_t index);
+
+// The body does not fit the schema of the API: `where: problem`, with "body.where" as its param, as vLLM
+// names the place. (What fits the schema and is refused all the same is a plain invalid_argument, whose param
+// is the field, or empty where vLLM names none.)
+Status field_error(std::string_view where, std::string_view problem);
+// "got string \"abc\"", clipped: what an error quotes of the input.
+std::string describe_value(const Value& value);
+// `field: Input should be ..., got ...`.
+Status type_error(std::string_view where, const char* wanted, const Value& value);
+
+// Beyond int64 an integer saturates, unless bounds are given.
+Result<int64_t> judge_integer(const Value& value, std::string_view where);
+Result<int64_t> judge_integer(const Value& value, int64_t low, int64_t high, std::string_view where);
+// NaN and infinities come in as strings.
+Result<double> judge_number(const Value& value, std::string_view where);
+Result<bool> judge_bool(const Value& value, std::string_view where);
+Result<std::string> judge_string(const Value& value, std::string_view where);
+
+// Python's truth of a value: not null, false, 0, "", [] or {}. An absent value (nullptr) is false.
+bool is_truthy(const Value* value);
+// The number of an integer, a double or a boolean; nullopt for everything else.
+std::optional<double> plain_number(const Value* value);
+
+}  // namespace pagoda

@@ -1,0 +1,31 @@
+#include <algorithm>
+
+#include "base/json.h"
+#include "openai/common_fields.h"
+
+namespace pagoda {
+namespace {
+
+std::ptrdiff_t count_characters(std::string_view text) {
+  return std::count_if(text.begin(), text.end(),
+                       [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
+}
+
+}  // namespace
+
+Result<Value> parse_body(std::string_view body) {
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (body.starts_with(kByteOrderMark)) body.remove_prefix(kByteOrderMark.size());
+  if (body.empty()) return invalid_argument("The body is empty: Field required", "body");
+  std::size_t error_at = 0;
+  Result<Value> value = parse_json(body, {}, &error_at);
+  if (!value.ok())
+    return invalid_argument("The body is not valid: " + value.status().message(),
+                            "body." + std::to_string(count_characters(body.substr(0, error_at))));
+  if (value->is_null()) return invalid_argument("The body is null: Field required", "body");
+  if (!value->is_object())
+    return invalid_argument("The body should be a JSON object, " + describe_value(*value), "body");
+  return value;
+}
+
+}  // namespace pagoda
