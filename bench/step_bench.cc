@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <numeric>
 
 #include "base/env.h"
 #include "base/json.h"
@@ -61,22 +62,23 @@ class Report {
           threads, rates.read_bytes_per_s / 1e9, rates.fma_f32 / 1e9, rates.dot_bf16 / 1e9,
           rates.dot_int8 / 1e9);
   }
-  void model(const StepFlags& flags, const ModelCost& cost) {
+  void model(const StepFlags& flags, const ModelCost& cost, const std::string& tuning) {
     Object object;
     object.set("hf_config", flags.hf_config);
     object.set("dtype", flags.dtype);
     object.set("quantization", flags.quantization);
     object.set("kv_cache_dtype", flags.kv_cache_dtype);
     object.set("isa", isa_name(selected_isa()));
+    object.set("tuning", tuning);
     object.set("weight_bytes_per_step", cost.weight_bytes);
     object.set("kv_bytes_per_token", cost.kv_token_bytes);
     root_.set("model", std::move(object));
     if (json_) return;
     fmt::print(
         "{}: {}, quantization {}, cache {}, {} kernels; a step reads {:.3f} GB of weights and {:.0f} bytes "
-        "of cache per token of context\n\n",
+        "of cache per token of context\ntuning: {}\n\n",
         flags.hf_config, flags.dtype, flags.quantization, flags.kv_cache_dtype, isa_name(selected_isa()),
-        cost.weight_bytes / 1e9, cost.kv_token_bytes);
+        cost.weight_bytes / 1e9, cost.kv_token_bytes, tuning);
     fmt::print("{:<24} {:>9} {:>9} {:>7} {:>7} {:>8} {:>9} {:>7}  {:>6} {:>6} {:>6} {:>6}\n", "", "tok/s",
                "ms/step", "+-%", "GB/s", "GOP/s", "model ms", "of it", "linear", "attn", "rows", "rest");
   }
@@ -128,8 +130,22 @@ class Report {
   Array cells_;
 };
 
-Cell measure_prefill(StepDriver* driver, const StepFlags& flags) {
-  Cell cell{.name = fmt::format("prefill {} by {}", flags.prefill, flags.chunk)};
+// Repeats `once` under each tuning by turns: A B A B. `cell` is what they have in common.
+template <class Once>
+std::vector<Cell> measure(StepDriver* driver, const StepFlags& flags, const Cell& cell, Once&& once) {
+  std::vector<Cell> cells(driver->num_tunings(), cell);
+  for (int turn = 0; turn < flags.repeat; ++turn)
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      driver->tune(i);
+      cells[i].seconds.push_back(once());
+      cells[i].profile += driver->take_profile();
+    }
+  for (std::size_t i = 1; i < cells.size(); ++i) cells[i].name = fmt::format("  tuned in way {}", i + 1);
+  return cells;
+}
+
+std::vector<Cell> measure_prefill(StepDriver* driver, const StepFlags& flags) {
+  Cell cell{.name = fmt::format("prefill {}", flags.prefill)};
   cell.tokens = flags.prefill;
   for (int32_t done = 0; done < flags.prefill; done += flags.chunk) {
     const int32_t count = std::min(flags.chunk, flags.prefill - done);
@@ -137,23 +153,20 @@ Cell measure_prefill(StepDriver* driver, const StepFlags& flags) {
     cell.steps += 1;
   }
   driver->prefill(std::min(flags.prefill, flags.chunk), flags.chunk);  // warms up
-  for (int i = 0; i < flags.repeat; ++i) cell.seconds.push_back(driver->prefill(flags.prefill, flags.chunk));
-  return cell;
+  driver->take_profile();
+  return measure(driver, flags, cell, [&] { return driver->prefill(flags.prefill, flags.chunk); });
 }
 
-Cell measure_decode(StepDriver* driver, const StepFlags& flags, const DecodeShape& shape) {
+std::vector<Cell> measure_decode(StepDriver* driver, const StepFlags& flags, const DecodeShape& shape) {
   Cell cell{.name = fmt::format("decode {} @ {}", shape.num_seqs, shape.context)};
   cell.tokens = static_cast<double>(shape.num_seqs) * flags.steps;
   cell.steps = flags.steps;
-  for (int i = 0; i < flags.repeat; ++i) {
-    const std::vector<double> times = driver->decode(shape.num_seqs, shape.context, flags.steps + 1);
-    double total = 0;
-    for (std::size_t step = 1; step < times.size(); ++step) total += times[step];  // the first warms up
-    cell.seconds.push_back(total);
-  }
   for (int step = 1; step <= flags.steps; ++step)
     cell.cost += step_cost(driver->cost(), shape.num_seqs, shape.context + step, 1, true);
-  return cell;
+  return measure(driver, flags, cell, [&] {
+    const std::vector<double> times = driver->decode(shape.num_seqs, shape.context, flags.steps + 1);
+    return std::accumulate(times.begin() + 1, times.end(), 0.0);  // the first warms up
+  });
 }
 
 int64_t kv_tokens(const StepFlags& flags, const DecodeShape& shape) {
@@ -191,7 +204,8 @@ Status run(StepFlags flags) {
     report.finish();
     return {};
   }
-  DriverOptions options{flags.hf_config, flags.dtype, flags.kv_cache_dtype, flags.quantization, threads};
+  DriverOptions options{flags.hf_config,    flags.dtype, flags.kv_cache_dtype,
+                        flags.quantization, threads,     flags.cpu_tune};
   PAGODA_TRY(ModelBytes bytes, model_bytes(options));
   PAGODA_TRY(flags.decode,
              shapes_that_fit(flags, bytes.kv_token, flags.memory_limit_gb * 1e9 - bytes.weights));
@@ -205,11 +219,15 @@ Status run(StepFlags flags) {
   }
   options.max_num_batched_tokens = std::max(options.max_num_batched_tokens, options.max_num_seqs);
   PAGODA_TRY(auto driver, StepDriver::create(options));
-  report.model(flags, driver->cost());
-  auto add = [&](Cell cell) {
-    cell.profile = driver->take_profile();
-    cell.least = least_seconds(cell.cost, rates, linear_peak(flags, rates), attention_peak(*driver, rates));
-    report.add(cell);
+  std::string tunings;
+  for (std::size_t i = 0; i < driver->num_tunings(); ++i)
+    tunings += (i == 0 ? "" : "; ") + driver->tuning_text(i);
+  report.model(flags, driver->cost(), tunings);
+  auto add = [&](const std::vector<Cell>& cells) {
+    for (Cell cell : cells) {
+      cell.least = least_seconds(cell.cost, rates, linear_peak(flags, rates), attention_peak(*driver, rates));
+      report.add(cell);
+    }
   };
   if (flags.prefill > 0) add(measure_prefill(driver.get(), flags));
   for (const DecodeShape& shape : flags.decode) add(measure_decode(driver.get(), flags, shape));

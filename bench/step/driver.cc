@@ -1,11 +1,15 @@
 #include "bench/step/driver.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 
 #include "base/env.h"
 #include "base/mmap.h"
 #include "model/registry.h"
+#include "ops/calibrate.h"
+#include "ops/tuning_file.h"
 #include "weights/checkpoint.h"
 
 namespace pagoda {
@@ -79,6 +83,25 @@ int64_t in_whole_blocks(int64_t num_tokens) {
   return int64_t{blocks_for(num_tokens)} * kBlockSize;
 }
 
+Result<StepDriver::Tuning> StepDriver::tuning_of(const std::string& wish, const ModelConfig& config,
+                                                 DType kv_dtype, const Decoder& decoder, Stream* stream) {
+  if (wish == "off") return Tuning{{}, "the defaults"};
+  if (wish != "auto") {
+    PAGODA_TRY(TuningFile file, read_tuning_file(wish));
+    return Tuning{file.tuning, pagoda::tuning_text(file.tuning)};
+  }
+  if (decoder.weight_bytes() < kCalibrationBytes) return Tuning{{}, "the defaults, for a small model"};
+  const AttentionShape& shape = config.attention;
+  const Calibration found = calibrate(
+      {decoder.matrices(), kv_dtype, shape.num_heads, shape.num_kv_heads, shape.head_dim, kBlockSize},
+      *stream);
+  return Tuning{
+      found.tuning,
+      fmt::format("{} (measured in {:.0f} ms; one row reads {:.1f} GB/s, {:+.0f} %{})",
+                  pagoda::tuning_text(found.tuning), found.seconds * 1e3, found.read_bytes_per_s / 1e9,
+                  found.gain * 100, found.disturbed ? ", disturbed" : "")};
+}
+
 Result<std::unique_ptr<StepDriver>> StepDriver::create(const DriverOptions& options) {
   PAGODA_TRY(ModelSpec spec, read_spec(options));
   PAGODA_TRY(DType kv_dtype, parse_kv_dtype(options.kv_cache_dtype));
@@ -93,6 +116,12 @@ Result<std::unique_ptr<StepDriver>> StepDriver::create(const DriverOptions& opti
   driver->cost_ = model_cost(spec.config, static_cast<double>(decoder->weight_bytes()),
                              spec.config.tied_head ? 0 : vocabulary_bytes(spec.config, decoder_flags),
                              kv_token_bytes(spec.config, kv_dtype));
+  driver->stream_ = &compute->stream;
+  for (const std::string& wish : options.cpu_tune) {
+    PAGODA_TRY(Tuning tuning, tuning_of(wish, spec.config, kv_dtype, *decoder, driver->stream_));
+    driver->tunings_.push_back(std::move(tuning));
+  }
+  driver->tune(0);
   driver->num_groups_ = static_cast<int32_t>(attention_windows(spec.config).size());
   CpuRunnerConfig config;
   config.max_num_seqs = options.max_num_seqs;
@@ -100,10 +129,9 @@ Result<std::unique_ptr<StepDriver>> StepDriver::create(const DriverOptions& opti
   config.block_size = kBlockSize;
   config.num_blocks = blocks_for(options.kv_tokens) + 1;
   config.kv_dtype = kv_dtype;
-  Stream* stream = &compute->stream;
   PAGODA_TRY(driver->runner_, CpuModelRunner::create(config, std::move(compute), std::move(decoder)));
   static_cast<CpuModelRunner&>(*driver->runner_).fill_kv_for_benchmark();
-  stream->set_times(&driver->profile_.ops);
+  driver->stream_->set_times(&driver->profile_.ops);
   return driver;
 }
 

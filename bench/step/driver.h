@@ -16,6 +16,8 @@ struct DriverOptions {
   std::string dtype, kv_cache_dtype;  // "float32", "bfloat16", "float16"; the cache also "fp8", "int8"
   std::string quantization = "none";  // of the weights
   int threads = 0;                    // 0: usable_cpu_count()
+  // Ways to tune the ops: "auto" (measured), "off" (the defaults), or a file.
+  std::vector<std::string> cpu_tune = {"auto"};
   // What will be asked of it at most.
   int32_t max_num_seqs = 1, max_num_batched_tokens = 1, max_model_len = 1;
   int64_t kv_tokens = 1;  // of all sequences together, each rounded up to blocks
@@ -25,6 +27,11 @@ struct DriverOptions {
 struct StepProfile {
   double seconds = 0;
   OpTimes ops{};
+  StepProfile& operator+=(const StepProfile& other) {
+    seconds += other.seconds;
+    for (std::size_t i = 0; i < ops.size(); ++i) ops[i] += other.ops[i];
+    return *this;
+  }
 };
 
 // Tokens that `num_tokens` take in the cache.
@@ -51,6 +58,10 @@ class StepDriver {
   // Of all steps since the last call.
   StepProfile take_profile() { return std::exchange(profile_, {}); }
   const ModelCost& cost() const { return cost_; }
+  // The ops are tuned in the i-th way from now on; at first in the first.
+  void tune(std::size_t i) { stream_->set_tuning(tunings_[i].tuning); }
+  std::size_t num_tunings() const { return tunings_.size(); }
+  const std::string& tuning_text(std::size_t i) const { return tunings_[i].text; }
   const ModelConfig& config() const { return config_; }
   DType kv_dtype() const { return kv_dtype_; }
 
@@ -62,6 +73,14 @@ class StepDriver {
 
   ModelConfig config_;
   ModelCost cost_;
+  struct Tuning {
+    CpuTuning tuning;
+    std::string text;
+  };
+  static Result<Tuning> tuning_of(const std::string& wish, const ModelConfig& config, DType kv_dtype,
+                                  const Decoder& decoder, Stream* stream);
+  std::vector<Tuning> tunings_;
+  Stream* stream_ = nullptr;
   DType kv_dtype_ = DType::kF32;
   int32_t num_groups_ = 1;
   uint64_t next_step_ = 1;

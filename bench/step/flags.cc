@@ -15,6 +15,7 @@ const char* const kStepUsage = R"(step_bench --hf-config FILE [--prefill P] [--d
   --quantization NAME     as the server's flag: none (default), int8, int4, ...
   --kv-cache-dtype NAME   bfloat16 (default), float16, float32, fp8, int8
   --threads N             compute threads; default: physical cores
+  --cpu-tune WISH,...     as the server's flag: auto (default), off, or a file; several by turns
   --prefill P             a prompt of P tokens,
   --chunk C               ... C at a time; default 2048
   --decode B@L,...        B streams, each with L tokens of context that are only pretended
@@ -53,6 +54,17 @@ bool read_shapes(const std::string& text, std::vector<DecodeShape>* shapes) {
   return true;
 }
 
+bool read_list(const std::string& text, std::vector<std::string>* items) {
+  items->clear();
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    items->push_back(text.substr(begin, end - begin));
+    if (items->back().empty()) return false;
+    begin = end + 1;
+  }
+  return true;
+}
+
 void add_growth(StepFlags* flags) {
   for (int32_t num_seqs : {1, 8, 32, 64})
     for (int32_t context : {128, 1024, 4096, 16384}) flags->decode.push_back({num_seqs, context});
@@ -79,6 +91,7 @@ Result<StepFlags> parse_step_flags(const std::vector<std::string>& arguments) {
       {"--quantization", keep(&flags.quantization)},
       {"--kv-cache-dtype", keep(&flags.kv_cache_dtype)},
       {"--threads", count(&flags.threads)},
+      {"--cpu-tune", [&](const std::string& text) { return read_list(text, &flags.cpu_tune); }},
       {"--prefill", count(&flags.prefill)},
       {"--chunk", count(&flags.chunk)},
       {"--steps", count(&flags.steps)},

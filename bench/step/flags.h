@@ -13,7 +13,8 @@ struct DecodeShape {
 
 struct StepFlags {
   std::string hf_config, dtype = "bfloat16", kv_cache_dtype = "bfloat16", quantization = "none";
-  int threads = 0;  // 0: usable_cpu_count()
+  std::vector<std::string> cpu_tune = {"auto"};  // each auto, off, or a file
+  int threads = 0;                               // 0: usable_cpu_count()
   int32_t prefill = 0, chunk = 2048, steps = 8, repeat = 3;
   std::vector<DecodeShape> decode;
   double memory_limit_gb = 0;  // 0: 60 % of what the process may use

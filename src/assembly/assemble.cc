@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "assembly/cpu_tuning.h"
 #include "assembly/kv_offload.h"
 #include "assembly/model_files.h"
 #include "assembly/model_info_builder.h"
@@ -278,6 +279,8 @@ Result<std::unique_ptr<ModelRunner>> load_runner(const ModelOptions& options, So
   config.block_size = static_cast<int32_t>(options.block_size);
   config.num_blocks = sizes.memory.num_blocks;
   config.kv_dtype = kv_dtype;
+  PAGODA_RETURN_IF_ERROR(tune_cpu({options.cpu_tune, options.packed_cache}, *decoder, kv_dtype,
+                                  config.block_size, compute.get()));
   return CpuModelRunner::create(
       config, std::move(compute), std::move(decoder),
       [loader](CpuCompute* again) { return loader->load_again(again); }, std::move(tier));

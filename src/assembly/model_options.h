@@ -50,9 +50,10 @@ struct ModelOptions {
   Value override_generation_config;
   int64_t max_logprobs = 20;
   std::string response_role = "assistant";
-  std::string packed_cache;  // folder of packed weights; empty: none
-  std::string cpu_list;      // "", auto, nobind or a list: see CpuWish
-  int64_t num_threads = 0;   // 0: see CpuWish
+  std::string packed_cache;       // folder of packed weights; empty: none
+  std::string cpu_list;           // "", auto, nobind or a list: see CpuWish
+  std::string cpu_tune = "auto";  // auto, off or a file: see CpuTuneWish
+  int64_t num_threads = 0;        // 0: see CpuWish
   int64_t num_text_threads = 2;
   double watchdog_timeout_s = 300;     // 0: none
   KvEventsConfig kv_events;            // block hashes for routers

@@ -50,7 +50,7 @@ struct alignas(64) Slot {
 
 struct ComputePool::Impl {
   const int num_threads;
-  const std::chrono::microseconds spin;
+  std::atomic<int> spin_us;
   const std::vector<int> cpus;
   std::thread::id bound_caller;
   // One line that the caller writes and the workers read: a new epoch starts a job.
@@ -63,9 +63,9 @@ struct ComputePool::Impl {
   std::vector<Slot> slots;                      // of workers 1, 2, ...
   std::vector<std::thread> threads;
 
-  Impl(int threads_in, int spin_us, std::vector<int> cpus_in)
+  Impl(int threads_in, int spin_us_in, std::vector<int> cpus_in)
       : num_threads(std::max(threads_in, 1)),
-        spin(spin_us),
+        spin_us(spin_us_in),
         cpus(std::move(cpus_in)),
         slots(static_cast<std::size_t>(num_threads - 1)) {
     PAGODA_CHECK(cpus.empty() || cpus.size() == static_cast<std::size_t>(num_threads),
@@ -81,7 +81,7 @@ struct ComputePool::Impl {
       pause_cpu();
       if (i % 64 != 0) continue;
       auto time = std::chrono::steady_clock::now();
-      if (i == 64) deadline = time + spin;
+      if (i == 64) deadline = time + std::chrono::microseconds(spin_us.load(std::memory_order_relaxed));
       if (time >= deadline) break;
     }
     // Sequentially consistent on both sides: either the waker sees us among the sleepers, or we see its
@@ -150,6 +150,14 @@ ComputePool::~ComputePool() {
 
 int ComputePool::num_threads() const {
   return impl_->num_threads;
+}
+
+int ComputePool::spin_us() const {
+  return impl_->spin_us.load(std::memory_order_relaxed);
+}
+
+void ComputePool::set_spin_us(int spin_us) {
+  impl_->spin_us.store(spin_us, std::memory_order_relaxed);
 }
 
 void ComputePool::bind_caller() {

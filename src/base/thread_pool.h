@@ -46,6 +46,8 @@ class ComputePool {
   ComputePool& operator=(const ComputePool&) = delete;
 
   int num_threads() const;
+  int spin_us() const;
+  void set_spin_us(int spin_us);  // not while a job runs
   // Binds the calling thread to worker 0's CPU, if the pool has CPUs: for a thread that from now on runs all
   // jobs. Cheap when it was the last to ask.
   void bind_caller();

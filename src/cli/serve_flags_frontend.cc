@@ -132,6 +132,9 @@ constexpr FlagSpec kTable[] = {
     {"cpu-list", "", kOwn, kString, "auto",
      "CPUs of the compute threads, as in 0-3,8; auto: bound if they take every core; nobind (or "
      "VLLM_CPU_OMP_THREADS_BIND)."},
+    {"cpu-tune", "", kOwn, kString, "auto",
+     "How the kernels are tuned for this CPU: auto (measured at the first start, then read from the cache "
+     "folder); off; or a file to read, or to write if it is not there."},
     {"cpu-isa", "", kOwn, kString, "the best there is", "Instruction set of the kernels.", kWorks,
      "scalar, avx2, avx512, avx512_bf16"},
     {"lm-head-quantization", "", kOwn, kString, "int8 with --quantization",

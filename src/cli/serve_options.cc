@@ -149,6 +149,9 @@ Status read_sizes(const FlagValues& flags, ModelOptions* model) {
   PAGODA_TRY(model->num_threads, number_in(flags, "threads", 0, 0, 1024));
   PAGODA_TRY(model->watchdog_timeout_s, seconds_flag(flags, "watchdog-timeout", 300));
   model->packed_cache = flags.text("packed-cache");
+  model->cpu_tune = flags.text("cpu-tune", "auto");
+  if (model->cpu_tune.empty())
+    return invalid_argument("--cpu-tune takes auto, off, or the name of a file", "cpu-tune");
   model->cpu_list = flags.text("cpu-list", environment("VLLM_CPU_OMP_THREADS_BIND").value_or("auto"));
   PAGODA_TRY(model->num_text_threads, number_in(flags, "renderer-num-workers", 2, 1, 256));
   constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();

@@ -60,6 +60,7 @@ class Linear {
     matmul(y, x, *weight_, bias(), Epilogue::kSiluMul, stream);
   }
   std::size_t bytes() const { return weight_->bytes(); }
+  const PackedWeight& weight() const { return *weight_; }
 
  private:
   const float* bias() const { return bias_.empty() ? nullptr : bias_.data(); }

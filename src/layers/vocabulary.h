@@ -35,9 +35,9 @@ class Vocabulary {
     matmul(out, x, head(), nullptr, Epilogue::kStore, stream);
   }
   std::size_t bytes() const { return table_->bytes() + (head_ ? head_->bytes() : 0); }
+  const PackedWeight& head() const { return head_ ? *head_ : *table_; }
 
  private:
-  const PackedWeight& head() const { return head_ ? *head_ : *table_; }
   std::unique_ptr<PackedWeight> table_, head_;  // head_ null: tied
 };
 

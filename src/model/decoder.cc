@@ -138,4 +138,14 @@ std::size_t Decoder::weight_bytes() const {
   return total;
 }
 
+std::vector<const PackedWeight*> Decoder::matrices() const {
+  std::vector<const PackedWeight*> all;
+  for (const Layer& layer : layers_)
+    for (const Linear* linear :
+         {&layer.attention.input(), &layer.attention.out(), &layer.mlp.input(), &layer.mlp.down()})
+      all.push_back(&linear->weight());
+  all.push_back(&vocabulary_.head());
+  return all;
+}
+
 }  // namespace pagoda

@@ -65,6 +65,7 @@ class Decoder {
   DType dtype() const { return dtype_; }
   int64_t max_positions() const { return rope_.max_positions(); }
   std::size_t weight_bytes() const;
+  std::vector<const PackedWeight*> matrices() const;  // that every step reads
 
  private:
   struct Layer {

@@ -32,14 +32,8 @@ KvLayout layout_of(const KvLayerView& kv) {
   return kv_layout(format_of(kv.dtype), kv.num_kv_heads, kv.head_dim, kv.block_size);
 }
 
-// Up to so many rows (queries x heads of a group), one item reads all KV heads: a decode streams the cache.
-constexpr int64_t kStreamedRows = 16;
-// Rows of a prompt that share one pass over the K and V of one head.
-constexpr int64_t kRowsPerItem = 96;
 // Bytes of partial results that may wait to be combined when contexts are split over threads.
 constexpr int64_t kMaxPartialBytes = int64_t{64} << 20;
-// Items that each thread should have at least, so that all end at about the same time.
-constexpr int64_t kItemsPerThread = 4;
 
 // Some queries of one sequence, some KV heads, some partitions.
 struct Item {
@@ -60,6 +54,7 @@ class Plan {
         kv_(kv),
         batch_(batch),
         stream_(stream),
+        tuning_(stream.tuning()),
         format_(format_of(kv.dtype)),
         layout_(layout_of(kv)),
         group_(num_heads / kv.num_kv_heads) {
@@ -71,8 +66,8 @@ class Plan {
 
   void run() {
     const int64_t threads = stream_.pool().num_threads();
-    const bool alone = threads == 1 || total_cost_ < kWorkPerThread;
-    largest_ = alone ? INT64_MAX : total_cost_ / (threads * kItemsPerThread);
+    const bool alone = threads == 1 || total_cost_ < tuning_.work_per_thread;
+    largest_ = alone ? INT64_MAX : total_cost_ / (threads * tuning_.attention_items);
     count_items();
     auto* memory = static_cast<std::byte*>(stream_.shared(static_cast<std::size_t>(
         (num_items_ + num_merges_) * static_cast<int64_t>(sizeof(Item)) + partial_floats_ * 4 + 64)));
@@ -105,8 +100,8 @@ class Plan {
     for (int32_t seq = 0; seq < batch_.num_seqs; ++seq) {
       const int32_t queries = batch_.query_start_loc[seq + 1] - batch_.query_start_loc[seq];
       if (queries == 0) continue;
-      const bool streamed = queries * group_ <= kStreamedRows;
-      const auto most = static_cast<int32_t>(std::max<int64_t>(kRowsPerItem / group_, 1));
+      const bool streamed = queries * group_ <= tuning_.attention_streamed_rows;
+      const auto most = static_cast<int32_t>(std::max<int64_t>(tuning_.attention_rows / group_, 1));
       Item item;
       item.seq = seq;
       item.num_heads = streamed ? kv_.num_kv_heads : 1;
@@ -191,6 +186,8 @@ class Plan {
     task.window = batch_.window;
     task.scale = batch_.scale;
     task.softcap = batch_.softcap;
+    task.row_chunk = static_cast<int32_t>(tuning_.attention_row_chunk);
+    task.asks_ahead = tuning_.attention_ahead != 0;
     task.q = q_.row<float>(start + item.query) + column;
     task.q_stride = q_.row_stride;
     task.cache = static_cast<const char*>(kv_.data) + item.head * layout_.head_bytes;
@@ -236,6 +233,7 @@ class Plan {
   const KvLayerView& kv_;
   const AttnBatch& batch_;
   Stream& stream_;
+  const CpuTuning& tuning_;
   KvFormat format_;
   KvLayout layout_;
   int64_t group_, total_cost_ = 0, largest_ = INT64_MAX, max_rows_ = 0;  // max_rows_: of all heads of an item

@@ -45,7 +45,7 @@ Write write_of(Epilogue epilogue, DType dtype) {
 }
 
 MatmulTask task_of(const Tensor& y, const MatmulInput& x, const PanelWeight& weight, const float* bias,
-                   Epilogue epilogue) {
+                   Epilogue epilogue, const CpuTuning& tuning) {
   const PanelLayout& layout = weight.layout();
   MatmulTask task{};
   task.dot = layout.dot;
@@ -59,6 +59,10 @@ MatmulTask task_of(const Tensor& y, const MatmulInput& x, const PanelWeight& wei
   task.n = weight.n();
   task.bias = bias;
   task.y_stride = y.row_stride;
+  task.near_bytes = tuning.near_bytes;
+  task.near_past_l2 = tuning.near_past_l2 != 0;
+  task.tile_rows = tuning.tile_rows;
+  task.slice_words = tuning.slice_words;
   return task;
 }
 
@@ -143,34 +147,45 @@ void convert_input(const MatmulInput& input, const Tensor& x, Stream& stream) {
   });
 }
 
+namespace cpu {
+
+void multiply_panels(const Tensor& y, const MatmulInput& x, const PanelWeight& weight, const float* bias,
+                     Epilogue epilogue, int64_t first, int64_t num_panels, Stream& stream) {
+  const CpuTuning& tuning = stream.tuning();
+  const int64_t num_tokens = x.rows, block = std::min(tuning.block_rows, kMaxRows);
+  // Threads take neighbouring panels: columns of y, never a part of k.
+  const int64_t work = std::min(num_tokens, block) * weight.k() * kPanel;
+  int64_t most = stream.pool().num_threads();
+  if (num_tokens <= kFewRows && tuning.stream_threads > 0) most = std::min(most, tuning.stream_threads);
+  const int64_t workers =
+      std::clamp<int64_t>(num_panels * work / tuning.work_per_thread, 1, std::min(most, num_panels));
+  stream.share_out(num_panels, workers, [&](int64_t begin, int64_t end, int worker) {
+    MatmulTask task = task_of(y, x, weight, bias, epilogue, tuning);
+    task.panel_begin = first + begin;
+    task.panel_end = first + end;
+    task.park = static_cast<uint32_t*>(
+        stream.scratch(worker, static_cast<std::size_t>(block * kPanel) * sizeof(uint32_t)));
+    for (int64_t row = 0; row < num_tokens; row += block) {
+      set_rows(&task, y, x, row, std::min(block, num_tokens - row));
+      kernels().matmul.matmul(task);
+    }
+  });
+}
+
+}  // namespace cpu
+
 void matmul(const Tensor& y, const MatmulInput& x, const PackedWeight& w, const float* bias,
             Epilogue epilogue, Stream& stream) {
   const OpTimer timer(stream, OpKind::kLinear);
   const PanelWeight& weight = panels_of(w);
-  const int64_t num_tokens = x.rows;
-  if (num_tokens == 0) return;
+  if (x.rows == 0) return;
   const int64_t columns = epilogue == Epilogue::kSiluMul ? w.n() / 2 : w.n();
   PAGODA_CHECK(x.k == w.k() && x.format == w.header().format, "an input made for another weight");
   PAGODA_CHECK(w.header().is_gated == (epilogue == Epilogue::kSiluMul),
                "gated weights, and only those, are for SiLU");
-  PAGODA_CHECK(y.rank == 2 && y.rows() == num_tokens && y.columns() == columns && y.row_stride >= columns,
+  PAGODA_CHECK(y.rank == 2 && y.rows() == x.rows && y.columns() == columns && y.row_stride >= columns,
                "the product has another shape than its place");
-  // Threads take neighbouring panels: columns of y, never a part of k.
-  const int64_t num_panels = weight.layout().num_panels;
-  const int64_t work = std::min(num_tokens, kMaxRows) * w.k() * kPanel;
-  const int64_t workers = std::clamp<int64_t>(num_panels * work / kWorkPerThread, 1,
-                                              std::min<int64_t>(stream.pool().num_threads(), num_panels));
-  stream.share_out(num_panels, workers, [&](int64_t begin, int64_t end, int worker) {
-    MatmulTask task = task_of(y, x, weight, bias, epilogue);
-    task.panel_begin = begin;
-    task.panel_end = end;
-    task.park = static_cast<uint32_t*>(
-        stream.scratch(worker, static_cast<std::size_t>(kMaxRows * kPanel) * sizeof(uint32_t)));
-    for (int64_t row = 0; row < num_tokens; row += kMaxRows) {
-      set_rows(&task, y, x, row, std::min(kMaxRows, num_tokens - row));
-      kernels().matmul.matmul(task);
-    }
-  });
+  multiply_panels(y, x, weight, bias, epilogue, 0, weight.layout().num_panels, stream);
 }
 
 }  // namespace pagoda

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "ops/tuning.h"
 #include "tensor/tensor.h"
 
 namespace pagoda {
@@ -54,12 +55,11 @@ class Stream {
   template <class Job>
   void share_out(int64_t count, int64_t workers, Job&& job) {
     if (workers <= 1) return job(0, count, 0);
-    constexpr int64_t kPieces = 8;  // per share
     for (int64_t i = 0; i < workers; ++i) {
       shares_[static_cast<std::size_t>(i)].next.store(count * i / workers, std::memory_order_relaxed);
       shares_[static_cast<std::size_t>(i)].end = count * (i + 1) / workers;
     }
-    const int64_t piece = std::max<int64_t>(count / workers / kPieces, 1);
+    const int64_t piece = std::max<int64_t>(count / workers / tuning_.pieces, 1);
     pool_->run([&](int worker) {
       if (worker >= workers) return;
       for (int64_t i = 0; i < workers; ++i) {
@@ -68,6 +68,12 @@ class Stream {
           job(begin, std::min(begin + piece, share.end), worker);
       }
     });
+  }
+  // How the ops do here what may be done in several ways. Not while one runs.
+  const CpuTuning& tuning() const { return tuning_; }
+  void set_tuning(const CpuTuning& tuning) {
+    tuning_ = tuning;
+    if (tuning.spin_us > 0) pool_->set_spin_us(static_cast<int>(tuning.spin_us));
   }
   // Adds up the time of the ops that run here from now on; null, as at first: nobody looks at a clock.
   void set_times(OpTimes* times) { times_ = times; }
@@ -79,6 +85,7 @@ class Stream {
     int64_t end = 0;
   };
   ComputePool* pool_;
+  CpuTuning tuning_;
   std::vector<Buffer> scratch_;
   std::unique_ptr<Share[]> shares_;
   Buffer shared_;

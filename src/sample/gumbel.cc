@@ -1,9 +1,11 @@
 #include "sample/gumbel.h"
 
 #include <array>
+#include <bit>
 #include <cmath>
 
 #include "base/rng.h"
+#include "ops/noise.h"
 
 namespace pagoda {
 namespace {
@@ -16,73 +18,48 @@ constexpr TokenId kPerCall = 4;
 class Noise {
  public:
   Noise(uint64_t seed, int32_t output_index)
-      : key_{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)},
-        index_(static_cast<uint32_t>(output_index)) {}
+      : draw_{{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)},
+              static_cast<uint32_t>(output_index)} {}
 
-  // Upper bits of tokens 4 * block .. 4 * block + 3.
-  std::array<uint32_t, 4> coarse(TokenId block) const {
-    return philox4x32({static_cast<uint32_t>(block), index_, 0, kCoarse}, key_);
+  const NoiseDraw& draw() const { return draw_; }
+  uint32_t upper(TokenId token) const {
+    const auto block = static_cast<uint32_t>(token / kPerCall);
+    return philox4x32({block, draw_.index, 0, kCoarse},
+                      draw_.key)[static_cast<std::size_t>(token % kPerCall)];
   }
   double value(TokenId token, uint32_t upper) const {
-    const uint32_t lower = philox4x32({static_cast<uint32_t>(token), index_, 0, kFine}, key_)[0];
+    const uint32_t lower = philox4x32({static_cast<uint32_t>(token), draw_.index, 0, kFine}, draw_.key)[0];
     const uint64_t bits = static_cast<uint64_t>(upper) << 32 | lower;
     const double v = std::min((static_cast<double>(bits) + 0.5) * 0x1p-64, 1 - 0x1p-53);
     return -std::log(-std::log1p(-v));
   }
 
  private:
-  std::array<uint32_t, 2> key_;
-  uint32_t index_;
+  NoiseDraw draw_;
 };
-
-// No noise is larger: -log(2^-65).
-constexpr double kNoiseMax = 45.1;
-constexpr double kStepsPerUnit = 8;
-
-// Upper bounds of exp(-gap), by gap in steps of 1/8.
-const std::array<double, 368>& gap_table() {
-  static const std::array<double, 368> table = [] {
-    std::array<double, 368> out;
-    for (std::size_t i = 0; i < out.size(); ++i)
-      out[i] = std::exp(-static_cast<double>(i) / kStepsPerUnit) * (1 + 1e-9);
-    return out;
-  }();
-  return table;
-}
 
 }  // namespace
 
 TokenId gumbel_draw(std::span<const float> logits, const Cutoff& cutoff, TokenId most_probable, uint64_t seed,
                     int32_t output_index) {
   const Noise noise(seed, output_index);
-  const std::array<double, 368>& table = gap_table();
   // The favourite first: the higher the bar, the fewer logarithms below.
   TokenId winner = most_probable;
-  double best =
-      noise.value(winner, noise.coarse(winner / kPerCall)[static_cast<std::size_t>(winner % kPerCall)]);
-
-  const auto vocab = static_cast<TokenId>(logits.size());
-  for (TokenId first = 0; first < vocab; first += kPerCall) {
-    std::array<uint32_t, 4> upper;
-    bool have_upper = false;
-    for (TokenId id = first; id < std::min(first + kPerCall, vocab); ++id) {
+  double best = noise.value(winner, noise.upper(winner));
+  NoiseFinds finds;
+  for (int64_t begin = 0; find_noise(logits, begin, noise.draw(), cutoff.logit, best, &finds);
+       begin = finds.first + static_cast<int64_t>(finds.upper.size()))
+    for (uint64_t left = finds.found; left != 0; left &= left - 1) {
+      const auto i = static_cast<std::size_t>(std::countr_zero(left));
+      const auto id = static_cast<TokenId>(finds.first + static_cast<int64_t>(i));
       const float logit = logits[static_cast<std::size_t>(id)];
-      const double gap = best - static_cast<double>(logit);
-      if (gap > kNoiseMax || id == most_probable || !cutoff.keeps(logit, id)) continue;
-      if (!have_upper) upper = noise.coarse(first / kPerCall);
-      have_upper = true;
-      // It wins only if -log(1 - v) < exp(-gap); as -log(1 - v) >= v, a v above that bound has lost already.
-      const uint32_t bits = upper[static_cast<std::size_t>(id - first)];
-      if (gap > 0 &&
-          static_cast<double>(bits) * 0x1p-32 > table[static_cast<std::size_t>(gap * kStepsPerUnit)])
-        continue;
-      const double score = static_cast<double>(logit) + noise.value(id, bits);
+      if (id == most_probable || !cutoff.keeps(logit, id)) continue;
+      const double score = static_cast<double>(logit) + noise.value(id, finds.upper[i]);
       if (score > best || (score == best && id < winner)) {
         best = score;
         winner = id;
       }
     }
-  }
   return winner;
 }
 

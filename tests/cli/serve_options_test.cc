@@ -72,7 +72,9 @@ TEST(ServeOptions, EachFlagReachesItsPlace) {
                                      "--cpu-list",
                                      "0-3,8",
                                      "--packed-cache",
-                                     "kept"})
+                                     "kept",
+                                     "--cpu-tune",
+                                     "tuned.json"})
                              .value();
   const ModelOptions& model = options.model;
   EXPECT_EQ(model.model, "folder");
@@ -89,6 +91,7 @@ TEST(ServeOptions, EachFlagReachesItsPlace) {
   EXPECT_EQ(model.num_threads, 3);
   EXPECT_EQ(model.cpu_list, "0-3,8");
   EXPECT_EQ(model.packed_cache, "kept");
+  EXPECT_EQ(model.cpu_tune, "tuned.json");
   EXPECT_FALSE(model.log_stats);
   EXPECT_EQ(options.api.api_keys, std::vector<std::string>{"k"});
   EXPECT_EQ(options.api.max_log_len, 12);

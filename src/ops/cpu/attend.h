@@ -60,7 +60,7 @@ static void partition_of(const AttnTask& task, int64_t part, float* data) {
     for (int64_t head = 0; head < task.num_heads; ++head) {
       const bool same = head + 1 < task.num_heads;
       Ahead ahead = {};
-      for (int64_t p = 0; p < kTilePanelCount && !copied; ++p)
+      for (int64_t p = 0; p < kTilePanelCount && !copied && task.asks_ahead; ++p)
         ahead.by[p] =
             same ? task.layout.head_bytes : next.at[p] - panels.at[p] - head * task.layout.head_bytes;
       Cache::tile(task, work, State(task, data + head * head_floats), panels, ahead, head, queries, tile);

@@ -113,18 +113,18 @@ struct Bf16Cache {
     const bool clean = finite(values, state.padded, first_pair, divide_up(high.begin, 2)) &&
                        finite(values, state.padded, at_least(low.end / 2, first_pair), last_pair);
     if (clean) {
-      for (int64_t row = begin; row < end; row += kRowChunk)
+      for (int64_t row = begin; row < end; row += task.row_chunk)
         chunk(task, work, state, panels, row == begin ? ahead : Ahead{}, head, row,
-              at_most(end - row, kRowChunk), tile, values);
+              at_most(end - row, task.row_chunk), tile, values);
       return;
     }
     const char* copies[kTilePanelCount];
     for (int64_t p = 0; p < kTilePanelCount; ++p) copies[p] = work.clean + p * state.padded * 32;
     for (int64_t query = queries.begin; query < queries.end; ++query) {
       copy_seen(task, values, seen(task, query * group, tile), work.clean);
-      for (int64_t row = query * group; row < (query + 1) * group; row += kRowChunk)
-        chunk(task, work, state, panels, Ahead{}, head, row, at_most((query + 1) * group - row, kRowChunk),
-              tile, copies);
+      for (int64_t row = query * group; row < (query + 1) * group; row += task.row_chunk)
+        chunk(task, work, state, panels, Ahead{}, head, row,
+              at_most((query + 1) * group - row, task.row_chunk), tile, copies);
     }
   }
 };

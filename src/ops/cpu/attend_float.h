@@ -71,14 +71,14 @@ struct FloatCache {
     for (int64_t query = queries.begin, next; query < queries.end; query = next) {
       const KeyRange keys = seen(task, query * group, tile);
       // Rows that see the same keys go together, as many as fit; a wide group in pieces.
-      const int64_t most = at_least(2 * kRowChunk / group, 1);
+      const int64_t most = at_least(2 * task.row_chunk / group, 1);
       for (next = query + 1; next < queries.end && next - query < most; ++next) {
         const KeyRange other = seen(task, next * group, tile);
         if (other.begin != keys.begin || other.end != keys.end) break;
       }
       const int64_t p0 = keys.begin / kLanes, p1 = divide_up(keys.end, kLanes);
       for (int64_t row = query * group, rows; row < next * group; row += rows) {
-        rows = at_most(next * group - row, 2 * kRowChunk);
+        rows = at_most(next * group - row, 2 * task.row_chunk);
         const char* from[kTilePanelCount];
         for (int64_t p = p0; p < p1; ++p) from[p] = panels.at[p] + head * task.layout.head_bytes;
         const float* q = reinterpret_cast<const float*>(work.queries) + (head * rows_of(task) + row) * dim;

@@ -125,11 +125,11 @@ struct Fp8Cache {
                    const Ahead& ahead, int64_t head, KeyRange queries, int64_t tile) {
     const int64_t begin = queries.begin * task.group, end = queries.end * task.group;
     const KeyRange keys = {seen(task, begin, tile).begin, seen(task, end - 1, tile).end};
-    const Wide wide = places(task, work, panels, ahead, head, keys, end - begin <= kRowChunk);
+    const Wide wide = places(task, work, panels, ahead, head, keys, end - begin <= task.row_chunk);
     widen_keys(task, wide);
     if (!wide.shared) widen_values(task, wide);
-    for (int64_t row = begin; row < end; row += kRowChunk)
-      chunk(task, work, state, wide, head, row, at_most(end - row, kRowChunk), tile);
+    for (int64_t row = begin; row < end; row += task.row_chunk)
+      chunk(task, work, state, wide, head, row, at_most(end - row, task.row_chunk), tile);
   }
 };
 

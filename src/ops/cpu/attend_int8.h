@@ -140,9 +140,9 @@ struct Int8Cache {
   static void tile(const AttnTask& task, const Work& work, const State& state, const Panels& panels,
                    const Ahead& ahead, int64_t head, KeyRange queries, int64_t tile) {
     const int64_t end = queries.end * task.group;
-    for (int64_t row = queries.begin * task.group; row < end; row += kRowChunk)
+    for (int64_t row = queries.begin * task.group; row < end; row += task.row_chunk)
       chunk(task, work, state, panels, row == queries.begin * task.group ? ahead : Ahead{}, head, row,
-            at_most(end - row, kRowChunk), tile);
+            at_most(end - row, task.row_chunk), tile);
   }
 };
 

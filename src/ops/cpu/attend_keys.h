@@ -153,10 +153,10 @@ struct Ahead {
 struct Work {
   char* queries;      // of all rows of all heads, as the format reads them
   float* constants;   // [heads * rows][4], int8 only
-  float* scores;      // [2 * kRowChunk][64]
-  uint32_t* weights;  // [kRowChunk][32], of any format
-  float* keep;        // [2 * kRowChunk][16]
-  float* products;    // [2 * kRowChunk][padded]
+  float* scores;      // [2 * row_chunk][64]
+  uint32_t* weights;  // [row_chunk][32], of any format
+  float* keep;        // [2 * row_chunk][16]
+  float* products;    // [2 * row_chunk][padded]
   char* clean;        // one head's four panels, twice: V without what is not seen, or K and V as bfloat16
   char* copies;       // four panels
 };
@@ -171,10 +171,10 @@ static Work work_of(const AttnTask& task) {
   Work work;
   work.queries = take(rows * (attn_query_bytes(task.head_dim) - 64));
   work.constants = reinterpret_cast<float*>(take(rows * 16));
-  work.scores = reinterpret_cast<float*>(take(2 * kRowChunk * kKeyTile * 4));
-  work.weights = reinterpret_cast<uint32_t*>(take(kRowChunk * 128));
-  work.keep = reinterpret_cast<float*>(take(2 * kRowChunk * kLanes * 4));
-  work.products = reinterpret_cast<float*>(take(2 * kRowChunk * padded * 4));
+  work.scores = reinterpret_cast<float*>(take(2 * task.row_chunk * kKeyTile * 4));
+  work.weights = reinterpret_cast<uint32_t*>(take(task.row_chunk * 128));
+  work.keep = reinterpret_cast<float*>(take(2 * task.row_chunk * kLanes * 4));
+  work.products = reinterpret_cast<float*>(take(2 * task.row_chunk * padded * 4));
   work.clean = take(2 * kTilePanelCount * task.layout.scale_offset);
   work.copies = p;
   return work;

@@ -57,6 +57,8 @@ struct AttnTask {
   int32_t head_dim, block_size, group, num_queries, num_heads;  // group: query heads per KV head
   int32_t first_position, window;                               // position of the first query; window 0: all
   float scale, softcap;
+  int32_t row_chunk;  // at most kMaxRowChunk
+  bool asks_ahead;
   const float* q;  // first query, first head of the first group
   int64_t q_stride;
   const char* cache;  // block 0, the first of the task's KV heads
@@ -73,11 +75,12 @@ constexpr int64_t attn_state_stride(int64_t head_dim) {
 constexpr int64_t attn_query_bytes(int64_t head_dim) {
   return round_up_to(head_dim, 64) * 4 + 64;
 }
-inline constexpr int64_t kRowChunk = 12;  // rows that pass through scores, softmax and values together
+inline constexpr int64_t kMaxRowChunk = 24;  // rows that pass through scores, softmax and values together
 // For `rows` rows, all KV heads of a task counted, and at most num_heads KV heads.
 constexpr std::size_t attn_scratch_bytes(int64_t rows, int64_t num_heads, int64_t head_dim,
                                          const KvLayout& layout) {
-  const int64_t chunk = kRowChunk * (2 * kKeyTile * 4 + 128 + 2 * kLanes * 4 + round_up_lanes(head_dim) * 8);
+  const int64_t chunk =
+      kMaxRowChunk * (2 * kKeyTile * 4 + 128 + 2 * kLanes * 4 + round_up_lanes(head_dim) * 8);
   const int64_t panels = kTilePanelCount * (layout.head_bytes * num_heads + 2 * layout.scale_offset);
   return static_cast<std::size_t>(rows * attn_query_bytes(head_dim) + chunk + panels + 1024);
 }

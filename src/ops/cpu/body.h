@@ -8,4 +8,5 @@
 #include "ops/cpu/matmul_panels.h"
 #include "ops/cpu/quantize.h"
 #include "ops/cpu/attend.h"
+#include "ops/cpu/noise.h"
 // clang-format on

@@ -6,6 +6,7 @@
 #pragma once
 #include "ops/cpu/attention_kernels.h"
 #include "ops/cpu/matmul_kernels.h"
+#include "ops/cpu/noise_kernels.h"
 #include "ops/cpu/quantize_kernels.h"
 #include "ops/cpu/row_kernels.h"
 
@@ -16,6 +17,7 @@ struct KernelTable {
   RowKernels rows;
   AttentionKernels attention;
   QuantizeKernels quantize;
+  NoiseKernels noise;
 };
 
 extern const KernelTable kScalarKernels;

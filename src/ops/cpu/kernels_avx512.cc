@@ -6,6 +6,7 @@
 
 namespace pagoda::cpu {
 
-extern const KernelTable kAvx512Kernels = {kMatmulKernels, kRowKernels, kAttentionKernels, kQuantizeKernels};
+extern const KernelTable kAvx512Kernels = {kMatmulKernels, kRowKernels, kAttentionKernels, kQuantizeKernels,
+                                           kNoiseKernels};
 
 }  // namespace pagoda::cpu

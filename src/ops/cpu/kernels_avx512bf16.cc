@@ -7,6 +7,6 @@
 namespace pagoda::cpu {
 
 extern const KernelTable kAvx512Bf16Kernels = {kMatmulKernels, kRowKernels, kAttentionKernels,
-                                               kQuantizeKernels};
+                                               kQuantizeKernels, kNoiseKernels};
 
 }  // namespace pagoda::cpu

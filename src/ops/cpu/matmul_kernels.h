@@ -5,7 +5,7 @@
 namespace pagoda::cpu {
 
 inline constexpr int64_t kPanel = 64;      // outputs per panel of packed weights
-inline constexpr int64_t kMaxRows = 128;   // rows of x per call
+inline constexpr int64_t kMaxRows = 256;   // rows of x per call
 inline constexpr int64_t kMaxK = 1 << 16;  // inputs of an int8 product: 255 * 127 * 2^16 < 2^31
 
 // What one multiplication takes: a lane of 32 (kF16: 16) bits of the panel and a word of x.
@@ -33,7 +33,10 @@ struct MatmulTask {
   const float* bias;                  // [panels * 64] or null
   void* y;
   int64_t y_stride;  // elements
-  uint32_t* park;    // kMaxRows * kPanel words of this worker: sums between two passes over k
+  uint32_t* park;    // m * kPanel words of this worker: sums between two passes over k
+  // Of CpuTuning.
+  int64_t near_bytes, tile_rows, slice_words;
+  bool near_past_l2;
 };
 
 struct MatmulKernels {

@@ -5,39 +5,46 @@
 namespace pagoda::cpu {
 namespace {
 
-// How each kind of weight is cut: steps per pass of all rows over a panel (so that what they share, 256 KB,
-// stays in the second-level cache; sums are parked between passes, which changes no bit), and the register
-// tile.
+// How each kind of weight is cut: steps per pass of all rows over a panel (so that what they share stays in
+// the second-level cache; sums are parked between passes, which changes no bit), and the register tile. A
+// tile as wide as a panel reads it once.
+constexpr int kPanelVectors = kPanel / kLanes;
+
 template <class D>
 struct DotCut {
   static constexpr int kRows = kTileRows;
-  static constexpr int64_t kWordsPerSlice = 1024;
-  static int64_t slice_steps(const MatmulTask&) { return kWordsPerSlice; }
+  static int64_t slice_steps(const MatmulTask& task) { return task.slice_words; }
   static int64_t words(const MatmulTask&) { return 1; }
   static int64_t step_bytes(const MatmulTask&) { return kPanel * D::kLaneBytes; }
 
-  template <int NV>
+  template <int NV, bool kPastL2>
   static TileFn tile_of(int64_t rows) {
-    static constexpr TileFn kByRows[] = {dot_tile<D, 1, NV>,
-                                         dot_tile<D, 2, NV>,
-                                         dot_tile<D, 3, NV>,
-                                         dot_tile<D, 4, NV>,
-                                         dot_tile<D, least(5, kTileRows), NV>,
-                                         dot_tile<D, least(6, kTileRows), NV>};
+    static constexpr TileFn kByRows[] = {dot_tile<D, 1, NV, kPastL2>,
+                                         dot_tile<D, 2, NV, kPastL2>,
+                                         dot_tile<D, 3, NV, kPastL2>,
+                                         dot_tile<D, 4, NV, kPastL2>,
+                                         dot_tile<D, least(5, kTileRows), NV, kPastL2>,
+                                         dot_tile<D, least(6, kTileRows), NV, kPastL2>};
     return kByRows[rows - 1];
   }
   static int64_t vectors(int64_t rows) { return rows == 1 ? kRowVectors : kTileVectors; }
   static void run(TileTask task, int64_t rows, int64_t column) {
     task.w += column * D::kLaneBytes;
-    (rows == 1 ? dot_tile<D, 1, kRowVectors> : tile_of<kTileVectors>(rows))(task);
+    if (rows == 1)
+      (task.past_l2 ? dot_tile<D, 1, kRowVectors, kRowVectors == kPanelVectors>
+                    : dot_tile<D, 1, kRowVectors>)(task);
+    else
+      (task.past_l2 ? tile_of<kTileVectors, kTileVectors == kPanelVectors>(rows)
+                    : tile_of<kTileVectors, false>(rows))(task);
   }
 };
 
 template <bool kZeros>
 struct GroupCut {
   static constexpr int kRows = kGroupRows;
-  static constexpr int64_t kWordsPerSlice = 1024;
-  static int64_t slice_steps(const MatmulTask& task) { return kWordsPerSlice / task.group_words; }
+  static int64_t slice_steps(const MatmulTask& task) {
+    return task.slice_words < task.group_words ? 1 : task.slice_words / task.group_words;
+  }
   static int64_t words(const MatmulTask& task) { return task.group_words; }
   static int64_t step_bytes(const MatmulTask& task) {
     return task.group_words / 2 * kPanel * 4 + kPanel * (kZeros ? 3 : 2);
@@ -54,15 +61,17 @@ struct GroupCut {
                                      group_tile<least(6, kGroupRows), NV, kZeros>};
     return kByRows[rows - 1];
   }
+  template <bool kPastL2>
   static Fn few_tile(int64_t rows) {
-    static constexpr Fn kByRows[] = {group_tile<1, kGroupFewVectors, kZeros>,
-                                     group_tile<least(2, kGroupFewRows), kGroupFewVectors, kZeros>,
-                                     group_tile<least(3, kGroupFewRows), kGroupFewVectors, kZeros>};
+    static constexpr Fn kByRows[] = {group_tile<1, kGroupFewVectors, kZeros, kPastL2>,
+                                     group_tile<least(2, kGroupFewRows), kGroupFewVectors, kZeros, kPastL2>,
+                                     group_tile<least(3, kGroupFewRows), kGroupFewVectors, kZeros, kPastL2>};
     return kByRows[rows - 1];
   }
   static int64_t vectors(int64_t rows) { return rows <= kGroupFewRows ? kGroupFewVectors : kGroupVectors; }
   static void run(const TileTask& task, int64_t rows, int64_t column) {
-    (rows <= kGroupFewRows ? few_tile(rows) : tile_of<kGroupVectors>(rows))(task, column);
+    if (rows > kGroupFewRows) return tile_of<kGroupVectors>(rows)(task, column);
+    (task.past_l2 ? few_tile<kGroupFewVectors == kPanelVectors>(rows) : few_tile<false>(rows))(task, column);
   }
 };
 
@@ -113,30 +122,30 @@ static void write_row(const MatmulTask& task, int64_t row, int64_t panel, const 
   }
 }
 
-// A panel that is read once is asked for a little ahead of the tile. One that several tiles read comes from
-// memory with the first of them, which would wait for it while the others leave memory idle: instead each
-// asks for its share of the slice behind this one.
-constexpr int64_t kNear = 1024;
-
+// A panel that is read once is asked for `near_bytes` ahead of the tile (0: nothing is; the tile then asks
+// for what it is about to read). One that several tiles read comes from memory with the first of them, which
+// would wait for it while the others leave memory idle: instead each asks for its share of the slice behind
+// this one.
 template <class Cut>
-static void run_slice(const MatmulTask& task, TileTask tile, bool is_last, int64_t panel) {
+static void run_slice(const MatmulTask& task, TileTask tile, int64_t most_rows, bool is_last, int64_t panel) {
   const bool parked = tile.steps < task.steps;
-  const int64_t tiles = (task.m + Cut::kRows - 1) / Cut::kRows;
+  const int64_t tiles = (task.m + most_rows - 1) / most_rows;
   const int64_t slice_bytes = tile.steps * Cut::step_bytes(task);
   const std::byte *w = tile.w, *next = w + slice_bytes;  // what follows in memory is what is read next
   const uint32_t* x = tile.x;
   const int32_t* starts = tile.starts;
   for (int64_t i = 0; i < tiles; ++i) {
     const int64_t row = task.m * i / tiles, rows = task.m * (i + 1) / tiles - row;
-    const int64_t vectors = Cut::vectors(rows), passes = tiles * (kPanel / kLanes / vectors);
+    const int64_t vectors = Cut::vectors(rows), passes = tiles * (kPanelVectors / vectors);
     tile.x = x + row * task.x_stride;
     tile.starts = starts == nullptr ? nullptr : starts + row * task.x_groups;
     tile.c = task.park + (parked ? row * kPanel : 0);
     const int64_t asks = tile.steps * (Cut::words(task) > 1 ? Cut::words(task) / 2 : 1);
     tile.next_step = (slice_bytes / passes + asks - 1) / asks;
     tile.next_line = tile.next_step > 64 ? 64 : 0;
-    for (int64_t v = 0, pass = i * (kPanel / kLanes / vectors); v < kPanel / kLanes; v += vectors, ++pass) {
-      tile.next = passes == 1 ? w + kNear : next + slice_bytes * pass / passes;
+    tile.past_l2 = passes == 1 && task.near_past_l2;
+    for (int64_t v = 0, pass = i * (kPanelVectors / vectors); v < kPanelVectors; v += vectors, ++pass) {
+      tile.next = passes == 1 ? w + task.near_bytes : next + slice_bytes * pass / passes;
       tile.w = w;
       TileTask part = tile;
       part.c = tile.c + v * kLanes;
@@ -149,7 +158,8 @@ static void run_slice(const MatmulTask& task, TileTask tile, bool is_last, int64
 
 template <class Cut>
 static void matmul_of(const MatmulTask& task) {
-  const int64_t slice = task.m <= Cut::kRows ? task.steps : Cut::slice_steps(task);
+  const int64_t most_rows = task.tile_rows < Cut::kRows ? task.tile_rows : Cut::kRows;
+  const int64_t slice = task.m <= most_rows ? task.steps : Cut::slice_steps(task);
   for (int64_t panel = task.panel_begin; panel < task.panel_end; ++panel)
     for (int64_t begin = 0; begin < task.steps; begin += slice) {
       TileTask tile{};
@@ -161,7 +171,7 @@ static void matmul_of(const MatmulTask& task) {
       tile.is_first = begin == 0;
       tile.starts = task.x_starts == nullptr ? nullptr : task.x_starts + (task.x_groups > 1 ? begin : 0);
       tile.starts_stride = task.x_groups;
-      run_slice<Cut>(task, tile, begin + tile.steps == task.steps, panel);
+      run_slice<Cut>(task, tile, most_rows, begin + tile.steps == task.steps, panel);
     }
 }
 

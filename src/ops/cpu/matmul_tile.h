@@ -142,6 +142,7 @@ struct TileTask {
   int64_t starts_stride;
   const std::byte* next;  // what will be read next: with every step, the line there is asked for, and one
   int64_t next_step, next_line;  // `next_line` bytes behind it, and `next` moves on by `next_step`
+  bool past_l2;  // a step asks for as much as it reads instead, without a place for it in the outer caches
 };
 using TileFn = void (*)(const TileTask& task);
 
@@ -150,7 +151,16 @@ PAGODA_INLINE void ask_for(const std::byte* p, int64_t line) {
   __builtin_prefetch(p + line, 0, 3);
 }
 
-template <class D, int MR, int NV>
+// `bytes` of what is read once: from memory to the nearest cache.
+template <int64_t kBytes>
+PAGODA_INLINE void ask_once(const std::byte* p) {
+  if constexpr (kBytes > 0) {
+    ask_once<kBytes - 64>(p);
+    __builtin_prefetch(p + kBytes - 64, 0, 0);
+  }
+}
+
+template <class D, int MR, int NV, bool kPastL2 = false>
 __attribute__((noinline)) void dot_tile(const TileTask& task) {
   constexpr int64_t kStep = kPanel * D::kLaneBytes;
   Block<typename D::Sum, MR, NV> sums;
@@ -163,7 +173,10 @@ __attribute__((noinline)) void dot_tile(const TileTask& task) {
   for (int64_t i = 0; i < task.steps; ++i) {
     Row<typename D::A, NV> b;
     load_b<D, NV>(b, w);
-    ask_for(next, task.next_line);
+    if constexpr (kPastL2)
+      ask_once<kStep>(next);
+    else
+      ask_for(next, task.next_line);
     mac_block<D, MR, NV>(sums, b, x + i, task.x_stride);
     w += kStep;
     next += task.next_step;
@@ -228,7 +241,7 @@ PAGODA_INLINE void high_row(Row<I, NV>& out, const Row<I, NV>& b) {
 }
 
 // `column` lanes into the panel; scales and zero points of a group lie behind its codes.
-template <int MR, int NV, bool kZeros>
+template <int MR, int NV, bool kZeros, bool kPastL2 = false>
 __attribute__((noinline)) void group_tile(const TileTask& task, int64_t column) {
   const int64_t pairs = task.group_words / 2, codes = pairs * kPanel * 4;
   const std::byte *group = task.w, *next = task.next;
@@ -249,7 +262,10 @@ __attribute__((noinline)) void group_tile(const TileTask& task, int64_t column) 
     for (int64_t i = 0; i < pairs; ++i) {
       Row<I, NV> b, part;
       load_b<Int8Dot, NV>(b, w);
-      ask_for(next, task.next_line);
+      if constexpr (kPastL2)
+        ask_once<kPanel * 4>(next);
+      else
+        ask_for(next, task.next_line);
       low_row<NV>(part, b);
       mac_block<Int8Dot, MR, NV>(sums, part, x, task.x_stride);
       high_row<NV>(part, b);

@@ -19,21 +19,19 @@ Elem elem_of(DType dtype);
 // One row of float32 numbers in the form of `input`.
 void convert_row(const MatmulInput& input, int64_t row, const float* x);
 
-// Work below this many multiply-adds (some microseconds) is not worth waking another thread for.
-inline constexpr int64_t kWorkPerThread = 1 << 17;
-
 // job(begin, end) over [0, count) on as many threads as the work is worth; `work_each` in multiply-adds per
 // index.
 template <class Job>
 void split(Stream& stream, int64_t count, int64_t work_each, Job&& job) {
-  int64_t grain = (kWorkPerThread + work_each - 1) / std::max<int64_t>(work_each, 1);
+  const int64_t enough = stream.tuning().work_per_thread;
+  int64_t grain = (enough + work_each - 1) / std::max<int64_t>(work_each, 1);
   stream.pool().parallel_for(count, std::max<int64_t>(grain, 1), job);
 }
 
 // The same with job(begin, end, worker), for jobs that need the worker's scratch.
 template <class Job>
 void split_workers(Stream& stream, int64_t count, int64_t work_each, Job&& job) {
-  const int64_t useful = count * work_each / kWorkPerThread;
+  const int64_t useful = count * work_each / stream.tuning().work_per_thread;
   const int64_t workers = std::clamp<int64_t>(useful, 1, stream.pool().num_threads());
   if (workers == 1) return job(0, count, 0);
   stream.pool().run([&](int worker) {
