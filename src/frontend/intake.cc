@@ -1,6 +1,7 @@
 #include "frontend/intake.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -48,12 +49,9 @@ uint64_t random_64() {
 
 Status check_vocabulary(const ModelInfo& model, const std::vector<TokenId>& ids, const std::string& field) {
   for (std::size_t i = 0; i < ids.size(); ++i)
-    if (ids[i] < 0 || ids[i] >= model.vocab_size) {
-      std::string where = fmt::format("{}.{}", field, i);
-      return invalid_argument(
-          fmt::format("{}: token id {} is out of vocabulary (0 to {})", where, ids[i], model.vocab_size - 1),
-          where);
-    }
+    if (ids[i] < 0 || ids[i] >= model.vocab_size)
+      return invalid_argument(fmt::format("{}.{}: token id {} is out of vocabulary (0 to {})", field, i,
+                                          ids[i], model.vocab_size - 1));
   return {};
 }
 
@@ -87,7 +85,7 @@ class PromptMaker {
     if (request_.truncate_prompt_tokens == 0) PAGODA_RETURN_IF_ERROR(judge_bytes(text.size(), field));
     PreparedPrompt out;
     model_.tokenizer->encode(text, {.add_special_tokens = request_.add_special_tokens}, &out.ids);
-    if (out.ids.empty()) return invalid_argument(field + ": the prompt has no tokens", field);
+    if (out.ids.empty()) return invalid_argument(field + ": the prompt has no tokens");
     PAGODA_RETURN_IF_ERROR(check_vocabulary(model_, out.ids, field));
     PAGODA_TRY(bool cut, truncate(&out.ids));
     if (request_.echo) out.echo_text = cut ? decode(out.ids) : text;
@@ -212,7 +210,9 @@ uint64_t Intake::draw_seed() {
 Status Intake::check_model_name(const std::string& name) const {
   const auto& names = model_->served_names;
   if (name.empty() || std::find(names.begin(), names.end(), name) != names.end()) return {};
-  return not_found(fmt::format("The model `{}` does not exist.", name), "model");
+  return not_found(
+      fmt::format("The model `{}` does not exist. Valid aliases: {}.", name, fmt::join(names, ", ")),
+      "model");
 }
 
 Result<std::shared_ptr<OutputStream>> Intake::admit(GenerateRequest request, std::function<void()> wake) {
@@ -277,7 +277,8 @@ Result<std::vector<TokenId>> Intake::tokenize(const GenerateRequest& request) co
 Result<std::string> Intake::detokenize(const std::vector<TokenId>& ids) const {
   if (model_->tokenizer == nullptr)
     return invalid_argument("tokens: the server runs without a tokenizer", "tokens");
-  PAGODA_RETURN_IF_ERROR(check_vocabulary(*model_, ids, "tokens"));
+  if (Status known = check_vocabulary(*model_, ids, "tokens"); !known.ok())
+    return invalid_argument(known.message(), "tokens");
   return model_->tokenizer->decode(ids, false);
 }
 

@@ -108,7 +108,7 @@ Status too_long(const ModelInfo& model, const GenerateRequest& request, std::siz
                     "input tokens, which leaves no room for an answer. Please reduce the length of "
                     "the {}.",
                     model.max_model_len, prompt, field),
-        field);
+        prompt > static_cast<std::size_t>(model.max_model_len) ? "input_tokens" : "max_tokens");
   // Not added up: the completion may be as large as an integer can be.
   return invalid_argument(
       fmt::format(
@@ -132,17 +132,14 @@ Result<SamplingParams> resolve_sampling(const ModelInfo& model, const GenerateRe
   SamplingParams params;
   resolve_numbers(model, fields, &params);
   if (params.temperature < kGreedyBelow && request.n > 1)
-    return invalid_argument(fmt::format("n: n must be 1 when using greedy sampling, got {}.", request.n),
-                            "n");
+    return invalid_argument(fmt::format("n must be 1 when using greedy sampling, got {}.", request.n));
   for (const auto& [id, bias] : fields.logit_bias)
     PAGODA_RETURN_IF_ERROR(check_ids(model, {id}, "logit_bias"));
   PAGODA_RETURN_IF_ERROR(check_ids(model, fields.stop_token_ids, "stop_token_ids"));
   PAGODA_RETURN_IF_ERROR(check_ids(model, fields.allowed_token_ids, "allowed_token_ids"));
-  const char* logprobs_field = request.is_chat() ? "top_logprobs" : "logprobs";
-  PAGODA_TRY(params.num_logprobs, judge_logprobs(model, request.num_logprobs, "sample", logprobs_field));
-  const char* prompt_field = request.num_prompt_logprobs >= 0 ? "prompt_logprobs" : logprobs_field;
+  PAGODA_TRY(params.num_logprobs, judge_logprobs(model, request.num_logprobs, "sample", "logprobs"));
   PAGODA_TRY(params.num_prompt_logprobs,
-             judge_logprobs(model, wanted_prompt_logprobs(request), "prompt", prompt_field));
+             judge_logprobs(model, wanted_prompt_logprobs(request), "prompt", "prompt_logprobs"));
   PAGODA_RETURN_IF_ERROR(tokenize_bad_words(model, fields.bad_words, &params));
   if (!request.stop.empty() && model.tokenizer == nullptr)
     return invalid_argument("stop: the server runs without a tokenizer; use stop_token_ids", "stop");
@@ -172,10 +169,8 @@ Status judge_length(const ModelInfo& model, const GenerateRequest& request, std:
   max_tokens = std::max<int64_t>(max_tokens, 1);
   int64_t min_tokens = fields.min_tokens.value_or(0);
   if (min_tokens > max_tokens)
-    return invalid_argument(
-        fmt::format("min_tokens: min_tokens must be less than or equal to max_tokens={}, got {}.", max_tokens,
-                    min_tokens),
-        "min_tokens");
+    return invalid_argument(fmt::format("min_tokens must be less than or equal to max_tokens={}, got {}.",
+                                        max_tokens, min_tokens));
   params->max_tokens = static_cast<int32_t>(max_tokens);
   params->min_tokens = static_cast<int32_t>(min_tokens);
   return judge_allowed(*params);

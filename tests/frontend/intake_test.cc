@@ -296,9 +296,9 @@ TEST(Intake, ContextLength) {
     int num_prompt;
   } cases[] = {
       {255, 1, 0, nullptr, 255},
-      {256, 1, 0, "prompt", 0},
-      {257, 1, 0, "prompt", 0},
-      {256, {}, 0, "prompt", 0},
+      {256, 1, 0, "max_tokens", 0},
+      {257, 1, 0, "input_tokens", 0},
+      {256, {}, 0, "max_tokens", 0},
       {255, {}, 0, nullptr, 255},
       {250, 6, 0, nullptr, 250},
       {250, 7, 0, "max_tokens", 0},
@@ -359,7 +359,7 @@ TEST(Intake, RefusesWhatTheModelCanNotDo) {
     const char* param;
     Change change;
   } cases[] = {
-      {"n", [](GenerateRequest* r) { r->n = 2, r->sampling.temperature = 0; }},
+      {"", [](GenerateRequest* r) { r->n = 2, r->sampling.temperature = 0; }},
       {"logit_bias",
        [](GenerateRequest* r) {
          r->sampling.logit_bias = {{262, 1.0f}};
@@ -372,21 +372,21 @@ TEST(Intake, RefusesWhatTheModelCanNotDo) {
       {"logprobs", [](GenerateRequest* r) { r->num_logprobs = 5; }},
       {"logprobs", [](GenerateRequest* r) { r->num_logprobs = kAllLogprobs; }},
       {"prompt_logprobs", [](GenerateRequest* r) { r->num_prompt_logprobs = 5; }},
-      {"min_tokens", [](GenerateRequest* r) { r->sampling.min_tokens = 101; }},
+      {"", [](GenerateRequest* r) { r->sampling.min_tokens = 101; }},
       {"allowed_token_ids",
        [](GenerateRequest* r) {
          r->sampling.allowed_token_ids = r->sampling.stop_token_ids = {5};
          r->sampling.min_tokens = 1;
        }},
-      {"prompt.1",
+      {"",
        [](GenerateRequest* r) {
          r->prompt = std::vector<TextPrompt>{std::vector<TokenId>{1, 262}};
        }},
-      {"prompt.1.0",
+      {"",
        [](GenerateRequest* r) {
          r->prompt = std::vector<TextPrompt>{"a", std::vector<TokenId>{262}};
        }},
-      {"prompt",
+      {"",
        [](GenerateRequest* r) { r->prompt = std::vector<TextPrompt>{""}, r->add_special_tokens = false; }},
       {"chat_template",
        [](GenerateRequest* r) {
@@ -406,7 +406,8 @@ TEST(Intake, RefusesWhatTheModelCanNotDo) {
   unknown.model = "gpt-4";
   Whole whole = ask(&house, unknown);
   EXPECT_EQ(whole.refused.code(), StatusCode::kNotFound);
-  EXPECT_EQ(whole.refused.message(), "The model `gpt-4` does not exist.");
+  EXPECT_EQ(whole.refused.message(),
+            "The model `gpt-4` does not exist. Valid aliases: scripted, second/name.");
   EXPECT_TRUE(house.engine->drain(60));
 }
 
@@ -570,7 +571,7 @@ TEST(Intake, RendersChats) {
   GenerateRequest request = chat_request();
   EXPECT_EQ(house.intake->tokenize(request)->front(), kBos);
   EXPECT_EQ(*house.intake->detokenize({kBos, 'h', 'i'}), "<s>hi");
-  EXPECT_EQ(house.intake->detokenize({262}).status().param(), "tokens.0");
+  EXPECT_EQ(house.intake->detokenize({262}).status().param(), "tokens");
   std::get<ChatPrompt>(request.prompt).template_kwargs.set("messages", "x");
   EXPECT_TRUE(house.intake->tokenize(request).ok()) << "what the template needs can not be replaced";
 }

@@ -372,6 +372,112 @@ TEST(GoodFields, AreTaken) {
         << field << parse_completion_request(text_body(field), {}).status().message();
 }
 
+// Whatever stands where: an answer or an error that names something, and nothing else.
+TEST(Fields, TakeEveryKindOfValueWithoutHarm) {
+  const char* const names[] = {"messages",
+                               "prompt",
+                               "model",
+                               "temperature",
+                               "top_p",
+                               "top_k",
+                               "n",
+                               "seed",
+                               "stop",
+                               "stream",
+                               "stream_options",
+                               "logit_bias",
+                               "logprobs",
+                               "top_logprobs",
+                               "max_tokens",
+                               "max_completion_tokens",
+                               "min_tokens",
+                               "tools",
+                               "tool_choice",
+                               "functions",
+                               "function_call",
+                               "response_format",
+                               "structured_outputs",
+                               "stop_token_ids",
+                               "allowed_token_ids",
+                               "bad_words",
+                               "truncate_prompt_tokens",
+                               "prompt_logprobs",
+                               "logprob_token_ids",
+                               "echo",
+                               "documents",
+                               "chat_template",
+                               "chat_template_kwargs",
+                               "media_io_kwargs",
+                               "mm_processor_kwargs",
+                               "modalities",
+                               "audio",
+                               "web_search_options",
+                               "cache_salt",
+                               "kv_transfer_params",
+                               "ec_transfer_params",
+                               "vllm_xargs",
+                               "repetition_detection",
+                               "thinking_token_budget",
+                               "suffix",
+                               "prompt_embeds",
+                               "best_of",
+                               "reasoning_effort",
+                               "priority",
+                               "timeout",
+                               "user",
+                               "request_id",
+                               "session_id",
+                               "guided_json",
+                               "logits_processors",
+                               "tokens",
+                               "request_ids",
+                               "add_generation_prompt",
+                               "continue_final_message",
+                               "return_prompt_text",
+                               "mm_payload"};
+  const std::string kinds[] = {"null",
+                               "true",
+                               "false",
+                               "0",
+                               "-1",
+                               "1.5",
+                               "1e300",
+                               "\"\"",
+                               "\"x\"",
+                               "\"5\"",
+                               "[]",
+                               "[null]",
+                               "[1]",
+                               "[-1]",
+                               "[\"a\"]",
+                               "[[]]",
+                               "[[1],2]",
+                               "[{}]",
+                               "{}",
+                               R"({"type":1})",
+                               R"({"type":"json_schema"})",
+                               R"({"function":1})",
+                               R"({"function":{"name":1}})",
+                               R"([{"function":1}])",
+                               R"([{"function":{"name":[]}}])",
+                               R"({"a":null})",
+                               R"({"tools":1,"chat_template":1,"messages":1})",
+                               R"([{"role":1,"content":{}}])"};
+  for (const char* name : names)
+    for (const std::string& kind : kinds) {
+      const std::string field = "\"" + std::string(name) + "\":" + kind;
+      for (const std::string& body : {chat_body(field), text_body(field), "{" + field + "}"}) {
+        (void)parse_chat_request(body, {});
+        (void)parse_completion_request(body, {});
+        (void)parse_tokenize_request(body, {});
+        (void)parse_detokenize_request(body);
+        (void)parse_abort_request(body);
+      }
+      const std::string tools = R"("tools":[{"function":{"name":"f"}}],)" + field;
+      (void)parse_chat_request(chat_body(tools), {});
+    }
+}
+
 TEST(GoodFields, LaxValues) {
   GenerateRequest request = text(text_body(
       R"("temperature":"0.5","max_tokens":"3.0","seed":"7","stream":"Yes","logprobs":true,"top_k":"1_0","n":2.0)"));

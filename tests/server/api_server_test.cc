@@ -116,7 +116,7 @@ TEST(ApiServer, Errors) {
        "max_tokens"},
       {"POST", "/tokenize", "{}", 400, "Bad Request", "body.prompt"},
       {"POST", "/tokenize", R"({"prompt":"x","model":"m"})", 404, "NotFoundError", "model"},
-      {"POST", "/detokenize", R"({"tokens":[999]})", 400, "BadRequestError", "tokens.0"},
+      {"POST", "/detokenize", R"({"tokens":[999]})", 400, "BadRequestError", "tokens"},
       {"GET", "/v1/models/nothing", "", 404, "NotFoundError", "model"},
   };
   for (const ErrorCase& one : cases) {
