@@ -25,6 +25,7 @@ constexpr std::size_t kWriteBytes = 256 * 1024;         // per write, so that pr
 constexpr std::size_t kDiscardBytesMax = 8u << 20;
 constexpr std::chrono::milliseconds kLingerTime{1000};
 constexpr std::size_t kRequestIdBytesMax = 256;
+constexpr double kSpareTimeout = 5;  // seconds for the head of a probe
 constexpr auto kNever = std::chrono::steady_clock::time_point::max();
 
 std::chrono::steady_clock::time_point after(double seconds) {
@@ -57,17 +58,18 @@ std::string request_id_for(const HttpRequest& request) {
 }  // namespace
 
 Connection::Connection(std::shared_ptr<ServerCore> core, std::shared_ptr<IoThread> io,
-                       std::unique_ptr<Stream> stream, std::string remote, bool refused)
+                       std::unique_ptr<Stream> stream, std::string remote, Places::Seat seat)
     : core_(std::move(core)),
       io_(std::move(io)),
       stream_(std::move(stream)),
       remote_(std::move(remote)),
-      refused_(refused),
+      ticket_{seat, false, {}},
       read_buffer_(new char[kReadBytes]),
       timer_(io_->context()),
       resume_(io_->context()),
       read_deadline_(kNever),
       write_deadline_(kNever),
+      keep_alive_at_(kNever),
       armed_for_(kNever) {}
 
 Connection::~Connection() = default;
@@ -75,9 +77,23 @@ Connection::~Connection() = default;
 void Connection::start() {
   io_->connections().insert(this);
   parser_ = std::make_unique<RequestParser>(head_limits(core_->config), core_->config.body_bytes_max);
-  read_deadline_ = after(core_->config.header_timeout_s);
+  read_deadline_ =
+      after(ticket_.seat == Places::Seat::kSpare ? std::min(kSpareTimeout, core_->config.header_timeout_s)
+                                                 : core_->config.header_timeout_s);
   arm_timer();
   spawn(read_loop(shared_from_this()));
+  // After what has arrived by now: who asks at once is not taken for one who waits.
+  io_->post([self = shared_from_this()] {
+    if (!self->closed_ && self->awaits_head()) self->core_->places.begin_wait(self.get());
+  });
+}
+
+bool Connection::awaits_head() const {
+  return phase_ == Phase::kRead && !head_judged_;
+}
+
+void Connection::leave() {
+  if (awaits_head() || phase_ == Phase::kLinger) close();
 }
 
 void Connection::spawn(asio::awaitable<void> work) {
@@ -97,7 +113,6 @@ asio::awaitable<void> Connection::read_loop(std::shared_ptr<Connection> self) {
     self->close();
     co_return;
   }
-  if (self->refused_) self->refuse({503, "The server has too many connections: try again later."});
   while (!self->closed_) {
     if (self->phase_ == Phase::kAnswer && self->in_.size() >= kPipelinedBytesMax) {
       self->resume_.expires_at(kNever);
@@ -122,7 +137,7 @@ void Connection::on_bytes(std::size_t n) {
     if (discarded_ > kDiscardBytesMax) close();
     return;
   }
-  bool first_byte = in_.empty() && phase_ == Phase::kRead && parser_->state() == RequestParser::State::kHead;
+  bool first_byte = in_.empty() && awaits_head();
   if (first_byte && num_answers_ > 0) {
     read_deadline_ = after(core_->config.header_timeout_s);
     arm_timer();
@@ -144,34 +159,31 @@ void Connection::on_input_end() {
 }
 
 void Connection::advance() {
-  if (parser_->state() == RequestParser::State::kHead && !blank_skipped_) {
+  if (!head_judged_ && !blank_skipped_) {
     if (in_ == "\r") return;
     if (in_.compare(0, 2, "\r\n") == 0) in_.erase(0, 2);  // RFC 9112, section 2.2: one empty line is forgiven
     blank_skipped_ = true;
   }
   in_.erase(0, parser_->feed(in_));
-  if (parser_->state() == RequestParser::State::kBody && !body_started_) {
-    begin_body();
-    in_.erase(0, parser_->feed(in_));
+  using enum RequestParser::State;
+  if (!head_judged_ && (parser_->state() == kBody || parser_->state() == kDone)) {
+    on_head();
+    if (phase_ != Phase::kRead) return;  // it is answered
+    if (parser_->state() == kBody) begin_body();
   }
-  switch (parser_->state()) {
-    case RequestParser::State::kHead:
-    case RequestParser::State::kBody:
-      return;
-    case RequestParser::State::kFailed:
-      refuse(parser_->error());
-      return;
-    case RequestParser::State::kDone:
-      dispatch();
-      return;
-  }
+  if (parser_->state() == kFailed) return refuse(parser_->error());
+  if (body_started_ && !body_share_->grow_to(parser_->body_memory()))
+    return refuse({503, "The server has too many large requests just now: try again later."});
+  if (parser_->state() == kDone) dispatch();
 }
 
 void Connection::begin_body() {
   body_started_ = true;
+  body_share_ = std::make_shared<BodyShare>(core_->bodies);
   read_deadline_ = after(core_->config.body_timeout_s);
   arm_timer();
   if (parser_->head().expect_continue && in_.empty()) send_continue();
+  in_.erase(0, parser_->feed(in_));
 }
 
 void Connection::send_continue() {
@@ -182,49 +194,82 @@ void Connection::send_continue() {
   wake_writer();
 }
 
-void Connection::dispatch() {
+// Whatever can be said against a request before its body has come is said now.
+void Connection::on_head() {
   const RequestHead& head = parser_->head();
-  HttpRequest request = parser_->take_head();
-  request.body = parser_->take_body();
+  head_judged_ = true;
+  core_->places.end_wait(this);
+  close_after_answer_ = !head.keep_alive || ticket_.seat == Places::Seat::kSpare;
+  const bool has_body = head.has_body();
+  frame_ = {};
+  frame_.close_delimited = !head.http_1_1;
+  request_ = parser_->take_head();
+  request_.remote_address = remote_;
+  request_.path = core_->route_path(std::move(request_.path));
+  frame_.head_only = request_.method == "HEAD";
+  // The query may hold what is nobody's business.
+  log_line_.clear();
+  if (core_->logs_access(request_.path) && log_enabled(LogLevel::kInfo))
+    log_line_ =
+        fmt::format("{} - \"{} {} HTTP/{}\"", remote_, request_.method,
+                    request_.target.substr(0, request_.target.find('?')), head.http_1_1 ? "1.1" : "1.0");
+  std::optional<HttpResponse> early;
+  try {
+    early = judge_request();
+  } catch (const std::exception& e) {
+    log_error("The filter of a request failed: {}", e.what());
+    early = core_->error(500, "Internal Server Error");
+  }
+  if (!early) return parser_->lower_body_limit(route_->options.body_bytes_max);
+  close_after_answer_ |= has_body;
+  begin_exchange()->send(std::move(*early));
+}
+
+std::optional<HttpResponse> Connection::judge_request() {
+  if (core_->config.request_id_header) append_header(&frame_.extra, "x-request-id", request_id_for(request_));
+  if (auto preflight = cors_preflight(core_->config.cors, request_)) return preflight;
+  frame_.extra += cors_headers(core_->config.cors, request_);
+  for (const auto& filter : core_->filters)
+    if (auto response = filter(request_)) return response;
+  HttpResponse refusal;
+  route_ = core_->find_route(request_, &refusal);
+  if (ticket_.seat == Places::Seat::kSpare && (route_ == nullptr || !route_->options.probe))
+    return core_->error(503, "The server has too many connections: try again later.");
+  if (route_ == nullptr) return refusal;
+  if (route_->options.judge) return route_->options.judge(request_);
+  return std::nullopt;
+}
+
+std::shared_ptr<Exchange> Connection::begin_exchange() {
   phase_ = Phase::kAnswer;
   read_deadline_ = kNever;
-  close_after_answer_ = !head.keep_alive;
-  request.remote_address = remote_;
-  request.path = core_->strip_root(std::move(request.path));
+  frame_.close = close_after_answer_;
   asked_at_ = Clock::now();
-  exchange_ = {
-      .method = request.method, .route = core_->route_of(request.path), .request_bytes = request.body.size()};
-  log_line_.clear();
-  if (core_->logs_access(request.path) && log_enabled(LogLevel::kInfo))
-    log_line_ = fmt::format("{} - \"{} {} HTTP/{}\"", remote_, request.method, request.target,
-                            head.http_1_1 ? "1.1" : "1.0");
+  exchange_ = {.method = request_.method,
+               .route = core_->route_of(request_.path),
+               .request_bytes = request_.body.size()};
+  return std::make_shared<Exchange>(shared_from_this(), std::move(frame_));
+}
 
-  AnswerFrame frame;
-  frame.close = close_after_answer_;
-  frame.head_only = request.method == "HEAD";
-  frame.close_delimited = !head.http_1_1;
-  auto preflight = cors_preflight(core_->config.cors, request);
-  if (!preflight) frame.extra = cors_headers(core_->config.cors, request);
-  if (core_->config.request_id_header) append_header(&frame.extra, "x-request-id", request_id_for(request));
-  auto exchange = std::make_shared<Exchange>(shared_from_this(), std::move(frame));
-  if (preflight) return exchange->send(std::move(*preflight));
+void Connection::dispatch() {
+  request_.body = parser_->take_body();
+  request_.body_share = std::move(body_share_);
+  std::shared_ptr<Exchange> exchange = begin_exchange();
   try {
-    for (const auto& filter : core_->filters)
-      if (auto response = filter(request)) return exchange->send(std::move(*response));
-    HttpResponse refusal;
-    const HttpHandler* handler = core_->find_route(request, &refusal);
-    if (!handler) return exchange->send(std::move(refusal));
-    (*handler)(std::move(request), std::move(exchange));
+    route_->handler(std::move(request_), std::move(exchange));
   } catch (const std::exception& e) {
     log_error("The handler of a request failed: {}", e.what());  // and the Exchange, let go, answers 500
   }
 }
 
-void Connection::refuse(const HttpError& error) {
+void Connection::refuse(HttpError error) {
   phase_ = Phase::kLinger;
   read_deadline_ = kNever;
   close_after_answer_ = true;
+  core_->places.end_wait(this);
   in_.clear();
+  body_share_.reset();
+  parser_.reset();  // with what has come of the body
   log_line_.clear();
   log_debug("{}: refused with {}: {}", remote_, error.status, error.message);
   asked_at_ = Clock::now();
@@ -280,18 +325,25 @@ asio::awaitable<void> Connection::write_loop(std::shared_ptr<Connection> self) {
   Outbox& box = self->outbox_;
   std::string& out = self->out_;
   for (;;) {
-    bool complete;
+    bool complete, keep_alive;
     {
       std::lock_guard lock(box.mutex);
+      keep_alive = !box.keep_alive.empty();
       out.clear();
       out.swap(box.pending);
       complete = box.complete;
     }
     if (out.empty()) {
       self->writing_ = false;
-      if (complete) self->answer_done();
+      if (complete)
+        self->answer_done();
+      else if (keep_alive) {
+        self->keep_alive_at_ = after(self->core_->config.sse_keep_alive_s);
+        self->arm_timer();
+      }
       co_return;
     }
+    self->keep_alive_at_ = kNever;
     for (std::size_t sent = 0; sent < out.size();) {
       self->write_deadline_ = after(self->core_->config.write_timeout_s);
       self->arm_timer();
@@ -312,6 +364,14 @@ asio::awaitable<void> Connection::write_loop(std::shared_ptr<Connection> self) {
   }
 }
 
+void Connection::send_keep_alive() {
+  keep_alive_at_ = kNever;
+  std::lock_guard lock(outbox_.mutex);
+  outbox_.pending += outbox_.keep_alive;
+  outbox_.unsent += outbox_.keep_alive.size();
+  wake_writer();
+}
+
 void Connection::answer_done() {
   int status;
   {
@@ -327,12 +387,13 @@ void Connection::answer_done() {
   ++num_answers_;
   if (close_after_answer_ || input_ended_ || core_->draining) return start_linger();
   phase_ = Phase::kRead;
-  body_started_ = blank_skipped_ = false;
+  head_judged_ = body_started_ = blank_skipped_ = false;
   parser_ = std::make_unique<RequestParser>(head_limits(core_->config), core_->config.body_bytes_max);
   read_deadline_ = after(in_.empty() ? core_->config.idle_timeout_s : core_->config.header_timeout_s);
   arm_timer();
   resume_.cancel();
   if (!in_.empty()) advance();
+  if (awaits_head() && !closed_) core_->places.begin_wait(this);
 }
 
 // Closing at once would reset the connection if bytes of the client are still under way, and the client might
@@ -342,6 +403,7 @@ void Connection::start_linger() {
   phase_ = Phase::kLinger;
   in_.clear();
   read_deadline_ = Clock::now() + kLingerTime;
+  core_->places.begin_wait(this);
   arm_timer();
   resume_.cancel();
   spawn(linger(shared_from_this()));
@@ -370,7 +432,8 @@ void Connection::close() {
   stream_->close();
   timer_.cancel();
   resume_.cancel();
-  if (io_->connections().erase(this) > 0) --core_->num_connections;
+  core_->places.end_wait(this);
+  if (io_->connections().erase(this) > 0) core_->places.give_back(ticket_.seat);
   if (!callback || complete) return;
   try {
     callback();
@@ -380,12 +443,11 @@ void Connection::close() {
 }
 
 void Connection::drain() {
-  bool idle = phase_ == Phase::kRead && in_.empty() && parser_->state() == RequestParser::State::kHead;
-  if (idle) close();
+  if (awaits_head() && in_.empty()) close();
 }
 
 void Connection::arm_timer() {
-  auto next = std::min(read_deadline_, write_deadline_);
+  auto next = std::min({read_deadline_, write_deadline_, keep_alive_at_});
   if (closed_ || next >= armed_for_) return;  // a timer that fires early looks again
   armed_for_ = next;
   timer_.expires_at(next);
@@ -402,6 +464,7 @@ void Connection::on_timer() {
     log_debug("{}: cut off: it takes nothing", remote_);
     return close();
   }
+  if (now >= keep_alive_at_) send_keep_alive();
   if (now >= read_deadline_) {
     bool in_request = phase_ == Phase::kRead && (!in_.empty() || body_started_);
     if (!in_request) return close();

@@ -20,21 +20,26 @@
 
 namespace pagoda {
 
+class Exchange;
+
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  // `refused`: there are too many; answers 503 and closes.
+  // On a spare seat probes are answered, once; everybody else hears 503.
   Connection(std::shared_ptr<ServerCore> core, std::shared_ptr<IoThread> io, std::unique_ptr<Stream> stream,
-             std::string remote, bool refused);
+             std::string remote, Places::Seat seat);
   ~Connection();
 
   // On the I/O thread.
   void start();
   void close();
   void drain();
+  // Another takes the place: closes, unless there is a request by now.
+  void leave();
 
   // Any thread, for Exchange.
   Outbox& outbox() { return outbox_; }
   IoThread& io() { return *io_; }
+  Places::Ticket& ticket() { return ticket_; }  // for Places
   const ServerCore& core() const { return *core_; }
   // Has the writer look at the outbox soon. Requires: outbox().mutex is held.
   void wake_writer();
@@ -55,10 +60,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_input_end();
   void advance();
   void send_continue();
+  bool awaits_head() const;
+  void on_head();
+  std::optional<HttpResponse> judge_request();
   void begin_body();
+  std::shared_ptr<Exchange> begin_exchange();
   void dispatch();
-  void refuse(const HttpError& error);
+  void refuse(HttpError error);
   void on_wake();
+  void send_keep_alive();
   void note_status(int status);
   void report();
   void answer_done();
@@ -71,16 +81,21 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::shared_ptr<IoThread> io_;
   std::unique_ptr<Stream> stream_;
   std::string remote_;
-  bool refused_;
+  Places::Ticket ticket_;
   Outbox outbox_;
 
   Phase phase_ = Phase::kRead;
   bool closed_ = false, writing_ = false, input_ended_ = false, close_after_answer_ = false,
-       body_started_ = false, blank_skipped_ = false;
+       head_judged_ = false, body_started_ = false, blank_skipped_ = false;
   std::unique_ptr<char[]> read_buffer_;
   std::string in_;   // received, not yet parsed
   std::string out_;  // being written
   std::unique_ptr<RequestParser> parser_;
+  // Of the request under way, once its head has come.
+  HttpRequest request_;
+  const ServerCore::Route* route_ = nullptr;
+  std::shared_ptr<BodyShare> body_share_;
+  AnswerFrame frame_;
   int num_answers_ = 0;
   std::size_t discarded_ = 0;
   HttpExchangeStats exchange_;    // the one under way ...
@@ -88,7 +103,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string log_line_;          // `127.0.0.1:1 - "GET / HTTP/1.1"`; empty: not logged
 
   boost::asio::steady_timer timer_, resume_;
-  Clock::time_point read_deadline_, write_deadline_, armed_for_;
+  Clock::time_point read_deadline_, write_deadline_, keep_alive_at_, armed_for_;
 };
 
 }  // namespace pagoda

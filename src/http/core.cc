@@ -8,6 +8,7 @@ namespace pagoda {
 HttpResponse ServerCore::error(int status, const std::string& message) const {
   HttpResponse response;
   response.status = status;
+  if (status == 503) response.headers.emplace_back("retry-after", "1");  // too much of something, just now
   if (error_writer) {
     response.body = error_writer(status, message);
   } else {
@@ -17,7 +18,7 @@ HttpResponse ServerCore::error(int status, const std::string& message) const {
   return response;
 }
 
-const HttpHandler* ServerCore::find_route(const HttpRequest& request, HttpResponse* refusal) const {
+const ServerCore::Route* ServerCore::find_route(const HttpRequest& request, HttpResponse* refusal) const {
   auto route = routes.find(request.path);
   if (route == routes.end()) route = find_subtree(request.path);
   if (route == routes.end()) {
@@ -25,9 +26,9 @@ const HttpHandler* ServerCore::find_route(const HttpRequest& request, HttpRespon
     return nullptr;
   }
   const auto& methods = route->second;
-  auto handler = methods.find(request.method);
-  if (handler == methods.end() && request.method == "HEAD") handler = methods.find("GET");
-  if (handler != methods.end()) return &handler->second;
+  auto found = methods.find(request.method);
+  if (found == methods.end() && request.method == "HEAD") found = methods.find("GET");
+  if (found != methods.end()) return &found->second;
   *refusal = error(405, "Method Not Allowed");
   std::string allow;
   for (const auto& [method, unused] : methods) allow += (allow.empty() ? "" : ", ") + method;
@@ -54,7 +55,8 @@ ServerCore::Routes::const_iterator ServerCore::find_subtree(const std::string& p
   return best;
 }
 
-std::string ServerCore::strip_root(std::string path) const {
+std::string ServerCore::route_path(std::string path) const {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
   std::string_view root = config.root_path;
   while (!root.empty() && root.back() == '/') root.remove_suffix(1);
   if (root.empty() || path.compare(0, root.size(), root) != 0) return path;

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "http/body_budget.h"
+#include "http/places.h"
 #include "http/server.h"
 #include "http/stream.h"
 
@@ -16,25 +18,31 @@ namespace pagoda {
 
 struct ServerCore {
   HttpServerConfig config;
-  using Routes = std::map<std::string, std::map<std::string, HttpHandler>, std::less<>>;
-  Routes routes;  // path → method → handler
-  std::vector<std::function<std::optional<HttpResponse>(const HttpRequest&)>> filters;
+  struct Route {
+    HttpHandler handler;
+    RouteOptions options;
+  };
+  using Routes = std::map<std::string, std::map<std::string, Route>, std::less<>>;
+  Routes routes;  // path → method → route
+  std::vector<HttpFilter> filters;
   std::function<std::string(int, const std::string&)> error_writer;
   std::function<void(const HttpExchangeStats&)> observer;  // may be empty
+  std::function<void()> on_burst_over;                     // may be empty
   std::shared_ptr<TlsContext> tls;                         // null: plain
   std::atomic<bool> draining{false}, stopping{false};
-  std::atomic<int> num_connections{0};
+  Places places;
+  std::shared_ptr<BodyBudget> bodies = std::make_shared<BodyBudget>();
 
   // An error that this room makes, with the hook's body.
   HttpResponse error(int status, const std::string& message) const;
-  // The handler of method and path, or null and the refusal.
-  const HttpHandler* find_route(const HttpRequest& request, HttpResponse* refusal) const;
+  // The route of method and path, or null and the refusal.
+  const Route* find_route(const HttpRequest& request, HttpResponse* refusal) const;
   // The path of the route that serves this one, by whatever method; empty: none.
   std::string_view route_of(const std::string& path) const;
   // The longest "/*" route above this path.
   Routes::const_iterator find_subtree(const std::string& path) const;
-  // The path as the routes see it: without root_path.
-  std::string strip_root(std::string path) const;
+  // The path as the routes see it: without root_path, and without slashes at its end.
+  std::string route_path(std::string path) const;
   bool logs_access(const std::string& path) const;
 };
 

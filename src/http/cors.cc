@@ -88,6 +88,14 @@ std::optional<HttpResponse> cors_preflight(const CorsConfig& config, const HttpR
   return response;
 }
 
+bool origin_may_command(const CorsConfig& config, const HttpRequest& request) {
+  auto origin = request.header("origin");
+  if (!origin || has(config.allowed_origins, "*") || has(config.allowed_origins, *origin)) return true;
+  std::size_t scheme = origin->find("://");
+  return scheme != std::string_view::npos &&
+         equal_ignoring_case(origin->substr(scheme + 3), request.header("host").value_or(""));
+}
+
 std::string cors_headers(const CorsConfig& config, const HttpRequest& request) {
   auto origin = request.header("origin");
   std::string out;

@@ -43,6 +43,7 @@ void Exchange::append(std::string&& bytes) {
 void Exchange::complete(std::function<void()>* dropped) {
   state_ = State::kDone;
   connection_->outbox().complete = true;
+  connection_->outbox().keep_alive.clear();
   dropped->swap(connection_->outbox().on_close);
 }
 
@@ -67,6 +68,7 @@ void Exchange::start_stream(int status, std::string content_type, HttpHeaders he
   AnswerFrame frame = frame_;
   frame.close = frame.close || connection_->core().draining;
   std::string bytes = render_stream_head(status, content_type, headers, frame);
+  const bool is_events = content_type.starts_with("text/event-stream");
   std::lock_guard lock(connection_->outbox().mutex);
   if (state_ != State::kNew) return;
   state_ = State::kStreaming;
@@ -74,6 +76,14 @@ void Exchange::start_stream(int status, std::string content_type, HttpHeaders he
   if (connection_->outbox().closed) return;
   append(std::move(bytes));
   connection_->outbox().started_status = status;
+  if (!bodyless_ && connection_->core().config.sse_keep_alive_s > 0 && is_events) {
+    constexpr std::string_view kComment = ": keep-alive\n\n";  // readers pass over it
+    std::string& sign = connection_->outbox().keep_alive;
+    if (frame_.close_delimited)
+      sign = kComment;
+    else
+      append_chunk(&sign, kComment);
+  }
   connection_->wake_writer();
 }
 

@@ -18,6 +18,8 @@ struct HttpRequest {
   std::string path;    // percent-decoded, without the query and without --root-path
   std::string query;   // raw, without '?'
   HttpHeaders headers;
+  // The body's part of the memory for bodies: whoever works on what was in it keeps this meanwhile.
+  std::shared_ptr<const void> body_share;
   std::string body;
   std::string remote_address;  // "127.0.0.1:50312", or "unix"
   // The first header of that name; nullopt if there is none.
@@ -38,7 +40,8 @@ class ResponseWriter {
   virtual ~ResponseWriter() = default;
   // A whole answer. Exactly one of send() and start_stream() per request.
   virtual void send(HttpResponse response) = 0;
-  // A streamed answer (chunked transfer coding): headers now, then pieces, then finish().
+  // A streamed answer (chunked transfer coding): headers now, then pieces, then finish(). Each piece of a
+  // text/event-stream is whole events.
   virtual void start_stream(int status, std::string content_type, HttpHeaders headers) = 0;
   virtual void write(std::string piece) = 0;
   virtual void finish() = 0;
@@ -52,5 +55,7 @@ class ResponseWriter {
 };
 
 using HttpHandler = std::function<void(HttpRequest, std::shared_ptr<ResponseWriter>)>;
+// Judges a request whose head has come and whose body has not; an answer refuses it.
+using HttpFilter = std::function<std::optional<HttpResponse>(const HttpRequest&)>;
 
 }  // namespace pagoda

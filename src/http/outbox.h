@@ -18,6 +18,7 @@ struct Outbox {
   bool cut = false;          // the producer or a limit asks for the connection to be cut
   bool closed = false;
   std::function<void()> on_close;  // of the answer under way
+  std::string keep_alive;          // sent when a stream is silent for long; empty: nothing is
   int started_status = 0;          // of an answer whose head is written and not yet logged
 };
 

@@ -17,6 +17,13 @@ HttpError RequestParser::over_limit() const {
   return {413, "The request body is over the limit of " + std::to_string(body_bytes_max_) + " bytes."};
 }
 
+void RequestParser::lower_body_limit(std::size_t body_bytes_max) {
+  if (body_bytes_max >= body_bytes_max_) return;
+  body_bytes_max_ = body_bytes_max;
+  chunks_ = ChunkedReader(body_bytes_max);
+  if (head_.content_length.value_or(0) > body_bytes_max) fail(over_limit());
+}
+
 std::size_t RequestParser::feed(std::string_view in) {
   if (state_ == State::kHead) return feed_head(in);
   return state_ == State::kBody ? feed_body(in) : 0;

@@ -1,5 +1,6 @@
 #include "http/server.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,8 +16,28 @@
 namespace pagoda {
 
 namespace {
-// Connections over the limit that may be told so at one time; more are closed without a word.
-constexpr int kRefusalsMax = 64;
+
+// Files, sockets and wake-ups of everything that is no client.
+constexpr int kOtherDescriptors = 128;
+
+// How many clients the limit of open files leaves room for; raises that limit as far as the system lets us.
+int connections_allowed(int wanted) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
+  constexpr rlim_t kOthers = kOtherDescriptors + Places::kSpare;
+  const rlim_t needed = static_cast<rlim_t>(wanted) + kOthers;
+  if (limit.rlim_cur < needed) {
+    limit.rlim_cur = std::min(needed, limit.rlim_max);
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+  }
+  if (limit.rlim_cur >= needed) return wanted;
+  const int room = limit.rlim_cur > kOthers ? static_cast<int>(limit.rlim_cur - kOthers) : 1;
+  log_warning("At most {} connections instead of {}: the limit of open files (ulimit -n) is {}.", room,
+              wanted, limit.rlim_cur);
+  return room;
+}
+
 }  // namespace
 
 struct HttpServer::Impl {
@@ -31,25 +52,25 @@ struct HttpServer::Impl {
 
 // On the accepting thread: hands the socket to the next I/O thread.
 void HttpServer::Impl::adopt(int fd, int family, std::string remote) {
-  int count = ++core->num_connections;
+  std::shared_ptr<Connection> leaves;
+  const Places::Seat seat = core->places.take(&leaves);
+  if (leaves) leaves->io().run_here([leaves] { leaves->leave(); });
   const std::shared_ptr<IoThread>& io = threads[next_thread++ % threads.size()];
-  bool refused = count > core->config.connections_max;
-  bool hopeless = count > core->config.connections_max + kRefusalsMax;
-  auto open = [shared = core, io, fd, family, remote = std::move(remote), refused] {
+  auto open = [shared = core, io, fd, family, remote = std::move(remote), seat] {
     SocketHandle socket(io->context());
     error_code ec;
     if (!shared->stopping) socket.assign(boost::asio::generic::stream_protocol(family, SOCK_STREAM), fd, ec);
     if (ec || shared->stopping) {
       if (!socket.is_open()) ::close(fd);
-      --shared->num_connections;
+      shared->places.give_back(seat);
       return;
     }
     auto stream = shared->tls ? shared->tls->accept(std::move(socket)) : make_plain_stream(std::move(socket));
-    std::make_shared<Connection>(shared, io, std::move(stream), remote, refused)->start();
+    std::make_shared<Connection>(shared, io, std::move(stream), remote, seat)->start();
   };
-  if (!hopeless && io->post(std::move(open))) return;
+  if (seat != Places::Seat::kNone && io->post(std::move(open))) return;
   ::close(fd);
-  --core->num_connections;
+  core->places.give_back(seat);
 }
 
 void HttpServer::Impl::on_each_connection(void (Connection::*action)()) {
@@ -70,16 +91,22 @@ HttpServer::~HttpServer() {
   stop();
 }
 
-void HttpServer::on(std::string method, std::string path, HttpHandler handler) {
-  impl_->core->routes[std::move(path)][std::move(method)] = std::move(handler);
+void HttpServer::on(std::string method, std::string path, HttpHandler handler, RouteOptions options) {
+  if (options.body_bytes_max == 0)
+    options.body_bytes_max = method == "GET" ? RouteOptions::kLittleBody : impl_->core->config.body_bytes_max;
+  impl_->core->routes[std::move(path)][std::move(method)] = {std::move(handler), std::move(options)};
 }
 
-void HttpServer::before(std::function<std::optional<HttpResponse>(const HttpRequest&)> filter) {
+void HttpServer::before(HttpFilter filter) {
   impl_->core->filters.push_back(std::move(filter));
 }
 
 void HttpServer::error_body(std::function<std::string(int status, const std::string& message)> writer) {
   impl_->core->error_writer = std::move(writer);
+}
+
+void HttpServer::on_burst_over(std::function<void()> callback) {
+  impl_->core->on_burst_over = std::move(callback);
 }
 
 void HttpServer::observe(std::function<void(const HttpExchangeStats&)> observer) {
@@ -99,6 +126,9 @@ Status HttpServer::bind() {
 Status HttpServer::start() {
   if (!impl_->threads.empty()) return internal_error("the HTTP server runs already");
   PAGODA_RETURN_IF_ERROR(impl_->listener->listen());
+  ServerCore& core = *impl_->core;
+  core.places.set_limit(connections_allowed(std::max(1, core.config.connections_max)));
+  core.bodies->configure(core.config.body_memory_max, core.on_burst_over);
   int num_threads = std::max(1, impl_->core->config.num_threads);
   for (int i = 0; i < num_threads; ++i) impl_->threads.push_back(std::make_shared<IoThread>());
   impl_->listener->start(impl_->threads[0]->context(),
@@ -113,7 +143,7 @@ int HttpServer::port() const {
   return impl_->listener->port();
 }
 int HttpServer::num_connections() const {
-  return impl_->core->num_connections;
+  return impl_->core->places.taken();
 }
 
 void HttpServer::drain() {

@@ -23,7 +23,7 @@ struct TlsConfig {
 };
 
 struct CorsConfig {
-  std::vector<std::string> allowed_origins = {"*"}, allowed_methods = {"*"}, allowed_headers = {"*"};
+  std::vector<std::string> allowed_origins, allowed_methods = {"*"}, allowed_headers = {"*"};
   bool allow_credentials = false;
 };
 
@@ -38,13 +38,17 @@ struct HttpServerConfig {
   std::size_t header_bytes_max = 64 * 1024;
   int header_count_max = 256;
   std::size_t body_bytes_max = 64u << 20;
-  int connections_max = 4096;  // more are answered 503 and closed
+  std::size_t body_memory_max = 256u << 20;  // of all bodies together, but for the start of each; then 503
+  // Lowered to what the limit of open files allows. When all are taken, the one that has waited longest for a
+  // request is closed; while none waits, newcomers are answered 503, unless they ask for a probe's route.
+  int connections_max = 4096;
   double header_timeout_s =
       10;  // from a request's first byte (or the connection's start) to the end of its headers
   double body_timeout_s = 60;               // and from there to the end of its body
   double idle_timeout_s = 75;               // keep-alive without a request
   double write_timeout_s = 30;              // a client that takes nothing for so long is cut off
   std::size_t write_buffer_max = 4u << 20;  // a stream with more unsent bytes is cut off
+  double sse_keep_alive_s = 0;  // a comment in an event stream that is silent for so long; 0: none
   bool access_log = true;
   std::vector<std::string> access_log_excluded_paths;
   bool request_id_header = false;  // echo (or make) X-Request-Id
@@ -59,6 +63,14 @@ struct HttpExchangeStats {
   uint64_t request_bytes = 0, response_bytes = 0;  // of the body; on the wire
 };
 
+struct RouteOptions {
+  HttpFilter judge;    // after those of before(), on the same terms
+  bool probe = false;  // answered even when connections are full
+  // Where it is less than the server's; 0: the server's, or kLittleBody for GET.
+  std::size_t body_bytes_max = 0;
+  static constexpr std::size_t kLittleBody = 64 * 1024;  // for routes that read none
+};
+
 class HttpServer {
  public:
   explicit HttpServer(HttpServerConfig config);
@@ -68,13 +80,18 @@ class HttpServer {
 
   // Routes; before start(). An unknown path is 404, a known one with another method 405 with Allow, both
   // answered with the body of the `not_found` hook where set. HEAD is served by GET handlers.
+  // Slashes at the end of a request's path do not count.
   // A path that ends in "/*" takes everything below it that has no route of its own; the longest such path
   // wins.
-  void on(std::string method, std::string path, HttpHandler handler);
-  // Runs before routing for every request but CORS preflights; a response ends the request (keys, draining).
-  void before(std::function<std::optional<HttpResponse>(const HttpRequest&)> filter);
+  void on(std::string method, std::string path, HttpHandler handler, RouteOptions options = {});
+  // Runs before routing for every request but CORS preflights, when its head has come and nothing is kept of
+  // its body; a response ends the request (keys), and the connection if there is a body.
+  void before(HttpFilter filter);
   // The body of errors that this room itself makes (400 framing, 404, 405, 408, 413, 431, 503).
   void error_body(std::function<std::string(int status, const std::string& message)> writer);
+
+  // Called on any thread when the last of many large bodies has been let go: a time to return memory.
+  void on_burst_over(std::function<void()> callback);
 
   // Told of every exchange, on its I/O thread: must be quick.
   void observe(std::function<void(const HttpExchangeStats&)> observer);

@@ -18,6 +18,10 @@ namespace ssl = boost::asio::ssl;
 
 namespace {
 
+// Of TLS 1.2; those of 1.3 are all of this kind. A stolen key reads nothing of what was said before, and no
+// record can be changed unseen.
+const std::string kForwardSecret = "ECDHE+AESGCM:ECDHE+CHACHA20";
+
 class TlsStream final : public Stream {
  public:
   TlsStream(SocketHandle socket, ssl::context& context, ssl::stream_base::handshake_type side)
@@ -118,9 +122,10 @@ Result<std::shared_ptr<TlsContext>> TlsContext::for_server(const TlsConfig& conf
   static constexpr unsigned char kSessionContext[] = "pagoda";
   SSL_CTX_set_session_id_context(native, kSessionContext, sizeof(kSessionContext) - 1);
   PAGODA_RETURN_IF_ERROR(load_files(*context, config));
-  if (!config.ciphers.empty() && SSL_CTX_set_cipher_list(native, config.ciphers.c_str()) != 1) {
+  const std::string& ciphers = config.ciphers.empty() ? kForwardSecret : config.ciphers;
+  if (SSL_CTX_set_cipher_list(native, ciphers.c_str()) != 1) {
     ERR_clear_error();
-    return invalid_argument("OpenSSL knows no cipher in \"" + config.ciphers + "\"", "ssl_ciphers");
+    return invalid_argument("OpenSSL knows no cipher in \"" + ciphers + "\"", "ssl_ciphers");
   }
   if (config.cert_reqs < 0 || config.cert_reqs > 2)
     return invalid_argument("ssl_cert_reqs is 0 (none), 1 (optional) or 2 (required)", "ssl_cert_reqs");

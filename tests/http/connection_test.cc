@@ -105,6 +105,11 @@ TEST(Connection, RoutesFiltersAndFailures) {
     return client.read_answer();
   };
   EXPECT_EQ(status_of(ask("GET /nowhere")), 404);
+  EXPECT_EQ(status_of(ask("DELETE /echo/")), 405);
+  for (const char* path : {"/", "//", "/?x"}) EXPECT_EQ(body_of(ask(std::string("GET ") + path)), "hello");
+  for (const char* path : {"/echo/", "/echo//", "/echo/?x=/"})
+    EXPECT_EQ(status_of(ask(std::string("POST ") + path)), 200)
+        << path << ": slashes at its end do not count";
   std::string wrong_method = ask("DELETE /");
   EXPECT_EQ(status_of(wrong_method), 405);
   EXPECT_NE(wrong_method.find("allow: GET, HEAD\r\n"), std::string::npos) << wrong_method;

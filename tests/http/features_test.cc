@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "http/client.h"
+#include "http/cors.h"
 #include "http/server.h"
 #include "http/sse.h"
 #include "tests/http/raw_client.h"
@@ -28,7 +29,7 @@ struct CorsCase {
 };
 
 std::vector<CorsCase> cors_cases() {
-  const CorsConfig open;
+  const CorsConfig open{{"*"}, {"*"}, {"*"}, false};
   const CorsConfig open_credentials{{"*"}, {"*"}, {"*"}, true};
   const CorsConfig strict{{"https://a.b"}, {"GET"}, {"X-One"}, false};
   const std::string origin = "Origin: https://a.b\r\n", other = "Origin: https://evil\r\n";
@@ -36,6 +37,8 @@ std::vector<CorsCase> cors_cases() {
   const std::string strict_preflight = origin + "Access-Control-Request-Method: GET\r\n";
   return {
       {"no Origin", open, "GET", "", 200, {}, {"access-control"}},
+      {"none is allowed unless one says so", {}, "GET", origin, 200, {"hello"}, {"access-control"}},
+      {"nor by preflight", {}, "OPTIONS", preflight, 400, {"Disallowed CORS origin"}, {"allow-origin"}},
       {"any origin", open, "GET", origin, 200, {"access-control-allow-origin: *\r\n"}, {"credentials"}},
       {"any origin, with a cookie",
        open,
@@ -113,6 +116,32 @@ TEST(Cors, AnswersAsBrowsersExpect) {
   }
 }
 
+TEST(Cors, CommandsComeFromNoOtherPage) {
+  const CorsConfig none, any{{"*"}, {}, {}, false}, one{{"https://a.b"}, {}, {}, false};
+  const struct {
+    const CorsConfig& config;
+    std::string origin;
+    bool may;
+  } cases[] = {
+      {none, "", true},
+      {none, "https://a.b", false},
+      {none, "null", false},
+      {none, "http://host:8000", true},
+      {none, "https://HOST:8000", true},
+      {none, "http://host", false},
+      {none, "http://evil/host:8000", false},
+      {one, "https://a.b", true},
+      {one, "https://a.b:1", false},
+      {any, "https://evil", true},
+  };
+  for (const auto& c : cases) {
+    HttpRequest request;
+    request.headers = {{"Host", "host:8000"}};
+    if (!c.origin.empty()) request.headers.emplace_back("Origin", c.origin);
+    EXPECT_EQ(origin_may_command(c.config, request), c.may) << c.origin;
+  }
+}
+
 // --- request ids and the access log ---
 
 TEST(RequestId, IsEchoedOrMade) {
@@ -143,14 +172,15 @@ TEST(AccessLog, LooksLikeUvicornsAndLeavesOutWhatIsExcluded) {
     auto server = make_server(config);
     start(server.get());
     RawClient client(server->port());
-    client.send("GET /?a=%0ab HTTP/1.1\r\nHost: a\r\n\r\n" + post_request("x") +
-                "GET /gone HTTP/1.0\r\n\r\n");
+    client.send("GET /?key=secret&a=%0ab HTTP/1.1\r\nHost: a\r\n\r\n" + post_request("x") +
+                "GET http://h/gone?key=secret HTTP/1.0\r\n\r\n");
     client.read_all();
   }
   flush_log(std::chrono::seconds(10));
   std::string log = ::testing::internal::GetCapturedStderr();
-  EXPECT_NE(log.find(" - \"GET /?a=%0ab HTTP/1.1\" 200 OK\n"), std::string::npos) << log;
-  EXPECT_NE(log.find(" - \"GET /gone HTTP/1.0\" 404 Not Found\n"), std::string::npos) << log;
+  EXPECT_NE(log.find(" - \"GET / HTTP/1.1\" 200 OK\n"), std::string::npos) << log;
+  EXPECT_EQ(log.find("key=secret"), std::string::npos) << "the query is nobody's business: " << log;
+  EXPECT_NE(log.find(" - \"GET http://h/gone HTTP/1.0\" 404 Not Found\n"), std::string::npos) << log;
   EXPECT_NE(log.find("127.0.0.1:"), std::string::npos) << log;
   EXPECT_EQ(log.find("/echo"), std::string::npos) << log;
 }

@@ -217,6 +217,11 @@ class Held {
     }));
     return out;
   }
+  // The request and its body, and what counts them.
+  void forget() {
+    std::lock_guard lock(mutex_);
+    request_ = {};
+  }
   HttpRequest request() {
     std::lock_guard lock(mutex_);
     return request_;

@@ -13,26 +13,6 @@
 namespace pagoda {
 namespace {
 
-TEST(Server, RefusesConnectionsOverTheLimit) {
-  HttpServerConfig config = local_config();
-  config.connections_max = 2;
-  auto server = make_server(config);
-  start(server.get());
-  RawClient first(server->port()), second(server->port());
-  ASSERT_TRUE(eventually([&] { return server->num_connections() == 2; }));
-  RawClient third(server->port());
-  third.send(kGet);
-  std::string answer = third.read_all();
-  EXPECT_EQ(status_of(answer), 503) << answer;
-  EXPECT_NE(answer.find("connection: close"), std::string::npos);
-  first.close();
-  third.close();
-  ASSERT_TRUE(eventually([&] { return server->num_connections() == 1; }));
-  RawClient fourth(server->port());
-  fourth.send(kGet);
-  EXPECT_EQ(body_of(fourth.read_answer()), "hello");
-}
-
 TEST(Server, DrainsWithoutLosingAnAnswer) {
   HttpServerConfig config = local_config();
   config.num_threads = 2;

@@ -56,6 +56,41 @@ TEST(Stream, ReachesBothVersionsWhole) {
   EXPECT_EQ(body_of(all), "one,two") << "its end is the connection's";
 }
 
+TEST(Stream, ShowsThatItIsAliveWhileItIsSilent) {
+  HttpServerConfig config = local_config();
+  config.sse_keep_alive_s = 0.05;
+  auto server = make_server(config);
+  Held held;
+  server->on("GET", "/hold", held.handler());
+  start(server.get());
+  const std::string comment = ": keep-alive\n\n", chunk = "e\r\n" + comment + "\r\n";
+  for (const char* version : {"1.1", "1.0"}) {
+    SCOPED_TRACE(version);
+    const bool chunks = version == std::string("1.1");
+    RawClient client(server->port());
+    client.send("GET /hold HTTP/" + std::string(version) + "\r\nHost: a\r\n\r\n");
+    Writer writer = held.take();
+    EXPECT_EQ(client.read_until("x", 120), "") << "not before the answer has begun";
+    writer->start_stream(200, "text/event-stream; charset=utf-8", {});
+    EXPECT_EQ(status_of(client.read_until("\r\n\r\n")), 200);
+    for (int i = 0; i < 2; ++i)
+      EXPECT_EQ(client.read_until(chunks ? chunk : comment), chunks ? chunk : comment);
+    writer->write("data: x\n\n");
+    EXPECT_NE(client.read_until("data: x\n\n"), "");
+    EXPECT_NE(client.read_until(comment).find(comment), std::string::npos) << "and again";
+    writer->finish();
+    std::string rest = client.read_until("0\r\n\r\n", chunks ? 10000 : 200);
+    EXPECT_EQ(client.read_until("x", 120), "") << "not after its end: " << rest;
+  }
+  RawClient client(server->port());
+  client.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+  Writer writer = held.take();
+  writer->start_stream(200, "text/plain", {});
+  client.read_until("\r\n\r\n");
+  EXPECT_EQ(client.read_until("x", 120), "") << "other streams have no comments";
+  writer->finish();
+}
+
 TEST(Stream, SixtyFourAtOnceFromOtherThreads) {
   constexpr int kClients = 64, kPieces = 50, kProducers = 4;
   HttpServerConfig config = local_config();

@@ -20,8 +20,8 @@ namespace {
 
 // A self-signed certificate for localhost and its key.
 void write_certificate(const std::string& certfile, const std::string& keyfile,
-                       const char* pass_phrase = nullptr) {
-  EVP_PKEY* key = EVP_EC_gen("P-256");
+                       const char* pass_phrase = nullptr, bool rsa = false) {
+  EVP_PKEY* key = rsa ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256");
   X509* certificate = X509_new();
   ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
   X509_gmtime_adj(X509_getm_notBefore(certificate), -60);
@@ -70,6 +70,7 @@ struct TlsAsk {
   int max_version = 0;  // 0: OpenSSL's own
   std::string certfile, keyfile;
   std::string protocol;  // ALPN
+  std::string ciphers;   // of TLS 1.2
 };
 
 // What the server answers until it closes; empty if there is no TLS to be had.
@@ -80,6 +81,7 @@ std::string ask_over_tls(int port, const std::string& request, const TlsAsk& ask
     SSL_CTX_set_min_proto_version(context, TLS1_VERSION);
     SSL_CTX_set_max_proto_version(context, ask.max_version);
   }
+  if (!ask.ciphers.empty()) SSL_CTX_set_cipher_list(context, ask.ciphers.c_str());
   if (!ask.certfile.empty()) {
     SSL_CTX_use_certificate_chain_file(context, ask.certfile.c_str());
     SSL_CTX_use_PrivateKey_file(context, ask.keyfile.c_str(), SSL_FILETYPE_PEM);
@@ -150,6 +152,37 @@ TEST_F(Tls, RefusesOldVersionsPlainTextAndSilence) {
   EXPECT_EQ(plain.read_all().find("HTTP"), std::string::npos);
   EXPECT_EQ(silent.read_all(), "");
   EXPECT_TRUE(plain.eof() && silent.eof());
+}
+
+TEST_F(Tls, KeepsSecretsForwardUnlessToldOtherwise) {
+  write_certificate(path("rsa.pem"), path("rsa_key.pem"), nullptr, true);
+  HttpServerConfig safe = local_config();
+  safe.tls.certfile = path("rsa.pem");
+  safe.tls.keyfile = path("rsa_key.pem");
+  HttpServerConfig told = safe;
+  told.tls.ciphers = "AES128-SHA:ECDHE-RSA-AES128-SHA";
+  auto server = make_server(safe), told_server = make_server(told);
+  start(server.get());
+  start(told_server.get());
+  const struct {
+    const char* cipher;
+    bool by_default, when_told;
+  } cases[] = {
+      {"AES128-SHA", false, true},
+      {"AES256-GCM-SHA384", false, false},
+      {"ECDHE-RSA-AES128-SHA", false, true},
+      {"ECDHE-RSA-AES128-GCM-SHA256", true, false},
+      {"ECDHE-RSA-AES256-GCM-SHA384", true, false},
+      {"ECDHE-RSA-CHACHA20-POLY1305", true, false},
+  };
+  for (const auto& one : cases) {
+    SCOPED_TRACE(one.cipher);
+    TlsAsk ask;
+    ask.max_version = TLS1_2_VERSION;
+    ask.ciphers = one.cipher;
+    EXPECT_EQ(body_of(ask_over_tls(server->port(), kCloseGet, ask)), one.by_default ? "hello" : "");
+    EXPECT_EQ(body_of(ask_over_tls(told_server->port(), kCloseGet, ask)), one.when_told ? "hello" : "");
+  }
 }
 
 TEST_F(Tls, AsksForClientCertificates) {
