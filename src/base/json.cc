@@ -21,9 +21,18 @@ struct Builder {
   static constexpr std::size_t max_key_size = std::size_t(-1);
   static constexpr std::size_t max_string_size = std::size_t(-1);
 
-  explicit Builder(bool reject_duplicates_in) : reject_duplicates(reject_duplicates_in) {}
+  Builder(bool reject_duplicates_in, std::size_t values_max)
+      : reject_duplicates(reject_duplicates_in), values_left(values_max) {}
 
-  bool put(Value value) {
+  // False, with an error, when there have been too many values.
+  bool put(Value value, bj::error_code& ec) {
+    if (values_left == 0) {
+      too_many = true;
+      ec = bj::error::array_too_large;
+      return false;
+    }
+    --values_left;
+
     if (stack.empty()) {
       root = std::move(value);
     } else if (stack.back().is_array()) {
@@ -34,10 +43,10 @@ struct Builder {
     }
     return true;
   }
-  bool pop() {
+  bool pop(bj::error_code& ec) {
     Value done = std::move(stack.back());
     stack.pop_back();
-    return put(std::move(done));
+    return put(std::move(done), ec);
   }
 
   bool on_document_begin(bj::error_code&) { return true; }
@@ -51,13 +60,13 @@ struct Builder {
       ec = bj::error::syntax;
       return false;
     }
-    return pop();
+    return pop(ec);
   }
   bool on_array_begin(bj::error_code&) {
     stack.emplace_back(Array());
     return true;
   }
-  bool on_array_end(std::size_t, bj::error_code&) { return pop(); }
+  bool on_array_end(std::size_t, bj::error_code& ec) { return pop(ec); }
   bool on_key_part(bj::string_view part, std::size_t, bj::error_code&) {
     text.append(part.data(), part.size());
     return true;
@@ -72,23 +81,21 @@ struct Builder {
     text.append(part.data(), part.size());
     return true;
   }
-  bool on_string(bj::string_view part, std::size_t, bj::error_code&) {
+  bool on_string(bj::string_view part, std::size_t, bj::error_code& ec) {
     text.append(part.data(), part.size());
-    put(Value(std::move(text)));
-    text.clear();
-    return true;
+    return put(Value(std::exchange(text, {})), ec);
   }
   bool on_number_part(bj::string_view part, bj::error_code&) {
     text.append(part.data(), part.size());
     return true;
   }
-  bool on_int64(int64_t number, bj::string_view, bj::error_code&) {
+  bool on_int64(int64_t number, bj::string_view, bj::error_code& ec) {
     text.clear();
-    return put(Value(number));
+    return put(Value(number), ec);
   }
-  bool on_uint64(uint64_t number, bj::string_view, bj::error_code&) {
+  bool on_uint64(uint64_t number, bj::string_view, bj::error_code& ec) {
     text.clear();
-    return put(Value(static_cast<double>(number)));  // only called above INT64_MAX
+    return put(Value(static_cast<double>(number)), ec);  // only called above INT64_MAX
   }
   // The library's own decimal conversion can be an ulp off; from_chars is exact. Out of range it leaves its
   // result alone: then the library's value tells overflow (infinite) from underflow.
@@ -101,10 +108,10 @@ struct Builder {
       ec = bj::error::exponent_overflow;
       return false;
     }
-    return put(Value(number));
+    return put(Value(number), ec);
   }
-  bool on_bool(bool b, bj::error_code&) { return put(Value(b)); }
-  bool on_null(bj::error_code&) { return put(Value()); }
+  bool on_bool(bool b, bj::error_code& ec) { return put(Value(b), ec); }
+  bool on_null(bj::error_code& ec) { return put(Value(), ec); }
   bool on_comment_part(bj::string_view, bj::error_code&) { return true; }
   bool on_comment(bj::string_view, bj::error_code&) { return true; }
 
@@ -132,7 +139,9 @@ struct Builder {
     return true;
   }
 
-  bool reject_duplicates = false, duplicate = false;
+  const bool reject_duplicates;
+  bool duplicate = false, too_many = false;
+  std::size_t values_left;
   Value root;
   std::vector<Value> stack;
   std::vector<std::string> keys;
@@ -144,7 +153,7 @@ struct Builder {
 Result<Value> parse_json(std::string_view text, const JsonLimits& limits, std::size_t* error_at) {
   bj::parse_options options;
   options.max_depth = static_cast<std::size_t>(limits.depth_max);
-  bj::basic_parser<Builder> parser(options, limits.reject_duplicate_keys);
+  bj::basic_parser<Builder> parser(options, limits.reject_duplicate_keys, limits.values_max);
   bj::error_code ec;
   std::size_t used = parser.write_some(false, text.data(), text.size(), ec);
   if (!ec && used < text.size()) ec = bj::error::extra_data;
@@ -153,6 +162,8 @@ Result<Value> parse_json(std::string_view text, const JsonLimits& limits, std::s
     if (parser.handler().duplicate && limits.reject_duplicate_keys)
       return invalid_argument("invalid JSON: a key occurs twice in one object, before byte " +
                               std::to_string(used));
+    if (parser.handler().too_many)
+      return invalid_argument("the JSON has more than " + std::to_string(limits.values_max) + " values");
     return invalid_argument("invalid JSON at byte " + std::to_string(used) + ": " + ec.message());
   }
   return std::move(parser.handler().root);

@@ -12,7 +12,8 @@ namespace pagoda {
 
 struct JsonLimits {
   int depth_max = 128;
-  bool reject_duplicate_keys = false;  // otherwise the last one wins, as in every common parser
+  std::size_t values_max = std::size_t(-1);  // each takes memory, however short its text
+  bool reject_duplicate_keys = false;        // otherwise the last one wins, as in every common parser
 };
 
 // Error: kInvalidArgument with the byte offset, which also goes to `error_at`.

@@ -21,7 +21,7 @@ constexpr FlagSpec kTable[] = {
     {"disable-access-log-for-endpoints", "", kFront, kString, "",
      "Comma list of paths without access log lines."},
     {"allow-credentials", "", kFront, kBool, "off", "CORS: allow credentials."},
-    {"allowed-origins", "", kFront, kJson, "[\"*\"]", "CORS: allowed origins, a JSON list."},
+    {"allowed-origins", "", kFront, kJson, "[]", "CORS: allowed origins, a JSON list; [\"*\"]: all."},
     {"allowed-methods", "", kFront, kJson, "[\"*\"]", "CORS: allowed methods, a JSON list."},
     {"allowed-headers", "", kFront, kJson, "[\"*\"]", "CORS: allowed headers, a JSON list."},
     {"api-key", "", kFront, kList, "",
@@ -83,7 +83,7 @@ constexpr FlagSpec kTable[] = {
     {"tool-strict-level", "", kFront, kString, "auto", "How strictly tool calls are held to their schema.",
      kLater, "auto, function, parameter"},
     {"sse-keep-alive-interval", "", kFront, kInt, "0",
-     "Seconds between comments on a stream that has nothing else to send; 0: none.", kLater},
+     "Seconds between comments on a stream that has nothing else to send; 0: none."},
     {"cohere-is-reasoning-model", "", kFront, kBool, "on", "Cohere's API: the model reasons.", kLater},
     {"cohere-format", "", kFront, kString, "cmd4", "Cohere's API: format of answers.", kLater},
     {"anthropic-disabled-thinking-effort", "", kFront, kString, "auto",
@@ -113,6 +113,12 @@ constexpr FlagSpec kTable[] = {
     {"client-weights", "", kOwn, kJson, "{}",
      "Shares under --scheduling-policy fair, {\"client\": 2}: by API key if there are several, else by "
      "`user`."},
+    {"max-connections", "", kOwn, kInt, "4096",
+     "Connections at a time, as far as the limit of open files allows; then the longest idle one is closed, "
+     "and "
+     "while none is idle newcomers are answered 503, but for /health and the like."},
+    {"max-body-memory", "", kOwn, kInt, "256",
+     "MiB that the bodies of all requests may take at a time, but for the first 64 KiB of each; then 503."},
     {"request-timeout", "", kOwn, kFloat, "none",
      "Seconds that any request may take; one may ask for less with `timeout`."},
     {"engine-stall-timeout", "", kOwn, kFloat, "60",

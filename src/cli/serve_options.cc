@@ -54,6 +54,12 @@ Status read_http(const FlagValues& flags, HttpServerConfig* http) {
     http->access_log_excluded_paths.push_back(paths.substr(0, comma));
     paths.erase(0, comma + 1);
   }
+  PAGODA_TRY(int64_t connections, number_in(flags, "max-connections", 4096, 1, 1 << 20));
+  PAGODA_TRY(int64_t body_mib, number_in(flags, "max-body-memory", 256, 1, 1 << 20));
+  PAGODA_TRY(int64_t keep_alive_s, number_in(flags, "sse-keep-alive-interval", 0, 0, 1 << 24));
+  http->connections_max = static_cast<int>(connections);
+  http->body_memory_max = static_cast<std::size_t>(body_mib) << 20;
+  http->sse_keep_alive_s = static_cast<double>(keep_alive_s);
   http->request_id_header = flags.flag("enable-request-id-headers", false);
   return {};
 }

@@ -30,6 +30,7 @@ class StreamHandle : public OutputStream {
   }
   bool next(TextDelta* delta) override { return core_->next(delta); }
   bool done() const override { return core_->done(); }
+  bool admitted() const override { return core_->admitted(); }
   int32_t num_prompts() const override { return core_->num_prompts(); }
   void cancel() override { core_->cancel(); }
   void abort() override { core_->abort(); }

@@ -30,6 +30,8 @@ class OutputStream {
   // once; its tokens are the ones up to that.
   virtual bool next(TextDelta* delta) = 0;
   virtual bool done() const = 0;
+  // All prompts have been judged and the engine has them; `wake` is called for this too.
+  virtual bool admitted() const = 0;
   virtual int32_t num_prompts() const = 0;
   // Everything unfinished ends with kAbort, and the reader hears of it. Any thread.
   virtual void abort() = 0;

@@ -41,6 +41,7 @@ StreamCore::StreamCore(std::shared_ptr<const ModelInfo> model, Engine* engine, G
       wake_(std::make_shared<std::function<void()>>(std::move(wake))) {}
 
 void StreamCore::start(std::vector<PreparedPrompt> prompts) {
+  drop_prompt();
   // The reader sees prompts_ through the mailbox's lock, taken by the first event after this.
   prompts_.resize(prompts.size());
   for (std::size_t i = 0; i < prompts.size(); ++i) {
@@ -77,6 +78,27 @@ void StreamCore::start(std::vector<PreparedPrompt> prompts) {
     }
     if (too_late) engine_->cancel(id);
   }
+  note_admitted();
+}
+
+// It can be large, and nobody reads it any more. What kind it was is still asked for.
+void StreamCore::drop_prompt() {
+  if (request_.is_chat())
+    request_.prompt = ChatPrompt();
+  else
+    request_.prompt = std::vector<TextPrompt>();
+}
+
+void StreamCore::note_admitted() {
+  std::shared_ptr<std::function<void()>> wake;
+  {
+    std::lock_guard lock(mutex_);
+    admitted_.store(true, std::memory_order_release);
+    if (done() || wake_pending_) return;
+    wake_pending_ = true;
+    wake = wake_;
+  }
+  if (wake != nullptr && *wake) (*wake)();
 }
 
 void StreamCore::fail(const Status& status) {

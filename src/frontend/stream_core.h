@@ -45,6 +45,7 @@ class StreamCore : public std::enable_shared_from_this<StreamCore> {
   void lose() noexcept;
   // Reader.
   bool next(TextDelta* delta);
+  bool admitted() const { return admitted_.load(std::memory_order_acquire); }
   bool done() const { return done_.load(std::memory_order_acquire) || is_cancelled(); }
   // Any thread.
   void abort();
@@ -72,6 +73,8 @@ class StreamCore : public std::enable_shared_from_this<StreamCore> {
   };
 
   void post(Letter letter);
+  void note_admitted();
+  void drop_prompt();
   // False: nothing to tell yet.
   bool read(Letter* letter, TextDelta* delta);
   bool read_event(int32_t prompt_index, TokenEvent* event, TextDelta* delta);
@@ -87,7 +90,7 @@ class StreamCore : public std::enable_shared_from_this<StreamCore> {
 
   const std::shared_ptr<const ModelInfo> model_;
   Engine* const engine_;
-  const GenerateRequest request_;
+  GenerateRequest request_;  // its prompt is gone once the engine has the tokens
   const int32_t num_prompts_;
   const bool wants_prompt_logprobs_, echo_only_;
   const std::shared_ptr<const StopStrings> stops_;
@@ -98,7 +101,7 @@ class StreamCore : public std::enable_shared_from_this<StreamCore> {
   std::vector<RequestId> submitted_;             // guarded
   bool lost_ = false;                            // guarded
   bool wake_pending_ = false;  // guarded: the reader knows and has not yet found the mailbox empty
-  std::atomic<bool> cancelled_{false}, aborted_{false}, done_{false};
+  std::atomic<bool> cancelled_{false}, aborted_{false}, admitted_{false}, done_{false};
 
   std::deque<Letter> unread_, parked_;
   std::vector<Prompt> prompts_;

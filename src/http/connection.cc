@@ -72,7 +72,12 @@ Connection::Connection(std::shared_ptr<ServerCore> core, std::shared_ptr<IoThrea
       keep_alive_at_(kNever),
       armed_for_(kNever) {}
 
-Connection::~Connection() = default;
+Connection::~Connection() {
+  if (closed_) return;  // else it has not come as far as start()
+  core_->places.end_wait(this);
+  io_->connections().erase(this);
+  core_->places.give_back(ticket_.seat);
+}
 
 void Connection::start() {
   io_->connections().insert(this);
@@ -82,6 +87,7 @@ void Connection::start() {
                                                  : core_->config.header_timeout_s);
   arm_timer();
   spawn(read_loop(shared_from_this()));
+  if (ticket_.seat == Places::Seat::kSpare) return core_->places.begin_wait(this);
   // After what has arrived by now: who asks at once is not taken for one who waits.
   io_->post([self = shared_from_this()] {
     if (!self->closed_ && self->awaits_head()) self->core_->places.begin_wait(self.get());

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/asio/error.hpp>
 #include <utility>
 
 #include "base/log.h"
@@ -58,17 +59,24 @@ void HttpServer::Impl::adopt(int fd, int family, std::string remote) {
   const std::shared_ptr<IoThread>& io = threads[next_thread++ % threads.size()];
   auto open = [shared = core, io, fd, family, remote = std::move(remote), seat] {
     SocketHandle socket(io->context());
-    error_code ec;
-    if (!shared->stopping) socket.assign(boost::asio::generic::stream_protocol(family, SOCK_STREAM), fd, ec);
-    if (ec || shared->stopping) {
+    std::shared_ptr<Connection> connection;
+    try {
+      error_code ec = boost::asio::error::operation_aborted;
+      if (!shared->stopping)
+        socket.assign(boost::asio::generic::stream_protocol(family, SOCK_STREAM), fd, ec);
+      if (!ec) {
+        auto stream =
+            shared->tls ? shared->tls->accept(std::move(socket)) : make_plain_stream(std::move(socket));
+        connection = std::make_shared<Connection>(shared, io, std::move(stream), remote, seat);
+        return connection->start();
+      }
       if (!socket.is_open()) ::close(fd);
-      shared->places.give_back(seat);
-      return;
+    } catch (const std::exception& e) {
+      log_error("A connection of {} could not be opened: {}", remote, e.what());
     }
-    auto stream = shared->tls ? shared->tls->accept(std::move(socket)) : make_plain_stream(std::move(socket));
-    std::make_shared<Connection>(shared, io, std::move(stream), remote, seat)->start();
+    if (!connection) shared->places.give_back(seat);  // else it gives it back itself
   };
-  if (seat != Places::Seat::kNone && io->post(std::move(open))) return;
+  if (seat != Places::Seat::kNone && io->run_here(std::move(open))) return;
   ::close(fd);
   core->places.give_back(seat);
 }

@@ -6,6 +6,9 @@
 namespace pagoda {
 namespace {
 
+// Prompts of so many token ids, in one request, and their fields.
+constexpr std::size_t kValuesMax = std::size_t{1} << 21;
+
 std::ptrdiff_t count_characters(std::string_view text) {
   return std::count_if(text.begin(), text.end(),
                        [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
@@ -18,7 +21,7 @@ Result<Value> parse_body(std::string_view body) {
   if (body.starts_with(kByteOrderMark)) body.remove_prefix(kByteOrderMark.size());
   if (body.empty()) return invalid_argument("The body is empty: Field required", "body");
   std::size_t error_at = 0;
-  Result<Value> value = parse_json(body, {}, &error_at);
+  Result<Value> value = parse_json(body, {.values_max = kValuesMax}, &error_at);
   if (!value.ok())
     return invalid_argument("The body is not valid: " + value.status().message(),
                             "body." + std::to_string(count_characters(body.substr(0, error_at))));

@@ -1,5 +1,7 @@
 #include "server/api_server.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <chrono>
 #include <thread>
@@ -31,6 +33,13 @@ struct ApiServer::Impl {
     http.before(
         [this](const HttpRequest& request) { return check_api_key(request, context.config.api_keys); });
     http.error_body(plain_error_body);
+    // Left to itself the allocator keeps what a burst of large requests took: it learns to serve blocks of up
+    // to 32 MiB from its heaps, leaves twice as much at their ends, and what many small blocks took goes back
+    // only when one asks.
+    ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    ::mallopt(M_TRIM_THRESHOLD, 8 << 20);
+    http.on_burst_over(
+        [pool = intake->text_pool()] { static_cast<void>(pool->submit([] { ::malloc_trim(0); })); });
     add_chat_route(&http, &context);
     add_completion_route(&http, &context);
     add_models_routes(&http, &context);

@@ -1,15 +1,21 @@
+#include "server/parse_body.h"
 #include "server/reply.h"
 #include "server/routes.h"
 
 namespace pagoda {
 
 void add_completion_route(HttpServer* http, RouteContext* context) {
-  http->on("POST", "/v1/completions", [context](HttpRequest request, std::shared_ptr<ResponseWriter> writer) {
-    if (auto refusal = check_content_type(request)) return writer->send(std::move(*refusal));
-    auto parsed = parse_completion_request(request.body, context->config.limits);
-    if (!parsed.ok()) return writer->send(body_error_response(request, parsed.status()));
-    Generation::begin(context, request, std::move(*parsed), std::move(writer));
-  });
+  auto parse = [limits = context->config.limits](std::string_view body) {
+    return parse_completion_request(body, limits);
+  };
+  auto begin = [context](const HttpRequest& asked, GenerateRequest request,
+                         std::shared_ptr<ResponseWriter> writer) {
+    Generation::begin(context, asked, std::move(request), std::move(writer));
+  };
+  auto on_request = [=](HttpRequest request, std::shared_ptr<ResponseWriter> writer) {
+    parse_body_then(context, std::move(request), std::move(writer), parse, begin);
+  };
+  http->on("POST", "/v1/completions", on_request, {.judge = check_content_type});
 }
 
 }  // namespace pagoda

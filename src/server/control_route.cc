@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "http/cors.h"
 #include "openai/lax_values.h"
 #include "server/reply.h"
 #include "server/routes.h"
@@ -64,6 +65,16 @@ Engine::Done answer_with(Writer writer, std::string body) {
   };
 }
 
+// A page that an operator happens to look at must not command the server behind the operator's back: browsers
+// send such a request, and only its answer is kept from the page.
+std::optional<HttpResponse> refuse_other_pages(const RouteContext& context, const HttpRequest& request) {
+  if (origin_may_command(context.config.http.cors, request)) return std::nullopt;
+  return error_response(ApiError{403,
+                                 "The page that sends this command is not of an allowed origin: see "
+                                 "--allowed-origins",
+                                 "PermissionDeniedError", "Origin"});
+}
+
 void pause(RouteContext* context, const HttpRequest& request, const Writer& writer) {
   Result<std::string> mode = query_choice(request, "mode", "abort", {"abort", "wait", "keep"});
   Result<bool> wait = query_bool(request, "wait_for_inflight_requests", false);  // the older way to say it
@@ -118,7 +129,12 @@ void add_control_routes(HttpServer* http, RouteContext* context) {
   // Whoever reaches them can stop the server for everybody: they are there for developers, or behind keys.
   if (!context->config.dev_mode && context->config.api_keys.empty()) return;
   auto on = [=](const char* method, const char* path, auto handler) {
-    http->on(method, path, [=](HttpRequest request, Writer writer) { handler(context, request, writer); });
+    RouteOptions options{.body_bytes_max = RouteOptions::kLittleBody};
+    if (std::string_view(method) == "POST")
+      options.judge = [context](const HttpRequest& request) { return refuse_other_pages(*context, request); };
+    http->on(
+        method, path, [=](HttpRequest request, Writer writer) { handler(context, request, writer); },
+        std::move(options));
   };
   on("POST", "/pause", pause);
   on("POST", "/resume", [](RouteContext* c, const HttpRequest&, const Writer& writer) {

@@ -126,6 +126,7 @@ void Generation::begin(RouteContext* context, const HttpRequest& http, GenerateR
   if (config.enable_log_requests) log_request(request, config.max_log_len);
 
   auto self = std::make_shared<Generation>(context, without_prompt(&request), std::move(head), writer);
+  self->body_share_ = http.body_share;
   std::weak_ptr<Generation> weak = self;
   auto wake = [weak, writer] {
     writer->post([weak] {
@@ -203,6 +204,10 @@ void Generation::read_stream() {
       take(std::move(delta));
   }
   if (!ended_ && stream_->done()) end();
+  if (!ended_ && stream_->admitted()) {
+    body_share_.reset();
+    if (request_.stream) start_stream();
+  }
   if (!events_.empty()) writer_->write(std::move(events_));
   events_.clear();
   if (ended_ && streaming_) writer_->finish();
@@ -233,7 +238,7 @@ bool Generation::gather_piece(TextDelta* delta, Choice* choice) const {
 }
 
 void Generation::stream_delta(TextDelta&& delta, Choice* choice, int32_t index) {
-  if (!streaming_) start_stream(delta.prompt_token_ids);
+  begin_answer(delta.prompt_token_ids);
   if (!gather_piece(&delta, choice)) return;
   // Without a tokenizer no token has a text; that it has come is told all the same.
   bool shows = !delta.text.empty() || !delta.prompt_text.empty() || delta.finish != FinishReason::kNone ||
@@ -248,11 +253,15 @@ void Generation::stream_delta(TextDelta&& delta, Choice* choice, int32_t index) 
   events_ += sse_event(chunk);
 }
 
-void Generation::start_stream(const std::vector<TokenId>& prompt_token_ids) {
-  streaming_ = true;
+void Generation::start_stream() {
+  if (std::exchange(streaming_, true)) return;
   writer_->start_stream(200, "text/event-stream; charset=utf-8",
                         {{"cache-control", "no-cache"}, {"x-accel-buffering", "no"}});
-  if (!request_.is_chat()) return;
+}
+
+void Generation::begin_answer(const std::vector<TokenId>& prompt_token_ids) {
+  start_stream();
+  if (std::exchange(begun_, true) || !request_.is_chat()) return;
   for (std::size_t i = 0; i < choices_.size(); ++i) {
     Usage usage = choice_usage(choices_[i]);
     usage.completion_tokens = 0;  // the role comes before all tokens, though it leaves with the first
@@ -267,7 +276,7 @@ void Generation::end() {
   // Of several choices, or prompts, they would tell of one.
   const bool metrics = context_->config.enable_per_request_metrics && choices_.size() == 1;
   if (request_.stream) {
-    if (!streaming_) start_stream({});
+    begin_answer({});
     if (request_.include_usage) {
       std::string chunk = write_usage_chunk(head_, request_, total_usage());
       if (metrics) add_metrics(&chunk, timing());

@@ -37,9 +37,9 @@ class GenerationSet {
 struct RouteContext;
 
 // One request to a model, from its admission to the last byte of its answer: reads the OutputStream, writes
-// JSON or server-sent events. The status line is sent with the first delta, so that what is wrong before it
-// (a prompt that is too long) is an HTTP error; what goes wrong later is an event. Everything but its
-// creation runs on the connection's I/O thread, one call at a time.
+// JSON or server-sent events. A stream's status line is sent when the engine has taken the prompts, so that
+// what is wrong before it (a prompt that is too long) is an HTTP error; what goes wrong later is an event.
+// Everything but its creation runs on the connection's I/O thread, one call at a time.
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
   // Admits the request and returns; errors are answered at once.
@@ -71,8 +71,9 @@ class Generation : public std::enable_shared_from_this<Generation> {
   // False: it is held until there are enough for a piece.
   bool gather_piece(TextDelta* delta, Choice* choice) const;
   void stream_delta(TextDelta&& delta, Choice* choice, int32_t index);
-  // The first piece of any choice is at hand: a chat then says its role in every choice.
-  void start_stream(const std::vector<TokenId>& prompt_token_ids);
+  void start_stream();
+  // What a stream says before its first delta: a chat's role, in every choice.
+  void begin_answer(const std::vector<TokenId>& prompt_token_ids);
   void end();
   void fail(const ApiError& error);
   void log_output() const;
@@ -84,11 +85,12 @@ class Generation : public std::enable_shared_from_this<Generation> {
   const GenerateRequest request_;  // without its prompt
   const ResponseHead head_;
   const std::shared_ptr<ResponseWriter> writer_;
-  std::shared_ptr<OutputStream> stream_;  // set once, under stream_mutex_
-  std::mutex stream_mutex_;               // for abort(), which may come from elsewhere
-  std::vector<Choice> choices_;           // [prompt * n + choice]
-  std::string events_;                    // of this pump, not yet written
-  bool streaming_ = false, ended_ = false;
+  std::shared_ptr<const void> body_share_;  // until the engine has the prompts
+  std::shared_ptr<OutputStream> stream_;    // set once, under stream_mutex_
+  std::mutex stream_mutex_;                 // for abort(), which may come from elsewhere
+  std::vector<Choice> choices_;             // [prompt * n + choice]
+  std::string events_;                      // of this pump, not yet written
+  bool streaming_ = false, begun_ = false, ended_ = false;
 };
 
 }  // namespace pagoda

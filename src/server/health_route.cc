@@ -26,15 +26,22 @@ void add_health_routes(HttpServer* http, RouteContext* context) {
   auto on_health = [context](HttpRequest, std::shared_ptr<ResponseWriter> writer) {
     writer->send(health(*context));
   };
-  http->on("GET", "/health", on_health);
-  http->on("GET", "/ping", on_health);
-  http->on("POST", "/ping", on_health);
-  http->on("GET", "/version", [context](HttpRequest, std::shared_ptr<ResponseWriter> writer) {
-    writer->send(single_member("version", context->config.version));
-  });
-  http->on("GET", "/load", [context](HttpRequest, std::shared_ptr<ResponseWriter> writer) {
-    writer->send(single_member("server_load", static_cast<int64_t>(context->generations.size())));
-  });
+  const RouteOptions probe{.probe = true, .body_bytes_max = RouteOptions::kLittleBody};
+  http->on("GET", "/health", on_health, probe);
+  http->on("GET", "/ping", on_health, probe);
+  http->on("POST", "/ping", on_health, probe);
+  http->on(
+      "GET", "/version",
+      [context](HttpRequest, std::shared_ptr<ResponseWriter> writer) {
+        writer->send(single_member("version", context->config.version));
+      },
+      probe);
+  http->on(
+      "GET", "/load",
+      [context](HttpRequest, std::shared_ptr<ResponseWriter> writer) {
+        writer->send(single_member("server_load", static_cast<int64_t>(context->generations.size())));
+      },
+      probe);
 }
 
 }  // namespace pagoda

@@ -15,12 +15,14 @@ constexpr std::array<std::string_view, 6> kNotCounted = {"/metrics", "/health", 
 }  // namespace
 
 void add_metrics_route(HttpServer* http, RouteContext* context) {
-  http->on("GET", "/metrics", [context](HttpRequest, std::shared_ptr<ResponseWriter> writer) {
-    HttpResponse response;
-    response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-    response.body = context->metrics->render();
-    writer->send(std::move(response));
-  });
+  http->on("GET", "/metrics",
+           [context](HttpRequest, std::shared_ptr<ResponseWriter> writer) {
+             HttpResponse response;
+             response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+             response.body = context->metrics->render();
+             writer->send(std::move(response));
+           },
+           {.probe = true});
   http->observe([metrics = std::make_shared<HttpMetrics>(context->metrics)](const HttpExchangeStats& stats) {
     if (std::ranges::find(kNotCounted, stats.route) != kNotCounted.end()) return;
     metrics->observe(stats.method, stats.route, stats.status, stats.seconds, stats.request_bytes,

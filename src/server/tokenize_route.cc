@@ -1,5 +1,6 @@
 #include "base/utf8.h"
 #include "openai/responses.h"
+#include "server/parse_body.h"
 #include "server/reply.h"
 #include "server/routes.h"
 
@@ -29,27 +30,39 @@ void on_text_pool(RouteContext* context, std::shared_ptr<ResponseWriter> writer,
 }  // namespace
 
 void add_tokenize_routes(HttpServer* http, RouteContext* context) {
-  http->on("POST", "/tokenize", [context](HttpRequest request, std::shared_ptr<ResponseWriter> writer) {
-    if (auto refusal = check_content_type(request)) return writer->send(std::move(*refusal));
-    auto parsed = parse_tokenize_request(request.body, context->config.limits);
-    Status status = parsed.status();
-    if (status.ok()) status = context->intake->check_model_name(parsed->request.model);
-    if (!status.ok()) return writer->send(body_error_response(request, status));
-    on_text_pool(context, std::move(writer), [intake = context->intake, parsed = std::move(*parsed)] {
-      return tokenize(*intake, parsed);
-    });
-  });
-  http->on("POST", "/detokenize", [context](HttpRequest request, std::shared_ptr<ResponseWriter> writer) {
-    if (auto refusal = check_content_type(request)) return writer->send(std::move(*refusal));
-    auto parsed = parse_detokenize_request(request.body);
-    Status status = parsed.status();
-    if (status.ok()) status = context->intake->check_model_name(parsed->model);
-    if (!status.ok()) return writer->send(body_error_response(request, status));
-    on_text_pool(context, std::move(writer), [intake = context->intake, parsed = std::move(*parsed)] {
-      auto text = intake->detokenize(parsed.tokens);
-      return text.ok() ? json_response(write_detokenize_response(*text)) : error_response(text.status());
-    });
-  });
+  using Writer = std::shared_ptr<ResponseWriter>;
+  auto on_tokenize = [context](const HttpRequest& asked, TokenizeRequest parsed, Writer writer) {
+    Status status = context->intake->check_model_name(parsed.request.model);
+    if (!status.ok()) return writer->send(error_response(status));
+    on_text_pool(context, std::move(writer),
+                 [intake = context->intake, share = asked.body_share, parsed = std::move(parsed)] {
+                   return tokenize(*intake, parsed);
+                 });
+  };
+  auto on_detokenize = [context](const HttpRequest& asked, DetokenizeRequest parsed, Writer writer) {
+    Status status = context->intake->check_model_name(parsed.model);
+    if (!status.ok()) return writer->send(error_response(status));
+    on_text_pool(context, std::move(writer),
+                 [intake = context->intake, share = asked.body_share, parsed = std::move(parsed)] {
+                   auto text = intake->detokenize(parsed.tokens);
+                   return text.ok() ? json_response(write_detokenize_response(*text))
+                                    : error_response(text.status());
+                 });
+  };
+  auto parse = [limits = context->config.limits](std::string_view body) {
+    return parse_tokenize_request(body, limits);
+  };
+  http->on("POST", "/tokenize",
+           [=](HttpRequest request, Writer writer) {
+             parse_body_then(context, std::move(request), std::move(writer), parse, on_tokenize);
+           },
+           {.judge = check_content_type});
+  http->on("POST", "/detokenize",
+           [=](HttpRequest request, Writer writer) {
+             parse_body_then(context, std::move(request), std::move(writer), parse_detokenize_request,
+                             on_detokenize);
+           },
+           {.judge = check_content_type});
 }
 
 }  // namespace pagoda

@@ -69,6 +69,18 @@ TEST(Json, DepthIsBounded) {
   EXPECT_FALSE(parse_json(std::string(1'000'000, '[')).ok());
 }
 
+TEST(Json, ValuesAreBounded) {
+  const JsonLimits four{.values_max = 4};
+  for (const char* text : {"[1,2,3]", R"({"a":{"b":[1]}})", R"([[],{},"x"])", R"(["a",null,1.5])"})
+    EXPECT_TRUE(parse_json(text, four).ok()) << text;
+  for (const char* text : {"[1,2,3,4]", R"({"a":{"b":[1,2]}})", R"([[[[[]]]]])", R"(["a",null,1.5,true])",
+                           "[1,2,18446744073709551615,4]"}) {
+    Result<Value> value = parse_json(text, four);
+    ASSERT_FALSE(value.ok()) << text;
+    EXPECT_NE(value.status().message().find("more than 4 values"), std::string::npos) << text;
+  }
+}
+
 TEST(Json, DuplicateKeysCanBeRefused) {
   JsonLimits strict{.reject_duplicate_keys = true};
   EXPECT_TRUE(parse_json(R"({"a":1,"b":{"a":2}})", strict).ok());

@@ -25,6 +25,10 @@ TEST(ServeOptions, WithoutFlags) {
   EXPECT_EQ(options.http.port, 8000);
   EXPECT_EQ(options.shutdown_timeout_s, 30);
   EXPECT_TRUE(options.model.log_stats && options.http.access_log);
+  EXPECT_TRUE(options.http.cors.allowed_origins.empty());
+  EXPECT_EQ(options.http.connections_max, 4096);
+  EXPECT_EQ(options.http.body_memory_max, std::size_t{256} << 20);
+  EXPECT_EQ(options.http.sse_keep_alive_s, 0);
   EXPECT_FALSE(options.quiet);
 }
 
@@ -101,6 +105,18 @@ TEST(ServeOptions, EachFlagReachesItsPlace) {
   EXPECT_EQ(options.http.access_log_excluded_paths, (std::vector<std::string>{"/health", "/metrics"}));
   EXPECT_EQ(options.shutdown_timeout_s, 5);
   EXPECT_TRUE(options.quiet && options.log.level == LogLevel::kError);
+}
+
+TEST(ServeOptions, BoundsOfTheHttpServer) {
+  auto options =
+      options_of({"--max-connections", "7", "--max-body-memory", "3", "--sse-keep-alive-interval", "15"});
+  ASSERT_TRUE(options.ok()) << options.status().message();
+  EXPECT_EQ(options->http.connections_max, 7);
+  EXPECT_EQ(options->http.body_memory_max, std::size_t{3} << 20);
+  EXPECT_EQ(options->http.sse_keep_alive_s, 15);
+  for (const char* flag : {"--max-connections", "--max-body-memory"})
+    EXPECT_FALSE(options_of({flag, "0"}).ok()) << flag;
+  EXPECT_FALSE(options_of({"--sse-keep-alive-interval", "-1"}).ok());
 }
 
 TEST(ServeOptions, EveryNameOfACacheFormatIsOne) {
