@@ -16,7 +16,7 @@ BENCH = pathlib.Path(__file__).resolve().parent
 # Our format: (flags of pagoda, GGUF type)
 FORMATS = {"bf16": ([], "bf16"), "int8": (["--quantization", "int8"], "q8_0"), "int4": (["--quantization", "int4"], "q4_0")}
 STREAMS, INPUT, OUTPUT, CLIENTS = (1, 8, 32), 128, 64, 32
-HTTP_INPUT, HTTP_OUTPUT = 100, 64
+HTTP_INPUT, HTTP_OUTPUT, ALONE_REQUESTS = 100, 64, 3
 
 
 class Failed(Exception):
@@ -71,6 +71,18 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def model_folder(config, work):
+    """A folder that Pagoda and vLLM serve with --load-format dummy."""
+    folder = work / "model"
+    if not folder.exists():
+        folder.mkdir()
+        shutil.copy(config, folder / "config.json")
+        size = json.loads(pathlib.Path(config).read_text())["vocab_size"]
+        (folder / "tokenizer.json").write_text(json.dumps(word_vocabulary.tokenizer_json(size)))
+        (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
+    return folder
+
+
 class Side:
     """One engine. Its blocks return {row of ROWS: value}, and weight_bytes where it knows them."""
 
@@ -87,19 +99,29 @@ class Side:
     def server_command(self, fmt, port):
         raise NotImplementedError
 
-    def http(self, fmt):
+    @contextlib.contextmanager
+    def serving(self, fmt):
+        """The address of a server of this format while it runs."""
         port = free_port()
         with server(self.server_command(fmt, port), port, self.log, self.args.timeout):
-            model = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=30))["data"][0]["id"]
-            report = json.loads(run(
-                ["python3", BENCH / "http_load.py", f"http://127.0.0.1:{port}", "--model", model, "--clients", CLIENTS,
-                 "--requests", self.args.requests, "--input-len", HTTP_INPUT, "--output-len", HTTP_OUTPUT],
-                self.log, self.args.timeout))
+            yield f"http://127.0.0.1:{port}"
+
+    def load(self, url, clients, requests):
+        model = json.load(urllib.request.urlopen(f"{url}/v1/models", timeout=30))["data"][0]["id"]
+        report = json.loads(run(
+            ["python3", BENCH / "http_load.py", url, "--model", model, "--clients", clients, "--requests", requests,
+             "--input-len", HTTP_INPUT, "--output-len", HTTP_OUTPUT], self.log, self.args.timeout))
         for kind, length in [("input", HTTP_INPUT + 1), ("output", HTTP_OUTPUT)]:  # with the BOS
-            if report[f"{kind}_tokens"] != self.args.requests * length:
-                raise Failed(f"{report[f'{kind}_tokens']} {kind} tokens, not {length} of each of "
-                             f"{self.args.requests} requests")
-        values = {"http_tokens_per_s": report["output_tokens_per_s"], "http_events": report["events"]}
+            if report[f"{kind}_tokens"] != requests * length:
+                raise Failed(f"{report[f'{kind}_tokens']} {kind} tokens, not {length} of each of {requests} requests")
+        return report
+
+    def http(self, fmt):
+        with self.serving(fmt) as url:
+            report = self.load(url, CLIENTS, self.args.requests)
+            alone = self.load(url, 1, ALONE_REQUESTS)
+        values = {"http_tokens_per_s": report["output_tokens_per_s"], "http_events": report["events"],
+                  "http_alone": 1e3 / alone["tpot_p50_ms"]}
         for name in ("ttft_p50", "ttft_p99", "itl_p50", "itl_p99"):
             values[f"http_{name}_ms"] = report[f"{name}_ms"]
         return values
@@ -126,12 +148,7 @@ class Pagoda(Side):
     def server_command(self, fmt, port):
         if not self.args.pagoda:
             raise Failed("--pagoda is not given")
-        folder = self.work / "pagoda-model"
-        if not folder.exists():
-            folder.mkdir()
-            shutil.copy(self.args.model, folder / "config.json")
-            size = json.loads(pathlib.Path(self.args.model).read_text())["vocab_size"]
-            (folder / "tokenizer.json").write_text(json.dumps(word_vocabulary.tokenizer_json(size)))
+        folder = model_folder(self.args.model, self.work)
         return [self.args.pagoda, "serve", folder, "--load-format", "dummy", "--host", "127.0.0.1", "--port", port,
                 "--threads", self.args.threads, "--max-num-seqs", CLIENTS, "--max-model-len", 512, *FORMATS[fmt][0]]
 
@@ -186,6 +203,25 @@ class LlamaCpp(Side):
                 "-fa", "on", "--host", "127.0.0.1", "--port", port, *(["-rtr"] if self.repack else [])]
 
 
+class Running(Side):
+    """A server that somebody else started, in bf16, on the folder of model_folder(): vLLM."""
+
+    def __init__(self, name, url, args, work):
+        super().__init__(name, args, work)
+        self.url = url.rstrip("/").removesuffix("/v1")
+
+    def steps(self, fmt):
+        raise Failed("only the HTTP block")
+
+    batch = steps
+
+    @contextlib.contextmanager
+    def serving(self, fmt):
+        if fmt != "bf16":
+            raise Failed("only bf16")
+        yield self.url
+
+
 def programs(args):
     names = ("llama-bench", "llama-batched-bench", "llama-server", "llama-quantize")
     return [pathlib.Path(folder) / name for folder in (args.llama, args.ik) if folder for name in names]
@@ -197,4 +233,6 @@ def sides(args, work):
         found.append(LlamaCpp("llama", args.llama, args, work))
     if args.ik:
         found.append(LlamaCpp("ik", args.ik, args, work, repack=args.ik_repack))
+    if args.vllm:
+        found.append(Running("vllm", args.vllm, args, work))
     return found
