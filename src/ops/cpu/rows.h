@@ -6,12 +6,15 @@ namespace {
 
 static void rms_norm(float* y, const float* x, const float* weight, float eps, int64_t count) {
   V squares = zero();
-  for (int64_t i = 0; i < count; i += kLanes) {
-    V a = load_n(x + i, count - i);
+  const int64_t whole = count / kLanes * kLanes;
+  for (int64_t i = 0; i < whole; i += kLanes) squares = fma(load(x + i), load(x + i), squares);
+  if (whole < count) {
+    V a = load_n(x + whole, count - whole);
     squares = fma(a, a, squares);
   }
   V factor = broadcast(1.0f / sqrt1(sum_lanes(squares) / static_cast<float>(count) + eps));
-  for (int64_t i = 0; i < count; i += kLanes)
+  for (int64_t i = 0; i < whole; i += kLanes) store(y + i, mul(mul(load(x + i), factor), load(weight + i)));
+  for (int64_t i = whole; i < count; i += kLanes)
     store_n(y + i, mul(mul(load_n(x + i, count - i), factor), load_n(weight + i, count - i)), count - i);
 }
 
@@ -72,32 +75,50 @@ PAGODA_INLINE V scaled(const float* x, const float* factor, int64_t i, int64_t c
   V v = load_n(x + i, count - i);
   return factor == nullptr ? v : mul(v, load_n(factor + i, count - i));
 }
+PAGODA_INLINE V scaled(const float* x, const float* factor, int64_t i) {
+  return factor == nullptr ? load(x + i) : mul(load(x + i), load(factor + i));
+}
+// Codes of the numbers [begin, end) and their sum; behind `count` they are 0.
+PAGODA_INLINE int32_t codes_of(int8_t* y, const float* x, const float* factor, V inverse, int64_t begin,
+                               int64_t end, int64_t count) {
+  const I ones = broadcast_word(0x01010101u);
+  I sum = broadcast_word(0);
+  int64_t i = begin;
+  auto code = [&](int64_t at) __attribute__((always_inline)) {
+    return mul(scaled(x, factor, at), inverse);
+  };
+  for (; i + 4 * kLanes <= (end < count ? end : count); i += 4 * kLanes) {
+    store_bytes(y + i, code(i), code(i + kLanes), code(i + 2 * kLanes), code(i + 3 * kLanes));
+    sum = dot4(sum, ones, load_word16(y + i));
+  }
+  for (; i < end; i += kLanes) {
+    alignas(64) int8_t lane[4 * kLanes] = {};
+    store_bytes(lane, mul(scaled(x, factor, i, count), inverse));
+    const int64_t width = end - i < kLanes ? end - i : kLanes;
+    __builtin_memcpy(y + i, lane, static_cast<std::size_t>(width));
+    sum = dot4(sum, ones, load_word16(lane));
+  }
+  alignas(64) int32_t part[kLanes];
+  store_word16(part, sum);
+  int32_t total = 0;
+  for (int32_t number : part) total += number;
+  return total;
+}
 static float quantize(int8_t* y, int32_t* starts, int32_t offset, const float* x, const float* factor,
                       int64_t count, int64_t padded, int64_t group) {
   V high = zero(), bad = zero();
-  for (int64_t i = 0; i < count; i += kLanes) {
-    V v = scaled(x, factor, i, count);
+  auto judge = [&](V v) __attribute__((always_inline)) {
     high = max(abs(v), high);
     bad = fma(v, zero(), bad);  // NaN as soon as a number is not finite
-  }
+  };
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) judge(scaled(x, factor, i));
+  if (i < count) judge(scaled(x, factor, i, count));
   constexpr float kTiny = 1e-30f;  // a row of nothing; its inverse would not be finite
   const float largest = max_lanes(high), inverse = largest < kTiny ? 0.0f : 127.0f / largest;
   for (int64_t begin = 0; begin < padded; begin += group) {
     const int64_t end = begin + group < padded ? begin + group : padded;
-    I sum = broadcast_word(0);
-    for (int64_t i = begin; i < end; i += kLanes) {
-      alignas(64) int8_t lane[64] = {};
-      store_bytes(lane, mul(scaled(x, factor, i, count), broadcast(inverse)));
-      const int64_t width = end - i < kLanes ? end - i : kLanes;
-      if (width == kLanes)
-        __builtin_memcpy(y + i, lane, kLanes);
-      else
-        __builtin_memcpy(y + i, lane, static_cast<std::size_t>(width));
-      sum = dot4(sum, broadcast_word(0x01010101u), load_word16(lane));
-    }
-    alignas(64) int32_t part[kLanes];
-    store_word16(part, sum);
-    starts[begin / group] = offset * (part[0] + part[1] + part[2] + part[3]);
+    starts[begin / group] = offset * codes_of(y, x, factor, broadcast(inverse), begin, end, count);
   }
   return largest / 127.0f + sum_lanes(bad);
 }

@@ -188,6 +188,15 @@ PAGODA_INLINE void store_bytes(int8_t* p, V a) {
   __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
 }
+PAGODA_INLINE __m256i bytes_of(V a, V b) {
+  const __m256i first = _mm256_packs_epi32(_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi));
+  const __m256i second = _mm256_packs_epi32(_mm256_cvtps_epi32(b.lo), _mm256_cvtps_epi32(b.hi));
+  const __m256i order = _mm256_set_epi32(7, 3, 6, 2, 5, 1, 4, 0);
+  return _mm256_permutevar8x32_epi32(_mm256_packs_epi16(first, second), order);
+}
+PAGODA_INLINE void store_bytes(int8_t* p, V a, V b, V c, V d) {
+  store_word16(p, {bytes_of(a, b), bytes_of(c, d)});
+}
 
 }  // namespace
 }  // namespace pagoda::cpu

@@ -154,6 +154,13 @@ PAGODA_INLINE V load_bytes(const uint8_t* p) {
 PAGODA_INLINE void store_bytes(int8_t* p, V a) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.r)));
 }
+PAGODA_INLINE void store_bytes(int8_t* p, V a, V b, V c, V d) {
+  const __m512i ab = _mm512_packs_epi32(_mm512_cvtps_epi32(a.r), _mm512_cvtps_epi32(b.r));
+  const __m512i cd = _mm512_packs_epi32(_mm512_cvtps_epi32(c.r), _mm512_cvtps_epi32(d.r));
+  // Packing works within 128 bits: four numbers of each in turn.
+  const __m512i order = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
+  _mm512_storeu_si512(p, _mm512_permutexvar_epi32(order, _mm512_packs_epi16(ab, cd)));
+}
 
 }  // namespace
 }  // namespace pagoda::cpu

@@ -171,6 +171,12 @@ PAGODA_INLINE V load_bytes(const uint8_t* p) {  // sixteen unsigned bytes as num
 PAGODA_INLINE void store_bytes(int8_t* p, V a) {
   for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(__builtin_rintf(a.lane[i]));
 }
+PAGODA_INLINE void store_bytes(int8_t* p, V a, V b, V c, V d) {
+  store_bytes(p, a);
+  store_bytes(p + kLanes, b);
+  store_bytes(p + 2 * kLanes, c);
+  store_bytes(p + 3 * kLanes, d);
+}
 
 }  // namespace
 }  // namespace pagoda::cpu
