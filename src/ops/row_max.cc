@@ -19,4 +19,9 @@ RowMax row_max(std::span<const float> row) {
   return found;
 }
 
+void shift_and_divide(std::span<float> y, std::span<const float> x, float by, float divisor) {
+  PAGODA_CHECK(y.size() == x.size(), "a row of another length");
+  cpu::kernels().rows.shift_and_divide(y.data(), x.data(), by, divisor, static_cast<int64_t>(x.size()));
+}
+
 }  // namespace pagoda

@@ -13,4 +13,7 @@ struct RowMax {
 // One pass over a row of logits. Requires: not empty.
 RowMax row_max(std::span<const float> row);
 
+// y[i] = (x[i] - by) / divisor: logits relative to their largest, at a temperature. y may be x.
+void shift_and_divide(std::span<float> y, std::span<const float> x, float by, float divisor);
+
 }  // namespace pagoda

@@ -27,11 +27,6 @@ void add_logprobs(const SampleInput& input, int32_t num_top, std::vector<std::pa
   top_logprobs(input.logits, log_sum, num_top, &out->top, scratch);
 }
 
-// Shifted first, then divided: the largest becomes 0, and nothing overflows however small the temperature.
-void scale(std::span<float> logits, float largest, float temperature) {
-  for (float& logit : logits) logit = (logit - largest) / temperature;
-}
-
 }  // namespace
 
 Sampler::Sampler(int num_workers) {
@@ -60,16 +55,19 @@ void Sampler::sample(std::span<const SampleInput> inputs, std::span<SampleOutput
     std::span<const float> logits = input.logits;
     const LogitsEdit edit{params, *input.history, input.output_index, input.mask};
     const bool greedy = params.temperature < kGreedyTemperature;
-    if (!greedy || edits_logits(edit)) {
+    if (edits_logits(edit)) {
       scratch->logits.assign(logits.begin(), logits.end());
       edit_logits(scratch->logits, edit, &scratch->filter);
       logits = scratch->logits;
-      if (edits_logits(edit)) top = row_max(logits);
+      top = row_max(logits);
     }
     TokenId token = top.index;
     if (!top.is_finite || !std::isfinite(top.value)) return;  // nothing is allowed
     if (!greedy) {
-      scale(scratch->logits, top.value, params.temperature);
+      // Shifted first: the largest becomes 0, and nothing overflows however small the temperature.
+      scratch->logits.resize(logits.size());
+      shift_and_divide(scratch->logits, logits, top.value, params.temperature);
+      logits = scratch->logits;
       const Cutoff cutoff = find_cutoff(logits, params, &scratch->filter);
       token = gumbel_draw(logits, cutoff, token, input.seed, input.output_index);
     }

@@ -43,19 +43,16 @@ struct Bf16Cache {
       });
     }
     if (!whole(keys)) s = only(s, keys, kMinusInf);
-    const V old = load(state.maximum(row)), next = max(old, mul(greatest(s), broadcast(factor)));
-    const V center = max(broadcast(-0x1p126f), next), below = sub(zero(), center);
+    const Center center = raise(state.maximum(row), s, factor);
+    const V below = sub(zero(), center.at);
     const Four w = map(
         s, [&](V x) __attribute__((always_inline)) { return exp2<true>(fma(x, broadcast(factor), below)); });
     store_bf16_pairs(weights, w.a, w.b);
     store_bf16_pairs(weights + 16, w.c, w.d);
-    V kept = broadcast(1.0f);
-    if (!same_first(old, center)) kept = exp2(sub(old, center));  // the maximum grew, as it soon rarely does
     const I ones = broadcast_word(0x3F803F80u);  // two of 1: the sum is one of the rounded weights
     const V sum = dot2(dot2(zero(), load_word16(weights), ones), load_word16(weights + 16), ones);
-    store(state.weights(row), fma(load(state.weights(row)), kept, sum));
-    store(state.maximum(row), next);
-    store(keep, kept);
+    store(state.weights(row), fma(load(state.weights(row)), center.kept, sum));
+    store(keep, center.kept);
   }
 
   // Rows [row, row + rows) of one head; `values`: V of the four panels.

@@ -77,15 +77,12 @@ struct Fp8Cache {
       });
     }
     if (!whole(keys)) s = only(s, keys, kMinusInf);
-    const V old = load(state.maximum(row)), next = max(old, mul(greatest(s), broadcast(factor)));
-    const V center = max(broadcast(-0x1p126f), next), below = sub(zero(), center);
+    const Center center = raise(state.maximum(row), s, factor);
+    const V below = sub(zero(), center.at);
     Four w = map(
         s, [&](V x) __attribute__((always_inline)) { return exp2<true>(fma(x, broadcast(factor), below)); });
-    V kept = broadcast(1.0f);
-    if (!same_first(old, center)) kept = exp2(sub(old, center));
     const V sum = add(add(w.a, w.b), add(w.c, w.d));
-    store(state.weights(row), fma(load(state.weights(row)), kept, sum));
-    store(state.maximum(row), next);
+    store(state.weights(row), fma(load(state.weights(row)), center.kept, sum));
     w = scaled(task, w, wide, 1);
     if (!whole(keys)) w = only(w, keys, 0.0f);
     const V most = max(broadcast(1e-36f), greatest(w)), inverse = div(broadcast(1.0f), most);
@@ -96,7 +93,7 @@ struct Fp8Cache {
         });
     store_bf16_pairs(weights, w.a, w.b);
     store_bf16_pairs(weights + 16, w.c, w.d);
-    store(keep, kept);
+    store(keep, center.kept);
     store(keep + kLanes, mul(most, broadcast(kE4m3Unit)));
   }
 

@@ -218,6 +218,23 @@ PAGODA_INLINE bool whole(KeyRange keys) {
 
 constexpr float kLog2E = 0x1.715476p0f;
 
+// What a row's weights of 64 more scores are relative to, and what its earlier sums are worth then.
+struct Center {
+  V at, kept;
+};
+// Raises the row's maximum to that of the scores times `factor` > 0. It soon rarely grows: then the lanes
+// need not be compared with one another.
+PAGODA_INLINE Center raise(float* maximum, const Four& s, float factor) {
+  const V old = load(maximum), lanes = max(max(s.a, s.b), max(s.c, s.d));
+  Center center = {max(broadcast(-0x1p126f), old), broadcast(1.0f)};
+  if (!any_above(mul(lanes, broadcast(factor)), old)) return center;
+  const V next = max(old, mul(spread_max(lanes), broadcast(factor)));
+  store(maximum, next);
+  center.at = max(broadcast(-0x1p126f), next);
+  if (!same_first(old, center.at)) center.kept = exp2(sub(old, center.at));
+  return center;
+}
+
 }  // namespace attn
 }  // namespace
 }  // namespace pagoda::cpu

@@ -105,6 +105,20 @@ PAGODA_INLINE V exp2(V x) {
 #endif
 }
 
+// Whether a lane of a is greater than b's, or one is NaN.
+PAGODA_INLINE bool any_above(V a, V b) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask(a.r, b.r, _CMP_NLE_UQ) != 0;
+#elif defined(__AVX2__)
+  return (_mm256_movemask_ps(_mm256_cmp_ps(a.lo, b.lo, _CMP_NLE_UQ)) |
+          _mm256_movemask_ps(_mm256_cmp_ps(a.hi, b.hi, _CMP_NLE_UQ))) != 0;
+#else
+  bool any = false;
+  for (int i = 0; i < kLanes; ++i) any = any || !(a.lane[i] <= b.lane[i]);
+  return any;
+#endif
+}
+
 // Whether two vectors of equal lanes are equal; NaN is not.
 PAGODA_INLINE bool same_first(V a, V b) {
 #if defined(__AVX512F__)

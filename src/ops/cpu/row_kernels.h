@@ -11,6 +11,8 @@ struct RowKernels {
   // The largest number; `begin`: none before it is as large, and one soon after is. `is_finite`: neither NaN
   // nor +infinity among them.
   float (*maximum)(const float* x, int64_t count, int64_t* begin, bool* is_finite);
+  // y[i] = (x[i] - by) / divisor; y may be x.
+  void (*shift_and_divide)(float* y, const float* x, float by, float divisor, int64_t count);
   // Rounds to bfloat16; an odd count is filled up with a zero.
   void (*narrow)(uint16_t* y, const float* x, int64_t count);
   // y[i] = round(x[i] * factor[i] * 127 / max), zero from `count` to `padded` (a multiple of 4); starts:

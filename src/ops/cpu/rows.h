@@ -57,6 +57,11 @@ static float maximum(const float* x, int64_t count, int64_t* begin, bool* is_fin
   return best;
 }
 
+static void shift_and_divide(float* y, const float* x, float by, float divisor, int64_t count) {
+  for (int64_t i = 0; i < count; i += kLanes)
+    store_n(y + i, div(sub(load_n(x + i, count - i), broadcast(by)), broadcast(divisor)), count - i);
+}
+
 static void narrow(uint16_t* y, const float* x, int64_t count) {
   for (int64_t i = 0; i < count; i += kLanes) {
     V v = load_n(x + i, count - i);
@@ -123,7 +128,7 @@ static float quantize(int8_t* y, int32_t* starts, int32_t offset, const float* x
   return largest / 127.0f + sum_lanes(bad);
 }
 
-constexpr RowKernels kRowKernels = {rms_norm, rope, exp_row, maximum, narrow, quantize};
+constexpr RowKernels kRowKernels = {rms_norm, rope, exp_row, maximum, shift_and_divide, narrow, quantize};
 
 }  // namespace
 }  // namespace pagoda::cpu
