@@ -53,5 +53,23 @@ TEST(RowMax, SaysWhatIsNotFinite) {
   }
 }
 
+TEST(ShiftAndDivide, IsTheExpressionOfItsName) {
+  Random random(2);
+  for (Isa isa : machine_isas()) {
+    WithIsa with(isa);
+    for (int64_t count : {1, 15, 16, 17, 1000}) {
+      Matrix x(1, count), y(1, count);
+      random.fill(x);
+      x.row(0)[count / 2] = -kInfinity;
+      const auto size = static_cast<std::size_t>(count);
+      shift_and_divide({y.row(0), size}, {x.row(0), size}, 0.37f, 0.7f);
+      for (int64_t i = 0; i < count; ++i)
+        EXPECT_EQ(y.row(0)[i], (x.row(0)[i] - 0.37f) / 0.7f) << isa_name(isa);
+      shift_and_divide({x.row(0), size}, {x.row(0), size}, 0.37f, 0.7f);
+      EXPECT_TRUE(same_bits(x.row(0), y.row(0), count)) << "in place";
+    }
+  }
+}
+
 }  // namespace
 }  // namespace pagoda
