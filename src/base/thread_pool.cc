@@ -13,8 +13,10 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
+#include "base/cancel.h"
 #include "base/check.h"
 #include "base/cpu_plan.h"
 #include "base/log.h"
@@ -215,20 +217,52 @@ struct Task {
 struct TaskPool::Impl {
   std::mutex mutex;
   std::condition_variable ready;
-  std::deque<Task> tasks;
+  std::unordered_map<uint64_t, std::deque<Task>> tasks;  // by whose they are
+  std::deque<uint64_t> turns;                            // those who have some
+  std::size_t num_tasks = 0;
   std::size_t capacity;
   bool stopping = false;
+  CancelToken unwanted;  // all of it, once the pool goes
   std::vector<std::thread> threads;
 
+  // All of it or, where memory lacks, nothing.
+  void add(Task task, uint64_t turn) {
+    std::deque<Task>& own = tasks[turn];
+    own.push_back(std::move(task));
+    if (own.size() == 1) {
+      try {
+        turns.push_back(turn);
+      } catch (...) {
+        own.pop_back();
+        throw;
+      }
+    }
+    ++num_tasks;
+  }
+
+  Task take() {
+    const uint64_t turn = turns.front();
+    turns.pop_front();
+    auto own = tasks.find(turn);
+    Task task = std::move(own->second.front());
+    own->second.pop_front();
+    --num_tasks;
+    if (own->second.empty())
+      tasks.erase(own);
+    else
+      turns.push_back(turn);
+    return task;
+  }
+
   void work() {
+    const CancelScope scope(&unwanted);
     for (;;) {
       Task task;
       {
         std::unique_lock lock(mutex);
-        ready.wait(lock, [&] { return stopping || !tasks.empty(); });
-        if (tasks.empty()) return;
-        task = std::move(tasks.front());
-        tasks.pop_front();
+        ready.wait(lock, [&] { return stopping || num_tasks > 0; });
+        if (stopping) return;
+        task = take();
       }
       task.run();
     }
@@ -241,6 +275,7 @@ TaskPool::TaskPool(int num_threads, std::size_t capacity) : impl_(std::make_uniq
 }
 
 TaskPool::~TaskPool() {
+  impl_->unwanted.cancel();
   {
     std::lock_guard lock(impl_->mutex);
     impl_->stopping = true;
@@ -249,14 +284,15 @@ TaskPool::~TaskPool() {
   for (std::thread& thread : impl_->threads) thread.join();
 }
 
-Status TaskPool::submit(std::function<void()> task, std::function<void(const Status&)> failed) {
+Status TaskPool::submit(std::function<void()> task, std::function<void(const Status&)> failed,
+                        uint64_t turn) {
   try {
     std::lock_guard lock(impl_->mutex);
     if (impl_->stopping) return Status(StatusCode::kUnavailable, "shutting down");
-    if (impl_->tasks.size() >= impl_->capacity)
+    if (impl_->num_tasks >= impl_->capacity)
       return Status(StatusCode::kExhausted, "too many prompts are waiting to be tokenized")
           .with_retry_after_ms(1000);
-    impl_->tasks.push_back({std::move(task), std::move(failed)});
+    impl_->add({std::move(task), std::move(failed)}, turn);
   } catch (const std::bad_alloc&) {
     return Status(StatusCode::kExhausted, "there is too little memory for this request")
         .with_retry_after_ms(1000);

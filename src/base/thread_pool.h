@@ -68,13 +68,16 @@ class TaskPool {
  public:
   // At most `capacity` tasks wait.
   TaskPool(int num_threads, std::size_t capacity);
-  ~TaskPool();  // runs what is queued, then joins
+  // Drops what is queued, cancels what runs (base/cancel.h), and joins.
+  ~TaskPool();
   TaskPool(const TaskPool&) = delete;
   TaskPool& operator=(const TaskPool&) = delete;
   // kExhausted when the queue is full, or there is no memory for the task. A task that throws ends with a
   // line in the log, and `failed` is told why, on the pool's thread: whoever waits for the task must hear of
-  // it.
-  Status submit(std::function<void()> task, std::function<void(const Status&)> failed = {});
+  // it. Tasks of one `turn` run in their order; different ones take turns, so that nobody's many tasks hold
+  // up another's few.
+  Status submit(std::function<void()> task, std::function<void(const Status&)> failed = {},
+                uint64_t turn = 0);
 
  private:
   struct Impl;

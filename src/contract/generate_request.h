@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/value.h"
+#include "contract/tenant.h"
 #include "contract/types.h"
 
 namespace pagoda {
@@ -57,12 +58,13 @@ struct GenerateRequest {
   int64_t stream_interval = 0;  // tokens per streamed piece; 0: the server's
   int64_t priority = 0;
   std::string cache_salt;
-  std::string user;  // whom the client asks for, in its own words
+  std::string user;      // whom the client asks for, in its own words
   double timeout_s = 0;  // 0: none
   // Known to the server alone: when the request came, when its answer is no longer wanted, who asks.
   Time arrival{}, deadline = Time::max();
-  uint64_t client_key = 0;  // 0: nobody in particular
+  uint64_t client_key = 0;  // in the fair schedule; 0: nobody in particular
   uint32_t weight = 1;
+  Tenant tenant;  // in the queue
 };
 
 }  // namespace pagoda

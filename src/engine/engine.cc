@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
 #include "base/log.h"
 #include "base/memory_reserve.h"
 #include "engine/cache_report.h"
@@ -100,6 +101,7 @@ struct Engine::Impl {
   std::vector<Command> commands;
   std::vector<TokenEvent> events;
   Publisher::Batch batch;
+  std::vector<RequestId> begun;
   std::vector<FinishedStats> finished;
   StepResult result;  // of the last step
   double step_s = 0;  // what the last run() took
@@ -189,6 +191,10 @@ Status Engine::Impl::run(const StepPlan& plan) {
 // Everything that the last call of the scheduler has brought: numbers to the metrics, events to the
 // publisher. A slot is free, and drain() done, only after the last event is out.
 void Engine::Impl::publish() {
+  begun.clear();
+  scheduler.take_begun(&begun);
+  for (RequestId id : begun)
+    if (auto it = inside.find(id); it != inside.end()) it->second.guest.slot.begin();
   finished.clear();
   scheduler.take_finished(&finished);
   engine_stats.on_finished(finished);
@@ -324,8 +330,8 @@ Status Engine::Impl::full(const QueueMeter::Answer& answer) {
       .with_retry_after_ms(answer.retry_after_ms);
 }
 
-Engine::Slot::Slot(std::shared_ptr<QueueMeter> meter, int32_t choices)
-    : meter_(std::move(meter)), choices_(choices) {}
+Engine::Slot::Slot(std::shared_ptr<QueueMeter> meter, std::shared_ptr<QueueClaim> claim, int32_t choices)
+    : meter_(std::move(meter)), claim_(std::move(claim)), choices_(choices) {}
 Engine::Slot::Slot(Slot&& other) noexcept {
   *this = std::move(other);
 }
@@ -333,17 +339,29 @@ Engine::Slot& Engine::Slot::operator=(Slot&& other) noexcept {
   if (this == &other) return *this;
   give_back();
   meter_ = std::move(other.meter_);
+  claim_ = std::move(other.claim_);
   choices_ = other.choices_;
   tokens_ = other.tokens_;
   served_ = other.served_;
+  begun_ = other.begun_;
   return *this;
 }
 Engine::Slot::~Slot() {
   give_back();
 }
+Engine::Slot Engine::Slot::split(int32_t choices) {
+  PAGODA_CHECK(choices <= choices_ && tokens_ == 0, "a slot is split before it has tokens");
+  choices_ -= choices;
+  return {meter_, claim_, choices};
+}
+void Engine::Slot::begin() {
+  if (meter_ != nullptr && !begun_) meter_->begin(claim_.get(), choices_);
+  begun_ = true;
+}
 void Engine::Slot::give_back() {
-  if (meter_ != nullptr) meter_->give_back(choices_, tokens_, served_, clock_now());
+  if (meter_ != nullptr) meter_->give_back(claim_.get(), choices_, tokens_, !begun_, served_, clock_now());
   meter_.reset();
+  claim_.reset();
 }
 
 Engine::Engine(const EngineConfig& config, std::unique_ptr<KvManager> kv, std::unique_ptr<ModelRunner> runner,
@@ -358,18 +376,26 @@ Engine::~Engine() {
   impl_->thread.join();
 }
 
-Result<Engine::Slot> Engine::reserve(int32_t choices) {
+Result<Engine::Slot> Engine::reserve(int64_t choices, const Tenant& tenant, GiveWay give_way) {
   if (impl_->inbox.is_closed()) return impl_->refusal();
   const int32_t limit = impl_->meter->max_choices();
   if (choices > limit) {
     return invalid_argument(
-        fmt::format("{} choices were asked for, but the server's queue holds {} (--max-num-queued-reqs)",
+        fmt::format("n: the request asks for {} choices, the server's queue holds at most {} "
+                    "(--max-num-queued-reqs)",
                     choices, limit),
         "n");
   }
-  QueueMeter::Answer answer = impl_->meter->take_choices(choices, clock_now());
+  const auto count = static_cast<int32_t>(choices);
+  QueueMeter::GiveWay lost;
+  if (give_way)
+    lost = [impl = impl_.get(), tell = std::move(give_way)](const QueueMeter::Answer& answer) {
+      tell(impl->full(answer));
+    };
+  std::shared_ptr<QueueClaim> claim;
+  QueueMeter::Answer answer = impl_->meter->take_choices(tenant, count, clock_now(), std::move(lost), &claim);
   if (answer.lack != QueueMeter::Lack::kNothing) return impl_->full(answer);
-  return Slot(impl_->meter, choices);
+  return Slot(impl_->meter, std::move(claim), count);
 }
 
 Status Engine::reserve_tokens(Slot* slot, int64_t num_prompt_tokens) {
@@ -380,7 +406,7 @@ Status Engine::reserve_tokens(Slot* slot, int64_t num_prompt_tokens) {
                                         num_prompt_tokens, limit),
                             "prompt");
   }
-  QueueMeter::Answer answer = impl_->meter->take_tokens(num_prompt_tokens, clock_now());
+  QueueMeter::Answer answer = impl_->meter->take_tokens(slot->claim_.get(), num_prompt_tokens, clock_now());
   if (answer.lack != QueueMeter::Lack::kNothing) return impl_->full(answer);
   slot->tokens_ += num_prompt_tokens;
   return Status::ok_status();

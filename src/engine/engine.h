@@ -15,6 +15,7 @@
 #include "base/status.h"
 #include "contract/engine_config.h"
 #include "contract/request.h"
+#include "contract/tenant.h"
 #include "contract/token_event.h"
 #include "engine/kv_event_publisher.h"
 #include "metrics/catalog.h"
@@ -23,6 +24,7 @@
 
 namespace pagoda {
 
+class QueueClaim;
 class QueueMeter;
 
 // What becomes of those inside when the engine is paused: they end with kAbort; the running ones go on to
@@ -48,21 +50,29 @@ class Engine {
     Slot(Slot&& other) noexcept;
     Slot& operator=(Slot&& other) noexcept;
     ~Slot();
+    // Some of its choices as a slot of their own, before it has tokens. Requires: it has as many.
+    Slot split(int32_t choices);
 
    private:
     friend class Engine;
-    Slot(std::shared_ptr<QueueMeter> meter, int32_t choices);
+    Slot(std::shared_ptr<QueueMeter> meter, std::shared_ptr<QueueClaim> claim, int32_t choices);
     void give_back();
+    void begin();
     std::shared_ptr<QueueMeter> meter_;
+    std::shared_ptr<QueueClaim> claim_;  // of the whole API request
     int32_t choices_ = 0;
     int64_t tokens_ = 0;
     bool served_ = false;  // it has been in the engine
+    bool begun_ = false;   // none of its choices waits any more
   };
+  // Told, once, that the places have gone to a tenant that holds less (queue_meter.h): the request is to end
+  // with this status. On the thread of whoever asked for them.
+  using GiveWay = std::function<void(const Status&)>;
   // Taken before a prompt is tokenized, so that a full queue costs nothing. Errors: kExhausted with a retry
   // hint: when, at the rate at which choices (or prompt tokens) have left the engine lately, there will be
   // room; kInvalidArgument for more choices than the queue ever holds; kUnavailable when draining or dead.
   // Any thread; does not block.
-  Result<Slot> reserve(int32_t choices);
+  Result<Slot> reserve(int64_t choices, const Tenant& tenant = {}, GiveWay give_way = {});
   // Once the prompt's length is known, and before submit(). Errors as of reserve(); the slot stays as it is.
   Status reserve_tokens(Slot* slot, int64_t num_prompt_tokens);
 

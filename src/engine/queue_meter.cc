@@ -3,8 +3,45 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <utility>
 
 namespace pagoda {
+
+// What one source of a tenant holds.
+struct QueueMeter::Source {
+  uint64_t key = 0;
+  Member* member = nullptr;
+  Held held{};
+  int32_t num_claims = 0;
+  std::list<QueueClaim*> waiting;  // by arrival
+};
+
+// A tenant that holds something.
+struct QueueMeter::Member {
+  uint64_t key = 0;
+  double weight = 1;
+  Held held{};
+  int32_t num_waiting = 0;  // claims
+  std::unordered_map<uint64_t, Source> sources;
+
+  double share(std::size_t what) const { return static_cast<double>(held[what]) / weight; }
+};
+
+class QueueClaim {
+ public:
+  QueueMeter::Source* source = nullptr;  // null once nothing is held
+  QueueMeter::Held held{};
+  int64_t num_waiting = 0;  // choices that have not begun
+  std::list<QueueClaim*>::iterator place;
+  QueueMeter::GiveWay give_way;
+  QueueMeter::Lack lost = QueueMeter::Lack::kNothing;  // for want of what others have been given its places
+};
+
+namespace {
+constexpr std::size_t index_of(QueueMeter::Lack what) {
+  return static_cast<std::size_t>(what);
+}
+}  // namespace
 
 // Integrates an input of one second per second (and the amounts) against a weight that falls by e every
 // kMemory seconds.
@@ -19,49 +56,207 @@ double DrainRate::seconds_for(double amount) const {
   return amount_ > kLittle ? amount * seconds_ / amount_ : seconds_;
 }
 
+QueueMeter::QueueMeter(int32_t max_choices, int64_t max_tokens) : max_{max_choices, max_tokens} {}
+QueueMeter::~QueueMeter() = default;
+
 void QueueMeter::pass_time(Time now) {
-  if (choices_ > 0 && now > last_) {
-    const double busy_s = std::chrono::duration<double>(now - last_).count();
-    choice_rate_.pass(busy_s);
-    token_rate_.pass(busy_s);
-  }
+  if (held_[0] > 0 && now > last_)
+    for (DrainRate& rate : rates_) rate.pass(std::chrono::duration<double>(now - last_).count());
   last_ = std::max(last_, now);
 }
 
-int QueueMeter::retry_ms(double seconds) {
-  return static_cast<int>(1000 * std::clamp(std::ceil(seconds), 1.0, 60.0));
+QueueMeter::Answer QueueMeter::lacking(Lack what, int64_t amount) const {
+  const std::size_t i = index_of(what);
+  const double missing = static_cast<double>(held_[i]) + static_cast<double>(amount - max_[i]);
+  const double seconds = rates_[i].seconds_for(std::max(missing, 0.0));
+  return {what, static_cast<int>(1000 * std::clamp(std::ceil(seconds), 1.0, 60.0))};
 }
 
-QueueMeter::Answer QueueMeter::take_choices(int32_t choices, Time now) {
-  std::lock_guard lock(mutex_);
-  pass_time(now);
-  if (choices > max_choices_ - choices_)
-    return {Lack::kChoices,
-            retry_ms(choice_rate_.seconds_for(choices_ + double{1} * choices - max_choices_))};
-  if (max_tokens_ > 0 && tokens_ >= max_tokens_)
-    return {Lack::kTokens, retry_ms(token_rate_.seconds_for(static_cast<double>(tokens_ - max_tokens_ + 1)))};
-  choices_ += choices;
+bool QueueMeter::has_room(Lack what, int64_t amount) const {
+  const std::size_t i = index_of(what);
+  return (what == Lack::kTokens && max_[i] == 0) || amount <= max_[i] - held_[i];
+}
+
+QueueMeter::Answer QueueMeter::take_choices(const Tenant& tenant, int32_t choices, Time now, GiveWay give_way,
+                                            std::shared_ptr<QueueClaim>* claim) {
+  std::vector<Lost> lost;
+  {
+    std::lock_guard lock(mutex_);
+    pass_time(now);
+    Source* source = find(tenant);
+    Answer answer;
+    // Tokens are made room for when their number is known; until then only those who may ask for it go on.
+    if (!has_room(Lack::kTokens, 1) && !may_ask(Lack::kTokens, *source, 1))
+      answer = lacking(Lack::kTokens, 1);
+    else if (!make_room(Lack::kChoices, source, choices, &lost))
+      answer = lacking(Lack::kChoices, choices);
+    if (answer.lack != Lack::kNothing) {
+      forget_if_empty(source);
+      return answer;
+    }
+    *claim = std::make_shared<QueueClaim>();
+    (*claim)->source = source;
+    (*claim)->num_waiting = choices;
+    (*claim)->give_way = std::move(give_way);
+    (*claim)->place = source->waiting.insert(source->waiting.end(), claim->get());
+    ++source->num_claims;
+    ++source->member->num_waiting;
+    add(claim->get(), Lack::kChoices, choices);
+  }
+  for (const Lost& one : lost)
+    if (one.give_way) one.give_way(one.answer);
   return {};
 }
 
-QueueMeter::Answer QueueMeter::take_tokens(int64_t tokens, Time now) {
-  std::lock_guard lock(mutex_);
-  pass_time(now);
-  if (max_tokens_ > 0 && tokens > max_tokens_ - tokens_)
-    return {Lack::kTokens,
-            retry_ms(token_rate_.seconds_for(static_cast<double>(tokens_ + tokens - max_tokens_)))};
-  tokens_ += tokens;
+QueueMeter::Answer QueueMeter::take_tokens(QueueClaim* claim, int64_t tokens, Time now) {
+  std::vector<Lost> lost;
+  {
+    std::lock_guard lock(mutex_);
+    pass_time(now);
+    if (claim->source == nullptr) return lacking(claim->lost, claim->lost == Lack::kTokens ? tokens : 1);
+    if (!make_room(Lack::kTokens, claim->source, tokens, &lost)) return lacking(Lack::kTokens, tokens);
+    add(claim, Lack::kTokens, tokens);
+  }
+  for (const Lost& one : lost)
+    if (one.give_way) one.give_way(one.answer);
   return {};
 }
 
-void QueueMeter::give_back(int32_t choices, int64_t tokens, bool served, Time now) {
+void QueueMeter::begin(QueueClaim* claim, int32_t choices) {
+  std::lock_guard lock(mutex_);
+  if (claim->source == nullptr) return;
+  claim->num_waiting -= choices;
+  if (claim->num_waiting == 0) stop_waiting(claim);
+}
+
+void QueueMeter::give_back(QueueClaim* claim, int32_t choices, int64_t tokens, bool waiting, bool served,
+                           Time now) {
   std::lock_guard lock(mutex_);
   pass_time(now);
-  choices_ -= choices;
-  tokens_ -= tokens;
-  if (!served) return;
-  choice_rate_.leave(choices);
-  token_rate_.leave(static_cast<double>(tokens));
+  if (claim->source == nullptr) return;  // others have them
+  if (served) {
+    rates_[0].leave(choices);
+    rates_[1].leave(static_cast<double>(tokens));
+  }
+  if (waiting && choices > 0 && (claim->num_waiting -= choices) == 0) stop_waiting(claim);
+  add(claim, Lack::kTokens, -tokens);
+  add(claim, Lack::kChoices, -choices);
+  if (claim->held[0] > 0) return;
+  --claim->source->num_claims;
+  forget_if_empty(std::exchange(claim->source, nullptr));
+}
+
+int64_t QueueMeter::num_choices() const {
+  std::lock_guard lock(mutex_);
+  return held_[0];
+}
+
+// Also where the share is less: one place, and one prompt, which can not be divided.
+bool QueueMeter::may_ask(Lack what, const Source& source, int64_t amount) const {
+  const std::size_t i = index_of(what);
+  const Member& member = *source.member;
+  const int64_t after = member.held[i] + amount;
+  const double share = static_cast<double>(max_[i]) * member.weight / weights_;
+  const bool is_within = static_cast<double>(after) <= share || after == 1 ||
+                         (what == Lack::kTokens && member.held[i] == 0 && amount <= max_[i]);
+  return is_within && greedier(what, member, static_cast<double>(after) / member.weight, false) != nullptr;
+}
+
+QueueMeter::Member* QueueMeter::greedier(Lack what, const Member& newcomer, double above, bool waits) const {
+  Member* most = nullptr;
+  for (const auto& [key, member] : members_) {
+    if (member.get() == &newcomer || (waits && member->num_waiting == 0)) continue;
+    const double share = member->share(index_of(what));
+    if (share > above && (most == nullptr || share > most->share(index_of(what)))) most = member.get();
+  }
+  return most;
+}
+
+QueueMeter::Source* QueueMeter::greediest(Lack what, Member* member, const Source* newcomer) {
+  const std::size_t i = index_of(what);
+  Source* most = nullptr;
+  for (auto& [key, source] : member->sources)
+    if (&source != newcomer && !source.waiting.empty() && (most == nullptr || source.held[i] > most->held[i]))
+      most = &source;
+  return most;
+}
+
+bool QueueMeter::make_room(Lack what, Source* source, int64_t amount, std::vector<Lost>* lost) {
+  if (has_room(what, amount)) return true;
+  if (!may_ask(what, *source, amount)) return make_room_within(what, source, amount, lost);
+  const std::size_t i = index_of(what);
+  const Member& member = *source->member;
+  const double after = static_cast<double>(member.held[i] + amount) / member.weight;
+  while (!has_room(what, amount)) {
+    Member* other = greedier(what, member, after, true);
+    if (other == nullptr) return held_[i] + amount <= 2 * max_[i];
+    displace(what, greediest(what, other, nullptr), lost);
+  }
+  return true;
+}
+
+bool QueueMeter::make_room_within(Lack what, Source* source, int64_t amount, std::vector<Lost>* lost) {
+  const std::size_t i = index_of(what);
+  Member* member = source->member;
+  const int64_t after = source->held[i] + amount;
+  if (after > std::max<int64_t>(member->held[i] / static_cast<int64_t>(member->sources.size()), 1))
+    return false;
+  int64_t obtainable = max_[i] - held_[i];  // nobody is displaced in vain
+  for (auto& [key, other] : member->sources) {
+    int64_t waiting = 0;
+    for (const QueueClaim* claim : other.waiting) waiting += claim->held[i];
+    if (&other != source) obtainable += std::clamp<int64_t>(other.held[i] - after, 0, waiting);
+  }
+  if (obtainable < amount) return false;
+  while (!has_room(what, amount)) displace(what, greediest(what, member, source), lost);
+  return true;
+}
+
+void QueueMeter::displace(Lack what, Source* source, std::vector<Lost>* lost) {
+  QueueClaim* claim = source->waiting.back();
+  const Held held = claim->held;
+  stop_waiting(claim);
+  add(claim, Lack::kTokens, -held[1]);
+  add(claim, Lack::kChoices, -held[0]);
+  claim->source = nullptr;
+  claim->lost = what;
+  lost->push_back({std::move(claim->give_way), lacking(what, held[index_of(what)])});
+  --source->num_claims;
+  forget_if_empty(source);
+}
+
+QueueMeter::Source* QueueMeter::find(const Tenant& tenant) {
+  std::unique_ptr<Member>& member = members_[tenant.key];
+  if (member == nullptr) {
+    member = std::make_unique<Member>();
+    member->key = tenant.key;
+    member->weight = std::max<uint32_t>(tenant.weight, 1);
+    weights_ += member->weight;
+  }
+  Source& source = member->sources[tenant.source];
+  source.key = tenant.source;
+  source.member = member.get();
+  return &source;
+}
+
+void QueueMeter::forget_if_empty(Source* source) {
+  if (source->num_claims > 0) return;
+  Member* member = source->member;
+  member->sources.erase(source->key);
+  if (!member->sources.empty()) return;
+  weights_ -= member->weight;
+  members_.erase(member->key);
+}
+
+void QueueMeter::add(QueueClaim* claim, Lack what, int64_t amount) {
+  const std::size_t i = index_of(what);
+  for (Held* held : {&claim->held, &claim->source->held, &claim->source->member->held, &held_})
+    (*held)[i] += amount;
+}
+
+void QueueMeter::stop_waiting(QueueClaim* claim) {
+  claim->source->waiting.erase(claim->place);
+  --claim->source->member->num_waiting;
 }
 
 }  // namespace pagoda

@@ -1,10 +1,25 @@
-// How full the engine's queue is, and how fast it empties: bounds on the choices and on the prompt tokens
-// that wait or run, and the time until there is room again, from what has left lately. Thread-safe; one short
-// lock per request. Private to the engine room.
+// How full the engine's queue is, whose it is, and how fast it empties: bounds on the choices and on the
+// prompt tokens that wait or run, shared fairly among tenants, and the time until there is room again, from
+// what has left lately. Thread-safe; one short lock per request. Private to the engine room.
+//
+// While there is room everybody is let in. When a resource (choices or tokens) lacks, a newcomer is let in
+// all the same if with it its tenant holds no more than its share: the bound, divided among the tenants that
+// hold something, by weight. Whoever holds most of the resource by weight gives way: its newest waiting
+// request ends. What runs is left to its end; while only that stands in the way the newcomer is let in beyond
+// the bound. Within one tenant its sources share in the same way what the tenant may have, but nobody passes
+// the bound for that. So nobody who holds less than others is refused for their sake: max-min fairness
+// (Bertsekas, Gallager, "Data Networks", 6.5.2).
 #pragma once
+#include <array>
 #include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
 #include <mutex>
+#include <unordered_map>
+#include <vector>
 
+#include "contract/tenant.h"
 #include "contract/types.h"
 
 namespace pagoda {
@@ -24,39 +39,77 @@ class DrainRate {
   double amount_ = 0, seconds_ = 0;  // both decayed, so that their quotient is a rate from the start
 };
 
+class QueueClaim;  // what one request holds; lives until all of it is given back
+
 class QueueMeter {
  public:
   // max_tokens 0: no bound.
-  QueueMeter(int32_t max_choices, int64_t max_tokens) : max_choices_(max_choices), max_tokens_(max_tokens) {}
+  QueueMeter(int32_t max_choices, int64_t max_tokens);
+  ~QueueMeter();
 
+  enum class Lack : uint8_t { kChoices, kTokens, kNothing };
   // What was lacking, if anything, and when it may be there: 1 to 60 s, which is how long a client is told to
   // wait.
-  enum class Lack : uint8_t { kNothing, kChoices, kTokens };
   struct Answer {
     Lack lack = Lack::kNothing;
     int retry_after_ms = 0;
   };
-  // Takes places. Also lacking where the tokens are all taken, though it is not known yet how many will be
-  // wanted.
-  Answer take_choices(int32_t choices, Time now);
-  Answer take_tokens(int64_t tokens, Time now);
-  // `served`: they were in the engine; what was given up before that says nothing of its speed.
-  void give_back(int32_t choices, int64_t tokens, bool served, Time now);
+  struct Source;
+  struct Member;
+  using Held = std::array<int64_t, 2>;  // by Lack: choices, tokens
 
-  int32_t max_choices() const { return max_choices_; }
-  int64_t max_tokens() const { return max_tokens_; }
+  // Called, once, when a claim has lost its places to somebody else: without the lock, on whoever's thread
+  // that is.
+  using GiveWay = std::function<void(const Answer&)>;
+
+  // Takes places; all of `choices` wait. Also lacking where the tokens are all taken, though it is not known
+  // yet how many will be wanted. *claim is set when nothing lacks.
+  Answer take_choices(const Tenant& tenant, int32_t choices, Time now, GiveWay give_way,
+                      std::shared_ptr<QueueClaim>* claim);
+  // Errors leave the claim as it is. One that has lost its places gets no more.
+  Answer take_tokens(QueueClaim* claim, int64_t tokens, Time now);
+  // So many of its choices wait no longer.
+  void begin(QueueClaim* claim, int32_t choices);
+  // `waiting`: they have never begun. `served`: they were in the engine; what was given up before that says
+  // nothing of its speed.
+  void give_back(QueueClaim* claim, int32_t choices, int64_t tokens, bool waiting, bool served, Time now);
+
+  int32_t max_choices() const { return static_cast<int32_t>(max_[0]); }
+  int64_t max_tokens() const { return max_[1]; }
+  // What is held in all.
+  int64_t num_choices() const;
 
  private:
-  void pass_time(Time now);
-  static int retry_ms(double seconds);
+  struct Lost {  // who has to be told, after the lock
+    GiveWay give_way;
+    Answer answer;
+  };
 
-  const int32_t max_choices_;
-  const int64_t max_tokens_;
-  std::mutex mutex_;  // guards the rest
-  int32_t choices_ = 0;
-  int64_t tokens_ = 0;
+  void pass_time(Time now);
+  Answer lacking(Lack what, int64_t amount) const;
+  bool has_room(Lack what, int64_t amount) const;
+  // With so much more the tenant would not hold more than its share, and somebody else would by weight.
+  bool may_ask(Lack what, const Source& source, int64_t amount) const;
+  // Makes room for `amount` more of `what`, at others' cost where the newcomer may ask for it; false: it
+  // lacks.
+  bool make_room(Lack what, Source* source, int64_t amount, std::vector<Lost>* lost);
+  bool make_room_within(Lack what, Source* source, int64_t amount, std::vector<Lost>* lost);
+  // Who holds most, and more than `above`, of those who have something that waits.
+  Member* greedier(Lack what, const Member& newcomer, double above, bool waits) const;
+  static Source* greediest(Lack what, Member* member, const Source* newcomer);
+  void displace(Lack what, Source* source, std::vector<Lost>* lost);
+  Source* find(const Tenant& tenant);
+  void forget_if_empty(Source* source);
+  void add(QueueClaim* claim, Lack what, int64_t amount);
+  static void stop_waiting(QueueClaim* claim);
+
+  const Held max_;
+  mutable std::mutex mutex_;  // guards the rest
+  Held held_{};
+  std::unordered_map<uint64_t, std::unique_ptr<Member>> members_;
+  double weights_ = 0;  // of the members
   Time last_{};
-  DrainRate choice_rate_, token_rate_;
+  std::array<DrainRate, 2> rates_;
 };
 
 }  // namespace pagoda

@@ -8,6 +8,7 @@
 #include <exception>
 #include <random>
 
+#include "base/cancel.h"
 #include "base/log.h"
 #include "frontend/chat_prompt.h"
 #include "frontend/salt_hash.h"
@@ -16,6 +17,9 @@
 
 namespace pagoda {
 namespace {
+
+// As large as a body may be.
+constexpr std::size_t kDetokenizedBytesMax = std::size_t{64} << 20;
 
 // Dropping the handle cancels, though the engine's sinks still hold the core.
 class StreamHandle : public OutputStream {
@@ -56,6 +60,19 @@ Status check_vocabulary(const ModelInfo& model, const std::vector<TokenId>& ids,
   return {};
 }
 
+// A text that can not fit whatever its tokens are is refused before the work of finding them. Normalizers
+// shorten a text at most threefold (a decomposed character of three code points becomes one).
+Status judge_bytes(const ModelInfo& model, std::size_t longest_token, std::size_t bytes,
+                   const std::string& field) {
+  std::size_t most = static_cast<std::size_t>(model.max_model_len) * longest_token * 4;
+  if (bytes <= most) return {};
+  return invalid_argument(
+      fmt::format("This model's maximum context length is {} tokens. However, your request has {} bytes of "
+                  "text, which can not fit. Please reduce the length of the {}.",
+                  model.max_model_len, bytes, field),
+      field);
+}
+
 // One request's way from text to prompts; runs on the text pool.
 class PromptMaker {
  public:
@@ -83,7 +100,8 @@ class PromptMaker {
   Result<PreparedPrompt> from_text(const std::string& text, const std::string& field) const {
     if (model_.tokenizer == nullptr)
       return invalid_argument(field + ": the server runs without a tokenizer; send token ids", field);
-    if (request_.truncate_prompt_tokens == 0) PAGODA_RETURN_IF_ERROR(judge_bytes(text.size(), field));
+    if (request_.truncate_prompt_tokens == 0)
+      PAGODA_RETURN_IF_ERROR(judge_bytes(model_, longest_token_, text.size(), field));
     PreparedPrompt out;
     model_.tokenizer->encode(text, {.add_special_tokens = request_.add_special_tokens}, &out.ids);
     if (out.ids.empty()) return invalid_argument(field + ": the prompt has no tokens");
@@ -100,18 +118,6 @@ class PromptMaker {
     PAGODA_RETURN_IF_ERROR(truncate(&out.ids).status());
     if (request_.echo) out.echo_text = decode(out.ids);
     return out;
-  }
-
-  // A text that can not fit whatever its tokens are is refused before the work of finding them. Normalizers
-  // shorten a text at most threefold (a decomposed character of three code points becomes one).
-  Status judge_bytes(std::size_t bytes, const std::string& field) const {
-    std::size_t most = static_cast<std::size_t>(model_.max_model_len) * longest_token_ * 4;
-    if (bytes <= most) return {};
-    return invalid_argument(fmt::format("This model's maximum context length is {} tokens. However, your "
-                                        "request has {} bytes of text, which "
-                                        "can not fit. Please reduce the length of the {}.",
-                                        model_.max_model_len, bytes, field),
-                            field);
   }
 
   // Keeps the tail; true if something was cut.
@@ -169,8 +175,7 @@ Result<std::vector<PreparedPrompt>> prepare(const ModelInfo& model, const Stream
   PAGODA_TRY(SamplingParams params, resolve_sampling(model, request, seed));
   PromptMaker maker(model, request, longest_token);
   std::vector<PreparedPrompt> prompts;
-  for (std::size_t i = 0; i < static_cast<std::size_t>(core.num_prompts()) && !core.is_cancelled(); ++i) {
-    PAGODA_RETURN_IF_ERROR(engine->check_deadline(request.deadline));  // it may have waited long for us
+  for (std::size_t i = 0; i < static_cast<std::size_t>(core.num_prompts()) && !is_work_cancelled(); ++i) {
     PAGODA_TRY(PreparedPrompt prompt, maker.make(i));
     prompt.slot = std::move((*slots)[i]);
     prompt.request = std::make_unique<Request>();
@@ -219,26 +224,21 @@ Status Intake::check_model_name(const std::string& name) const {
 Result<std::shared_ptr<OutputStream>> Intake::admit(GenerateRequest request, std::function<void()> wake) {
   PAGODA_RETURN_IF_ERROR(check_model_name(request.model));
   auto core = std::make_shared<StreamCore>(model_, engine_, std::move(request), std::move(wake));
-  int64_t choices = int64_t{core->request().n} * core->num_prompts();
-  int32_t most = engine_->config().scheduler.max_num_queued_reqs;
-  if (choices > most)  // it would be refused for ever
-    return invalid_argument(
-        fmt::format("n: the request asks for {} answers, the server takes at most {}", choices, most), "n");
+  const GenerateRequest& asked = core->request();
+  PAGODA_TRY(Engine::Slot whole, engine_->reserve(int64_t{asked.n} * core->num_prompts(), asked.tenant,
+                                                  [weak = std::weak_ptr(core)](const Status& why) {
+                                                    if (auto alive = weak.lock()) alive->fail(why);
+                                                  }));
   auto slots = std::make_shared<std::vector<Engine::Slot>>();
-  for (int32_t i = 0; i < core->num_prompts(); ++i) {
-    PAGODA_TRY(Engine::Slot slot, engine_->reserve(core->request().n));
-    slots->push_back(std::move(slot));
-  }
+  for (int32_t i = 0; i < core->num_prompts(); ++i) slots->push_back(whole.split(asked.n));
   auto task = [model = model_, core, slots, engine = engine_, longest = longest_token_, seed = draw_seed()] {
-    if (core->is_cancelled()) return slots->clear();
+    const CancelScope scope(core->unwanted());
+    if (is_work_cancelled()) return slots->clear();
     try {
       auto prompts = prepare(*model, *core, engine, longest, seed, slots.get());
-      if (!prompts.ok()) {
-        slots->clear();
-        return core->fail(prompts.status());
-      }
       slots->clear();
-      if (core->is_cancelled()) return;
+      if (is_work_cancelled()) return;
+      if (!prompts.ok()) return core->fail(prompts.status());
       core->start(std::move(*prompts));
     } catch (...) {  // std::bad_alloc, for one
       slots->clear();
@@ -246,8 +246,26 @@ Result<std::shared_ptr<OutputStream>> Intake::admit(GenerateRequest request, std
     }
   };
   auto failed = [core](const Status& status) { core->fail(status); };
-  PAGODA_RETURN_IF_ERROR(text_pool_->submit(std::move(task), std::move(failed)));
+  PAGODA_RETURN_IF_ERROR(text_pool_->submit(std::move(task), std::move(failed), asked.tenant.key));
+  if (asked.deadline != Time::max()) deadlines_.add(asked.deadline, core);
   return std::shared_ptr<OutputStream>(std::make_shared<StreamHandle>(std::move(core)));
+}
+
+Status Intake::work(std::shared_ptr<TextJob> job) {
+  PAGODA_RETURN_IF_ERROR(engine_->check_deadline(job->deadline()));
+  PAGODA_TRY(Engine::Slot slot,
+             engine_->reserve(1, job->tenant(), [weak = std::weak_ptr(job)](const Status& why) {
+               if (auto alive = weak.lock()) alive->give_up(why);
+             }));
+  auto task = [job, place = std::make_shared<Engine::Slot>(std::move(slot))] {
+    const CancelScope scope(job->unwanted());
+    if (!is_work_cancelled()) job->run();
+    *place = {};
+  };
+  auto failed = [job](const Status& status) { job->give_up(status); };
+  PAGODA_RETURN_IF_ERROR(text_pool_->submit(std::move(task), std::move(failed), job->tenant().key));
+  if (job->deadline() != Time::max()) deadlines_.add(job->deadline(), job);
+  return {};
 }
 
 Result<std::string> Intake::render_chat(const ChatPrompt& chat) const {
@@ -270,6 +288,7 @@ Result<std::vector<TokenId>> Intake::tokenize(const GenerateRequest& request) co
   const char* field = chat ? "messages" : "prompt";
   if (model_->tokenizer == nullptr)
     return invalid_argument(std::string(field) + ": the server runs without a tokenizer", field);
+  PAGODA_RETURN_IF_ERROR(judge_bytes(*model_, longest_token_, text.size(), field));
   std::vector<TokenId> ids;
   model_->tokenizer->encode(text, {.add_special_tokens = request.add_special_tokens}, &ids);
   return ids;
@@ -280,6 +299,12 @@ Result<std::string> Intake::detokenize(const std::vector<TokenId>& ids) const {
     return invalid_argument("tokens: the server runs without a tokenizer", "tokens");
   if (Status known = check_vocabulary(*model_, ids, "tokens"); !known.ok())
     return invalid_argument(known.message(), "tokens");
+  std::size_t bytes = 0;
+  for (TokenId id : ids) bytes += model_->tokenizer->token_bytes(id).size();
+  if (bytes > kDetokenizedBytesMax)
+    return invalid_argument(fmt::format("tokens: their text has {} bytes, the server makes at most {}", bytes,
+                                        kDetokenizedBytesMax),
+                            "tokens");
   return model_->tokenizer->decode(ids, false);
 }
 

@@ -16,7 +16,9 @@
 #include "contract/generate_request.h"
 #include "contract/text_delta.h"
 #include "engine/engine.h"
+#include "frontend/deadlines.h"
 #include "frontend/model_info.h"
+#include "frontend/text_job.h"
 
 namespace pagoda {
 
@@ -51,13 +53,18 @@ class Intake {
   // found on the way (context too long, template refused, ...) arrive as a delta with `error`.
   Result<std::shared_ptr<OutputStream>> admit(GenerateRequest request, std::function<void()> wake);
 
+  // Hands a job to the text pool; it takes one place of the queue until it is done. Errors: as admit()'s;
+  // then the job hears nothing.
+  Status work(std::shared_ptr<TextJob> job);
+
   // kNotFound unless it is empty or one of the served names.
   Status check_model_name(const std::string& name) const;
   // The prompt that a chat becomes; errors as of the template. Runs on the calling thread.
   Result<std::string> render_chat(const ChatPrompt& chat) const;
-  // Token ids of a chat or of the first text prompt, judged for nothing but the vocabulary.
+  // Token ids of a chat or of the first text prompt, which may be longer than the context, but not in bytes
+  // than a text that fits could be.
   Result<std::vector<TokenId>> tokenize(const GenerateRequest& request) const;
-  // The text of ids; kInvalidArgument (`tokens`) for one outside of the vocabulary.
+  // The text of ids; kInvalidArgument (`tokens`) for one outside of the vocabulary, or for too long a text.
   Result<std::string> detokenize(const std::vector<TokenId>& ids) const;
 
   const ModelInfo& model() const { return *model_; }
@@ -72,6 +79,7 @@ class Intake {
   std::size_t longest_token_ = 0;  // bytes
   std::mutex seed_mutex_;
   SplitMix64 seeds_;
+  Deadlines deadlines_;
 };
 
 }  // namespace pagoda

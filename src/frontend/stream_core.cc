@@ -41,6 +41,7 @@ StreamCore::StreamCore(std::shared_ptr<const ModelInfo> model, Engine* engine, G
       wake_(std::make_shared<std::function<void()>>(std::move(wake))) {}
 
 void StreamCore::start(std::vector<PreparedPrompt> prompts) {
+  if (started_.exchange(true)) return;  // too late
   drop_prompt();
   // The reader sees prompts_ through the mailbox's lock, taken by the first event after this.
   prompts_.resize(prompts.size());
@@ -64,7 +65,7 @@ void StreamCore::start(std::vector<PreparedPrompt> prompts) {
     submitted_.reserve(prompts.size());
   }
   for (std::size_t i = 0; i < prompts.size(); ++i) {
-    if (is_cancelled()) return;
+    if (unwanted_.is_cancelled()) return;
     RequestId id = prompts[i].request->id;
     auto sink = std::make_shared<PromptSink>(shared_from_this(), static_cast<int32_t>(i));
     Status status =
@@ -101,7 +102,13 @@ void StreamCore::note_admitted() {
   if (wake != nullptr && *wake) (*wake)();
 }
 
+void StreamCore::expire() {
+  if (done() || started_.exchange(true)) return;
+  if (Status late = engine_->check_deadline(request_.deadline); !late.ok()) fail(late);
+}
+
 void StreamCore::fail(const Status& status) {
+  unwanted_.cancel();
   Letter letter;
   letter.error = to_api_error(status);
   post(std::move(letter));
@@ -344,6 +351,7 @@ void StreamCore::cancel() {
     std::lock_guard lock(mutex_);
     if (is_cancelled()) return;
     cancelled_.store(true, std::memory_order_release);
+    unwanted_.cancel();
     wake_.reset();
     mailbox_.clear();
     running = submitted_;

@@ -7,11 +7,13 @@
 #include <string>
 #include <vector>
 
+#include "base/cancel.h"
 #include "contract/generate_request.h"
 #include "contract/text_delta.h"
 #include "contract/token_event.h"
 #include "engine/engine.h"
 #include "frontend/choice_text.h"
+#include "frontend/deadlines.h"
 #include "frontend/model_info.h"
 
 namespace pagoda {
@@ -27,7 +29,7 @@ struct PreparedPrompt {
 // What a stream's handle, its task on the text pool and the engine's sinks share. Three threads touch it: the
 // text pool (start, fail), the engine's publisher (put) and the reader (next). The mailbox is all they share;
 // the rest belongs to the reader from the first put or fail on.
-class StreamCore : public std::enable_shared_from_this<StreamCore> {
+class StreamCore : public Expirable, public std::enable_shared_from_this<StreamCore> {
  public:
   StreamCore(std::shared_ptr<const ModelInfo> model, Engine* engine, GenerateRequest request,
              std::function<void()> wake);
@@ -35,10 +37,15 @@ class StreamCore : public std::enable_shared_from_this<StreamCore> {
   const GenerateRequest& request() const { return request_; }
   int32_t num_prompts() const { return num_prompts_; }
   bool is_cancelled() const { return cancelled_.load(std::memory_order_acquire); }
+  // Cancelled once it is of no use to prepare the prompts: the reader has gone, or has been told an error.
+  const CancelToken* unwanted() const { return &unwanted_; }
 
   // Text pool: hands the prompts to the engine.
   void start(std::vector<PreparedPrompt> prompts);
+  // Any thread: ends all of it with an error.
   void fail(const Status& status);
+  // Until start() nobody else looks at the deadline.
+  void expire() override;
   // The engine's publishing thread.
   void put(int32_t prompt_index, TokenEvent&& event);
   // There was no memory for what it should have been told: it ends with an error. Any thread.
@@ -101,7 +108,8 @@ class StreamCore : public std::enable_shared_from_this<StreamCore> {
   std::vector<RequestId> submitted_;             // guarded
   bool lost_ = false;                            // guarded
   bool wake_pending_ = false;  // guarded: the reader knows and has not yet found the mailbox empty
-  std::atomic<bool> cancelled_{false}, aborted_{false}, admitted_{false}, done_{false};
+  std::atomic<bool> cancelled_{false}, aborted_{false}, started_{false}, admitted_{false}, done_{false};
+  CancelToken unwanted_;
 
   std::deque<Letter> unread_, parked_;
   std::vector<Prompt> prompts_;

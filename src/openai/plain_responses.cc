@@ -1,3 +1,8 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <utility>
+
 #include "base/json.h"
 #include "openai/responses.h"
 
@@ -76,22 +81,24 @@ std::string write_model(const ModelCard& card) {
   return write_json(model_value(card));
 }
 
+// Written straight into the string: the answer to a long text is longer than the text.
 std::string write_tokenize_response(const TokenizeAnswer& answer) {
-  Object out;
-  out.append("count", static_cast<int64_t>(answer.tokens.size()));
-  out.append("max_model_len", answer.max_model_len);
-  Array ids, strings;
-  for (TokenId id : answer.tokens) ids.emplace_back(id);
-  for (const std::string& text : answer.token_strings) strings.emplace_back(text);
-  out.append("tokens", std::move(ids));
-  out.append("token_strs", answer.with_strings ? Value(std::move(strings)) : Value());
-  return write_json(Value(std::move(out)));
+  std::string out = fmt::format("{{\"count\":{},\"max_model_len\":{},\"tokens\":", answer.tokens.size(),
+                                answer.max_model_len);
+  out += fmt::format("[{}],\"token_strs\":", fmt::join(answer.tokens, ","));
+  if (!answer.with_strings) return out + "null}";
+  char separator = '[';
+  for (std::string_view text : answer.token_strings) {
+    out += std::exchange(separator, ',');
+    append_json_string(&out, text);
+  }
+  return out + (separator == '[' ? "[]}" : "]}");
 }
 
 std::string write_detokenize_response(const std::string& prompt) {
-  Object out;
-  out.append("prompt", prompt);
-  return write_json(Value(std::move(out)));
+  std::string out = "{\"prompt\":";
+  append_json_string(&out, prompt);
+  return out + "}";
 }
 
 }  // namespace pagoda

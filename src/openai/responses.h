@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "contract/api_error.h"
@@ -79,7 +80,7 @@ struct TokenizeAnswer {
   int32_t max_model_len = 0;
   std::vector<TokenId> tokens;
   bool with_strings = false;
-  std::vector<std::string> token_strings;
+  std::vector<std::string_view> token_strings;
 };
 std::string write_tokenize_response(const TokenizeAnswer& answer);
 std::string write_detokenize_response(const std::string& prompt);

@@ -71,6 +71,7 @@ void Scheduler::Impl::end(Sequence* seq, FinishReason finish, Time now, TokenEve
       PAGODA_CHECK(false, "a choice ends once");
   }
   seq->state = SequenceState::kEnded;
+  begin(seq);
   waiting.leave(seq);
   ended.push_back(seq);
   state->max_num_output = std::max(state->max_num_output, seq->num_output());
@@ -134,6 +135,12 @@ void Scheduler::Impl::detach_siblings(RequestState* state) {
 void Scheduler::Impl::start_running(Sequence* seq) {
   rows.take(seq);
   seq->row_announced = false;
+  begin(seq);
+}
+
+void Scheduler::Impl::begin(Sequence* seq) {
+  if (std::exchange(seq->begun, true)) return;
+  if (--seq->request->num_not_begun == 0) begun.push_back(seq->request->request->id);
 }
 
 void Scheduler::Impl::insert_running(Sequence* seq) {
@@ -186,7 +193,7 @@ void Scheduler::submit(std::unique_ptr<Request> request, Time now, std::vector<T
   Impl& impl = *impl_;
   auto state = std::make_unique<RequestState>();
   state->choices = std::vector<Sequence>(static_cast<std::size_t>(request->n));
-  state->num_live = request->n;
+  state->num_live = state->num_not_begun = request->n;
   state->num_attached = request->n - 1;
   impl.num_attached += request->n - 1;
   for (int32_t i = 0; i < request->n; ++i) {
@@ -338,6 +345,11 @@ SchedulerStats Scheduler::stats() const {
 void Scheduler::take_finished(std::vector<FinishedStats>* out) {
   out->insert(out->end(), impl_->finished.begin(), impl_->finished.end());
   impl_->finished.clear();
+}
+
+void Scheduler::take_begun(std::vector<RequestId>* out) {
+  out->insert(out->end(), impl_->begun.begin(), impl_->begun.end());
+  impl_->begun.clear();
 }
 
 Request* Scheduler::find(RequestId id) {

@@ -101,6 +101,8 @@ class Scheduler {
   const StepStats& last_step() const;  // valid until the next commit
   // Choices that ended since the last call, to the end of `out`.
   void take_finished(std::vector<FinishedStats>* out);
+  // Requests of which no choice waits for its first row any more, since the last call, to the end of `out`.
+  void take_begun(std::vector<RequestId>* out);
   Request* find(RequestId id);
   // Aborts where the books of rows, queues and blocks disagree. O(everything); tests only.
   void check() const;

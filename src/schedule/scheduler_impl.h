@@ -79,6 +79,7 @@ struct Scheduler::Impl {
   void detach_siblings(RequestState* state);
   void drop_copies(const Sequence* seq);
   void start_running(Sequence* seq);  // takes a row
+  void begin(Sequence* seq);          // it has waited for its first row
   void insert_running(Sequence* seq);
   TokenEvent event_of(const Sequence& seq) const;
   void check() const;
@@ -118,6 +119,7 @@ struct Scheduler::Impl {
   std::vector<std::pair<Time, RequestId>> deadlines;
   StepStats step_stats;
   std::vector<FinishedStats> finished;
+  std::vector<RequestId> begun;
 };
 
 }  // namespace pagoda

@@ -33,6 +33,7 @@ struct Sequence {
   int32_t choice = 0;
   SequenceState state = SequenceState::kAttached;
   bool last_of_request = false;  // its end was the request's
+  bool begun = false;            // it has had a row
   Rank rank;
 
   std::vector<TokenId>
@@ -74,6 +75,7 @@ struct RequestState {
   std::vector<Sequence> choices;  // [n], never resized: sequences are pointed to
   int32_t num_live = 0;
   int32_t num_attached = 0;
+  int32_t num_not_begun = 0;
   int32_t max_num_output = 0;  // over the choices that have ended
 
   const SamplingParams& params() const { return request->params; }

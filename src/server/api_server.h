@@ -20,8 +20,7 @@ namespace pagoda {
 
 struct ApiServerConfig {
   HttpServerConfig http;
-  std::vector<std::string>
-      api_keys;  // empty: open. Required under /v1, /v2, /inference, /cohere, as vLLM does, and to command
+  std::vector<std::string> api_keys;  // empty: open. Else required but for probes (auth.cc)
   RequestLimits limits;
   std::string version, system_fingerprint;
   bool enable_log_requests = false, enable_log_outputs = false;
@@ -30,7 +29,8 @@ struct ApiServerConfig {
   bool enable_per_request_metrics = false;  // `metrics` in answers of one choice: how long it took
   int64_t stream_interval = 1;              // tokens per streamed piece
   double request_timeout_s = 0;             // 0: only what a request's own `timeout` says
-  // By API key where there are several, else by `user`: shares of a fair schedule; 1 if not in here.
+  // By API key where there are several, else by `user` or address: shares of a fair schedule, and (by key or
+  // address) of the queue; 1 if not in here.
   std::map<std::string, uint32_t> client_weights;
   double stall_timeout_s = 60;  // /health is 503 when the engine has made no step for so long; 0: never
   bool dev_mode = false;        // the control routes without a key, and /server_info

@@ -6,18 +6,14 @@
 namespace pagoda {
 namespace {
 
-constexpr std::array<std::string_view, 4> kProtected = {"/v1", "/v2", "/inference", "/cohere"};
-
-// Who may generate may not need to, but who may not should not stop others: beyond vLLM, which leaves these
-// open.
-constexpr std::array<std::string_view, 6> kControl = {"/pause", "/resume",  "/abort_requests",
-                                                      "/sleep", "/wake_up", "/reset_prefix_cache"};
+// What probes, balancers and Prometheus ask for without a key, and what tells nothing of anybody's requests.
+// Everything else wants one, also where vLLM does not ask (it guards /v1, /v2, /inference and /cohere alone):
+// tokenizing costs as much as a prompt, and to command the server is more than to generate.
+constexpr std::array<std::string_view, 5> kOpen = {"/health", "/ping", "/version", "/load", "/metrics"};
 
 bool is_protected(std::string_view path) {
-  if (std::find(kControl.begin(), kControl.end(), path) != kControl.end()) return true;
-  for (std::string_view prefix : kProtected)
-    if (path.substr(0, prefix.size()) == prefix) return true;
-  return false;
+  if (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
+  return std::find(kOpen.begin(), kOpen.end(), path) == kOpen.end();
 }
 
 // The token of "Bearer TOKEN"; empty if it is anything else. The scheme's case does not matter (RFC

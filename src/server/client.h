@@ -1,12 +1,27 @@
 #pragma once
+#include <string>
+#include <string_view>
+
 #include "contract/generate_request.h"
 #include "http/message.h"
 #include "server/api_server.h"
 
 namespace pagoda {
 
-// Says in the request who asks (for fair scheduling) and until when the answer is wanted, counted from `now`.
-// A client is the API key where several are configured, else the request's `user`, as far as one believes it.
+// The part of a peer's address that one client cannot choose: without the port, and of IPv6 the network of 64
+// bits that a subscriber gets. "unix" for a Unix socket.
+std::string network_of(std::string_view remote_address);
+
+// Whose places in the queue a request takes. A tenant is the API key where several are configured, else the
+// peer's address; a source within it is the request's `user`, else its connection.
+Tenant tenant_of(const HttpRequest& http, const ApiServerConfig& config, std::string_view user);
+
+// When the answer is no longer wanted; timeout_s: the request's own limit, 0 for none.
+Time deadline_of(const ApiServerConfig& config, double timeout_s, Time now);
+
+// Says in the request who asks and until when the answer is wanted, counted from `now`. A client of the fair
+// schedule is the API key where several are configured, else the request's `user`, as far as one believes it,
+// else the peer's address.
 void stamp_request(const HttpRequest& http, const ApiServerConfig& config, Time now,
                    GenerateRequest* request);
 

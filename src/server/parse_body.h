@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "server/client.h"
 #include "server/reply.h"
 #include "server/routes.h"
 
@@ -22,6 +23,7 @@ void parse_body_then(RouteContext* context, HttpRequest request, std::shared_ptr
     if (!parsed.ok()) return writer->send(body_error_response(request, parsed.status()));
     return next(request, std::move(*parsed), std::move(writer));
   }
+  const uint64_t turn = tenant_of(request, context->config, {}).key;
   auto kept = std::make_shared<HttpRequest>(std::move(request));
   auto work = [kept, writer, parse = std::move(parse), next = std::move(next)] {
     if (writer->closed()) return;
@@ -31,7 +33,8 @@ void parse_body_then(RouteContext* context, HttpRequest request, std::shared_ptr
     auto value = std::make_shared<decltype(parsed)>(std::move(parsed));
     writer->post([kept, writer, value, next] { next(*kept, std::move(**value), writer); });
   };
-  Status status = context->intake->text_pool()->submit(std::move(work));
+  auto failed = [writer](const Status& why) { writer->send(error_response(why)); };
+  Status status = context->intake->text_pool()->submit(std::move(work), std::move(failed), turn);
   if (!status.ok()) writer->send(error_response(status));
 }
 

@@ -1,5 +1,9 @@
-#include "base/utf8.h"
+#include <atomic>
+#include <chrono>
+#include <utility>
+
 #include "openai/responses.h"
+#include "server/client.h"
 #include "server/parse_body.h"
 #include "server/reply.h"
 #include "server/routes.h"
@@ -13,18 +17,61 @@ HttpResponse tokenize(const Intake& intake, const TokenizeRequest& parsed) {
   TokenizeAnswer answer;
   answer.max_model_len = intake.model().max_model_len;
   answer.with_strings = parsed.return_token_strs;
-  if (parsed.return_token_strs)
-    for (TokenId id : *tokens) answer.token_strings.emplace_back(intake.model().tokenizer->id_to_token(id));
+  if (parsed.return_token_strs) {
+    answer.token_strings.reserve(tokens->size());
+    for (TokenId id : *tokens) answer.token_strings.push_back(intake.model().tokenizer->id_to_token(id));
+  }
   answer.tokens = std::move(*tokens);
   return json_response(write_tokenize_response(answer));
 }
 
-// Work that grows with the body belongs on the text pool.
-template <class Work>
-void on_text_pool(RouteContext* context, std::shared_ptr<ResponseWriter> writer, Work work) {
-  Status status =
-      context->intake->text_pool()->submit([writer, work = std::move(work)] { writer->send(work()); });
-  if (!status.ok()) writer->send(error_response(status));
+HttpResponse detokenize(const Intake& intake, const DetokenizeRequest& parsed) {
+  auto text = intake.detokenize(parsed.tokens);
+  return text.ok() ? json_response(write_detokenize_response(*text)) : error_response(text.status());
+}
+
+// A request that is answered by one piece of work on its text.
+template <class Parsed>
+class RouteJob : public TextJob {
+ public:
+  using Work = HttpResponse (*)(const Intake&, const Parsed&);
+  RouteJob(const Tenant& tenant, Time deadline, const Intake* intake, Parsed parsed, Work work,
+           std::shared_ptr<ResponseWriter> writer, std::shared_ptr<const void> body_share)
+      : TextJob(tenant, deadline),
+        intake_(intake),
+        parsed_(std::move(parsed)),
+        work_(work),
+        writer_(std::move(writer)),
+        body_share_(std::move(body_share)) {}
+
+  void run() override { answer(work_(*intake_, parsed_)); }
+
+ private:
+  void fail(const Status& why) override { answer(error_response(why)); }
+  void answer(HttpResponse response) {
+    if (!answered_.exchange(true)) writer_->send(std::move(response));
+  }
+
+  const Intake* const intake_;
+  const Parsed parsed_;
+  const Work work_;
+  const std::shared_ptr<ResponseWriter> writer_;
+  const std::shared_ptr<const void> body_share_;  // while the text is in memory
+  std::atomic<bool> answered_{false};
+};
+
+// Work that grows with the body belongs on the text pool, in a place of the queue like everybody's.
+template <class Parsed>
+void on_text_pool(RouteContext* context, const HttpRequest& http, std::shared_ptr<ResponseWriter> writer,
+                  Parsed parsed, typename RouteJob<Parsed>::Work work) {
+  const Time deadline = deadline_of(context->config, 0, std::chrono::steady_clock::now());
+  auto job =
+      std::make_shared<RouteJob<Parsed>>(tenant_of(http, context->config, {}), deadline, context->intake,
+                                         std::move(parsed), work, writer, http.body_share);
+  if (Status status = context->intake->work(job); !status.ok()) return job->give_up(status);
+  writer->on_close([weak = std::weak_ptr<TextJob>(job)] {
+    if (auto alive = weak.lock()) alive->cancel();
+  });
 }
 
 }  // namespace
@@ -34,20 +81,12 @@ void add_tokenize_routes(HttpServer* http, RouteContext* context) {
   auto on_tokenize = [context](const HttpRequest& asked, TokenizeRequest parsed, Writer writer) {
     Status status = context->intake->check_model_name(parsed.request.model);
     if (!status.ok()) return writer->send(error_response(status));
-    on_text_pool(context, std::move(writer),
-                 [intake = context->intake, share = asked.body_share, parsed = std::move(parsed)] {
-                   return tokenize(*intake, parsed);
-                 });
+    on_text_pool(context, asked, std::move(writer), std::move(parsed), tokenize);
   };
   auto on_detokenize = [context](const HttpRequest& asked, DetokenizeRequest parsed, Writer writer) {
     Status status = context->intake->check_model_name(parsed.model);
     if (!status.ok()) return writer->send(error_response(status));
-    on_text_pool(context, std::move(writer),
-                 [intake = context->intake, share = asked.body_share, parsed = std::move(parsed)] {
-                   auto text = intake->detokenize(parsed.tokens);
-                   return text.ok() ? json_response(write_detokenize_response(*text))
-                                    : error_response(text.status());
-                 });
+    on_text_pool(context, asked, std::move(writer), std::move(parsed), detokenize);
   };
   auto parse = [limits = context->config.limits](std::string_view body) {
     return parse_tokenize_request(body, limits);

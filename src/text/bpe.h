@@ -72,6 +72,9 @@ class BpeModel {
   std::vector<uint32_t> no_cut_behind_;  // sorted
 };
 
+// Thrown within the room where the work of encoding has been cancelled; Tokenizer::encode catches it.
+struct EncodingCancelled {};
+
 // Merges `symbols` until no pair of neighbours is in `merges`; in place. Exposed for tests, which hold the
 // two methods against each other.
 void merge_symbols_flat(const MergeMap& merges, std::vector<int32_t>* symbols, std::size_t from);

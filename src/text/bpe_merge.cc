@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <queue>
 
+#include "base/cancel.h"
 #include "text/bpe.h"
 
 namespace pagoda {
@@ -76,7 +77,8 @@ void merge_symbols_heap(const MergeMap& merges, std::vector<int32_t>* symbols, s
     heap.push_back(candidate(left, merge));
     std::push_heap(heap.begin(), heap.end(), std::greater<>());
   };
-  while (!heap.empty()) {
+  for (uint32_t round = 1; !heap.empty(); ++round) {
+    if (round % (1 << 16) == 0 && is_work_cancelled()) throw EncodingCancelled();
     Candidate top = heap.front();
     std::pop_heap(heap.begin(), heap.end(), std::greater<>());
     heap.pop_back();

@@ -33,7 +33,7 @@ class ChatTemplate {
   virtual ~ChatTemplate() = default;
   // `context`: messages, tools, add_generation_prompt, bos_token, eos_token and any other variable. Errors
   // kInvalidArgument: "TemplateError: text of raise_exception", "UndefinedError: ...", "TypeError: ...",
-  // "SecurityError: ...", or the limit that was hit.
+  // "SecurityError: ...", or the limit that was hit. Once the work is cancelled (base/cancel.h) it ends soon.
   virtual Result<std::string> render(const Object& context, const TemplateClock& clock) const = 0;
   // True if the template itself iterates over message.content (the "openai" content format: a list of parts),
   // so that content parts should not be flattened to a string first.

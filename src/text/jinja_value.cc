@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/cancel.h"
 #include "base/utf8.h"
 #include "text/jinja_text.h"
 
@@ -65,8 +66,13 @@ void Budget::charge_repeat(std::size_t count, std::size_t size) {
 void Budget::too_deep() {
   fail("LimitError", "the template nests too many calls or expressions");
 }
-void Budget::out_of_steps() {
-  fail("LimitError", "the template needs more steps than are allowed");
+void Budget::next_slice() {
+  constexpr int64_t kSlice = 1 << 14;
+  if (is_work_cancelled()) fail("CancelledError", "nobody waits for the text any more");
+  const int64_t more = std::min(steps_behind_, std::max(kSlice, -steps_left_));
+  steps_behind_ -= more;
+  steps_left_ += more;
+  if (steps_left_ < 0) fail("LimitError", "the template needs more steps than are allowed");
 }
 void Budget::too_long() const {
   fail("LimitError", "the template makes a string of more than " + std::to_string(bytes_max_) + " bytes");

@@ -32,12 +32,12 @@ struct Fault {
 class Budget {
  public:
   explicit Budget(const TemplateLimits& limits)
-      : steps_left_(limits.steps_max), calls_max_(limits.depth_max), bytes_max_(limits.output_bytes_max) {}
+      : steps_behind_(limits.steps_max), calls_max_(limits.depth_max), bytes_max_(limits.output_bytes_max) {}
 
   void charge(int64_t steps = 1) {
     steps_left_ -= steps;
     if (steps_left_ < 0) [[unlikely]]
-      out_of_steps();
+      next_slice();
   }
   // A string of so many bytes is about to be made.
   void charge_bytes(std::size_t bytes) {
@@ -50,7 +50,7 @@ class Budget {
     if (bytes > bytes_max_) [[unlikely]]
       too_long();
   }
-  int64_t steps_used_of(int64_t steps_max) const { return steps_max - steps_left_; }
+  int64_t steps_used_of(int64_t steps_max) const { return steps_max - steps_left_ - steps_behind_; }
 
   // One nested node, or (weight kCallWeight) one nested call of a macro.
   class Nest {
@@ -73,10 +73,11 @@ class Budget {
 
  private:
   [[noreturn]] static void too_deep();
-  [[noreturn]] static void out_of_steps();
+  void next_slice();
   [[noreturn]] void too_long() const;
 
-  int64_t steps_left_;
+  // Steps are handed out in slices; between two of them whoever renders looks up.
+  int64_t steps_left_ = 0, steps_behind_;
   int calls_max_;
   int nesting_ = 0;
   std::size_t bytes_max_;

@@ -2,6 +2,7 @@
 
 #include <unordered_map>
 
+#include "base/cancel.h"
 #include "base/json.h"
 #include "base/utf8.h"
 #include "text/added_tokens.h"
@@ -135,7 +136,10 @@ Status BpeTokenizer::collect_bytes() {
 class BpeTokenizer::Encoding final : public PieceSink {
  public:
   Encoding(const BpeModel& bpe, std::vector<int32_t>* ids) : bpe_(bpe), ids_(ids) {}
-  void piece(std::string_view text) override { bpe_.encode(text, ids_); }
+  void piece(std::string_view text) override {
+    if (is_work_cancelled()) throw EncodingCancelled();
+    bpe_.encode(text, ids_);
+  }
   void add(int32_t id) { ids_->push_back(id); }
 
  private:
@@ -190,7 +194,11 @@ void BpeTokenizer::encode(std::string_view text, const EncodeOptions& options,
   if (options.add_special_tokens) ids->insert(ids->end(), around.prefix.begin(), around.prefix.end());
   Encoding encoding(bpe_, ids);
   RawParts parts(*this, !options.parse_special, &encoding);
-  raw_tokens_.split(text, true, !options.parse_special, &parts);
+  try {
+    raw_tokens_.split(text, true, !options.parse_special, &parts);
+  } catch (const EncodingCancelled&) {
+    return ids->clear();
+  }
   if (options.add_special_tokens) ids->insert(ids->end(), around.suffix.begin(), around.suffix.end());
 }
 

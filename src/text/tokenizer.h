@@ -41,7 +41,8 @@ class Tokenizer {
                                                             const TokenizerOptions& options = {});
   virtual ~Tokenizer() = default;
 
-  // Appends the ids of `text`. Ill-formed UTF-8 is read as U+FFFD. Time is O(n log n) for every input.
+  // Appends the ids of `text`. Ill-formed UTF-8 is read as U+FFFD. Time is O(n log n) for every input. Once
+  // the work is cancelled (base/cancel.h) it ends soon, and *ids is empty.
   virtual void encode(std::string_view text, const EncodeOptions& options,
                       std::vector<int32_t>* ids) const = 0;
   // The text of a whole sequence, as `tokenizers` decodes it (leading-space rule included). Ill-formed bytes

@@ -9,9 +9,11 @@
 #include <new>
 #include <numeric>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
+#include "base/cancel.h"
 #include "base/log.h"
 
 namespace pagoda {
@@ -140,18 +142,17 @@ TEST(FunctionRef, ACopyOutlivesTheReferenceItWasMadeFrom) {
   EXPECT_EQ(copied(21), 42);
 }
 
-TEST(TaskPool, RunsAllTasksOnItsThreadsAndFinishesBeforeItGoes) {
+TEST(TaskPool, RunsAllTasksOnItsThreads) {
+  TaskPool many(3, 1000), one(1, 1000);
   std::atomic<int> done{0};
+  for (int i = 0; i < 500; ++i) ASSERT_TRUE(many.submit([&] { done.fetch_add(1); }).ok());
+  while (done.load() < 500) std::this_thread::yield();
+
   std::vector<int> order;
-  {
-    TaskPool pool(3, 1000);
-    for (int i = 0; i < 500; ++i) ASSERT_TRUE(pool.submit([&] { done.fetch_add(1); }).ok());
-  }
-  EXPECT_EQ(done.load(), 500);
-  {
-    TaskPool pool(1, 1000);
-    for (int i = 0; i < 100; ++i) ASSERT_TRUE(pool.submit([&order, i] { order.push_back(i); }).ok());
-  }
+  std::promise<void> all;
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(one.submit([&order, i] { order.push_back(i); }).ok());
+  ASSERT_TRUE(one.submit([&] { all.set_value(); }).ok());
+  all.get_future().wait();
   std::vector<int> ascending(100);
   std::iota(ascending.begin(), ascending.end(), 0);
   EXPECT_EQ(order, ascending);
@@ -183,6 +184,38 @@ TEST(TaskPool, ATaskThatThrowsTellsItsOwnerAndTheOthersGoOn) {
     next.get_future().wait();
   }
   set_log_level(LogLevel::kInfo);
+}
+
+TEST(TaskPool, TasksOfDifferentOnesTakeTurns) {
+  TaskPool pool(1, 100);
+  std::promise<void> go, all;
+  std::shared_future<void> start(go.get_future());
+  std::string order;
+  ASSERT_TRUE(pool.submit([start] { start.wait(); }).ok());
+  for (char who : std::string("aaaaabbc"))
+    ASSERT_TRUE(pool.submit([&order, who] { order += who; }, {}, static_cast<uint64_t>(who)).ok());
+  ASSERT_TRUE(pool.submit([&] { all.set_value(); }, {}, 'a').ok());
+  go.set_value();
+  all.get_future().wait();
+  EXPECT_EQ(order, "abcabaaa");
+}
+
+TEST(TaskPool, WhatRunsIsCancelledAndWhatWaitsDroppedWhenItGoes) {
+  std::atomic<bool> started{false}, second{false};
+  auto kept = std::make_shared<int>(0);
+  {
+    TaskPool pool(1, 10);
+    ASSERT_TRUE(pool.submit([&] {
+                      started = true;
+                      while (!is_work_cancelled()) std::this_thread::yield();
+                    })
+                    .ok());
+    ASSERT_TRUE(pool.submit([&second, kept] { second = true; }).ok());
+    while (!started.load()) std::this_thread::yield();
+  }
+  EXPECT_FALSE(second.load());
+  EXPECT_EQ(kept.use_count(), 1) << "and forgotten";
+  EXPECT_FALSE(is_work_cancelled());
 }
 
 TEST(TaskPool, AFullQueueIsAnAnswer) {

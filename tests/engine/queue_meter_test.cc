@@ -2,38 +2,47 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/engine/queue_guests.h"
+
 namespace pagoda {
 namespace {
 
 using Lack = QueueMeter::Lack;
-
-struct Clock {
-  Time now = Time{} + std::chrono::hours(1);
-  Time after(double seconds) {
-    now += std::chrono::duration_cast<Time::duration>(std::chrono::duration<double>(seconds));
-    return now;
-  }
-};
+using testing::QueueGuests;
 
 TEST(QueueMeter, BoundsChoicesAndTokens) {
-  QueueMeter meter(4, 100);
-  Clock clock;
-  EXPECT_EQ(meter.take_choices(3, clock.now).lack, Lack::kNothing);
-  EXPECT_EQ(meter.take_choices(2, clock.now).lack, Lack::kChoices);
-  EXPECT_EQ(meter.take_tokens(99, clock.now).lack, Lack::kNothing);
-  EXPECT_EQ(meter.take_tokens(2, clock.now).lack, Lack::kTokens);
-  EXPECT_EQ(meter.take_choices(1, clock.now).lack, Lack::kNothing) << "a token is free: it may be enough";
-  EXPECT_EQ(meter.take_tokens(1, clock.now).lack, Lack::kNothing);
-  meter.give_back(1, 0, true, clock.now);
-  EXPECT_EQ(meter.take_choices(1, clock.now).lack, Lack::kTokens) << "refused before it is tokenized";
-  meter.give_back(3, 100, true, clock.now);
-  EXPECT_EQ(meter.take_choices(4, clock.now).lack, Lack::kNothing);
-  EXPECT_EQ(meter.take_tokens(100, clock.now).lack, Lack::kNothing);
+  QueueGuests queue(4, 100);
+  EXPECT_EQ(queue.come(0, 1).lack, Lack::kNothing);
+  EXPECT_EQ(queue.come(1, 2).lack, Lack::kNothing);
+  EXPECT_EQ(queue.come(2, 2).lack, Lack::kChoices);
+  EXPECT_EQ(queue.tokens(1, 99).lack, Lack::kNothing);
+  EXPECT_EQ(queue.tokens(0, 2).lack, Lack::kTokens);
+  EXPECT_EQ(queue.come(2, 1).lack, Lack::kNothing) << "a token is free: it may be enough";
+  EXPECT_EQ(queue.tokens(2, 1).lack, Lack::kNothing);
+  queue.go(0);
+  EXPECT_EQ(queue.come(3, 1).lack, Lack::kTokens) << "refused before it is tokenized";
+  queue.go(1);
+  queue.go(2);
+  EXPECT_EQ(queue.meter.num_choices(), 0);
+  EXPECT_EQ(queue.come(3, 4).lack, Lack::kNothing);
+  EXPECT_EQ(queue.tokens(3, 100).lack, Lack::kNothing);
+}
+
+TEST(QueueMeter, NothingGivenBackChangesNothing) {
+  QueueGuests queue(4, 0);
+  ASSERT_EQ(queue.come(0, 2).lack, Lack::kNothing);
+  QueueClaim* claim = queue.guests[0].claim.get();
+  queue.begin(0);
+  queue.meter.give_back(claim, 0, 0, true, false, queue.now);
+  EXPECT_EQ(queue.meter.num_choices(), 2);
+  queue.go(0);
+  EXPECT_EQ(queue.meter.num_choices(), 0);
 }
 
 TEST(QueueMeter, NoBoundOnTokens) {
-  QueueMeter meter(4, 0);
-  EXPECT_EQ(meter.take_tokens(int64_t{1} << 40, Clock().now).lack, Lack::kNothing);
+  QueueGuests queue(4, 0);
+  ASSERT_EQ(queue.come(0, 1).lack, Lack::kNothing);
+  EXPECT_EQ(queue.tokens(0, int64_t{1} << 40).lack, Lack::kNothing);
 }
 
 // Choices leave one every `period`; how long until `wanted` more places are there?
@@ -44,48 +53,47 @@ TEST(QueueMeter, TellsWhenThereWillBeRoom) {
     int expected_ms;
   } cases[] = {{0.1, 1, 1000}, {2, 1, 2000}, {2, 5, 10'000}, {30, 1, 30'000}, {30, 10, 60'000}};
   for (const Case& one : cases) {
-    QueueMeter meter(10, 0);
-    Clock clock;
-    ASSERT_EQ(meter.take_choices(10, clock.now).lack, Lack::kNothing);
+    QueueGuests queue(10, 0);
+    for (int i = 0; i < 10; ++i) ASSERT_EQ(queue.come(i, 1).lack, Lack::kNothing);
     for (int i = 0; i < 50; ++i) {
-      clock.after(one.period_s);
-      meter.give_back(1, 7, true, clock.now);
-      ASSERT_EQ(meter.take_choices(1, clock.now).lack, Lack::kNothing);
+      queue.after(one.period_s);
+      queue.go(i % 10);
+      ASSERT_EQ(queue.come(i % 10, 1).lack, Lack::kNothing);
     }
-    EXPECT_NEAR(meter.take_choices(one.wanted, clock.now).retry_after_ms, one.expected_ms,
-                one.expected_ms * 0.5 + 1)
-        << one.period_s;
-    EXPECT_EQ(meter.take_choices(one.wanted, clock.now).retry_after_ms % 1000, 0) << "whole seconds";
+    const int told_ms = queue.come(99, one.wanted).retry_after_ms;
+    EXPECT_NEAR(told_ms, one.expected_ms, one.expected_ms * 0.5 + 1) << one.period_s;
+    EXPECT_EQ(told_ms % 1000, 0) << "whole seconds";
   }
 }
 
 TEST(QueueMeter, IdleTimeAndThoseNeverServedSayNothing) {
-  QueueMeter meter(1, 50);
-  Clock clock;
+  QueueGuests queue(1, 50);
   auto serve = [&](double seconds) {
-    ASSERT_EQ(meter.take_choices(1, clock.now).lack, Lack::kNothing);
-    ASSERT_EQ(meter.take_tokens(50, clock.now).lack, Lack::kNothing);
-    meter.give_back(1, 50, true, clock.after(seconds));
+    ASSERT_EQ(queue.come(0, 1).lack, Lack::kNothing);
+    ASSERT_EQ(queue.tokens(0, 50).lack, Lack::kNothing);
+    queue.after(seconds);
+    queue.go(0);
   };
   for (int i = 0; i < 5; ++i) {
     serve(4);
-    clock.after(1000);  // nobody is there
-    ASSERT_EQ(meter.take_choices(1, clock.now).lack, Lack::kNothing);
-    meter.give_back(1, 0, false, clock.now);  // a prompt that was refused
+    queue.after(1000);  // nobody is there
+    ASSERT_EQ(queue.come(0, 1).lack, Lack::kNothing);
+    queue.go(0, false);  // a prompt that was refused
   }
-  ASSERT_EQ(meter.take_choices(1, clock.now).lack, Lack::kNothing);
-  EXPECT_NEAR(meter.take_choices(1, clock.now).retry_after_ms, 4000, 1000);
-  ASSERT_EQ(meter.take_tokens(50, clock.now).lack, Lack::kNothing);
-  EXPECT_NEAR(meter.take_tokens(50, clock.now).retry_after_ms, 4000, 1000);
+  ASSERT_EQ(queue.come(0, 1).lack, Lack::kNothing);
+  EXPECT_NEAR(queue.come(1, 1).retry_after_ms, 4000, 1000);
+  ASSERT_EQ(queue.tokens(0, 50).lack, Lack::kNothing);
+  EXPECT_NEAR(queue.tokens(0, 50).retry_after_ms, 4000, 1000);
 }
 
 TEST(QueueMeter, BeforeAnybodyHasLeftItIsAtLeastAsLongAgain) {
-  QueueMeter meter(1, 0);
-  Clock clock;
-  ASSERT_EQ(meter.take_choices(1, clock.now).lack, Lack::kNothing);
-  EXPECT_EQ(meter.take_choices(1, clock.now).retry_after_ms, 1000);
-  EXPECT_GE(meter.take_choices(1, clock.after(10)).retry_after_ms, 7000);
-  EXPECT_LE(meter.take_choices(1, clock.after(1e6)).retry_after_ms, 60'000);
+  QueueGuests queue(1, 0);
+  ASSERT_EQ(queue.come(0, 1).lack, Lack::kNothing);
+  EXPECT_EQ(queue.come(1, 1).retry_after_ms, 1000);
+  queue.after(10);
+  EXPECT_GE(queue.come(1, 1).retry_after_ms, 7000);
+  queue.after(1e6);
+  EXPECT_LE(queue.come(1, 1).retry_after_ms, 60'000);
 }
 
 }  // namespace

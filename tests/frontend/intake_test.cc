@@ -456,12 +456,10 @@ TEST(Intake, PromptTokensAreBounded) {
   gate.lock();
   GenerateRequest some = text_request();
   some.prompt = std::vector<TextPrompt>{std::vector<TokenId>(30, 'a')};
+  house.restart_text_pool(1);
   auto stream = house.intake->admit(some, [] {});
   ASSERT_TRUE(stream.ok());
-  house.text_pool.reset();  // runs what is queued: the first one is inside
-  house.text_pool = std::make_unique<TaskPool>(1, 16);
-  house.intake = std::make_unique<Intake>(std::make_shared<const ModelInfo>(house.model), house.engine.get(),
-                                          house.text_pool.get());
+  house.await_text_pool();  // it is inside
   whole = ask(&house, some);
   ASSERT_TRUE(whole.error);
   EXPECT_EQ(whole.error->http_status, 503);

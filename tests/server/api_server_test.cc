@@ -250,6 +250,47 @@ TEST(ApiServer, SmallRoutes) {
   EXPECT_EQ(at(chat, {"tokens", "0"}).as_int(), 256);
 }
 
+TEST(ApiServer, TokenizingIsBoundedLikeACompletion) {
+  Site site;
+  site.config.api_keys = {"k"};
+  site.config.request_timeout_s = 60;
+  site.start();
+  const HttpHeaders key = {{"Authorization", "Bearer k"}};
+  for (const char* path : {"/tokenize", "/detokenize"}) EXPECT_EQ(site.post(path, "{}").status, 401);
+  // What could fit the context of 256 tokens, though it does not, and what never could.
+  HttpResponse longer =
+      site.call("POST", "/tokenize", R"({"prompt":")" + std::string(1000, 'x') + R"("})", key);
+  EXPECT_EQ(at(json(longer.body), {"count"}).as_int(), 1001);
+  const std::string huge(1 << 20, 'x');
+  for (const std::string& body :
+       {R"({"prompt":")" + huge + R"("})", R"({"messages":[{"role":"user","content":")" + huge + R"("}]})"}) {
+    HttpResponse response = site.call("POST", "/tokenize", body, key);
+    EXPECT_EQ(response.status, 400);
+    EXPECT_NE(response.body.find("can not fit"), std::string::npos) << response.body.substr(0, 300);
+  }
+  EXPECT_EQ(site.call("POST", "/tokenize",
+                      R"({"prompt":"","return_token_strs":true,"add_special_tokens":false})", key)
+                .body,
+            R"({"count":0,"max_model_len":256,"tokens":[],"token_strs":[]})");
+  EXPECT_EQ(site.call("POST", "/detokenize", R"({"tokens":[34,92,10]})", key).body, R"({"prompt":"\"\\\n"})");
+}
+
+TEST(ApiServer, TokenizingTakesAPlaceOfTheQueue) {
+  Site site;
+  Gate gate;
+  site.house.config.scheduler.max_num_queued_reqs = 1;
+  site.house.on_step = [&] { return gate.enter(); };
+  site.start();
+  std::thread client([&] { EXPECT_EQ(site.post(kText, R"({"prompt":"x"})").status, 200); });
+  gate.wait_entered();
+  HttpResponse response = site.post("/tokenize", R"({"prompt":"hi"})");
+  EXPECT_EQ(response.status, 503);
+  EXPECT_NE(response.body.find("queue is full"), std::string::npos);
+  gate.open();
+  client.join();
+  EXPECT_TRUE(site.house.engine->drain(60)) << "the place comes back with the last event";
+}
+
 TEST(ApiServer, KeysAndRequestIds) {
   Site site;
   site.config.api_keys = {"k1", "k2"};

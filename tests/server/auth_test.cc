@@ -5,7 +5,7 @@
 namespace pagoda {
 namespace {
 
-TEST(Auth, KeysGuardOnlyTheirPaths) {
+TEST(Auth, KeysGuardEverythingButProbes) {
   const std::vector<std::string> keys = {"first", "second-key"};
   struct Case {
     const char *method, *path, *header;
@@ -26,13 +26,27 @@ TEST(Auth, KeysGuardOnlyTheirPaths) {
       {"POST", "/v2/embed", nullptr, false},
       {"POST", "/inference/v1/generate", nullptr, false},
       {"GET", "/health", nullptr, true},
-      {"POST", "/tokenize", nullptr, true},
+      {"GET", "/health/", nullptr, true},
+      {"GET", "/ping", nullptr, true},
+      {"GET", "/version", nullptr, true},
+      {"GET", "/load", nullptr, true},
+      {"GET", "/metrics", nullptr, true},
+      {"GET", "/metrics/", nullptr, true},
+      {"GET", "/healthy", nullptr, false},
+      {"GET", "/health/x", nullptr, false},
+      {"POST", "/tokenize", nullptr, false},
+      {"POST", "/tokenize", "Bearer first", true},
+      {"POST", "/tokenize/", nullptr, false},
+      {"POST", "/detokenize", nullptr, false},
+      {"GET", "/tokenizer_info", nullptr, false},
+      {"GET", "/", nullptr, false},
+      {"GET", "/nothing", nullptr, false},
       {"POST", "/pause", nullptr, false},
       {"POST", "/pause", "Bearer first", true},
       {"POST", "/sleep", nullptr, false},
       {"POST", "/reset_prefix_cache", nullptr, false},
       {"POST", "/abort_requests", "Bearer x", false},
-      {"GET", "/is_paused", nullptr, true},
+      {"GET", "/is_paused", nullptr, false},
   };
   for (const Case& one : cases) {
     HttpRequest request;

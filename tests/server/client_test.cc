@@ -8,8 +8,9 @@ namespace pagoda {
 namespace {
 
 GenerateRequest stamped(const ApiServerConfig& config, const char* key, const char* user,
-                        double timeout_s = 0) {
+                        double timeout_s = 0, const char* address = "") {
   HttpRequest http;
+  http.remote_address = address;
   if (*key != 0) http.headers.emplace_back("Authorization", std::string("Bearer ") + key);
   GenerateRequest request;
   request.user = user;
@@ -31,6 +32,56 @@ TEST(Client, IsTheKeyWhereSeveralTellThemApartElseTheUser) {
   EXPECT_EQ(stamped(two, "k1", "ann").client_key, stamped(two, "k1", "bob").client_key)
       << "users can be invented";
   EXPECT_EQ(stamped(open, "", "ann").client_key, stamped(one, "k1", "ann").client_key);
+}
+
+TEST(Client, AnAddressIsAClientWhereNothingElseTellsThemApart) {
+  ApiServerConfig open, two;
+  two.api_keys = {"k1", "k2"};
+  auto client = [&](const char* user, const char* address) {
+    return stamped(open, "", user, 0, address).client_key;
+  };
+  EXPECT_EQ(client("", "10.0.0.1:1000"), client("", "10.0.0.1:2000"));
+  EXPECT_NE(client("", "10.0.0.1:1000"), client("", "10.0.0.2:1000"));
+  EXPECT_EQ(client("ann", "10.0.0.1:1000"), client("ann", "10.0.0.2:1000"));
+  EXPECT_EQ(stamped(two, "k1", "", 0, "10.0.0.1:1").client_key,
+            stamped(two, "k1", "", 0, "10.0.0.2:1").client_key);
+}
+
+TEST(Client, NetworksOfAddresses) {
+  struct Case {
+    const char *address, *network;
+  } cases[] = {{"127.0.0.1:50312", "127.0.0.1"},
+               {"[::1]:80", "0000000000000000/64"},
+               {"[2001:db8:1:2:3::4]:80", "20010db800010002/64"},
+               {"[2001:db8:1:2:ffff::9]:81", "20010db800010002/64"},
+               {"[2001:db8:1:3::4]:80", "20010db800010003/64"},
+               {"[fe80::1%eth0]:80", "fe80000000000000/64"},
+               {"unix", "unix"},
+               {"", ""}};
+  for (const Case& one : cases) EXPECT_EQ(network_of(one.address), one.network) << one.address;
+}
+
+TEST(Client, TenantsOfTheQueueCanNotBeInvented) {
+  ApiServerConfig open, one, two;
+  one.api_keys = {"k1"};
+  two.api_keys = {"k1", "k2"};
+  two.client_weights = {{"k2", 4}};
+  auto tenant = [](const ApiServerConfig& config, const char* key, const char* user, const char* address) {
+    return stamped(config, key, user, 0, address).tenant;
+  };
+  for (const ApiServerConfig* config : {&open, &one}) {
+    const Tenant a = tenant(*config, "k1", "ann", "10.0.0.1:1"),
+                 b = tenant(*config, "k1", "bob", "10.0.0.1:2");
+    EXPECT_EQ(a.key, b.key) << "users can be invented, addresses can not";
+    EXPECT_NE(a.source, b.source);
+    EXPECT_EQ(a.source, tenant(*config, "k1", "ann", "10.0.0.1:9").source);
+    EXPECT_NE(a.key, tenant(*config, "k1", "ann", "10.0.0.2:1").key);
+    EXPECT_NE(tenant(*config, "k1", "", "10.0.0.1:1").source, tenant(*config, "k1", "", "10.0.0.1:2").source)
+        << "connections";
+  }
+  EXPECT_EQ(tenant(two, "k1", "ann", "10.0.0.1:1").key, tenant(two, "k1", "bob", "10.0.0.2:1").key);
+  EXPECT_NE(tenant(two, "k1", "ann", "10.0.0.1:1").key, tenant(two, "k2", "ann", "10.0.0.1:1").key);
+  EXPECT_EQ(tenant(two, "k2", "", "10.0.0.1:1").weight, 4u);
 }
 
 TEST(Client, WeightsGoByWhatCanBeBelieved) {

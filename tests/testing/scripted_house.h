@@ -3,6 +3,7 @@
 // the header alone: the helpers' library knows none of the rooms above base.
 #pragma once
 #include <functional>
+#include <future>
 #include <memory>
 #include <string>
 #include <vector>
@@ -56,6 +57,9 @@ struct ScriptedHouse {
   ScriptedHouse();
   ~ScriptedHouse();
   void start();
+  void restart_text_pool(int num_threads);
+  // Until what has been handed to it is done. Requires: it has one thread.
+  void await_text_pool();
 
   MetricsRegistry registry;
   EngineMetrics metrics{&registry, "scripted", 256};
@@ -185,7 +189,8 @@ inline ScriptedHouse::ScriptedHouse() {
 }
 
 inline ScriptedHouse::~ScriptedHouse() {
-  text_pool.reset();  // runs what is queued
+  intake.reset();
+  text_pool.reset();
   engine.reset();
 }
 
@@ -194,8 +199,19 @@ inline void ScriptedHouse::start() {
   const std::vector<KvGroupSpec> groups = {{kBlockSize, 0}};
   engine = std::make_unique<Engine>(config, std::make_unique<KvManager>(groups, kNumBlocks),
                                     std::make_unique<ScriptedRunner>(script, on_step), &metrics);
-  text_pool = std::make_unique<TaskPool>(2, 256);
+  restart_text_pool(2);
+}
+
+inline void ScriptedHouse::restart_text_pool(int num_threads) {
+  intake.reset();
+  text_pool = std::make_unique<TaskPool>(num_threads, 256);
   intake = std::make_unique<Intake>(std::make_shared<const ModelInfo>(model), engine.get(), text_pool.get());
+}
+
+inline void ScriptedHouse::await_text_pool() {
+  std::promise<void> done;
+  PAGODA_CHECK(text_pool->submit([&] { done.set_value(); }).ok(), "the text pool has room");
+  done.get_future().wait();
 }
 
 }  // namespace pagoda::testing

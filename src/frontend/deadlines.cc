@@ -1,0 +1,61 @@
+#include "frontend/deadlines.h"
+
+#include <algorithm>
+
+namespace pagoda {
+namespace {
+
+bool is_later(const auto& a, const auto& b) {
+  return a.first > b.first;
+}
+
+}  // namespace
+
+Deadlines::Deadlines() : thread_([this] { run(); }) {}
+
+Deadlines::~Deadlines() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void Deadlines::add(Time deadline, std::weak_ptr<Expirable> who) {
+  bool is_first = false;
+  {
+    std::lock_guard lock(mutex_);
+    if (entries_.size() > 64 + 2 * num_kept_) {  // most have ended before their time
+      std::erase_if(entries_, [](const Entry& entry) { return entry.second.expired(); });
+      std::make_heap(entries_.begin(), entries_.end(), is_later<Entry, Entry>);
+      num_kept_ = entries_.size();
+    }
+    is_first = entries_.empty() || deadline < entries_.front().first;
+    entries_.emplace_back(deadline, std::move(who));
+    std::push_heap(entries_.begin(), entries_.end(), is_later<Entry, Entry>);
+  }
+  if (is_first) changed_.notify_all();
+}
+
+void Deadlines::run() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    if (entries_.empty()) {
+      changed_.wait(lock);
+      continue;
+    }
+    if (const Time first = entries_.front().first; std::chrono::steady_clock::now() < first) {
+      changed_.wait_until(lock, first);
+      continue;
+    }
+    std::pop_heap(entries_.begin(), entries_.end(), is_later<Entry, Entry>);
+    std::weak_ptr<Expirable> who = std::move(entries_.back().second);
+    entries_.pop_back();
+    lock.unlock();
+    if (std::shared_ptr<Expirable> alive = who.lock()) alive->expire();
+    lock.lock();
+  }
+}
+
+}  // namespace pagoda

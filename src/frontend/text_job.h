@@ -1,0 +1,41 @@
+#pragma once
+#include "base/cancel.h"
+#include "base/status.h"
+#include "contract/tenant.h"
+#include "contract/types.h"
+#include "frontend/deadlines.h"
+
+namespace pagoda {
+
+// Work on text without the engine (tokenizing for its own sake), on the text pool and in a place of the
+// queue. Either run() is called, or fail(), or fail() while it runs: whoever answers first has answered.
+class TextJob : public Expirable {
+ public:
+  TextJob(const Tenant& tenant, Time deadline) : tenant_(tenant), deadline_(deadline) {}
+  // Nobody waits for it any more. Any thread.
+  void cancel() { unwanted_.cancel(); }
+  // It is not to be done, or not to its end. Any thread.
+  void give_up(const Status& why) {
+    cancel();
+    fail(why);
+  }
+  void expire() final {
+    give_up(
+        {StatusCode::kTimeout, "The request's time ran out before there was an answer: the server is busy."});
+  }
+  const CancelToken* unwanted() const { return &unwanted_; }
+  const Tenant& tenant() const { return tenant_; }
+  Time deadline() const { return deadline_; }
+
+  virtual void run() = 0;
+
+ protected:
+  virtual void fail(const Status& why) = 0;
+
+ private:
+  const Tenant tenant_;
+  const Time deadline_;
+  CancelToken unwanted_;
+};
+
+}  // namespace pagoda

@@ -1,0 +1,168 @@
+// Who is let in when the queue is full, and at whose cost.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "tests/engine/queue_guests.h"
+
+namespace pagoda {
+namespace {
+
+using Lack = QueueMeter::Lack;
+using testing::QueueGuests;
+
+struct Comer {
+  uint64_t tenant;
+  int32_t choices;
+  bool runs = false;
+  uint64_t source = 0;
+  uint32_t weight = 1;
+};
+struct FairCase {
+  const char* what;
+  std::vector<Comer> inside;  // a queue of 12, full; named by their index
+  Comer comer;
+  bool let_in;
+  std::vector<int> lost;
+};
+
+TEST(QueueFairness, WhoIsLetInAndAtWhoseCost) {
+  const FairCase cases[] = {
+      {"one request of many choices", {{1, 12}}, {2, 1}, true, {0}},
+      {"a flood: its newest goes", {{1, 5}, {1, 5}, {1, 2}}, {2, 1}, true, {2}},
+      {"as many as are needed", {{1, 6}, {1, 3}, {1, 2}, {1, 1}}, {2, 5}, true, {3, 2, 1}},
+      {"no more than a share", {{1, 6}, {1, 6}}, {2, 7}, false, {}},
+      {"all of a share", {{1, 6}, {1, 6}}, {2, 6}, true, {1}},
+      {"the same tenant again", {{1, 6}, {1, 6}}, {1, 1}, false, {}},
+      {"equals", {{1, 6}, {2, 6}}, {1, 1}, false, {}},
+      {"a third: at the greedier's cost", {{1, 7}, {1, 1}, {2, 4}}, {3, 1}, true, {1}},
+      {"never at the smaller one's cost", {{1, 8, true}, {2, 1}, {2, 3}}, {3, 4}, true, {}},
+      {"what runs stays: beyond the bound", {{1, 12, true}}, {2, 6}, true, {}},
+      {"only by a share beyond it", {{1, 12, true}}, {2, 7}, false, {}},
+      {"by weight", {{1, 8, false, 0, 2}, {2, 4}}, {1, 1, false, 0, 2}, false, {}},
+      {"weight counts for the share", {{1, 6}, {1, 6}}, {2, 8, false, 0, 2}, true, {1, 0}},
+      {"a source of one tenant", {{1, 10, false, 7}, {1, 2, false, 8}}, {1, 3, false, 9}, true, {0}},
+      {"sources that are equal", {{1, 6, false, 7}, {1, 6, false, 8}}, {1, 1, false, 7}, false, {}},
+      {"what runs stays, for a source", {{1, 12, true, 7}}, {1, 1, false, 8}, false, {}},
+      {"not in vain, for a source",
+       {{1, 2, false, 7}, {1, 9, true, 7}, {1, 1, false, 8}},
+       {1, 4, false, 9},
+       false,
+       {}},
+  };
+  for (const FairCase& one : cases) {
+    QueueGuests queue(12, 0);
+    for (std::size_t i = 0; i < one.inside.size(); ++i) {
+      const Comer& in = one.inside[i];
+      ASSERT_EQ(queue.come(static_cast<int>(i), in.choices, {in.tenant, in.weight, in.source}).lack,
+                Lack::kNothing);
+      if (in.runs) queue.begin(static_cast<int>(i));
+    }
+    const Tenant tenant{one.comer.tenant, one.comer.weight, one.comer.source};
+    EXPECT_EQ(queue.come(99, one.comer.choices, tenant).lack == Lack::kNothing, one.let_in) << one.what;
+    EXPECT_EQ(queue.lost, one.lost) << one.what;
+    for (int name : queue.lost) {
+      EXPECT_EQ(queue.guests[name].lost.lack, Lack::kChoices) << one.what;
+      EXPECT_GE(queue.guests[name].lost.retry_after_ms, 1000) << one.what;
+    }
+  }
+}
+
+TEST(QueueFairness, TokensAreSharedToo) {
+  QueueGuests queue(100, 1000);
+  const Tenant greedy{1}, polite{2};
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_EQ(queue.come(i, 1, greedy).lack, Lack::kNothing);
+    ASSERT_EQ(queue.tokens(i, 100).lack, Lack::kNothing);
+  }
+  EXPECT_EQ(queue.come(10, 1, greedy).lack, Lack::kTokens);
+  ASSERT_EQ(queue.come(11, 1, polite).lack, Lack::kNothing);
+  EXPECT_TRUE(queue.lost.empty()) << "not before it is known how many";
+  ASSERT_EQ(queue.tokens(11, 250).lack, Lack::kNothing);
+  EXPECT_EQ(queue.lost, (std::vector<int>{9, 8, 7}));
+  EXPECT_EQ(queue.guests[9].lost.lack, Lack::kTokens);
+  // A prompt can not be divided: one alone may be more than a share.
+  const Tenant third{3};
+  ASSERT_EQ(queue.come(12, 1, third).lack, Lack::kNothing);
+  EXPECT_EQ(queue.tokens(12, 400).lack, Lack::kNothing);
+  EXPECT_EQ(queue.tokens(12, 400).lack, Lack::kTokens);
+  EXPECT_EQ(queue.meter.num_choices(), 10 + 2 - static_cast<int>(queue.lost.size()));
+}
+
+TEST(QueueFairness, WhoHasLostItsPlacesGetsNoMore) {
+  QueueGuests queue(4, 100);
+  ASSERT_EQ(queue.come(0, 4, {1}).lack, Lack::kNothing);
+  ASSERT_EQ(queue.come(1, 1, {2}).lack, Lack::kNothing);
+  ASSERT_FALSE(queue.has(0));
+  EXPECT_EQ(queue.tokens(0, 1).lack, Lack::kChoices) << "it loses for want of what the other got";
+  queue.begin(0);  // it may have begun meanwhile
+  queue.go(0);
+  EXPECT_EQ(queue.meter.num_choices(), 1) << "given back once, not twice";
+}
+
+// Tenants of all sizes come, run and go at random. Whoever asks for no more than its share gets it; whoever
+// gives way held more, by weight, than the newcomer then holds; the books are right at any time.
+TEST(QueueFairness, HoldsInRandomCrowds) {
+  std::mt19937 random(20);
+  auto below = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
+  int num_displaced = 0, num_refused = 0;
+  for (int world = 0; world < 200; ++world) {
+    const int32_t capacity = 1 + below(40);
+    QueueGuests queue(capacity, 0);
+    const int num_tenants = 1 + below(6);
+    std::vector<uint32_t> weights;
+    for (int i = 0; i < num_tenants; ++i) weights.push_back(1 + static_cast<uint32_t>(below(3)));
+    for (int step = 0; step < 300; ++step) {
+      if (below(3) == 0 && !queue.guests.empty()) {
+        auto guest = std::next(queue.guests.begin(), below(static_cast<int>(queue.guests.size())));
+        if (below(2) == 0 && !guest->second.begun && queue.has(guest->first))
+          queue.begin(guest->first);
+        else
+          queue.go(guest->first);
+        continue;
+      }
+      const auto key = static_cast<uint64_t>(below(num_tenants));
+      const uint32_t weight = weights[key];
+      const Tenant tenant{key + 1, weight, static_cast<uint64_t>(below(3))};
+      const int32_t choices = 1 + (below(4) == 0 ? below(capacity) : 0);
+      std::map<uint64_t, int64_t> before;
+      double weight_sum = weight;
+      for (uint64_t other = 1; other <= static_cast<uint64_t>(num_tenants); ++other) {
+        before[other] = queue.held(other);
+        if (other != tenant.key && before[other] > 0) weight_sum += weights[other - 1];
+      }
+      const int64_t after = before[tenant.key] + choices, held = queue.meter.num_choices();
+      const std::size_t num_lost = queue.lost.size();
+      const bool in = queue.come(step + 1000, choices, tenant).lack == Lack::kNothing;
+      num_refused += !in;
+      if (!in) {
+        EXPECT_GT(held + choices, capacity) << "refused though there was room";
+        EXPECT_TRUE(static_cast<double>(after) > capacity * weight / weight_sum ||
+                    held + choices > 2 * capacity)
+            << "refused within its share";
+      }
+      for (std::size_t i = num_lost; i < queue.lost.size(); ++i) {
+        const QueueGuests::Guest& loser = queue.guests.at(queue.lost[i]);
+        EXPECT_FALSE(loser.begun) << "what runs is left to its end";
+        ++num_displaced;
+        if (loser.tenant.key == tenant.key) {
+          EXPECT_NE(loser.tenant.source, tenant.source);
+        } else {
+          EXPECT_GT(static_cast<double>(before[loser.tenant.key]) / loser.tenant.weight,
+                    static_cast<double>(after) / weight);
+        }
+      }
+      int64_t sum = 0;
+      for (uint64_t other = 1; other <= static_cast<uint64_t>(num_tenants); ++other) sum += queue.held(other);
+      ASSERT_EQ(queue.meter.num_choices(), sum);
+      ASSERT_LE(sum, 2 * capacity);
+    }
+    while (!queue.guests.empty()) queue.go(queue.guests.begin()->first);
+    ASSERT_EQ(queue.meter.num_choices(), 0);
+  }
+  EXPECT_GT(num_displaced, 500);
+  EXPECT_GT(num_refused, 5000);
+}
+
+}  // namespace
+}  // namespace pagoda

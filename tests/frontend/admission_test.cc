@@ -1,0 +1,244 @@
+// Who waits for the text pool or the engine: gives way, runs out of time, leaves, and never holds up the end.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <thread>
+
+#include "frontend/deadlines.h"
+#include "frontend/intake.h"
+#include "tests/testing/scripted_house.h"
+
+namespace pagoda {
+namespace {
+
+using testing::ScriptedHouse;
+using namespace std::chrono_literals;
+
+Time now() {
+  return std::chrono::steady_clock::now();
+}
+
+// A stream, and the wait for its first delta.
+class Waiter {
+ public:
+  explicit Waiter(ScriptedHouse* house, GenerateRequest request) {
+    auto stream = house->intake->admit(std::move(request), [state = state_] {
+      std::lock_guard lock(state->mutex);
+      ++state->wakes;
+      state->changed.notify_all();
+    });
+    if (stream.ok())
+      stream_ = std::move(*stream);
+    else
+      refused_ = stream.status();
+  }
+  const Status& refused() const { return refused_; }
+  // The HTTP status of the error with which it ends; 200 if it ends well.
+  int end() {
+    TextDelta delta;
+    int seen = 0;
+    while (!stream_->done()) {
+      if (stream_->next(&delta)) {
+        if (delta.error) return delta.error->http_status;
+        continue;
+      }
+      std::unique_lock lock(state_->mutex);
+      if (!state_->changed.wait_for(lock, 60s, [&] { return state_->wakes > seen; })) return 0;
+      seen = state_->wakes;
+    }
+    return 200;
+  }
+  void leave() { stream_ = nullptr; }
+
+ private:
+  struct State {
+    std::mutex mutex;
+    std::condition_variable changed;
+    int wakes = 0;
+  };
+  std::shared_ptr<State> state_ = std::make_shared<State>();
+  std::shared_ptr<OutputStream> stream_;
+  Status refused_;
+};
+
+GenerateRequest text_of(const Tenant& tenant, int32_t n = 1, const std::string& prompt = "hi") {
+  GenerateRequest request;
+  request.prompt = std::vector<TextPrompt>{prompt};
+  request.sampling.max_tokens = 20;
+  request.n = n;
+  request.tenant = tenant;
+  return request;
+}
+
+// One whose template does not end by itself before the test does.
+GenerateRequest endless_chat() {
+  Object message;
+  message.append("role", "user");
+  message.append("content", "endless");
+  ChatPrompt chat;
+  chat.messages.push_back(Value(std::move(message)));
+  GenerateRequest request;
+  request.prompt = std::move(chat);
+  return request;
+}
+
+struct EndlessHouse : ScriptedHouse {
+  EndlessHouse() {
+    TemplateLimits limits;
+    limits.steps_max = std::numeric_limits<int64_t>::max();
+    auto parsed = ChatTemplate::parse(
+        "{% for a in range(10000) %}{% for b in range(10000) %}{% for c in range(10000) %}{% endfor %}"
+        "{% endfor %}{% endfor %}",
+        limits);
+    PAGODA_CHECK(parsed.ok(), parsed.status().message().c_str());
+    model.chat_template = *parsed;
+    start();
+    restart_text_pool(1);
+  }
+};
+
+TEST(Admission, TheGreedyGivesWayToAnotherTenant) {
+  ScriptedHouse house;
+  std::mutex gate;
+  house.on_step = [&] {
+    std::lock_guard wait(gate);
+    return Status();
+  };
+  house.config.scheduler.max_num_seqs = 2;
+  house.config.scheduler.max_num_queued_reqs = 8;
+  house.start();
+  house.restart_text_pool(1);
+  gate.lock();
+  const Tenant greedy{1}, polite{2};
+  Waiter first(&house, text_of(greedy)), large(&house, text_of(greedy, 7));
+  house.await_text_pool();
+  EXPECT_EQ(Waiter(&house, text_of(greedy)).refused().code(), StatusCode::kExhausted);
+  Waiter other(&house, text_of(polite));
+  EXPECT_TRUE(other.refused().ok());
+  EXPECT_EQ(large.end(), 503);
+  gate.unlock();
+  EXPECT_EQ(first.end(), 200);
+  EXPECT_EQ(other.end(), 200);
+  EXPECT_TRUE(house.engine->drain(60));
+}
+
+TEST(Admission, ManyPromptsAreOneClaim) {
+  ScriptedHouse house;
+  house.config.scheduler.max_num_queued_reqs = 6;
+  house.start();
+  GenerateRequest three = text_of({1}, 2);
+  three.prompt = std::vector<TextPrompt>{"a", "b", "c"};
+  EXPECT_EQ(Waiter(&house, three).end(), 200);
+  std::get<std::vector<TextPrompt>>(three.prompt).push_back("d");
+  Waiter never(&house, three);
+  EXPECT_EQ(never.refused().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(never.refused().param(), "n");
+  EXPECT_TRUE(house.engine->drain(60));
+}
+
+TEST(Admission, TimeRunsOutBehindTheWorkOfOthersAndWithinOnesOwn) {
+  EndlessHouse house;
+  GenerateRequest long_work = endless_chat();
+  Waiter busy(&house, long_work);
+  GenerateRequest request = text_of({1});
+  request.deadline = now() + 30ms;
+  EXPECT_EQ(Waiter(&house, request).end(), 504) << "though no thread was free";
+  EXPECT_EQ(house.metrics.rejected_deadline.value(), 1);
+  busy.leave();  // its work ends, and the thread is free
+
+  long_work.deadline = now() + 30ms;
+  EXPECT_EQ(Waiter(&house, long_work).end(), 504);
+  EXPECT_EQ(Waiter(&house, text_of({1})).end(), 200) << "its work has ended too";
+  EXPECT_TRUE(house.engine->drain(60));
+}
+
+TEST(Admission, WorkEndsWhenItsReaderLeavesOrThePoolGoes) {
+  EndlessHouse house;
+  Waiter busy(&house, endless_chat());
+  busy.leave();
+  EXPECT_EQ(Waiter(&house, text_of({1})).end(), 200);
+  Waiter still(&house, endless_chat());
+  house.intake.reset();
+  house.text_pool.reset();  // joins
+  EXPECT_TRUE(house.engine->drain(60));
+}
+
+TEST(Admission, LongTokenizationEndsToo) {
+  ScriptedHouse house;
+  house.model.max_model_len = 100'000'000;
+  house.start();
+  house.restart_text_pool(1);
+  std::string words, one_word(8 << 20, 'x');
+  for (int i = 0; i < (4 << 20); ++i) words += "ab ";
+  for (const std::string& text : {words, one_word}) {
+    const Time begin = now();
+    Waiter busy(&house, text_of({1}, 1, text));
+    std::this_thread::sleep_for(1ms);
+    busy.leave();
+    EXPECT_EQ(Waiter(&house, text_of({1})).end(), 200);
+    EXPECT_LT(now() - begin, 30s);
+  }
+  EXPECT_TRUE(house.engine->drain(60));
+}
+
+class Job : public TextJob {
+ public:
+  explicit Job(Time deadline = Time::max()) : TextJob({1}, deadline) {}
+  void run() override { done.set_value(200); }
+  void fail(const Status& status) override { done.set_value(to_api_error(status).http_status); }
+  std::promise<int> done;
+};
+
+TEST(Admission, TextJobsTakePlacesOfTheQueue) {
+  EndlessHouse house;
+  auto job = std::make_shared<Job>();
+  ASSERT_TRUE(house.intake->work(job).ok());
+  EXPECT_EQ(job->done.get_future().get(), 200);
+
+  Waiter busy(&house, endless_chat());
+  auto late = std::make_shared<Job>(now() + 30ms);
+  ASSERT_TRUE(house.intake->work(late).ok());
+  EXPECT_EQ(late->done.get_future().get(), 504);
+  EXPECT_EQ(house.intake->work(std::make_shared<Job>(now() - 1ms)).code(), StatusCode::kTimeout);
+
+  std::vector<std::shared_ptr<Job>> many;
+  Status full;
+  while (full.ok()) {
+    many.push_back(std::make_shared<Job>());
+    full = house.intake->work(many.back());
+  }
+  EXPECT_EQ(full.code(), StatusCode::kExhausted);
+  EXPECT_LE(static_cast<int>(many.size()), house.config.scheduler.max_num_queued_reqs);
+  Waiter other(&house, text_of({2}));
+  ASSERT_TRUE(other.refused().ok());
+  EXPECT_EQ(many[many.size() - 2]->done.get_future().get(), 503) << "the newest gives way";
+  busy.leave();
+  EXPECT_EQ(other.end(), 200);
+  house.await_text_pool();
+  EXPECT_TRUE(house.engine->drain(60));
+}
+
+TEST(Deadlines, TellEachOnceInTimeAndForgetThoseWhoHaveGone) {
+  struct Who : Expirable {
+    std::promise<Time> told;
+    void expire() override { told.set_value(now()); }
+  };
+  Deadlines deadlines;
+  for (int i = 0; i < 1000; ++i) deadlines.add(now() + 1h, std::make_shared<Who>());
+  std::vector<std::shared_ptr<Who>> some;
+  const Time begin = now();
+  for (int ms : {40, 10, 25}) {
+    some.push_back(std::make_shared<Who>());
+    deadlines.add(begin + std::chrono::milliseconds(ms), some.back());
+  }
+  const Time at40 = some[0]->told.get_future().get(), at10 = some[1]->told.get_future().get();
+  EXPECT_GE(at10 - begin, 10ms);
+  EXPECT_GE(at40 - begin, 40ms);
+  EXPECT_LT(at10, at40);
+}
+
+}  // namespace
+}  // namespace pagoda
