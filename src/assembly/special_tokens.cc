@@ -175,12 +175,17 @@ Result<SpecialTokens> read_special_tokens(const ModelFiles& files, const Object&
   TokenReader added_reader(files.path_of("added_tokens.json"));
   Gathered gathered;
   gathered.take_names(config, &reader);
-  const char* further = "extra_special_tokens";
-  const Value* list = member_of(config, further);
-  const bool none_extra = list == nullptr || (list->is_array() && list->as_array().empty()) ||
-                          (list->is_object() && list->as_object().empty());
-  if (none_extra) list = member_of(config, further = "additional_special_tokens");
-  if (list != nullptr) gathered.take_further(further, *list, &reader);
+  const Value *extra = member_of(config, "extra_special_tokens"),
+              *additional = member_of(config, "additional_special_tokens");
+  // Where there is a list under the new name, the old name's is not looked at.
+  const bool has_list = extra != nullptr && extra->is_array() && !extra->as_array().empty();
+  if (extra != nullptr) gathered.take_further("extra_special_tokens", *extra, &reader);
+  if (additional != nullptr && !has_list)
+    gathered.take_further("additional_special_tokens", *additional, &reader);
+
+  const bool has_lists =
+      config.find("additional_special_tokens") != nullptr ||
+      (config.find("extra_special_tokens") != nullptr && !config.find("extra_special_tokens")->is_object());
 
   std::vector<AddedToken> added;
   const Value* decoder = member_of(config, "added_tokens_decoder");
@@ -189,17 +194,27 @@ Result<SpecialTokens> read_special_tokens(const ModelFiles& files, const Object&
   } else {
     PAGODA_TRY(Object map, files.read_object("special_tokens_map.json", false));
     gathered.take_names(map, &map_reader);
-    if (const Value* extra = member_of(map, "extra_special_tokens"))
-      gathered.take_further("extra_special_tokens", *extra, &map_reader);
-    else if (const Value* more = member_of(map, "additional_special_tokens");
-             more != nullptr && list == nullptr)
-      gathered.take_further("additional_special_tokens", *more, &map_reader);
+    const Value *map_extra = member_of(map, "extra_special_tokens"),
+                *map_additional = member_of(map, "additional_special_tokens");
+    if (map_extra != nullptr)
+      gathered.take_further("extra_special_tokens", *map_extra, &map_reader);
+    else if (map_additional != nullptr && !has_lists)
+      gathered.take_further("additional_special_tokens", *map_additional, &map_reader);
   }
 
+  SpecialTokens out;
   std::unordered_set<std::string> names, special;
-  for (const auto& [name, token] : gathered.named()) names.insert(token.content);
-  special = names;
-  for (const AddedToken& token : gathered.further()) special.insert(token.content);
+  std::vector<AddedToken> declared;
+  for (const auto& [name, token] : gathered.named()) {
+    out.named.append(name, token.content);
+    names.insert(token.content);
+    if (is_standard_name(name)) special.insert(token.content);
+    declared.push_back(token);
+  }
+  for (const AddedToken& token : gathered.further()) {
+    special.insert(token.content);
+    declared.push_back(token);
+  }
   if (decoder == nullptr) {
     PAGODA_TRY(Object file, files.read_object("added_tokens.json", false));
     added = read_added(file, special, &added_reader);
@@ -207,19 +222,14 @@ Result<SpecialTokens> read_special_tokens(const ModelFiles& files, const Object&
   for (const TokenReader* one : {&reader, &map_reader, &added_reader})
     if (!one->status().ok()) return one->status();
 
-  SpecialTokens out;
   for (AddedToken& token : added) {
     token.special = token.special || names.contains(token.content);
     out.added.push_back(std::move(token));
   }
-  for (auto [name, token] : gathered.named()) {
-    out.named.append(name, token.content);
-    token.special = true;
-    token.known = decoder == nullptr ? AddedToken::Known::kMadeSpecial : AddedToken::Known::kKept;
-    out.added.push_back(token);
-  }
-  for (AddedToken token : gathered.further()) {
-    token.known = AddedToken::Known::kKept;
+  for (AddedToken& token : merge_added_tokens(std::move(declared))) {
+    const bool is_named = names.contains(token.content);
+    token.special = token.special || is_named;
+    token.known = decoder == nullptr && is_named ? AddedToken::Known::kMadeSpecial : AddedToken::Known::kKept;
     out.added.push_back(std::move(token));
   }
   return out;

@@ -92,7 +92,7 @@ std::vector<AddedToken> merge_added_tokens(std::vector<AddedToken> tokens) {
       earlier.single_word = token.single_word;
       earlier.lstrip = token.lstrip;
       earlier.rstrip = token.rstrip;
-      if (!earlier.special) earlier.normalized = earlier.normalized && token.normalized;
+      earlier.normalized = token.normalized;
     }
     earlier.special = earlier.special || token.special;
   }
@@ -168,7 +168,9 @@ void AddedTokenMatcher::split(std::string_view text, bool at_start, bool skip_sp
     i = end;
     if (token.single_word && touches_word(text, begin, end)) continue;
     if (token.lstrip) begin = strip_left(text, begin, done);
-    if (token.rstrip) i = end = strip_right(text, end);
+    // The white space it takes in may be the beginning of the next token. What lies before `done` has been
+    // looked at: it is all white space.
+    if (token.rstrip) end = strip_right(text, std::max(end, done));
     emit_plain(begin);
     sink->token(token.id);
     done = end;

@@ -30,7 +30,7 @@ struct AddedToken {
 // `json`: the member, or nullptr for none.
 Result<std::vector<AddedToken>> read_added_tokens(const Value* json);
 // Each content once, in order of first mention, nothing empty: later mentions have changed the rules as their
-// `known` says. Special is for good, and so is how a special token is looked for: as in `tokenizers`.
+// `known` says, but what was special once stays so: as in `tokenizers`.
 std::vector<AddedToken> merge_added_tokens(std::vector<AddedToken> tokens);
 
 // Takes the parts of a text in order: stretches without added tokens, and added tokens.
