@@ -33,8 +33,8 @@ std::string cached_snapshot(const std::string& reference) {
   return fs::is_directory(snapshot, ignored) ? snapshot : std::string();
 }
 
-// The largest tokenizers take some 40 MB.
-constexpr std::size_t kFileBytesMax = std::size_t{256} << 20;
+// The largest tokenizers take some 40 MB, all else far less; parsed, a file may take thirty times its size.
+constexpr std::size_t kTokenizerBytesMax = std::size_t{256} << 20, kFileBytesMax = std::size_t{64} << 20;
 
 }  // namespace
 
@@ -71,7 +71,8 @@ Result<std::optional<std::string>> ModelFiles::read(const std::string& name) con
     return bytes ? std::optional<std::string>(*bytes) : std::nullopt;
   }
   if (folder_.empty()) return std::optional<std::string>();
-  Result<std::string> text = read_file(path_of(name), kFileBytesMax);
+  Result<std::string> text =
+      read_file(path_of(name), name == "tokenizer.json" ? kTokenizerBytesMax : kFileBytesMax);
   if (text.ok()) {
     const bool may_be_empty = !name.ends_with(".json");  // a template of nothing is one
     if (!may_be_empty || !text->empty()) PAGODA_RETURN_IF_ERROR(judge_content(*text, path_of(name)));
