@@ -237,6 +237,7 @@ Result<std::shared_ptr<OutputStream>> Intake::admit(GenerateRequest request, std
     try {
       auto prompts = prepare(*model, *core, engine, longest, seed, slots.get());
       slots->clear();
+      if (!prompts.ok()) core->drop_prompt();
       if (is_work_cancelled()) return;
       if (!prompts.ok()) return core->fail(prompts.status());
       core->start(std::move(*prompts));

@@ -46,6 +46,8 @@ class StreamCore : public Expirable, public std::enable_shared_from_this<StreamC
   void fail(const Status& status);
   // Until start() nobody else looks at the deadline.
   void expire() override;
+  // Text pool, when it needs the request's prompt no more: that can be large.
+  void drop_prompt();
   // The engine's publishing thread.
   void put(int32_t prompt_index, TokenEvent&& event);
   // There was no memory for what it should have been told: it ends with an error. Any thread.
@@ -81,7 +83,6 @@ class StreamCore : public Expirable, public std::enable_shared_from_this<StreamC
 
   void post(Letter letter);
   void note_admitted();
-  void drop_prompt();
   // False: nothing to tell yet.
   bool read(Letter* letter, TextDelta* delta);
   bool read_event(int32_t prompt_index, TokenEvent* event, TextDelta* delta);

@@ -19,9 +19,9 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t kReadBytes = 16 * 1024;           // one TLS record
-constexpr std::size_t kPipelinedBytesMax = 256 * 1024;  // kept while an answer is made; then reading waits
-constexpr std::size_t kWriteBytes = 256 * 1024;         // per write, so that progress is seen
+constexpr std::size_t kReadBytes = 16 * 1024;          // one TLS record
+constexpr std::size_t kPipelinedBytesMax = 64 * 1024;  // kept while an answer is made; then reading waits
+constexpr std::size_t kWriteBytes = 256 * 1024;        // per write, so that progress is seen
 constexpr std::size_t kDiscardBytesMax = 8u << 20;
 constexpr std::chrono::milliseconds kLingerTime{1000};
 constexpr std::size_t kRequestIdBytesMax = 256;
@@ -178,7 +178,7 @@ void Connection::advance() {
     if (parser_->state() == kBody) begin_body();
   }
   if (parser_->state() == kFailed) return refuse(parser_->error());
-  if (body_started_ && !body_share_->grow_to(parser_->body_memory()))
+  if (body_started_ && !body_share_->grow_to(parser_->body_bytes()))
     return refuse({503, "The server has too many large requests just now: try again later."});
   if (parser_->state() == kDone) dispatch();
 }

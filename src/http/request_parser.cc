@@ -5,6 +5,10 @@
 
 namespace pagoda {
 
+namespace {
+constexpr std::size_t kMuch = 1 << 20;
+}  // namespace
+
 RequestParser::RequestParser(const HeadLimits& limits, std::size_t body_bytes_max)
     : limits_(limits), body_bytes_max_(body_bytes_max), scanner_(limits), chunks_(body_bytes_max) {}
 
@@ -52,9 +56,10 @@ std::size_t RequestParser::feed_body(std::string_view in) {
   } else {
     const auto length = static_cast<std::size_t>(*head_.content_length);
     taken = std::min(in.size(), length - body_.size());
-    // It grows as bytes arrive: a head of 60 bytes that announces the whole limit gets no memory for it.
+    // A head of 60 bytes that announces the whole limit gets no memory for it. Who has sent much gets room
+    // for all, which is no memory either before it is written to, and saves copies of what there is.
     if (body_.capacity() < body_.size() + taken)
-      body_.reserve(std::min(length, std::max(2 * body_.size(), body_.size() + taken)));
+      body_.reserve(body_.size() < kMuch ? std::min(length, 2 * body_.size() + taken) : length);
     body_.append(in.substr(0, taken));
     complete = body_.size() == length;
   }

@@ -21,10 +21,9 @@ class RequestParser {
   // is left for the next call, so that the head can be judged before anything is kept of the body.
   std::size_t feed(std::string_view in);
   State state() const { return state_; }
-  const HttpError& error() const { return error_; }  // in kFailed
-  const RequestHead& head() const { return head_; }  // after kHead
-  // Memory that the body has taken.
-  std::size_t body_memory() const { return body_.capacity(); }
+  const HttpError& error() const { return error_; }        // in kFailed
+  const RequestHead& head() const { return head_; }        // after kHead
+  std::size_t body_bytes() const { return body_.size(); }  // so far
   // After kHead and before the body's first byte: a lower limit than the one so far.
   void lower_body_limit(std::size_t body_bytes_max);
   // After kHead, once: all but the body and what the connection knows.

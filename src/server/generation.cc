@@ -54,6 +54,15 @@ void log_request(const GenerateRequest& request, int max_len) {
       request.stop.size(), request.stream);
 }
 
+// What an answer costs to write: tokens, each with its alternatives.
+constexpr std::size_t kWrittenAtOnce = 4096;
+std::size_t weight_of(const TextDelta& whole) {
+  std::size_t weight = whole.token_ids.size() + whole.prompt_token_ids.size();
+  for (const auto* rows : {&whole.logprobs, &whole.prompt_logprobs})
+    if (!rows->empty()) weight += rows->size() * (1 + rows->back().top.size());
+  return weight;
+}
+
 // The request as the writers of answers need it: prompts can be large and are not among that.
 GenerateRequest without_prompt(GenerateRequest* request) {
   auto prompt = std::move(request->prompt);
@@ -270,6 +279,10 @@ void Generation::begin_answer(const std::vector<TokenId>& prompt_token_ids) {
   }
 }
 
+void Generation::leave() {
+  writer_->post([self = shared_from_this()] { self->context_->generations.remove(self); });
+}
+
 void Generation::end() {
   ended_ = true;
   if (context_->config.enable_log_outputs) log_output();
@@ -283,17 +296,29 @@ void Generation::end() {
       events_ += sse_event(chunk);
     }
     events_ += sse_event("[DONE]");
-  } else {
-    std::vector<ChoiceResult> results;
-    results.reserve(choices_.size());
-    for (Choice& choice : choices_) results.push_back(std::move(choice.result));
-    Usage usage = total_usage();
-    std::string body = request_.is_chat() ? write_chat_response(head_, request_, results, usage)
-                                          : write_completion_response(head_, request_, results, usage);
-    if (metrics) add_metrics(&body, timing());
-    writer_->send(json_response(std::move(body)));
+    return context_->generations.remove(shared_from_this());
   }
-  context_->generations.remove(shared_from_this());
+  auto results = std::make_shared<std::vector<ChoiceResult>>();
+  std::size_t weight = 0;
+  for (Choice& choice : choices_) {
+    weight += weight_of(choice.result.whole);
+    results->push_back(std::move(choice.result));
+  }
+  // Nothing of the server but the writer: by the time this runs on the pool it may have ended.
+  auto answer = [self = shared_from_this(), results, usage = total_usage(), metrics, times = timing()] {
+    const GenerateRequest& request = self->request_;
+    std::string body = request.is_chat() ? write_chat_response(self->head_, request, *results, usage)
+                                         : write_completion_response(self->head_, request, *results, usage);
+    if (metrics) add_metrics(&body, times);
+    self->writer_->send(json_response(std::move(body)));
+    self->leave();
+  };
+  auto failed = [self = shared_from_this()](const Status& status) {
+    self->writer_->send(error_response(status));
+    self->leave();
+  };
+  // A large one would keep everybody else of this I/O thread waiting.
+  if (weight <= kWrittenAtOnce || !context_->intake->text_pool()->submit(answer, failed).ok()) answer();
 }
 
 void Generation::fail(const ApiError& error) {

@@ -75,6 +75,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   // What a stream says before its first delta: a chat's role, in every choice.
   void begin_answer(const std::vector<TokenId>& prompt_token_ids);
   void end();
+  void leave();  // from any thread: nothing more is to be done
   void fail(const ApiError& error);
   void log_output() const;
   Usage total_usage() const;

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/rng.h"
 #include "http/request_parser.h"
 #include "http/response_parser.h"
 
@@ -188,6 +189,47 @@ TEST(Pieces, MakeNoDifferenceToResponses) {
   for (const std::string& bytes : responses()) {
     check_all_pieces(bytes, [](auto text, auto cuts) { return read_response(text, cuts); });
     check_all_pieces(bytes, [](auto text, auto cuts) { return read_response(text, cuts, true); });
+  }
+}
+
+// Thousands of messages that are nearly right.
+TEST(Pieces, MakeNoDifferenceToDamagedMessages) {
+  SplitMix64 random(7);
+  auto below = [&](std::size_t n) { return static_cast<std::size_t>(random.next() % n); };
+  constexpr std::string_view kBytes("\r\n\0 :;,0123456789afgx\t\x7f\xff", 24);
+  auto damage = [&](std::string bytes) {
+    for (std::size_t i = 0; i <= below(3); ++i) {
+      const std::size_t at = below(bytes.size());
+      switch (below(4)) {
+        case 0:
+          bytes[at] = kBytes[below(kBytes.size())];
+          break;
+        case 1:
+          bytes.insert(at, 1, kBytes[below(kBytes.size())]);
+          break;
+        case 2:
+          if (bytes.size() > 1) bytes.erase(at, 1);
+          break;
+        default:
+          bytes += bytes.substr(at, below(20));
+      }
+    }
+    return bytes;
+  };
+  auto pieces_of = [&](const std::string& bytes) {
+    Cuts cuts;
+    for (std::size_t at = 0; at < bytes.size();)
+      cuts.push_back(at = std::min(bytes.size(), at + 1 + below(12)));
+    return cuts;
+  };
+  const std::vector<std::string> asked = requests(), answered = responses();
+  for (int i = 0; i < 20000; ++i) {
+    const std::string request = damage(asked[below(asked.size())]);
+    ASSERT_EQ(read_requests(request, pieces_of(request)), read_requests(request, {request.size()}))
+        << request;
+    const std::string response = damage(answered[below(answered.size())]);
+    ASSERT_EQ(read_response(response, pieces_of(response)), read_response(response, {response.size()}))
+        << response;
   }
 }
 

@@ -147,5 +147,18 @@ TEST(Early, LargeBodiesAreUnderstoodElsewhereAndAlike) {
   EXPECT_THAT(refused.body, HasSubstr("values"));
 }
 
+TEST(Early, LargeAnswersAreWrittenElsewhere) {
+  Site site;
+  site.house.script = [](const std::vector<TokenId>&, int32_t) { return std::vector<TokenId>(1000, 'a'); };
+  site.start();
+  HttpResponse answer = site.post(kText, R"({"prompt":"x","n":20,"max_tokens":250})");
+  EXPECT_EQ(answer.status, 200) << answer.body.substr(0, 500);
+  Value body = json(answer.body);
+  ASSERT_EQ(at(body, {"choices"}).as_array().size(), 20u);
+  for (const Value& choice : at(body, {"choices"}).as_array())
+    EXPECT_EQ(at(choice, {"text"}).as_string(), std::string(250, 'a'));
+  EXPECT_TRUE(site.wait_idle()) << "it counts until it is sent, and no longer";
+}
+
 }  // namespace
 }  // namespace pagoda
