@@ -6,6 +6,7 @@ import openai
 
 from harness import Server, in_threads, wait_until
 
+KEY = {"Authorization": "Bearer secret"}
 QUESTION = [{"role": "user", "content": "What is Pagoda?"}]
 
 
@@ -96,7 +97,7 @@ class OpenAiClient(unittest.TestCase):
                                                  max_tokens=5)
         self.assertEqual([c.index for c in several.choices], [0, 1])
         self.assertEqual(several.choices[0].text, answer.choices[0].text)
-        tokens = json.loads(self.server.post("/tokenize", {"prompt": "Pagoda is"})[1])["tokens"]
+        tokens = json.loads(self.server.post("/tokenize", {"prompt": "Pagoda is"}, KEY)[1])["tokens"]
         by_ids = self.client.completions.create(model=self.model, prompt=tokens, temperature=0, max_tokens=5)
         self.assertEqual(by_ids.choices[0].text, answer.choices[0].text)
 
@@ -127,9 +128,9 @@ class OpenAiClient(unittest.TestCase):
 
     def test_tokenize_and_back(self):
         body = {"messages": QUESTION}
-        tokens = json.loads(self.server.post("/tokenize", body)[1])
+        tokens = json.loads(self.server.post("/tokenize", body, KEY)[1])
         self.assertEqual(tokens["count"], len(tokens["tokens"]))
-        text = json.loads(self.server.post("/detokenize", {"tokens": tokens["tokens"]})[1])["prompt"]
+        text = json.loads(self.server.post("/detokenize", {"tokens": tokens["tokens"]}, KEY)[1])["prompt"]
         self.assertIn("What is Pagoda?", text)
         answer = self.chat(max_tokens=1)
         self.assertEqual(answer.usage.prompt_tokens, tokens["count"])
@@ -139,8 +140,9 @@ class OpenAiClient(unittest.TestCase):
         self.assertEqual(self.server.get("/ping")[0], 200)
         self.assertEqual(self.server.post("/ping", {})[0], 200)
         self.assertIn("version", json.loads(self.server.get("/version")[1]))
-        self.assertEqual(self.server.get("/nothing")[0], 404)
-        self.assertEqual(self.server.get("/v1/chat/completions", {"Authorization": "Bearer secret"})[0], 405)
+        self.assertEqual(self.server.get("/nothing")[0], 401)  # without the key not even that is told
+        self.assertEqual(self.server.get("/nothing", KEY)[0], 404)
+        self.assertEqual(self.server.get("/v1/chat/completions", KEY)[0], 405)
         headers = self.server.get("/health", {"X-Request-Id": "abc"})[2]
         self.assertEqual({k.lower(): v for k, v in headers.items()}.get("x-request-id"), "abc")
 
