@@ -30,7 +30,7 @@ inline constexpr std::size_t kCalibrationBytes = std::size_t{64} << 20;
 // Takes at most about `seconds`; what has not been asked by then keeps its default. A candidate is taken only
 // where its best time and its median are clearly better than the default's, and where no other process took
 // the CPUs meanwhile. Leaves the stream's tuning as it was. Requires: weights of kCalibrationBytes.
-Calibration calibrate(const CalibrationModel& model, Stream& stream, double seconds = 0.1);
+Calibration calibrate(const CalibrationModel& model, Stream& stream, double seconds = 0.09);
 
 // Everything that calibrate() may choose, one change from the defaults each; for tests.
 std::vector<CpuTuning> calibration_candidates();
