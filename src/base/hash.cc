@@ -5,6 +5,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <random>
 #include <vector>
 
 namespace pagoda {
@@ -30,6 +31,17 @@ Hash128 parallel_hash128(std::span<const std::byte> bytes, ComputePool& pool) {
       hashes[i] = hash128(bytes.subspan(i * kPiece, std::min(kPiece, bytes.size() - i * kPiece)));
   });
   return hash128(std::as_bytes(std::span(hashes)));
+}
+
+std::size_t KeyHash::operator()(std::string_view key) const {
+  static const auto kSecret = [] {
+    static_assert(sizeof(std::random_device::result_type) == 4);
+    std::array<std::random_device::result_type, 48> secret;  // 192 bytes; XXH3 asks for 136
+    std::random_device device;
+    for (auto& word : secret) word = device();
+    return secret;
+  }();
+  return XXH3_64bits_withSecret(key.data(), key.size(), kSecret.data(), sizeof kSecret);
 }
 
 std::array<uint8_t, 32> sha256(std::span<const uint8_t> bytes) {

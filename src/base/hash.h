@@ -1,6 +1,7 @@
 // Hashes of bytes. The only includer of <xxhash.h>; SHA-256 is OpenSSL's.
 #pragma once
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -22,6 +23,12 @@ Hash128 hash128(std::string_view text);
 // The hash of the hashes of every 4 MB, which the pool's threads share: as fast as memory. Another number
 // than hash128's; the same for every number of threads.
 Hash128 parallel_hash128(std::span<const std::byte> bytes, ComputePool& pool);
+
+// The hash of a table whose keys come from outside: XXH3 under a secret that the process draws at its start,
+// so that nobody can send keys which all fall into one place. Never the same in two processes.
+struct KeyHash {
+  std::size_t operator()(std::string_view key) const;
+};
 
 // FIPS 180-4: what nobody forges.
 std::array<uint8_t, 32> sha256(std::span<const uint8_t> bytes);

@@ -4,9 +4,9 @@
 #include <boost/json/basic_parser_impl.hpp>
 #include <charconv>
 #include <cmath>
-#include <unordered_map>
 #include <unordered_set>
 
+#include "base/hash.h"
 #include "base/utf8.h"
 
 namespace pagoda {
@@ -118,7 +118,7 @@ struct Builder {
   // Keeps the last of equal keys at the place of the first; false if they are to be refused.
   bool unique_keys(Object* object) {
     if (object->size() < 2) return true;
-    std::unordered_set<std::string_view> seen;
+    std::unordered_set<std::string_view, KeyHash> seen;
     seen.reserve(object->size());
     bool unique = true;
     for (const Member& member : *object) unique &= seen.insert(member.key).second;
@@ -126,15 +126,7 @@ struct Builder {
     duplicate = true;
     if (reject_duplicates) return false;
     Object merged;
-    std::unordered_map<std::string, std::size_t>
-        place;  // an index, so that many duplicates cost no more than few
-    for (Member& member : *object) {
-      auto [found, is_new] = place.emplace(member.key, merged.size());
-      if (is_new)
-        merged.append(member.key, std::move(member.value));
-      else
-        (merged.begin() + static_cast<std::ptrdiff_t>(found->second))->value = std::move(member.value);
-    }
+    for (Member& member : *object) merged.set(std::move(member.key), std::move(member.value));
     *object = std::move(merged);
     return true;
   }

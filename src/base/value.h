@@ -2,6 +2,7 @@
 // inside, and what the opaque trees (messages, tools, template arguments, schemas) stay.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -14,17 +15,23 @@ struct Member;
 
 using Array = std::vector<Value>;
 
-// Members in insertion order, keys unique. find() is linear: objects that come from requests are small, and
-// the large ones (a vocabulary) are walked, not searched.
+// Members in insertion order, keys unique. set() makes an index of a large object and keeps it, so that n
+// keys cost O(n); an object that was only appended to (a vocabulary of JSON) has none, is walked, and find()
+// reads through it.
 class Object {
  public:
   Object() = default;
+  Object(const Object& other);
+  Object(Object&&) noexcept = default;
+  Object& operator=(const Object& other);
+  Object& operator=(Object&&) noexcept = default;
   const Value* find(std::string_view key) const;
   Value* find(std::string_view key);
   // Replaces the value of an existing key, which keeps its place, or appends.
   Value& set(std::string key, Value value);
   // Appends without looking for the key. Requires: the key is not there yet.
   void append(std::string key, Value value);
+  // Costs O(n): for a few keys, not for many.
   bool erase(std::string_view key);
   std::size_t size() const;
   bool empty() const;
@@ -35,7 +42,14 @@ class Object {
   bool operator==(const Object& other) const;  // order does not matter
 
  private:
+  // The slot that holds the key's position, or the free one where it belongs. Requires: there is an index.
+  std::size_t slot_of(std::string_view key) const;
+  void index_members();
+
   std::vector<Member> members_;
+  // Open addressing, a power of two of slots, at most half of them taken: positions in members_. Members keep
+  // their keys: nobody changes one through an iterator.
+  std::unique_ptr<std::vector<uint32_t>> slots_;
 };
 
 class Value {

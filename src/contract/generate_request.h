@@ -21,8 +21,8 @@ struct SamplingFields {
   std::optional<double> temperature, top_p, min_p, repetition_penalty, frequency_penalty, presence_penalty;
   std::optional<int64_t> top_k, min_tokens, max_tokens, seed;
   bool ignore_eos = false;
-  std::vector<std::pair<TokenId, float>> logit_bias;  // clamped to [-100, 100]; ids >= 0
-  std::vector<TokenId> stop_token_ids, allowed_token_ids;
+  std::vector<std::pair<TokenId, float>> logit_bias;       // clamped to [-100, 100]; ids >= 0
+  std::vector<TokenId> stop_token_ids, allowed_token_ids;  // sorted
   std::vector<std::string> bad_words;
 };
 

@@ -19,9 +19,9 @@ struct SamplingParams {
   uint64_t seed = 0;  // drawn at admission when the client gave none; choice i uses seed + i
   bool ignore_eos = false;
   std::vector<std::pair<TokenId, float>> logit_bias;
-  std::vector<TokenId> stop_token_ids;     // the client's; generation stops after one of them
-  std::vector<TokenId> eos_token_ids;      // the model's; they end nothing under ignore_eos, but are banned
-                                           // like stop_token_ids until min_tokens are there
+  std::vector<TokenId> stop_token_ids;  // the client's, sorted; generation stops after one of them
+  std::vector<TokenId> eos_token_ids;   // the model's, sorted; they end nothing under ignore_eos, but are
+                                       // banned like stop_token_ids until min_tokens are there
   std::vector<TokenId> allowed_token_ids;  // empty: all
   std::vector<std::vector<TokenId>> bad_words;
 };

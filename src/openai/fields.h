@@ -8,6 +8,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "base/hash.h"
 #include "base/status.h"
 #include "base/value.h"
 #include "openai/lax_values.h"
@@ -65,7 +66,7 @@ class Fields {
   Object* object_;
   std::string where_;
   Status status_;
-  std::unordered_map<std::string_view, Value*> index_;  // of large objects only: find() is linear
+  std::unordered_map<std::string_view, Value*, KeyHash> index_;  // of large objects only: find() is linear
   std::unordered_set<std::string_view> seen_;
 };
 

@@ -5,8 +5,9 @@
 namespace pagoda {
 namespace {
 
-bool contains(const std::vector<TokenId>& ids, TokenId id) {
-  return std::find(ids.begin(), ids.end(), id) != ids.end();
+// A client may name a whole vocabulary of stop ids, and this runs for each token.
+bool contains(const std::vector<TokenId>& sorted_ids, TokenId id) {
+  return std::binary_search(sorted_ids.begin(), sorted_ids.end(), id);
 }
 
 }  // namespace

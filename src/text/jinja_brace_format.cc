@@ -30,6 +30,7 @@ class BraceFormatter {
         fail("ValueError", "Single '}' encountered in format string");
       } else {
         std::string item = field(text, &pos, depth);
+        if (escape) budget_->charge_reading(item.size());
         out += escape ? escape_html(item) : item;
       }
       budget_->check_bytes(out.size());
@@ -120,6 +121,7 @@ class BraceFormatter {
              "Replacement index " + std::to_string(index) + " out of range for positional args tuple");
       return arguments_.positional[static_cast<std::size_t>(index)];
     }
+    budget_->charge_reading(arguments_.named.size() + name.size());
     for (const auto& [key, value] : arguments_.named)
       if (key == name) return value;
     fail("KeyError", quoted(name));
@@ -136,7 +138,6 @@ class BraceFormatter {
 PyValue brace_format(Budget* budget, const PyValue& format, const Arguments& arguments) {
   BraceFormatter formatter(budget, arguments);
   std::string out = formatter.run(format.text(), 1, format.is_markup());
-  budget->charge_bytes(out.size());
   return PyValue::string(std::move(out), format.is_markup());
 }
 

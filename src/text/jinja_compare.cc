@@ -1,4 +1,5 @@
 // Equality, order, str() and repr() of the template language's values.
+#include <algorithm>
 #include <cmath>
 
 #include "base/json.h"
@@ -76,6 +77,8 @@ bool equals(Budget* budget, const PyValue& a, const PyValue& b) {
     case Kind::kUndefined:
       return true;
     case Kind::kString:
+      if (a.text().size() != b.text().size()) return false;
+      budget->charge_scan(a.text().size());
       return a.text() == b.text();
     case Kind::kList:
     case Kind::kTuple:
@@ -105,7 +108,10 @@ bool compare(Budget* budget, Order order, const PyValue& a, const PyValue& b) {
     return ordered(order, exact(a), exact(b));
   }
   // Byte order of UTF-8 is code point order.
-  if (a.is_string() && b.is_string()) return ordered(order, a.text().compare(b.text()), 0);
+  if (a.is_string() && b.is_string()) {
+    budget->charge_scan(std::min(a.text().size(), b.text().size()));
+    return ordered(order, a.text().compare(b.text()), 0);
+  }
   if (a.is_sequence() && a.kind() == b.kind()) {
     const auto &x = a.items(), &y = b.items();
     for (std::size_t i = 0; i < x.size() && i < y.size(); ++i)
@@ -161,6 +167,7 @@ void append_namespace(Budget* budget, std::string* out, const NamespaceData& ns)
   for (const auto& [key, value] : ns.attributes) {
     if (!first) *out += ", ";
     first = false;
+    budget->charge_reading(key.size());
     append_repr(out, key);
     *out += ": ";
     append_repr(budget, out, value);
@@ -191,7 +198,7 @@ void append_repr(Budget* budget, std::string* out, const PyValue& value) {
       *out += python_float_repr(value.as_double());
       break;
     case Kind::kString:
-      budget->charge_bytes(value.text().size());
+      budget->charge_reading(value.text().size());
       if (value.is_markup()) *out += "Markup(";
       append_repr(out, value.text());
       if (value.is_markup()) *out += ')';
@@ -228,6 +235,7 @@ void append_repr(Budget* budget, std::string* out, const PyValue& value) {
 void append_str(Budget* budget, std::string* out, const PyValue& value) {
   if (value.is_string()) {
     budget->check_bytes(out->size() + value.text().size());
+    budget->charge_scan(value.text().size());
     *out += value.text();
   } else if (!value.is_undefined()) {
     append_repr(budget, out, value);

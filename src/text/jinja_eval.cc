@@ -5,19 +5,9 @@
 #include "text/jinja_text.h"
 
 namespace pagoda::jinja {
-namespace {
-
-// Filters and methods read the whole of their text at least once; what they do beyond that they charge
-// themselves.
-void charge_reading(Budget* budget, const PyValue& value) {
-  if (value.is_string()) budget->charge(static_cast<int64_t>(value.text().size() / 32));
-}
-
-}  // namespace
-
 Interpreter::Interpreter(const Program& program, const TemplateLimits& limits, const Object& context,
                          const TemplateClock& clock)
-    : program_(program), budget_(limits), clock_(clock), root_(program.symbols.size()) {
+    : program_(program), budget_(limits), use_(&budget_), clock_(clock), root_(program.symbols.size()) {
   for (std::size_t i = 0; i < root_.size(); ++i) {
     const std::string& name = program.symbols[i];
     const Value* given = context.find(name);
@@ -50,10 +40,12 @@ PyValue Interpreter::make_generator(std::shared_ptr<const GeneratorData> data, b
   return PyValue::of(Kind::kGenerator, std::move(data));
 }
 
-const PyValue* Interpreter::lookup(Symbol symbol, const Scope* scope) const {
-  for (; scope->parent != nullptr; scope = scope->parent)
+const PyValue* Interpreter::lookup(Symbol symbol, const Scope* scope) {
+  for (; scope->parent != nullptr; scope = scope->parent) {
+    budget_.charge(static_cast<int64_t>(scope->variables.size() / 16));
     for (const auto& [name, value] : scope->variables)
       if (name == symbol) return &value;
+  }
   const RootVariable& variable = root_[static_cast<std::size_t>(symbol)];
   return variable.bound ? &variable.value : nullptr;
 }
@@ -65,6 +57,7 @@ void Interpreter::assign(Scope* scope, Symbol symbol, PyValue value) {
     variable.bound = true;
     return;
   }
+  budget_.charge(static_cast<int64_t>(scope->variables.size() / 16));
   for (auto& variable : scope->variables) {
     if (variable.first != symbol) continue;
     variable.second = std::move(value);
@@ -194,7 +187,6 @@ PyValue Interpreter::eval_call(const Expr& expr, Scope* scope, const PyValue* ca
     if (method != nullptr) {
       eval_arguments(*expr.arguments, scope, &arguments);
       if (caller != nullptr) arguments.named.emplace_back("caller", *caller);
-      charge_reading(&budget_, self);
       return method(*this, self, arguments);
     }
     PyValue callee = get_attribute(&budget_, self, target.text);
@@ -230,7 +222,6 @@ PyValue Interpreter::eval_filter(const Expr& expr, Scope* scope, const PyValue* 
     fail("TemplateRuntimeError", "No filter named " + quoted(expr.text) + " found.");
   Arguments arguments;
   eval_arguments(*expr.arguments, scope, &arguments);
-  charge_reading(&budget_, value);
   return expr.filter(*this, value, arguments);
 }
 
@@ -245,7 +236,6 @@ PyValue Interpreter::eval_test(const Expr& expr, Scope* scope) {
 PyValue Interpreter::eval_concat(const Expr& expr, Scope* scope) {
   std::string out;
   for (const ExprPtr& item : expr.items) append_str(&budget_, &out, eval(*item, scope));
-  budget_.charge_bytes(out.size());
   return PyValue::string(std::move(out));
 }
 

@@ -65,7 +65,7 @@ class Interpreter {
   PyValue eval_condition(const Expr& expr, Scope* scope);
   bool compare_once(CompareOp op, const PyValue& a, const PyValue& b);
   void eval_arguments(const CallArguments& source, Scope* scope, Arguments* arguments);
-  const PyValue* lookup(Symbol symbol, const Scope* scope) const;
+  const PyValue* lookup(Symbol symbol, const Scope* scope);
   void assign(Scope* scope, Symbol symbol, PyValue value);
 
   // jinja_statements.cc
@@ -87,6 +87,7 @@ class Interpreter {
 
   const Program& program_;
   Budget budget_;
+  Budget::Use use_;
   const TemplateClock& clock_;
   std::string output_;
   std::string* out_ = &output_;

@@ -59,14 +59,27 @@ PyValue soft_string(Interpreter& interpreter, const PyValue& value) {
   return value.is_string() ? value : PyValue::string(interpreter.str(value));
 }
 
-PyValue fold_case(const PyValue& value) {
-  return value.is_string() ? PyValue::string(to_lower(value.text())) : value;
+PyValue fold_case(Budget* budget, const PyValue& value) {
+  if (!value.is_string()) return value;
+  budget->charge(static_cast<int64_t>(value.text().size() / 2));  // a table look-up per character
+  return PyValue::string(to_lower(value.text()));
+}
+
+void charge_operands(Interpreter& interpreter, const PyValue& self, const Arguments& arguments) {
+  std::size_t bytes = self.is_string() ? self.text().size() : 0;
+  for (const PyValue& value : arguments.positional)
+    if (value.is_string()) bytes += value.text().size();
+  for (const auto& [name, value] : arguments.named)
+    if (value.is_string()) bytes += value.text().size();
+  interpreter.budget().charge_reading(bytes);
+  interpreter.budget().charge(static_cast<int64_t>(arguments.positional.size() + arguments.named.size()));
 }
 
 PyValue get_path(Interpreter& interpreter, const PyValue& item, const PyValue& attribute) {
   if (!attribute.is_string()) return get_item(&interpreter.budget(), item, attribute);
   PyValue value = item;
   std::string_view path = attribute.text();
+  interpreter.budget().charge_reading(path.size());
   while (true) {
     std::size_t dot = path.find('.');
     std::string_view part = path.substr(0, dot);
@@ -221,12 +234,7 @@ PyValue filter_filesizeformat(Interpreter&, const PyValue& value, Arguments& arg
   return PyValue::string(format_fixed(base * bytes / unit, 1) + " " + prefix);
 }
 
-struct Named {
-  std::string_view name;
-  Filter filter;
-};
-
-constexpr Named kFilters[] = {
+constexpr Named<PyValue> kFilters[] = {
     {"abs", filter_abs},         {"attr", filter_attr},
     {"count", filter_length},    {"d", filter_default},
     {"default", filter_default}, {"e", filter_escape},
@@ -240,11 +248,19 @@ constexpr Named kFilters[] = {
 }  // namespace
 
 Filter find_filter(std::string_view name) {
-  for (const Named& named : kFilters)
-    if (named.name == name) return named.filter;
+  if (Filter filter = find_in(kFilters, name)) return filter;
   if (Filter filter = find_text_filter(name)) return filter;
   if (Filter filter = find_sequence_filter(name)) return filter;
   return find_lazy_filter(name);
+}
+
+std::vector<std::string_view> filter_names() {
+  std::vector<std::string_view> names;
+  add_names(kFilters, &names);
+  add_text_filter_names(&names);
+  add_sequence_filter_names(&names);
+  add_lazy_filter_names(&names);
+  return names;
 }
 
 }  // namespace pagoda::jinja

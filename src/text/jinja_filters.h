@@ -4,12 +4,12 @@
 #include <string>
 #include <string_view>
 
-#include "text/jinja_value.h"
+#include "text/jinja_operation.h"
 
 namespace pagoda::jinja {
 
-using Filter = PyValue (*)(Interpreter& interpreter, const PyValue& value, Arguments& arguments);
-using Test = bool (*)(Interpreter& interpreter, const PyValue& value, Arguments& arguments);
+using Filter = Operation<PyValue>;
+using Test = Operation<bool>;
 
 // nullptr: there is none of that name.
 Filter find_filter(std::string_view name);
@@ -17,6 +17,12 @@ Test find_test(std::string_view name);
 Filter find_text_filter(std::string_view name);
 Filter find_sequence_filter(std::string_view name);
 Filter find_lazy_filter(std::string_view name);
+// All of their names.
+std::vector<std::string_view> filter_names();
+std::vector<std::string_view> test_names();
+void add_text_filter_names(std::vector<std::string_view>* names);
+void add_sequence_filter_names(std::vector<std::string_view>* names);
+void add_lazy_filter_names(std::vector<std::string_view>* names);
 
 // A call's arguments in the order of the function's parameters. Fault TypeError for too many, unknown,
 // doubled or (the first `required`) missing ones.
@@ -42,7 +48,7 @@ PyValue soft_string(Interpreter& interpreter, const PyValue& value);
 // item.attribute where attribute is dotted text or a number.
 PyValue get_path(Interpreter& interpreter, const PyValue& item, const PyValue& attribute);
 // Lower case if it is a string: the key of case-insensitive sorting.
-PyValue fold_case(const PyValue& value);
+PyValue fold_case(Budget* budget, const PyValue& value);
 
 // json.dumps(value, ensure_ascii=False by default, indent, separators, sort_keys). Fault TypeError for what
 // is not serializable: undefined, generators, ranges, views.

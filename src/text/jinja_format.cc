@@ -99,6 +99,7 @@ void group_digits(std::string* digits, char separator, std::size_t every) {
 std::string padded(Budget* budget, std::string_view left, std::string_view right, const Spec& spec,
                    char default_align) {
   char align = spec.align != '\0' ? spec.align : default_align;
+  budget->charge_reading(left.size() + right.size());
   int64_t size = count_chars(left) + count_chars(right);
   std::size_t missing = spec.width > size ? static_cast<std::size_t>(spec.width - size) : 0;
   budget->charge_repeat(missing, spec.fill.size());
@@ -379,6 +380,7 @@ std::string percent_item(Budget* budget, std::string_view text, std::size_t* pos
 
 PyValue percent_format(Budget* budget, const PyValue& format, const PyValue& values) {
   std::string_view text = format.text();
+  budget->charge_reading(text.size());
   PercentArguments arguments(values);
   std::string out;
   for (std::size_t pos = 0; pos < text.size();) {
@@ -388,11 +390,11 @@ PyValue percent_format(Budget* budget, const PyValue& format, const PyValue& val
     if (percent == text.size()) break;
     pos = percent + 1;
     std::string item = percent_item(budget, text, &pos, &arguments);
+    if (format.is_markup()) budget->charge_reading(item.size());
     out += format.is_markup() ? escape_html(item) : item;
     budget->check_bytes(out.size());
   }
   arguments.finish();
-  budget->charge_bytes(out.size());
   return PyValue::string(std::move(out), format.is_markup());
 }
 

@@ -167,13 +167,13 @@ PyValue make_joiner(Interpreter&, Arguments& arguments) {
                      std::make_shared<Joiner>(bound.has(0) ? bound[0] : PyValue::string(", ")));
 }
 
-struct Named {
+struct Global {
   std::string_view name;
   const char* type;
   Function::Body body;
 };
 
-constexpr Named kGlobals[] = {
+constexpr Global kGlobals[] = {
     {"range", "function", make_range},
     {"dict", "type", make_dict},
     {"namespace", "type", make_namespace},
@@ -186,7 +186,7 @@ constexpr Named kGlobals[] = {
 }  // namespace
 
 bool find_global(std::string_view name, PyValue* value) {
-  for (const Named& named : kGlobals) {
+  for (const Global& named : kGlobals) {
     if (named.name != name) continue;
     *value = PyValue::of(Kind::kObject, std::make_shared<Function>(named.type, named.body));
     return true;

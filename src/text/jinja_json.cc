@@ -40,7 +40,7 @@ class JsonWriter {
         out_ += number(value.as_double());
         break;
       case Kind::kString:
-        budget_->charge_bytes(value.text().size());
+        budget_->charge_reading(value.text().size());
         append_json_string(&out_, value.text(), ensure_ascii_);
         break;
       case Kind::kList:
@@ -63,17 +63,22 @@ class JsonWriter {
     return python_float_repr(number);
   }
 
+  void append(const std::string& text) {
+    budget_->charge_scan(text.size());
+    budget_->check_bytes(out_.size() + text.size());
+    out_ += text;
+  }
+
   void newline(int depth) {
     if (!multiline_) return;
-    budget_->charge_repeat(static_cast<std::size_t>(depth), indent_.size());
     out_ += '\n';
-    for (int i = 0; i < depth; ++i) out_ += indent_;
+    for (int i = 0; i < depth; ++i) append(indent_);
   }
 
   void list(const std::vector<PyValue>& items, int depth) {
     out_ += '[';
     for (std::size_t i = 0; i < items.size(); ++i) {
-      if (i > 0) out_ += comma_;
+      if (i > 0) append(comma_);
       newline(depth + 1);
       write(items[i], depth + 1);
     }
@@ -100,6 +105,7 @@ class JsonWriter {
 
   void dict(const DictData& dict, int depth) {
     std::vector<const DictData::Entry*> entries;
+    budget_->charge(static_cast<int64_t>(dict.entries().size()));
     for (const auto& entry : dict.entries()) entries.push_back(&entry);
     if (sort_keys_)
       std::stable_sort(entries.begin(), entries.end(), [this](const auto* a, const auto* b) {
@@ -107,10 +113,12 @@ class JsonWriter {
       });
     out_ += '{';
     for (std::size_t i = 0; i < entries.size(); ++i) {
-      if (i > 0) out_ += comma_;
+      if (i > 0) append(comma_);
       newline(depth + 1);
-      append_json_string(&out_, key_text(entries[i]->first), ensure_ascii_);
-      out_ += colon_;
+      std::string key = key_text(entries[i]->first);
+      budget_->charge_reading(key.size());
+      append_json_string(&out_, key, ensure_ascii_);
+      append(colon_);
       write(entries[i]->second, depth + 1);
     }
     if (!entries.empty()) newline(depth);
@@ -147,9 +155,7 @@ PyValue filter_tojson(Interpreter& interpreter, const PyValue& value, Arguments&
   JsonWriter writer(&budget, bound.truth(0, false), bound.truth(3, false), multiline, std::move(indent),
                     std::move(comma), std::move(colon));
   writer.write(value, 0);
-  std::string text = writer.take();
-  budget.charge_bytes(text.size());
-  return PyValue::string(std::move(text));
+  return PyValue::string(writer.take());
 }
 
 }  // namespace pagoda::jinja

@@ -154,7 +154,7 @@ class Unique : public GeneratorData {
     started_ = true;
     while (cursor_.next(result)) {
       PyValue key = attribute_.is_none() ? *result : get_path(*interpreter_, *result, attribute_);
-      if (!case_sensitive_) key = fold_case(key);
+      if (!case_sensitive_) key = fold_case(budget_, key);
       if (seen_.find(budget_, key) != nullptr) continue;
       seen_.set(budget_, key, PyValue());
       return true;
@@ -321,12 +321,7 @@ PyValue filter_items(Interpreter& interpreter, const PyValue& value, Arguments& 
   return interpreter.make_generator(std::make_shared<Items>(&interpreter, value));
 }
 
-struct Named {
-  std::string_view name;
-  Filter filter;
-};
-
-constexpr Named kFilters[] = {
+constexpr Named<PyValue> kFilters[] = {
     {"batch", filter_grouped<true>},
     {"items", filter_items},
     {"map", filter_map},
@@ -342,9 +337,10 @@ constexpr Named kFilters[] = {
 }  // namespace
 
 Filter find_lazy_filter(std::string_view name) {
-  for (const Named& named : kFilters)
-    if (named.name == name) return named.filter;
-  return nullptr;
+  return find_in(kFilters, name);
+}
+void add_lazy_filter_names(std::vector<std::string_view>* names) {
+  add_names(kFilters, names);
 }
 
 }  // namespace pagoda::jinja

@@ -70,29 +70,17 @@ PyValue bit_length(Interpreter&, const PyValue& self, Arguments& arguments) {
   return PyValue::integer(magnitude == 0 ? 0 : 64 - __builtin_clzll(magnitude));
 }
 
-struct Named {
-  std::string_view name;
-  Method method;
-};
-
-constexpr Named kDict[] = {
+constexpr Named<PyValue> kDict[] = {
     {"copy", copy},
     {"get", dict_get},
     {"items", dict_view<DictViewData::What::kItems>},
     {"keys", dict_view<DictViewData::What::kKeys>},
     {"values", dict_view<DictViewData::What::kValues>},
 };
-constexpr Named kList[] = {{"copy", copy}, {"count", sequence_count}, {"index", sequence_index}};
-constexpr Named kTuple[] = {{"count", sequence_count}, {"index", sequence_index}};
-constexpr Named kInt[] = {{"bit_length", bit_length}};
-constexpr Named kFloat[] = {{"is_integer", float_is_integer}};
-
-template <std::size_t N>
-Method find_in(const Named (&methods)[N], std::string_view name) {
-  for (const Named& named : methods)
-    if (named.name == name) return named.method;
-  return nullptr;
-}
+constexpr Named<PyValue> kList[] = {{"copy", copy}, {"count", sequence_count}, {"index", sequence_index}};
+constexpr Named<PyValue> kTuple[] = {{"count", sequence_count}, {"index", sequence_index}};
+constexpr Named<PyValue> kInt[] = {{"bit_length", bit_length}};
+constexpr Named<PyValue> kFloat[] = {{"is_integer", float_is_integer}};
 
 class BoundMethod : public ObjectData {
  public:

@@ -122,11 +122,12 @@ PyValue float_binary(BinaryOp op, double a, double b) {
 
 PyValue add_strings(Budget* budget, const PyValue& a, const PyValue& b) {
   bool markup = a.is_markup() || b.is_markup();
+  if (markup) budget->charge_reading(a.text().size() + b.text().size());
   std::string left = markup && !a.is_markup() ? escape_html(a.text()) : std::string();
   std::string right = markup && !b.is_markup() ? escape_html(b.text()) : std::string();
   const std::string& x = markup && !a.is_markup() ? left : a.text();
   const std::string& y = markup && !b.is_markup() ? right : b.text();
-  budget->charge_bytes(x.size() + y.size());
+  budget->check_bytes(x.size() + y.size());
   std::string out;
   out.reserve(x.size() + y.size());
   out.append(x).append(y);
@@ -208,7 +209,7 @@ bool contains(Budget* budget, const PyValue& haystack, const PyValue& needle) {
     case Kind::kString:
       if (!needle.is_string())
         fail("TypeError", "'in <string>' requires string as left operand, not " + type_name(needle));
-      budget->charge(static_cast<int64_t>(haystack.text().size() / 64));
+      budget->charge_reading(haystack.text().size() + needle.text().size());
       return find_text(haystack.text(), needle.text()) != std::string::npos;
     case Kind::kDict:
       return haystack.as<DictData>().find(budget, needle) != nullptr;
@@ -296,17 +297,22 @@ PyValue slice_string(Budget* budget, const PyValue& object, const SliceIndices& 
   if (at.step == 1) {
     std::size_t begin = static_cast<std::size_t>(at.start), size = static_cast<std::size_t>(at.count);
     if (!object.as<StringData>().is_ascii()) {
-      budget->charge(static_cast<int64_t>(text.size() / 32));
+      budget->charge_reading(text.size());
       begin = char_offset(text, at.start);
       size = char_offset(text.substr(begin), at.count);
     }
-    budget->charge_bytes(size);
     return PyValue::string(std::string(text.substr(std::min(begin, text.size()), size)), object.is_markup());
   }
   budget->charge(static_cast<int64_t>(text.size()));
-  std::vector<std::string_view> chars = split_chars(text);
+  std::vector<uint32_t> begins;  // of the characters, in bytes
+  for_each_char(text,
+                [&](std::size_t begin, std::string_view) { begins.push_back(static_cast<uint32_t>(begin)); });
+  begins.push_back(static_cast<uint32_t>(text.size()));
   std::string out;
-  for (int64_t i = 0; i < at.count; ++i) out += chars[static_cast<std::size_t>(at.start + at.step * i)];
+  for (int64_t i = 0; i < at.count; ++i) {
+    auto place = static_cast<std::size_t>(at.start + at.step * i);
+    out += text.substr(begins[place], begins[place + 1] - begins[place]);
+  }
   return PyValue::string(std::move(out), object.is_markup());
 }
 
@@ -347,8 +353,7 @@ bool subscript(Budget* budget, const PyValue& object, const PyValue& key, PyValu
     return found != nullptr;
   }
   if (!key.is_integral() || !indexable(object)) return false;
-  if (object.is_string() && !object.as<StringData>().is_ascii())
-    budget->charge(static_cast<int64_t>(object.text().size() / 32));
+  if (object.is_string() && !object.as<StringData>().is_ascii()) budget->charge_reading(object.text().size());
   return element(object, key.as_int(), value);
 }
 
@@ -368,9 +373,9 @@ bool modifies(const PyValue& object, std::string_view name) {
 }
 
 // What getattr() of Python finds: methods, attributes of the interpreter's own objects, and what is refused.
-bool python_attribute(const PyValue& object, std::string_view name, PyValue* value) {
+bool python_attribute(Budget* budget, const PyValue& object, std::string_view name, PyValue* value) {
   if (object.is(Kind::kNamespace)) {
-    const PyValue* found = object.as<NamespaceData>().find(name);
+    const PyValue* found = object.as<NamespaceData>().find(budget, name);
     if (found != nullptr) *value = *found;
     return found != nullptr;
   }
@@ -398,18 +403,21 @@ bool is_dunder(std::string_view name) {
 
 PyValue get_item(Budget* budget, const PyValue& object, const PyValue& key) {
   PyValue value;
+  budget->charge();
+  if (key.is_string()) budget->charge_reading(key.text().size());
   if (subscript(budget, object, key, &value)) return value;
-  if (key.is_string() && python_attribute(object, key.text(), &value)) return value;
+  if (key.is_string() && python_attribute(budget, object, key.text(), &value)) return value;
   if (key.is_string() && is_dunder(key.text())) return unsafe_attribute(object, key.text());
   return undefined_element(object, key);
 }
 
-PyValue get_attribute(Budget*, const PyValue& object, std::string_view name) {
+PyValue get_attribute(Budget* budget, const PyValue& object, std::string_view name) {
   require_defined(object);
+  budget->charge_reading(name.size());
   PyValue value;
-  if (python_attribute(object, name, &value)) return value;
+  if (python_attribute(budget, object, name, &value)) return value;
   if (object.is_dict())
-    if (const PyValue* found = object.as<DictData>().find(name)) return *found;
+    if (const PyValue* found = object.as<DictData>().find(budget, name)) return *found;
   return is_dunder(name) ? unsafe_attribute(object, name) : undefined_member(object, name);
 }
 

@@ -8,7 +8,7 @@ namespace pagoda::jinja {
 namespace {
 
 constexpr int kParseDepthMax = 200;
-constexpr std::size_t kSourceBytesMax = std::size_t{1} << 20;
+constexpr std::size_t kSourceBytesMax = std::size_t{1} << 20, kParametersMax = 255;
 
 std::string describe(const Token& token) {
   switch (token.type) {
@@ -235,6 +235,8 @@ void Parser::parse_signature(Macro* macro) {
     Symbol symbol = intern(name);
     if (std::find(macro->parameters.begin(), macro->parameters.end(), symbol) != macro->parameters.end())
       error("the parameter '" + name + "' occurs twice", line);
+    if (macro->parameters.size() >= kParametersMax)
+      error("a macro has more than " + std::to_string(kParametersMax) + " parameters", line);
     macro->parameters.push_back(symbol);
     macro->parameter_names.push_back(std::move(name));
     if (skip_operator("="))

@@ -45,9 +45,9 @@ PyValue filter_join(Interpreter& interpreter, const PyValue& value, Arguments& a
   for (PyValue item; cursor.next(&item); first = false) {
     budget.charge();
     if (!first) out += separator;
+    budget.charge_scan(separator.size());
     append_str(&budget, &out, bound[1].is_none() ? item : get_path(interpreter, item, bound[1]));
   }
-  budget.charge_bytes(out.size());
   return PyValue::string(std::move(out));
 }
 
@@ -75,7 +75,7 @@ std::vector<PyValue> sort_by_keys(Interpreter& interpreter, std::vector<Keyed> i
 
 PyValue sort_key(Interpreter& interpreter, const PyValue& item, const PyValue& path, bool case_sensitive) {
   PyValue key = path.is_none() ? item : get_path(interpreter, item, path);
-  return case_sensitive ? key : fold_case(key);
+  return case_sensitive ? key : fold_case(&interpreter.budget(), key);
 }
 
 PyValue filter_sort(Interpreter& interpreter, const PyValue& value, Arguments& arguments) {
@@ -96,7 +96,7 @@ PyValue filter_sort(Interpreter& interpreter, const PyValue& value, Arguments& a
     Keyed keyed{{}, item};
     for (const PyValue& path : paths)
       keyed.keys.push_back(sort_key(interpreter, item, path, bound.truth(1, false)));
-    interpreter.budget().charge(static_cast<int64_t>(paths.size()));
+    interpreter.budget().charge(static_cast<int64_t>(2 * paths.size() + 4));
     items.push_back(std::move(keyed));
   }
   return PyValue::list(sort_by_keys(interpreter, std::move(items), bound.truth(0, false)));
@@ -113,8 +113,8 @@ PyValue filter_dictsort(Interpreter& interpreter, const PyValue& value, Argument
   for (const auto& [key, entry] : value.as<DictData>().entries()) {
     interpreter.budget().charge();
     PyValue sort_value = by == "key" ? key : entry;
-    items.push_back(
-        {{bound.truth(0, false) ? sort_value : fold_case(sort_value)}, PyValue::tuple({key, entry})});
+    items.push_back({{bound.truth(0, false) ? sort_value : fold_case(&interpreter.budget(), sort_value)},
+                     PyValue::tuple({key, entry})});
   }
   return PyValue::list(sort_by_keys(interpreter, std::move(items), bound.truth(2, false)));
 }
@@ -127,7 +127,8 @@ PyValue filter_groupby(Interpreter& interpreter, const PyValue& value, Arguments
   for (const PyValue& item : to_vector(&interpreter.budget(), value)) {
     PyValue key = get_path(interpreter, item, bound[0]);
     if (key.is_undefined() && !bound[1].is_none()) key = bound[1];
-    items.push_back({{case_sensitive ? key : fold_case(key)}, PyValue::tuple({key, item})});
+    items.push_back(
+        {{case_sensitive ? key : fold_case(&interpreter.budget(), key)}, PyValue::tuple({key, item})});
   }
   std::vector<PyValue> groups, members;
   PyValue grouper;
@@ -137,9 +138,9 @@ PyValue filter_groupby(Interpreter& interpreter, const PyValue& value, Arguments
   };
   for (const PyValue& pair : sort_by_keys(interpreter, std::move(items), false)) {
     const PyValue& key = pair.items()[0];
-    PyValue folded = case_sensitive ? key : fold_case(key);
-    if (members.empty() ||
-        !equals(&interpreter.budget(), folded, case_sensitive ? grouper : fold_case(grouper))) {
+    PyValue folded = case_sensitive ? key : fold_case(&interpreter.budget(), key);
+    if (members.empty() || !equals(&interpreter.budget(), folded,
+                                   case_sensitive ? grouper : fold_case(&interpreter.budget(), grouper))) {
       flush();
       grouper = key;
     }
@@ -185,23 +186,21 @@ PyValue filter_xmlattr(Interpreter& interpreter, const PyValue& value, Arguments
   for (const auto& [key, entry] : value.as<DictData>().entries()) {
     if (entry.is_none() || entry.is_undefined()) continue;
     std::string name = interpreter.str(key);
+    interpreter.budget().charge_reading(name.size());
     if (name.find_first_of(" \t\n\r\f\v/>=") != std::string::npos)
       fail("ValueError", "Invalid character in attribute name: " + quoted(name));
     if (!out.empty()) out += ' ';
     out += escape_html(name) + "=\"";
-    out += (entry.is_markup() ? entry.text() : escape_html(interpreter.str(entry))) + "\"";
+    std::string text = interpreter.str(entry);
+    interpreter.budget().charge_reading(text.size());
+    out += (entry.is_markup() ? text : escape_html(text)) + "\"";
     interpreter.budget().check_bytes(out.size());
   }
   if (bound.truth(0, true) && !out.empty()) out.insert(0, 1, ' ');
   return PyValue::string(std::move(out));
 }
 
-struct Named {
-  std::string_view name;
-  Filter filter;
-};
-
-constexpr Named kFilters[] = {
+constexpr Named<PyValue> kFilters[] = {
     {"dictsort", filter_dictsort}, {"first", filter_first},        {"groupby", filter_groupby},
     {"join", filter_join},         {"last", filter_last},          {"list", filter_list},
     {"max", filter_extreme<true>}, {"min", filter_extreme<false>}, {"sort", filter_sort},
@@ -211,9 +210,10 @@ constexpr Named kFilters[] = {
 }  // namespace
 
 Filter find_sequence_filter(std::string_view name) {
-  for (const Named& named : kFilters)
-    if (named.name == name) return named.filter;
-  return nullptr;
+  return find_in(kFilters, name);
+}
+void add_sequence_filter_names(std::vector<std::string_view>* names) {
+  add_names(kFilters, names);
 }
 
 }  // namespace pagoda::jinja

@@ -15,10 +15,7 @@ class Interpreter::Capture {
   ~Capture() { interpreter_->out_ = outer_; }
   Capture(const Capture&) = delete;
   Capture& operator=(const Capture&) = delete;
-  PyValue take() {
-    interpreter_->budget_.charge_bytes(text_.size());
-    return PyValue::string(std::move(text_));
-  }
+  PyValue take() { return PyValue::string(std::move(text_)); }
 
  private:
   Interpreter* interpreter_;
@@ -140,6 +137,7 @@ Interpreter::Flow Interpreter::exec_if(const Stmt& stmt, Scope* scope) {
 
 void Interpreter::print(std::string_view text) {
   budget_.check_bytes(out_->size() + text.size());
+  budget_.charge_scan(text.size());
   *out_ += text;
 }
 
@@ -244,7 +242,7 @@ void Interpreter::assign_target(const Expr& target, Scope* scope, const PyValue&
     if (found == nullptr || !found->is(Kind::kNamespace))
       fail("TemplateRuntimeError", "cannot assign attribute on non-namespace object");
     budget_.charge();
-    found->as<NamespaceData>().set(target.text, value);
+    found->as<NamespaceData>().set(&budget_, target.text, value);
     return;
   }
   if (!is_iterable(value)) fail("TypeError", "cannot unpack non-iterable " + type_name(value) + " object");
@@ -263,7 +261,8 @@ void Interpreter::assign_target(const Expr& target, Scope* scope, const PyValue&
 
 namespace {
 
-bool take_named(Arguments* arguments, std::string_view name, PyValue* value) {
+bool take_named(Budget* budget, Arguments* arguments, std::string_view name, PyValue* value) {
+  budget->charge(static_cast<int64_t>(arguments->named.size() / 8));
   for (auto it = arguments->named.begin(); it != arguments->named.end(); ++it) {
     if (it->first != name) continue;
     *value = std::move(it->second);
@@ -288,6 +287,7 @@ PyValue Interpreter::call_macro(const Macro& macro, Scope* closure, Arguments& a
 void Interpreter::assign_macro_parameters(const Macro& macro, Scope* scope, Arguments& arguments) {
   std::size_t count = macro.parameters.size(), required = count - macro.defaults.size();
   std::size_t used = std::min(arguments.positional.size(), count);
+  budget_.charge(static_cast<int64_t>(count));
   std::vector<std::optional<PyValue>> given(count);
   bool found_caller = used == count && std::find(macro.parameters.begin(), macro.parameters.end(),
                                                  program_.caller) != macro.parameters.end();
@@ -295,13 +295,13 @@ void Interpreter::assign_macro_parameters(const Macro& macro, Scope* scope, Argu
     PyValue value;
     if (i < used)
       given[i] = arguments.positional[i];
-    else if (take_named(&arguments, macro.parameter_names[i], &value))
+    else if (take_named(&budget_, &arguments, macro.parameter_names[i], &value))
       given[i] = std::move(value);
     if (i >= used && macro.parameters[i] == program_.caller) found_caller = true;
   }
   if (macro.uses_caller && !found_caller) {
     PyValue caller = undefined("No caller defined");
-    take_named(&arguments, "caller", &caller);
+    take_named(&budget_, &arguments, "caller", &caller);
     scope->variables.emplace_back(program_.caller, std::move(caller));
   }
   assign_macro_specials(macro, scope, arguments, used);

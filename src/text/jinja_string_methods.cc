@@ -24,13 +24,10 @@ PyValue convert(Interpreter& interpreter, const PyValue& self, Arguments& argume
 }
 
 template <bool kLeft, bool kRight>
-PyValue strip(Interpreter& interpreter, const PyValue& self, Arguments& arguments) {
+PyValue strip(Interpreter&, const PyValue& self, Arguments& arguments) {
   Bound bound("strip", arguments, {"chars"});
-  interpreter.budget().charge_bytes(self.text().size());
   if (bound[0].is_none()) return like(self, std::string(strip_space(self.text(), kLeft, kRight)));
-  std::string chars = bound.string(0, "");
-  interpreter.budget().charge_repeat(self.text().size() / 64 + 1, chars.size() / 8 + 1);
-  return like(self, std::string(strip_chars(self.text(), chars, kLeft, kRight)));
+  return like(self, std::string(strip_chars(self.text(), bound.string(0, ""), kLeft, kRight)));
 }
 
 enum class Pad { kLeft, kRight, kBoth };
@@ -44,7 +41,6 @@ PyValue pad(Interpreter& interpreter, const PyValue& self, Arguments& arguments)
   if (width <= size) return self;
   std::size_t missing = static_cast<std::size_t>(width - size);
   interpreter.budget().charge_repeat(missing, fill.size());
-  interpreter.budget().charge_bytes(self.text().size());
   // Python puts the odd blank of center() to the left if the width is odd.
   std::size_t left = kPad == Pad::kLeft    ? missing
                      : kPad == Pad::kRight ? 0
@@ -72,7 +68,7 @@ PyValue expandtabs(Interpreter& interpreter, const PyValue& self, Arguments& arg
   int64_t size = bound.integer(0, 8), column = 0;
   std::string out;
   interpreter.budget().charge(static_cast<int64_t>(self.text().size()));
-  for (std::string_view c : split_chars(self.text())) {
+  for_each_char(self.text(), [&](std::size_t, std::string_view c) {
     if (c == "\t") {
       int64_t blanks = size > 0 ? size - column % size : 0;
       interpreter.budget().charge_repeat(static_cast<std::size_t>(blanks), 1);
@@ -83,8 +79,7 @@ PyValue expandtabs(Interpreter& interpreter, const PyValue& self, Arguments& arg
       column = c == "\n" || c == "\r" ? 0 : column + 1;
     }
     interpreter.budget().check_bytes(out.size());
-  }
-  interpreter.budget().charge_bytes(out.size());
+  });
   return like(self, std::move(out));
 }
 
@@ -116,9 +111,9 @@ PyValue join(Interpreter& interpreter, const PyValue& self, Arguments& arguments
                             type_name(item) + " found");
     if (index > 0) out += self.text();
     budget.check_bytes(out.size() + item.text().size());
+    budget.charge_scan(self.text().size() + item.text().size());
     out += item.text();
   }
-  budget.charge_bytes(out.size());
   return like(self, std::move(out));
 }
 
@@ -175,17 +170,12 @@ PyValue iscase(Interpreter& interpreter, const PyValue& self, Arguments& argumen
 
 PyValue istitle(Interpreter& interpreter, const PyValue& self, Arguments& arguments) {
   Bound bound("istitle", arguments, {});
-  interpreter.budget().charge_bytes(self.text().size());
+  interpreter.budget().charge(static_cast<int64_t>(self.text().size() / 2));
   bool cased = std::any_of(self.text().begin(), self.text().end(), [](char c) { return (c | 32) >= 'a'; });
   return PyValue::boolean(cased && title_case(self.text()) == self.text());
 }
 
-struct Named {
-  std::string_view name;
-  Method method;
-};
-
-constexpr Named kMethods[] = {
+constexpr Named<PyValue> kMethods[] = {
     {"capitalize", convert<capitalize>},
     {"casefold", convert<to_lower>},
     {"center", pad<Pad::kBoth>},
@@ -220,9 +210,15 @@ constexpr Named kMethods[] = {
 }  // namespace
 
 Method find_string_method(std::string_view name) {
-  for (const Named& named : kMethods)
-    if (named.name == name) return named.method;
-  return find_string_search_method(name);
+  Method method = find_in(kMethods, name);
+  return method ? method : find_string_search_method(name);
+}
+
+std::vector<std::string_view> string_method_names() {
+  std::vector<std::string_view> names;
+  add_names(kMethods, &names);
+  add_string_search_method_names(&names);
+  return names;
 }
 
 }  // namespace pagoda::jinja

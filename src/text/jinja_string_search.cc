@@ -13,103 +13,105 @@ PyValue like(const PyValue& self, std::string_view text) {
   return PyValue::string(std::string(text), self.is_markup());
 }
 
-PyValue list_of(Interpreter& interpreter, const PyValue& self, const std::vector<std::string_view>& parts) {
-  interpreter.budget().charge(static_cast<int64_t>(parts.size()));
-  interpreter.budget().charge_bytes(self.text().size());
-  std::vector<PyValue> items;
-  for (std::string_view part : parts) items.push_back(like(self, part));
-  return PyValue::list(std::move(items));
-}
+// What a string is cut into; each part is paid for before it is kept.
+class Parts {
+ public:
+  explicit Parts(Interpreter& interpreter) : budget_(interpreter.budget()) {}
+  void add(std::string_view part) {
+    budget_.charge(4);
+    parts_.push_back(part);
+  }
+  std::vector<std::string_view>& all() { return parts_; }
+  bool full(int64_t limit) const { return limit >= 0 && static_cast<int64_t>(parts_.size()) >= limit; }
+  PyValue list(const PyValue& self) const {
+    std::vector<PyValue> items;
+    for (std::string_view part : parts_) items.push_back(like(self, part));
+    return PyValue::list(std::move(items));
+  }
 
-// Backwards there is only the plain search, whose worst case is the product of both sizes.
-std::size_t rfind_text(Interpreter& interpreter, std::string_view text, std::string_view part) {
-  interpreter.budget().charge(static_cast<int64_t>((text.size() / 64) * (part.size() / 64)));
-  return text.rfind(part);
-}
+ private:
+  Budget& budget_;
+  std::vector<std::string_view> parts_;
+};
 
-std::vector<std::string_view> split_blanks(std::string_view text, int64_t limit) {
-  std::vector<std::string_view> parts;
+void split_blanks(std::string_view text, int64_t limit, Parts* parts) {
   text = strip_space(text, true, false);
   while (!text.empty()) {
-    if (limit >= 0 && static_cast<int64_t>(parts.size()) == limit) {
-      parts.push_back(strip_space(text, false, true));
-      break;
-    }
+    if (parts->full(limit)) return parts->add(strip_space(text, false, true));
     std::size_t end = 0;
     while (end < text.size()) {
-      std::size_t length = char_offset(text.substr(end), 1);
-      if (strip_space(text.substr(end, length), true, false).empty()) break;
-      end += length;
+      Utf8Char c = decode_utf8(text, end);
+      if (is_space(c.code_point)) break;
+      end += c.length;
     }
-    parts.push_back(text.substr(0, end));
+    parts->add(text.substr(0, end));
     text = strip_space(text.substr(end), true, false);
   }
-  return parts;
 }
 
-std::vector<std::string_view> rsplit_blanks(std::string_view text, int64_t limit) {
-  if (limit < 0) return split_blanks(text, limit);
-  std::vector<std::string_view> all = split_blanks(text, -1);
+void rsplit_blanks(std::string_view text, int64_t limit, Parts* parts) {
+  split_blanks(text, -1, parts);
+  std::vector<std::string_view>& all = parts->all();
   int64_t extra = static_cast<int64_t>(all.size()) - limit;
-  if (extra <= 1) return all;
-  const char* end =
-      all[static_cast<std::size_t>(extra - 1)].data() + all[static_cast<std::size_t>(extra - 1)].size();
-  std::vector<std::string_view> parts{
-      std::string_view(all[0].data(), static_cast<std::size_t>(end - all[0].data()))};
-  parts.insert(parts.end(), all.begin() + extra, all.end());
-  return parts;
+  if (limit < 0 || extra <= 1) return;
+  // The first ones stay together, with what is between them.
+  std::string_view last = all[static_cast<std::size_t>(extra - 1)];
+  all[0] =
+      std::string_view(all[0].data(), static_cast<std::size_t>(last.data() + last.size() - all[0].data()));
+  all.erase(all.begin() + 1, all.begin() + extra);
 }
 
-PyValue split(Interpreter& interpreter, const PyValue& self, Arguments& arguments) {
-  Bound bound("split", arguments, {"sep", "maxsplit"});
-  int64_t limit = bound.integer(1, -1);
-  std::string_view text = self.text();
-  if (bound[0].is_none()) return list_of(interpreter, self, split_blanks(text, limit));
-  std::string separator = bound.string(0, "");
-  if (separator.empty()) fail("ValueError", "empty separator");
-  std::vector<std::string_view> parts;
-  while (limit < 0 || static_cast<int64_t>(parts.size()) < limit) {
+void split_at(std::string_view text, std::string_view separator, int64_t limit, Parts* parts) {
+  while (!parts->full(limit)) {
     std::size_t at = find_text(text, separator);
     if (at == std::string_view::npos) break;
-    parts.push_back(text.substr(0, at));
+    parts->add(text.substr(0, at));
     text.remove_prefix(at + separator.size());
   }
-  parts.push_back(text);
-  return list_of(interpreter, self, parts);
+  parts->add(text);
 }
 
-PyValue rsplit(Interpreter& interpreter, const PyValue& self, Arguments& arguments) {
-  Bound bound("rsplit", arguments, {"sep", "maxsplit"});
-  int64_t limit = bound.integer(1, -1);
-  std::string_view text = self.text();
-  if (bound[0].is_none()) return list_of(interpreter, self, rsplit_blanks(text, limit));
-  std::string separator = bound.string(0, "");
-  if (separator.empty()) fail("ValueError", "empty separator");
-  std::vector<std::string_view> parts;
-  while (limit < 0 || static_cast<int64_t>(parts.size()) < limit) {
-    std::size_t at = rfind_text(interpreter, text, separator);
+void rsplit_at(std::string_view text, std::string_view separator, int64_t limit, Parts* parts) {
+  BackwardSearch search(text, separator);
+  while (!parts->full(limit)) {
+    std::size_t at = search.next();
     if (at == std::string_view::npos) break;
-    parts.push_back(text.substr(at + separator.size()));
+    parts->add(text.substr(at + separator.size()));
     text = text.substr(0, at);
   }
-  parts.push_back(text);
-  std::reverse(parts.begin(), parts.end());
-  return list_of(interpreter, self, parts);
+  parts->add(text);
+  std::reverse(parts->all().begin(), parts->all().end());
+}
+
+template <bool kBackwards>
+PyValue split(Interpreter& interpreter, const PyValue& self, Arguments& arguments) {
+  Bound bound(kBackwards ? "rsplit" : "split", arguments, {"sep", "maxsplit"});
+  int64_t limit = bound.integer(1, -1);
+  Parts parts(interpreter);
+  if (bound[0].is_none()) {
+    (kBackwards ? rsplit_blanks : split_blanks)(self.text(), limit, &parts);
+  } else {
+    std::string separator = bound.string(0, "");
+    if (separator.empty()) fail("ValueError", "empty separator");
+    (kBackwards ? rsplit_at : split_at)(self.text(), separator, limit, &parts);
+  }
+  return parts.list(self);
 }
 
 PyValue splitlines(Interpreter& interpreter, const PyValue& self, Arguments& arguments) {
   Bound bound("splitlines", arguments, {"keepends"});
-  return list_of(interpreter, self, split_lines(self.text(), bound.truth(0, false)));
+  Parts parts(interpreter);
+  for_each_line(self.text(), bound.truth(0, false), [&](std::string_view line) { parts.add(line); });
+  return parts.list(self);
 }
 
 template <bool kLast>
-PyValue partition(Interpreter& interpreter, const PyValue& self, Arguments& arguments) {
+PyValue partition(Interpreter&, const PyValue& self, Arguments& arguments) {
   Bound bound("partition", arguments, {"sep"}, 1);
   std::string separator = bound.string(0, "");
   if (separator.empty()) fail("ValueError", "empty separator");
   std::string_view text = self.text();
-  interpreter.budget().charge_bytes(text.size());
-  std::size_t at = kLast ? rfind_text(interpreter, text, separator) : find_text(text, separator);
+  std::size_t at = kLast ? BackwardSearch(text, separator).next() : find_text(text, separator);
   if (at == std::string_view::npos)
     return kLast ? PyValue::tuple({like(self, ""), like(self, ""), self})
                  : PyValue::tuple({self, like(self, ""), like(self, "")});
@@ -123,7 +125,6 @@ PyValue replace(Interpreter& interpreter, const PyValue& self, Arguments& argume
   int64_t limit = bound.integer(2, -1);
   Budget& budget = interpreter.budget();
   const std::string& text = self.text();
-  budget.charge_bytes(text.size());
   std::string out;
   std::size_t pos = 0;
   int64_t done = 0;
@@ -133,6 +134,7 @@ PyValue replace(Interpreter& interpreter, const PyValue& self, Arguments& argume
   };
   // An empty pattern matches before every character and at the end.
   for (; limit < 0 || done < limit; ++done) {
+    budget.charge();
     if (old.empty()) {
       put(fresh);
       if (pos >= text.size()) break;
@@ -148,8 +150,7 @@ PyValue replace(Interpreter& interpreter, const PyValue& self, Arguments& argume
     pos = at + old.size();
   }
   if (pos < text.size()) put(std::string_view(text).substr(pos));
-  budget.charge_bytes(out.size());
-  return like(self, out);
+  return PyValue::string(std::move(out), self.is_markup());
 }
 
 // The part of the string between two positions given as arguments 1 and 2.
@@ -166,14 +167,13 @@ std::string_view window(const PyValue& self, const Bound& bound, std::size_t* be
 }
 
 template <bool kLast, bool kMustExist>
-PyValue find(Interpreter& interpreter, const PyValue& self, Arguments& arguments) {
+PyValue find(Interpreter&, const PyValue& self, Arguments& arguments) {
   Bound bound("find", arguments, {"sub", "start", "end"}, 1);
   std::string part = bound.string(0, "");
-  interpreter.budget().charge(static_cast<int64_t>(self.text().size() / 32));
   std::size_t begin = 0;
   std::string_view text = window(self, bound, &begin);
   std::size_t at = text.data() == nullptr ? std::string_view::npos
-                   : kLast                ? rfind_text(interpreter, text, part)
+                   : kLast                ? BackwardSearch(text, part).next()
                                           : find_text(text, part);
   if (at != std::string_view::npos)
     return PyValue::integer(static_cast<int64_t>(begin) + count_chars(text.substr(0, at)));
@@ -184,15 +184,16 @@ PyValue find(Interpreter& interpreter, const PyValue& self, Arguments& arguments
 PyValue count(Interpreter& interpreter, const PyValue& self, Arguments& arguments) {
   Bound bound("count", arguments, {"sub", "start", "end"}, 1);
   std::string part = bound.string(0, "");
-  interpreter.budget().charge(static_cast<int64_t>(self.text().size() / 32));
   std::size_t begin = 0;
   std::string_view text = window(self, bound, &begin);
   if (text.data() == nullptr) return PyValue::integer(0);
   if (part.empty()) return PyValue::integer(count_chars(text) + 1);
   int64_t found = 0;
   for (std::size_t at = find_text(text, part); at != std::string_view::npos;
-       at = find_text(text, part, at + part.size()))
+       at = find_text(text, part, at + part.size())) {
+    interpreter.budget().charge();
     ++found;
+  }
   return PyValue::integer(found);
 }
 
@@ -201,29 +202,25 @@ PyValue has_affix(Interpreter& interpreter, const PyValue& self, Arguments& argu
   Bound bound(kEnd ? "endswith" : "startswith", arguments, {"prefix", "start", "end"}, 1);
   std::size_t begin = 0;
   std::string_view text = self.text();
-  if (bound.has(1)) {
-    interpreter.budget().charge(static_cast<int64_t>(text.size() / 32));
-    text = window(self, bound, &begin);
-  }
+  if (bound.has(1)) text = window(self, bound, &begin);
   auto matches = [&](const PyValue& affix) {
     require_defined(affix);
     if (!affix.is_string())
       fail("TypeError", std::string(kEnd ? "endswith" : "startswith") +
                             " first arg must be str or a tuple of str, not " + type_name(affix));
     if (text.data() == nullptr) return false;
+    interpreter.budget().charge(1 + static_cast<int64_t>(std::min(text.size(), affix.text().size()) / 32));
     return kEnd ? text.ends_with(affix.text()) : text.starts_with(affix.text());
   };
   if (!bound[0].is(Kind::kTuple)) return PyValue::boolean(matches(bound[0]));
-  interpreter.budget().charge(length_of(bound[0]));
   return PyValue::boolean(std::any_of(bound[0].items().begin(), bound[0].items().end(), matches));
 }
 
 template <bool kSuffix>
-PyValue remove_affix(Interpreter& interpreter, const PyValue& self, Arguments& arguments) {
+PyValue remove_affix(Interpreter&, const PyValue& self, Arguments& arguments) {
   Bound bound("removeprefix", arguments, {"affix"}, 1);
   std::string affix = bound.string(0, "");
   std::string_view text = self.text();
-  interpreter.budget().charge_bytes(text.size());
   if (kSuffix && text.ends_with(affix))
     text.remove_suffix(affix.size());
   else if (!kSuffix && text.starts_with(affix))
@@ -231,12 +228,7 @@ PyValue remove_affix(Interpreter& interpreter, const PyValue& self, Arguments& a
   return like(self, text);
 }
 
-struct Named {
-  std::string_view name;
-  Method method;
-};
-
-constexpr Named kMethods[] = {
+constexpr Named<PyValue> kMethods[] = {
     {"count", count},
     {"endswith", has_affix<true>},
     {"find", find<false, false>},
@@ -248,8 +240,8 @@ constexpr Named kMethods[] = {
     {"rfind", find<true, false>},
     {"rindex", find<true, true>},
     {"rpartition", partition<true>},
-    {"rsplit", rsplit},
-    {"split", split},
+    {"rsplit", split<true>},
+    {"split", split<false>},
     {"splitlines", splitlines},
     {"startswith", has_affix<false>},
 };
@@ -257,9 +249,11 @@ constexpr Named kMethods[] = {
 }  // namespace
 
 Method find_string_search_method(std::string_view name) {
-  for (const Named& named : kMethods)
-    if (named.name == name) return named.method;
-  return nullptr;
+  return find_in(kMethods, name);
+}
+
+void add_string_search_method_names(std::vector<std::string_view>* names) {
+  add_names(kMethods, names);
 }
 
 }  // namespace pagoda::jinja

@@ -86,10 +86,11 @@ bool has_case(Interpreter& interpreter, const PyValue& value, Arguments& argumen
   bool wanted = false;
   std::string text = interpreter.str(value);
   interpreter.budget().charge(static_cast<int64_t>(text.size()));
-  for (std::string_view c : split_chars(text)) {
-    uint32_t code = decode_utf8(c, 0).code_point;
-    if (kUpper ? is_lower(code) : is_upper(code)) return false;
-    wanted |= kUpper ? is_upper(code) : is_lower(code);
+  for (std::size_t i = 0; i < text.size();) {
+    Utf8Char c = decode_utf8(text, i);
+    i += c.length;
+    if (kUpper ? is_lower(c.code_point) : is_upper(c.code_point)) return false;
+    wanted |= kUpper ? is_upper(c.code_point) : is_lower(c.code_point);
   }
   return wanted;
 }
@@ -127,59 +128,58 @@ bool is_ordered(Interpreter& interpreter, const PyValue& value, Arguments& argum
   return compare(&interpreter.budget(), kOrder, value, bound[0]);
 }
 
-struct Named {
-  std::string_view name;
-  Test test;
-};
-
-constexpr Named kTests[] = {
+constexpr Named<bool> kTests[] = {
     {"!=", is_equal<false>},
     {"<", is_ordered<Order::kLess>},
     {"<=", is_ordered<Order::kLessEqual>},
     {"==", is_equal<true>},
     {">", is_ordered<Order::kGreater>},
     {">=", is_ordered<Order::kGreaterEqual>},
-    {"boolean", plain<is_boolean>},
-    {"callable", plain<is_callable>},
-    {"defined", plain<is_defined>},
+    {"boolean", Test::constant(plain<is_boolean>)},
+    {"callable", Test::constant(plain<is_callable>)},
+    {"defined", Test::constant(plain<is_defined>)},
     {"divisibleby", divisible_by},
     {"eq", is_equal<true>},
     {"equalto", is_equal<true>},
-    {"escaped", plain<is_escaped>},
+    {"escaped", Test::constant(plain<is_escaped>)},
     {"even", remainder_of_two<0>},
-    {"false", plain<is_false>},
+    {"false", Test::constant(plain<is_false>)},
     {"filter", names_filter},
-    {"float", plain<is_float>},
+    {"float", Test::constant(plain<is_float>)},
     {"ge", is_ordered<Order::kGreaterEqual>},
     {"greaterthan", is_ordered<Order::kGreater>},
     {"gt", is_ordered<Order::kGreater>},
     {"in", is_in},
-    {"integer", plain<is_integer>},
-    {"iterable", plain<is_walkable>},
+    {"integer", Test::constant(plain<is_integer>)},
+    {"iterable", Test::constant(plain<is_walkable>)},
     {"le", is_ordered<Order::kLessEqual>},
     {"lessthan", is_ordered<Order::kLess>},
     {"lower", has_case<false>},
     {"lt", is_ordered<Order::kLess>},
-    {"mapping", plain<is_mapping>},
+    {"mapping", Test::constant(plain<is_mapping>)},
     {"ne", is_equal<false>},
-    {"none", plain<is_none>},
-    {"number", plain<is_number>},
+    {"none", Test::constant(plain<is_none>)},
+    {"number", Test::constant(plain<is_number>)},
     {"odd", remainder_of_two<1>},
     {"sameas", same_as},
-    {"sequence", plain<is_sequence>},
-    {"string", plain<is_string>},
+    {"sequence", Test::constant(plain<is_sequence>)},
+    {"string", Test::constant(plain<is_string>)},
     {"test", names_test},
-    {"true", plain<is_true>},
-    {"undefined", plain<is_undefined>},
+    {"true", Test::constant(plain<is_true>)},
+    {"undefined", Test::constant(plain<is_undefined>)},
     {"upper", has_case<true>},
 };
 
 }  // namespace
 
 Test find_test(std::string_view name) {
-  for (const Named& named : kTests)
-    if (named.name == name) return named.test;
-  return nullptr;
+  return find_in(kTests, name);
+}
+
+std::vector<std::string_view> test_names() {
+  std::vector<std::string_view> names;
+  add_names(kTests, &names);
+  return names;
 }
 
 }  // namespace pagoda::jinja

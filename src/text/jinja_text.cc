@@ -3,6 +3,8 @@
 #include <string.h>
 #include <utf8proc.h>
 
+#include <algorithm>
+
 #include "base/utf8.h"
 
 namespace pagoda::jinja {
@@ -92,7 +94,7 @@ void append_lower(std::string* out, std::string_view text, std::size_t pos, uint
 }
 
 template <class F>
-void for_each_char(std::string_view text, F visit) {
+void for_each_code_point(std::string_view text, F visit) {
   for (std::size_t i = 0; i < text.size();) {
     Utf8Char c = decode_utf8(text, i);
     visit(i, c.code_point);
@@ -139,7 +141,7 @@ bool is_printable(uint32_t c) {
 
 int64_t count_chars(std::string_view text) {
   int64_t count = 0;
-  for_each_char(text, [&](std::size_t, uint32_t) { ++count; });
+  for_each_code_point(text, [&](std::size_t, uint32_t) { ++count; });
   return count;
 }
 
@@ -149,26 +151,16 @@ std::size_t char_offset(std::string_view text, int64_t index) {
   return pos;
 }
 
-std::vector<std::string_view> split_chars(std::string_view text) {
-  std::vector<std::string_view> chars;
-  for (std::size_t i = 0; i < text.size();) {
-    std::size_t length = decode_utf8(text, i).length;
-    chars.push_back(text.substr(i, length));
-    i += length;
-  }
-  return chars;
-}
-
 std::string to_upper(std::string_view text) {
   std::string out;
-  for_each_char(text, [&](std::size_t, uint32_t c) { append_upper(&out, c); });
+  for_each_code_point(text, [&](std::size_t, uint32_t c) { append_upper(&out, c); });
   return out;
 }
 
 std::string to_lower(std::string_view text) {
   std::string out;
   bool cased = false;
-  for_each_char(text, [&](std::size_t pos, uint32_t c) {
+  for_each_code_point(text, [&](std::size_t pos, uint32_t c) {
     append_lower(&out, text, pos, c, cased);
     cased = is_cased(c);
   });
@@ -178,7 +170,7 @@ std::string to_lower(std::string_view text) {
 std::string capitalize(std::string_view text) {
   std::string out;
   bool cased = false;
-  for_each_char(text, [&](std::size_t pos, uint32_t c) {
+  for_each_code_point(text, [&](std::size_t pos, uint32_t c) {
     if (pos == 0)
       append_title(&out, c);
     else
@@ -191,7 +183,7 @@ std::string capitalize(std::string_view text) {
 std::string title_case(std::string_view text) {
   std::string out;
   bool cased = false;
-  for_each_char(text, [&](std::size_t pos, uint32_t c) {
+  for_each_code_point(text, [&](std::size_t pos, uint32_t c) {
     if (cased)
       append_lower(&out, text, pos, c, true);
     else
@@ -204,7 +196,7 @@ std::string title_case(std::string_view text) {
 std::string swap_case(std::string_view text) {
   std::string out;
   bool cased = false;
-  for_each_char(text, [&](std::size_t pos, uint32_t c) {
+  for_each_code_point(text, [&](std::size_t pos, uint32_t c) {
     if (is_lower(c))
       append_upper(&out, c);
     else
@@ -234,10 +226,6 @@ std::string_view strip_if(std::string_view text, bool left, bool right, Predicat
   return text;
 }
 
-bool ends_line(uint32_t c) {
-  return (c >= 10 && c <= 13) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 || c == 0x2029;
-}
-
 }  // namespace
 
 std::string_view strip_space(std::string_view text, bool left, bool right) {
@@ -245,27 +233,15 @@ std::string_view strip_space(std::string_view text, bool left, bool right) {
 }
 
 std::string_view strip_chars(std::string_view text, std::string_view chars, bool left, bool right) {
-  return strip_if(text, left, right, [chars](uint32_t c) {
-    std::string one;
-    append_utf8(&one, c);
-    return chars.find(one) != std::string_view::npos;
-  });
+  std::vector<uint32_t> set;
+  for_each_code_point(chars, [&](std::size_t, uint32_t c) { set.push_back(c); });
+  std::sort(set.begin(), set.end());
+  return strip_if(text, left, right,
+                  [&set](uint32_t c) { return std::binary_search(set.begin(), set.end(), c); });
 }
 
-std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends) {
-  std::vector<std::string_view> lines;
-  std::size_t start = 0;
-  for (std::size_t i = 0; i < text.size();) {
-    Utf8Char c = decode_utf8(text, i);
-    std::size_t end = i;
-    i += c.length;
-    if (!ends_line(c.code_point)) continue;
-    if (c.code_point == '\r' && i < text.size() && text[i] == '\n') ++i;
-    lines.push_back(text.substr(start, (keep_ends ? i : end) - start));
-    start = i;
-  }
-  if (start < text.size()) lines.push_back(text.substr(start));
-  return lines;
+bool ends_line(uint32_t c) {
+  return (c >= 10 && c <= 13) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 || c == 0x2029;
 }
 
 std::size_t find_text(std::string_view text, std::string_view part, std::size_t from) {
@@ -275,6 +251,16 @@ std::size_t find_text(std::string_view text, std::string_view part, std::size_t 
   const void* found = memmem(text.data() + from, text.size() - from, part.data(), part.size());
   if (found == nullptr) return std::string_view::npos;
   return static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
+}
+
+BackwardSearch::BackwardSearch(std::string_view text, std::string_view part)
+    : text_(text.rbegin(), text.rend()), part_(part.rbegin(), part.rend()) {}
+
+std::size_t BackwardSearch::next() {
+  std::size_t at = find_text(text_, part_, done_);
+  if (at == std::string_view::npos) return at;
+  done_ = at + part_.size();
+  return text_.size() - done_;
 }
 
 void append_repr(std::string* out, std::string_view text) {
@@ -287,7 +273,7 @@ void append_repr(std::string* out, std::string_view text) {
     for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) *out += kHex[(c >> shift) & 15];
   };
   *out += quote;
-  for_each_char(text, [&](std::size_t, uint32_t c) {
+  for_each_code_point(text, [&](std::size_t, uint32_t c) {
     if (c == static_cast<uint32_t>(quote) || c == '\\') {
       *out += '\\';
       *out += static_cast<char>(c);

@@ -100,20 +100,20 @@ PyValue filter_indent(Interpreter& interpreter, const PyValue& value, Arguments&
     interpreter.budget().charge_repeat(static_cast<std::size_t>(width), 1);
     indention.assign(static_cast<std::size_t>(width), ' ');
   }
-  std::vector<std::string_view> lines = split_lines(text, false);
-  interpreter.budget().charge_repeat(lines.size(), indention.size() + 1);
-  interpreter.budget().charge_bytes(text.size());
   std::string out = first ? indention : std::string();
-  for (std::size_t i = 0; i < lines.size(); ++i) {
-    if (i > 0) out += '\n';
-    if (i > 0 && (blank || !lines[i].empty())) out += indention;
-    out += lines[i];
+  bool is_first = true;
+  for_each_line(text, false, [&](std::string_view line) {
+    if (!is_first) out += '\n';
+    if (!is_first && (blank || !line.empty())) out += indention;
+    out += line;
+    is_first = false;
+    interpreter.budget().charge_bytes(indention.size() + 32);
     interpreter.budget().check_bytes(out.size());
-  }
+  });
   return PyValue::string(std::move(out), value.is_markup());
 }
 
-PyValue filter_truncate(Interpreter& interpreter, const PyValue& value, Arguments& arguments) {
+PyValue filter_truncate(Interpreter&, const PyValue& value, Arguments& arguments) {
   Bound bound("truncate", arguments, {"length", "killwords", "end", "leeway"});
   const std::string& text = require_string(value, "truncate");
   std::string end = bound.string(2, "...");
@@ -124,14 +124,13 @@ PyValue filter_truncate(Interpreter& interpreter, const PyValue& value, Argument
          "expected length >= " + std::to_string(end_chars) + ", got " + std::to_string(length));
   if (leeway < 0) fail("AssertionError", "expected leeway >= 0, got " + std::to_string(leeway));
   if (length_of(value) - leeway <= length) return value;
-  interpreter.budget().charge_bytes(text.size());
   std::string out = text.substr(0, char_offset(text, length - end_chars));
   if (!bound.truth(1, false)) out.resize(std::min(out.size(), out.rfind(' ')));
   return PyValue::string(out + end);
 }
 
 // textwrap.wrap without expanding tabs or replacing white space: words, and the runs of blanks between them.
-std::vector<std::string> wrap_line(std::string_view line, std::size_t width, bool break_words,
+std::vector<std::string> wrap_line(Budget* budget, std::string_view line, std::size_t width, bool break_words,
                                    bool break_hyphens) {
   auto is_blank = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
   std::vector<std::string_view> chunks;
@@ -145,6 +144,7 @@ std::vector<std::string> wrap_line(std::string_view line, std::size_t width, boo
                     is_word(static_cast<unsigned char>(line[end]));
       if (hyphen) break;
     }
+    budget->charge(4);
     chunks.push_back(line.substr(i, end - i));
     i = end;
   }
@@ -171,6 +171,7 @@ std::vector<std::string> wrap_line(std::string_view line, std::size_t width, boo
       chunks[next].remove_prefix(room);
       if (chunks[next].empty()) ++next;
     }
+    budget->charge(4);
     lines.emplace_back(strip_space(current, false, true));
     current.clear();
     used = 0;
@@ -189,19 +190,18 @@ PyValue filter_wordwrap(Interpreter& interpreter, const PyValue& value, Argument
   interpreter.budget().charge(static_cast<int64_t>(text.size()));
   std::string out;
   bool first_line = true;
-  for (std::string_view line : split_lines(text, false)) {
+  for_each_line(text, false, [&](std::string_view line) {
     if (!first_line) out += separator;
     first_line = false;
     bool first = true;
-    for (const std::string& part :
-         wrap_line(line, static_cast<std::size_t>(width), bound.truth(1, true), bound.truth(3, true))) {
+    for (const std::string& part : wrap_line(&interpreter.budget(), line, static_cast<std::size_t>(width),
+                                             bound.truth(1, true), bound.truth(3, true))) {
       if (!first) out += separator;
       first = false;
       out += part;
       interpreter.budget().check_bytes(out.size());
     }
-  }
-  interpreter.budget().charge_bytes(out.size());
+  });
   return PyValue::string(std::move(out));
 }
 
@@ -211,12 +211,12 @@ PyValue filter_wordcount(Interpreter& interpreter, const PyValue& value, Argumen
   interpreter.budget().charge(static_cast<int64_t>(text.size()));  // each character is classified
   int64_t words = 0;
   bool inside = false;
-  for (std::string_view c : split_chars(text)) {
+  for_each_char(text, [&](std::size_t, std::string_view c) {
     bool word = !strip_space(c, true, false).empty() &&
                 (static_cast<unsigned char>(c[0]) >= 0x80 || is_word(static_cast<unsigned char>(c[0])));
     words += word && !inside;
     inside = word;
-  }
+  });
   return PyValue::integer(words);
 }
 
@@ -257,12 +257,13 @@ PyValue filter_urlencode(Interpreter& interpreter, const PyValue& value, Argumen
     std::vector<PyValue> parts = to_vector(&interpreter.budget(), pair);
     if (parts.size() != 2) fail("ValueError", "urlencode needs pairs");
     if (!out.empty()) out += '&';
-    append_url_quoted(&out, interpreter.str(parts[0]), "");
+    std::string key = interpreter.str(parts[0]), text = interpreter.str(parts[1]);
+    interpreter.budget().charge_reading(key.size() + text.size());
+    append_url_quoted(&out, key, "");
     out += '=';
-    append_url_quoted(&out, interpreter.str(parts[1]), "");
+    append_url_quoted(&out, text, "");
     interpreter.budget().check_bytes(out.size());
   }
-  interpreter.budget().charge_bytes(out.size());
   return PyValue::string(std::move(out));
 }
 
@@ -285,13 +286,13 @@ PyValue filter_striptags(Interpreter& interpreter, const PyValue& value, Argumen
   }
   std::string out;
   interpreter.budget().charge(static_cast<int64_t>(plain.size()));
-  for (std::string_view c : split_chars(plain)) {
+  for_each_char(plain, [&](std::size_t, std::string_view c) {
     bool blank = strip_space(c, true, false).empty();
     if (!blank)
       out += c;
     else if (!out.empty() && out.back() != ' ')
       out += ' ';
-  }
+  });
   if (out.ends_with(' ')) out.pop_back();
   static constexpr std::pair<std::string_view, std::string_view> kEntities[] = {
       {"&lt;", "<"}, {"&gt;", ">"}, {"&#39;", "'"}, {"&#34;", "\""}, {"&quot;", "\""}, {"&amp;", "&"}};
@@ -310,12 +311,7 @@ PyValue filter_striptags(Interpreter& interpreter, const PyValue& value, Argumen
   return PyValue::string(std::move(decoded));
 }
 
-struct Named {
-  std::string_view name;
-  Filter filter;
-};
-
-constexpr Named kFilters[] = {
+constexpr Named<PyValue> kFilters[] = {
     {"capitalize", filter_case<capitalize>},
     {"center", filter_center},
     {"format", filter_format},
@@ -335,9 +331,10 @@ constexpr Named kFilters[] = {
 }  // namespace
 
 Filter find_text_filter(std::string_view name) {
-  for (const Named& named : kFilters)
-    if (named.name == name) return named.filter;
-  return nullptr;
+  return find_in(kFilters, name);
+}
+void add_text_filter_names(std::vector<std::string_view>* names) {
+  add_names(kFilters, names);
 }
 
 }  // namespace pagoda::jinja

@@ -23,6 +23,7 @@ int depth_of(const PyValue& value) {
 }
 
 PyValue sequence(Kind kind, std::vector<PyValue> items) {
+  Budget::charge_memory(sizeof(SequenceData) + items.size() * sizeof(PyValue));
   auto data = std::make_shared<SequenceData>();
   int depth = 0;
   for (const PyValue& item : items) depth = std::max(depth, depth_of(item));
@@ -32,6 +33,8 @@ PyValue sequence(Kind kind, std::vector<PyValue> items) {
 }
 
 }  // namespace
+
+thread_local Budget* Budget::current_ = nullptr;
 
 int depth_above(const PyValue& value) {
   return depth_above(depth_of(value));
@@ -100,6 +103,7 @@ PyValue PyValue::real(double d) {
 }
 
 PyValue PyValue::string(std::string text, bool markup) {
+  Budget::charge_new_string(text.size());
   auto data = std::make_shared<StringData>();
   data->text = std::move(text);
   data->markup = markup;
@@ -135,7 +139,8 @@ int64_t StringData::length() const {
   return known;
 }
 
-const PyValue* DictData::find(std::string_view key) const {
+const PyValue* DictData::find(Budget* budget, std::string_view key) const {
+  budget->charge(static_cast<int64_t>(key.size() / 4));  // hashed, or compared with up to kLinearMax others
   if (!index_.empty()) {
     auto it = index_.find(key);
     return it == index_.end() ? nullptr : &entries_[it->second].second;
@@ -146,7 +151,7 @@ const PyValue* DictData::find(std::string_view key) const {
 }
 
 const PyValue* DictData::find(Budget* budget, const PyValue& key) const {
-  if (key.is_string()) return find(key.text());
+  if (key.is_string()) return find(budget, key.text());
   if (!hashable(budget, key)) fail("TypeError", "unhashable type: '" + type_name(key) + "'");
   budget->charge(static_cast<int64_t>(entries_.size() / 8));
   for (const Entry& entry : entries_)
@@ -155,6 +160,7 @@ const PyValue* DictData::find(Budget* budget, const PyValue& key) const {
 }
 
 void DictData::insert(PyValue key, PyValue value) {
+  Budget::charge_memory(2 * sizeof(Entry));
   depth = std::max({depth, depth_above(depth_of(key)), depth_above(depth_of(value))});
   entries_.emplace_back(std::move(key), std::move(value));
   if (entries_.size() <= kLinearMax) return;
@@ -184,13 +190,15 @@ PyValue DictViewData::at(std::size_t i) const {
   return PyValue::tuple({entry.first, entry.second});
 }
 
-const PyValue* NamespaceData::find(std::string_view name) const {
+const PyValue* NamespaceData::find(Budget* budget, std::string_view name) const {
+  budget->charge(static_cast<int64_t>(attributes.size() / 8));
   for (const auto& [key, value] : attributes)
     if (key == name) return &value;
   return nullptr;
 }
 
-void NamespaceData::set(std::string_view name, PyValue value) const {
+void NamespaceData::set(Budget* budget, std::string_view name, PyValue value) const {
+  budget->charge(static_cast<int64_t>(attributes.size() / 8 + 1));
   for (auto& attribute : attributes) {
     if (attribute.first != name) continue;
     attribute.second = std::move(value);
@@ -200,6 +208,7 @@ void NamespaceData::set(std::string_view name, PyValue value) const {
 }
 
 PyValue undefined(std::string message) {
+  Budget::charge_new_string(message.size());
   auto data = std::make_shared<UndefinedData>();
   data->message = std::move(message);
   return PyValue::of(Kind::kUndefined, std::move(data));
@@ -364,6 +373,7 @@ Cursor::Cursor(PyValue source) : source_(std::move(source)) {
 }
 
 bool Cursor::next(PyValue* item) {
+  Budget::charge_item();
   switch (source_.kind()) {
     case Kind::kString: {
       const std::string& text = source_.text();
@@ -416,7 +426,7 @@ bool is_iterable(const PyValue& value) {
 std::vector<PyValue> to_vector(Budget* budget, const PyValue& value) {
   Cursor cursor(value);
   std::vector<PyValue> items;
-  for (PyValue item; cursor.next(&item); items.push_back(item)) budget->charge();
+  for (PyValue item; cursor.next(&item); items.push_back(item)) budget->charge(2);  // and its place
   return items;
 }
 

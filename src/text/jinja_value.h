@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/hash.h"
 #include "base/value.h"
 #include "text/chat_template.h"
 
@@ -27,12 +28,39 @@ struct Fault {
 };
 [[noreturn]] void fail(std::string_view kind, std::string message);
 
-// What one rendering may still use. Every node costs a step, every 32 bytes of a new string and every element
-// of a new container too, so that steps bound time and memory at once.
+// What one rendering may still use. Every node costs a step, and everything whose cost grows with an operand
+// costs steps in proportion to it, so that steps bound time and memory at once. Three doors see to that:
+// making a value (PyValue::string and its kin) charges its memory, calling a filter, test or method
+// (Operation) charges the text that goes in, and what compares, searches and prints charges what it reads.
 class Budget {
  public:
   explicit Budget(const TemplateLimits& limits)
       : steps_behind_(limits.steps_max), calls_max_(limits.depth_max), bytes_max_(limits.output_bytes_max) {}
+
+  // Makes this the budget that pays for the values which its thread makes. Outside of a rendering (constants
+  // of a template) nobody pays.
+  class Use {
+   public:
+    explicit Use(Budget* budget) : outer_(current_) { current_ = budget; }
+    ~Use() { current_ = outer_; }
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+
+   private:
+    Budget* outer_;
+  };
+  // Memory of so many bytes has been or is about to be taken for a value.
+  static void charge_memory(std::size_t bytes) {
+    if (current_ != nullptr) current_->charge(static_cast<int64_t>(bytes / kMemoryPerStep));
+  }
+  // One item of something that is walked.
+  static void charge_item() {
+    if (current_ != nullptr) current_->charge();
+  }
+  static void charge_new_string(std::size_t bytes) {
+    if (current_ != nullptr) current_->check_bytes(bytes);
+    charge_memory(bytes + 96);
+  }
 
   void charge(int64_t steps = 1) {
     steps_left_ -= steps;
@@ -42,15 +70,18 @@ class Budget {
   // A string of so many bytes is about to be made.
   void charge_bytes(std::size_t bytes) {
     check_bytes(bytes);
-    charge(static_cast<int64_t>(bytes / 32));
+    charge_scan(bytes);
   }
+  // So many bytes are about to be copied, compared or searched, many at a time.
+  void charge_scan(std::size_t bytes) { charge(static_cast<int64_t>(bytes / 32)); }
+  // So many bytes are about to be read character by character.
+  void charge_reading(std::size_t bytes) { charge(static_cast<int64_t>(bytes / 8)); }
   // bytes = count * size, without overflow.
   void charge_repeat(std::size_t count, std::size_t size);
   void check_bytes(std::size_t bytes) const {
     if (bytes > bytes_max_) [[unlikely]]
       too_long();
   }
-  int64_t steps_used_of(int64_t steps_max) const { return steps_max - steps_left_ - steps_behind_; }
 
   // One nested node, or (weight kCallWeight) one nested call of a macro.
   class Nest {
@@ -72,9 +103,12 @@ class Budget {
   static constexpr int kCallWeight = 16;
 
  private:
+  static constexpr std::size_t kMemoryPerStep = 16;
   [[noreturn]] static void too_deep();
   void next_slice();
   [[noreturn]] void too_long() const;
+
+  static thread_local Budget* current_;
 
   // Steps are handed out in slices; between two of them whoever renders looks up.
   int64_t steps_left_ = 0, steps_behind_;
@@ -178,7 +212,7 @@ class DictData : public Heap {
  public:
   using Entry = std::pair<PyValue, PyValue>;
   const std::vector<Entry>& entries() const { return entries_; }
-  const PyValue* find(std::string_view key) const;
+  const PyValue* find(Budget* budget, std::string_view key) const;
   // Also numbers, None, tuples. Fault TypeError if the key is not hashable.
   const PyValue* find(Budget* budget, const PyValue& key) const;
   // Only while it is being made.
@@ -189,7 +223,7 @@ class DictData : public Heap {
   void insert(PyValue key, PyValue value);
   static constexpr std::size_t kLinearMax = 8;
   std::vector<Entry> entries_;
-  std::unordered_map<std::string_view, std::size_t> index_;
+  std::unordered_map<std::string_view, std::size_t, KeyHash> index_;
 };
 
 struct DictViewData : Heap {
@@ -228,8 +262,8 @@ class GeneratorData : public Heap {
 
 struct NamespaceData : Heap {
   mutable std::vector<std::pair<std::string, PyValue>> attributes;
-  const PyValue* find(std::string_view name) const;
-  void set(std::string_view name, PyValue value) const;
+  const PyValue* find(Budget* budget, std::string_view name) const;
+  void set(Budget* budget, std::string_view name, PyValue value) const;
 };
 
 struct UndefinedData : Heap {

@@ -63,7 +63,7 @@ std::unique_ptr<Request> World::make_request() {
   params.ignore_eos = dice_.chance(0.3);
   params.eos_token_ids = {0};
   if (dice_.chance(0.5)) params.eos_token_ids.push_back(1);
-  if (dice_.chance(0.5)) params.stop_token_ids = {2, dice_.chance(0.5) ? 0 : 3};
+  if (dice_.chance(0.5)) params.stop_token_ids = dice_.chance(0.5) ? std::vector{0, 2} : std::vector{2, 3};
   params.num_logprobs = dice_.chance(0.1) ? dice_.pick(0, 3) : -1;
   params.num_prompt_logprobs = dice_.chance(0.1) ? dice_.pick(0, 2) : -1;
   request->read_prefix_cache = params.num_prompt_logprobs < 0;

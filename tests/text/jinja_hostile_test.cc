@@ -124,7 +124,7 @@ std::vector<Hostile> too_much() {
       {"counting many words", "{{ ('a ' * 4190000)|wordcount }}", "steps"},
       {"endless capitals", million + "{% set x = ('a' * 1000000)|upper %}{% endfor %}", "steps"},
       {"slow search", "{{ ('a' * 1000000).find('a' * 500000 ~ 'b') }}", ""},
-      {"slow search backwards", "{{ ('a' * 1000000).rfind('b' ~ 'a' * 500000) }}", "steps"},
+      {"slow search backwards", "{{ ('a' * 1000000).rfind('b' ~ 'a' * 500000) }}", ""},
       {"invalid UTF-8", "{{ '\xff\xfe' ~ s }}\x80", ""},
       {"zero bytes", std::string("a\0b{{ '\0' }}", 12), ""},
       {"many keywords", "{{ dict(**dict(" + repeat("a=1, ", 1) + "b=2)) }}", ""},
