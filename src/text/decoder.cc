@@ -1,5 +1,7 @@
 #include "text/decoder.h"
 
+#include <algorithm>
+
 #include "base/utf8.h"
 #include "text/byte_level.h"
 #include "text/json_fields.h"
@@ -9,7 +11,7 @@ namespace {
 
 constexpr int kDepthMax = 8;
 constexpr std::size_t kStepsMax = 32;
-constexpr std::size_t kContentBytesMax = 256;  // bounds what a hostile file can make of one token
+constexpr std::size_t kContentBytesMax = 256;
 
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -100,8 +102,9 @@ Status Decoder::add_replace(const Value& json, const std::string& path) {
   if (from.empty()) return invalid_argument("tokenizer.json: " + path + ".pattern.String is empty");
   if (to.size() > kContentBytesMax)
     return invalid_argument("tokenizer.json: " + path + ".content is too long");
+  growth_ *= std::max(1.0, static_cast<double>(to.size()) / static_cast<double>(from.size()));
   steps_.push_back({Step::Kind::kReplace, std::move(from), std::move(to)});
-  return Status();
+  return check_growth(path, growth_);
 }
 
 Status Decoder::add_metaspace(const Value& json, const std::string& path) {

@@ -51,6 +51,7 @@ class Decoder {
   std::string apply(std::string_view spelling, bool drop_marks) const;
 
   std::vector<Step> steps_;
+  double growth_ = 1;  // what one byte of a spelling may become, in bytes
   bool fused_ = false;
   std::string mark_;  // of Metaspace
   StartRule start_;

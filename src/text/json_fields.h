@@ -64,4 +64,14 @@ inline Result<const Array*> array_field(const Value& object, const std::string& 
   return &member->as_array();
 }
 
+// Refuses steps that together could make a long text of a short one. `growth`: the bytes that one byte may
+// become.
+inline Status check_growth(const std::string& path, double growth) {
+  constexpr double kGrowthMax = 256;  // a compatibility form and a mark for each space are 33
+  if (growth <= kGrowthMax) return {};
+  return invalid_argument("tokenizer.json: with " + path + " one byte of text could become more than " +
+                          std::to_string(static_cast<int>(kGrowthMax)) +
+                          " bytes: shorten what its steps put in");
+}
+
 }  // namespace pagoda

@@ -1,5 +1,7 @@
 #include "text/normalizer.h"
 
+#include <algorithm>
+
 #include "text/json_fields.h"
 
 namespace pagoda {
@@ -7,7 +9,7 @@ namespace {
 
 constexpr int kDepthMax = 8;
 constexpr std::size_t kStepsMax = 32;
-constexpr std::size_t kContentBytesMax = 256;  // bounds what a hostile file can make of one character
+constexpr std::size_t kContentBytesMax = 256;
 
 std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
   std::string out;
@@ -23,8 +25,9 @@ std::string replace_all(std::string_view text, std::string_view from, std::strin
 
 std::string replace_all(std::string_view text, const Regex& from, std::string_view to) {
   std::string out;
+  Regex::Search matches(from, text);
   std::size_t done = 0, search = 0, begin = 0, end = 0;
-  while (search <= text.size() && from.find(text, search, &begin, &end)) {
+  while (search <= text.size() && matches.find(search, &begin, &end)) {
     out.append(text.substr(done, begin - done));
     out.append(to);
     done = search = end;
@@ -56,17 +59,18 @@ Status Normalizer::add(const Value& json, const std::string& path, int depth) {
     for (std::size_t i = 0; i < members->size(); ++i)
       PAGODA_RETURN_IF_ERROR(add((*members)[i], path + ".normalizers[" + std::to_string(i) + "]", depth + 1));
   } else if (type == "NFC") {
-    steps_.push_back(Form{NormalForm::kNfc});
+    add_form(NormalForm::kNfc, 3);
   } else if (type == "NFD") {
-    steps_.push_back(Form{NormalForm::kNfd});
+    add_form(NormalForm::kNfd, 3);
   } else if (type == "NFKC") {
-    steps_.push_back(Form{NormalForm::kNfkc});
+    add_form(NormalForm::kNfkc, 11);
   } else if (type == "NFKD") {
-    steps_.push_back(Form{NormalForm::kNfkd});
+    add_form(NormalForm::kNfkd, 11);
   } else if (type == "Prepend") {
     PAGODA_TRY(std::string prefix, string_field(json, path, "prepend"));
     if (prefix.size() > kContentBytesMax)
       return invalid_argument("tokenizer.json: " + path + ".prepend is too long");
+    growth_ += static_cast<double>(prefix.size());
     steps_.push_back(Prepend{std::move(prefix)});
   } else if (type == "Replace") {
     return add_replace(json, path);
@@ -74,7 +78,14 @@ Status Normalizer::add(const Value& json, const std::string& path, int depth) {
     return invalid_argument("tokenizer.json: " + path + ": the normalizer " + type +
                             " is not built; NFC, NFD, NFKC, NFKD, Prepend, Replace and Sequence are");
   }
-  return Status();
+  return check_growth(path, growth_);
+}
+
+// The largest growth of UTF-8 under the form (https://unicode.org/faq/normalization.html).
+void Normalizer::add_form(NormalForm form, double growth) {
+  steps_.push_back(Form{form});
+  growth_ *= std::max(1.0, growth / form_growth_);
+  form_growth_ = std::max(form_growth_, growth);
 }
 
 Status Normalizer::add_replace(const Value& json, const std::string& path) {
@@ -88,13 +99,17 @@ Status Normalizer::add_replace(const Value& json, const std::string& path) {
     PAGODA_TRY(std::string source, string_field(*pattern, path + ".pattern", "Regex"));
     Result<Regex> regex = Regex::compile(source);
     if (!regex.ok()) return regex.status().with_context("tokenizer.json: " + path + ".pattern");
+    // Where it matches nothing, something is put in before every character.
+    double shortest = regex->min_chars(), added = static_cast<double>(to.size());
+    growth_ *= shortest == 0 ? 1 + added : std::max(1.0, added / shortest);
     steps_.push_back(ReplaceRegex{std::move(regex).value(), std::move(to)});
-    return Status();
+    return check_growth(path, growth_);
   }
   PAGODA_TRY(std::string from, string_field(*pattern, path + ".pattern", "String"));
   if (from.empty()) return invalid_argument("tokenizer.json: " + path + ".pattern.String is empty");
+  growth_ *= std::max(1.0, static_cast<double>(to.size()) / static_cast<double>(from.size()));
   steps_.push_back(ReplaceText{std::move(from), std::move(to)});
-  return Status();
+  return check_growth(path, growth_);
 }
 
 std::string Normalizer::apply(const Step& step, std::string text) {

@@ -1,5 +1,5 @@
-// The `normalizer` member of tokenizer.json: what happens to a text before it is cut into pieces. Immutable
-// and safe to use from any thread.
+// The `normalizer` member of tokenizer.json: what happens to a text before it is cut into pieces. What its
+// steps can make of a text is bounded when it is read. Immutable and safe to use from any thread.
 #pragma once
 #include <string>
 #include <string_view>
@@ -42,10 +42,13 @@ class Normalizer {
   using Step = std::variant<Form, Prepend, ReplaceText, ReplaceRegex>;
 
   Status add(const Value& json, const std::string& path, int depth);
+  void add_form(NormalForm form, double growth);
   Status add_replace(const Value& json, const std::string& path);
   static std::string apply(const Step& step, std::string text);
 
   std::vector<Step> steps_;
+  double growth_ = 1;       // what one byte may become, in bytes
+  double form_growth_ = 1;  // the part of it that is the normal forms': a second one adds nothing
 };
 
 }  // namespace pagoda

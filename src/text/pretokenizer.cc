@@ -105,7 +105,8 @@ void PreTokenizer::split_regex(const SplitRegex& split, std::size_t step, const 
     splitter.finish();
     return;
   }
-  while (search < text.size() && split.regex.find(text, search, &begin, &end)) {
+  Regex::Search matches(split.regex, text);
+  while (search < text.size() && matches.find(search, &begin, &end)) {
     splitter.add(done, begin, false);
     splitter.add(begin, end, true);
     done = end;

@@ -1,4 +1,6 @@
 // Reading of the `pre_tokenizer` member.
+#include <algorithm>
+
 #include "base/utf8.h"
 #include "text/json_fields.h"
 #include "text/pretokenizer.h"
@@ -92,6 +94,12 @@ Status PreTokenizer::add_byte_level(const Value& json, const std::string& path) 
 }
 
 Status PreTokenizer::add_metaspace(const Value& json, const std::string& path) {
+  // Each may put its mark before every piece that the ones before it have cut: many of them double a text
+  // again and again.
+  constexpr auto kMetaspacesMax = 2;
+  auto is_metaspace = [](const Step& step) { return std::holds_alternative<Metaspace>(step); };
+  if (std::count_if(steps_.begin(), steps_.end(), is_metaspace) >= kMetaspacesMax)
+    return invalid_argument("tokenizer.json: " + path + ": more than two Metaspace pre-tokenizers");
   Metaspace step;
   PAGODA_TRY(step.replacement, string_field_or(json, path, "replacement", "\xE2\x96\x81"));
   if (step.replacement.empty() || decode_utf8(step.replacement, 0).length != step.replacement.size())

@@ -3,6 +3,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <algorithm>
+
 namespace pagoda {
 namespace {
 
@@ -17,7 +19,6 @@ struct Scratch {
         context(pcre2_match_context_create(nullptr)),
         stack(pcre2_jit_stack_create(32 << 10, 4 << 20, nullptr)) {
     if (context == nullptr) return;
-    pcre2_set_match_limit(context, kMatchSteps);
     pcre2_set_heap_limit(context, kHeapKib);
     if (stack != nullptr) pcre2_jit_stack_assign(context, nullptr, stack);
   }
@@ -128,22 +129,46 @@ Result<Regex> Regex::compile(std::string_view pattern) {
   return Regex(std::move(code));
 }
 
-bool Regex::find(std::string_view text, std::size_t from, std::size_t* begin, std::size_t* end) const {
+int Regex::match(std::string_view text, std::size_t from, uint32_t steps_max, std::size_t* begin,
+                 std::size_t* end) const {
   thread_local Scratch scratch;
-  if (scratch.data == nullptr || scratch.context == nullptr) return false;
+  if (scratch.data == nullptr || scratch.context == nullptr) return PCRE2_ERROR_NOMEMORY;
+  pcre2_set_match_limit(scratch.context, steps_max);
   auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   // The text is valid by contract. PCRE2's own check would read the rest of it at every match: quadratic.
   int count = code_->jit
                   ? pcre2_jit_match(code_->code, subject, text.size(), from, 0, scratch.data, scratch.context)
                   : pcre2_match(code_->code, subject, text.size(), from, PCRE2_NO_UTF_CHECK, scratch.data,
                                 scratch.context);
-  if (count < 0) return false;
+  if (count < 0) return count;
   const PCRE2_SIZE* offsets = pcre2_get_ovector_pointer(scratch.data);
   // \K may put the start behind the end; such a match is none.
-  if (offsets[0] > offsets[1]) return false;
+  if (offsets[0] > offsets[1]) return PCRE2_ERROR_NOMATCH;
   *begin = offsets[0];
   *end = offsets[1];
-  return true;
+  return 1;
+}
+
+bool Regex::find(std::string_view text, std::size_t from, std::size_t* begin, std::size_t* end) const {
+  return match(text, from, kMatchSteps, begin, end) > 0;
+}
+
+int Regex::min_chars() const {
+  uint32_t length = 0;
+  return pcre2_pattern_info(code_->code, PCRE2_INFO_MINLENGTH, &length) == 0 ? static_cast<int>(length) : 0;
+}
+
+Regex::Search::Search(const Regex& regex, std::string_view text)
+    : regex_(regex), text_(text), steps_left_(kMatchSteps + 100 * static_cast<int64_t>(text.size())) {}
+
+// PCRE2 does not say how many steps a match took, so a costly one is told by the limits that it runs into.
+bool Regex::Search::find(std::size_t from, std::size_t* begin, std::size_t* end) {
+  for (uint32_t steps = 1000;; steps = std::min(steps * 10, kMatchSteps)) {
+    int result = regex_.match(text_, from, steps, begin, end);
+    if (result != PCRE2_ERROR_MATCHLIMIT) return result > 0;
+    steps_left_ -= steps;
+    if (steps == kMatchSteps || steps_left_ < 0) return false;
+  }
 }
 
 }  // namespace pagoda

@@ -1,6 +1,7 @@
 // Regular expressions as `tokenizers` reads them (Oniguruma, Unicode), run by PCRE2. Immutable and safe to
 // use from any thread. The only includer of PCRE2.
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -18,8 +19,28 @@ class Regex {
   // The leftmost match that begins at or after `from`. Requires: `text` is valid UTF-8 and `from` lies on a
   // character's start. Bounded in steps and memory: a match that runs into a bound counts as none.
   bool find(std::string_view text, std::size_t from, std::size_t* begin, std::size_t* end) const;
+  // A lower bound of the characters of a match.
+  int min_chars() const;
+
+  // find() again and again in one text, bounded as a whole: once the steps that backtracking took beyond a
+  // few for each match exceed what the text's length allows, there are no more matches. The regex and the
+  // text outlive it.
+  class Search {
+   public:
+    Search(const Regex& regex, std::string_view text);
+    bool find(std::size_t from, std::size_t* begin, std::size_t* end);
+
+   private:
+    const Regex& regex_;
+    std::string_view text_;
+    int64_t steps_left_;
+  };
 
  private:
+  // The result of PCRE2: positive for a match.
+  int match(std::string_view text, std::size_t from, uint32_t steps_max, std::size_t* begin,
+            std::size_t* end) const;
+
   struct Code;
   explicit Regex(std::shared_ptr<const Code> code) : code_(std::move(code)) {}
   std::shared_ptr<const Code> code_;

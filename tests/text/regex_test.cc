@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 namespace pagoda {
 namespace {
 
@@ -86,6 +88,44 @@ TEST(Regex, BacktrackingIsBounded) {
   std::string text(200, 'a');
   std::size_t begin = 0, end = 0;
   EXPECT_FALSE(regex.find(text, 0, &begin, &end));
+}
+
+// Each match below the limit of one, together as long as the text allows and no longer: hours without a
+// bound.
+TEST(Regex, BacktrackingIsBoundedForAWholeText) {
+  std::string text;
+  while (text.size() < 100'000) text += std::string(200, 'a') + ' ';
+  for (const char* pattern : {"a*a*a*a*b|a", "(a+)+b|a", "(a|aa)+$x|."}) {
+    Regex regex = Regex::compile(pattern).value();
+    Regex::Search search(regex, text);
+    auto start = std::chrono::steady_clock::now();
+    std::size_t begin = 0, end = 0;
+    int count = 0;
+    while (search.find(end, &begin, &end)) ++count;
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10)) << pattern;
+    EXPECT_LT(count, 100'000) << pattern;
+  }
+}
+
+// The bound is for backtracking: long runs and many matches are not cut short.
+TEST(Regex, SearchFindsAllThatFindFinds) {
+  Regex regex = Regex::compile(R"(\s+(?!\S)|\s+|\p{L}+)").value();
+  std::string text;
+  for (int i = 0; i < 20'000; ++i) text += "word  ";
+  text += std::string(100'000, ' ') + "x" + std::string(100'000, 'y');
+  Regex::Search search(regex, text);
+  std::size_t begin = 0, end = 0, from = 0, covered = 0;
+  while (search.find(from, &begin, &end)) {
+    covered += end - begin;
+    from = end;
+  }
+  EXPECT_EQ(covered, text.size());
+}
+
+TEST(Regex, KnowsItsShortestMatch) {
+  EXPECT_EQ(Regex::compile(" {2,}").value().min_chars(), 2);
+  EXPECT_EQ(Regex::compile("a|bc").value().min_chars(), 1);
+  EXPECT_EQ(Regex::compile("a*").value().min_chars(), 0);
 }
 
 }  // namespace

@@ -26,6 +26,17 @@ std::string nested(const std::string& type, const std::string& list, int depth) 
   return text;
 }
 
+// `count` steps of one kind in a Sequence whose member is called `list`.
+std::string sequence_of(const std::string& list, const std::string& step, int count) {
+  std::string text = "{\"type\":\"Sequence\",\"" + list + "\":[";
+  for (int i = 0; i < count; ++i) text += (i > 0 ? "," : "") + step;
+  return text + "]}";
+}
+
+const std::string kDoubling = R"({"type":"Replace","pattern":{"String":"a"},"content":"aa"})";
+const std::string kDoublingByRegex = R"({"type":"Replace","pattern":{"Regex":"a"},"content":"aa"})";
+const std::string kDoublingByNothing = R"({"type":"Replace","pattern":{"Regex":""},"content":"a"})";
+
 struct BadFile {
   std::string key, value, message;
 };
@@ -82,6 +93,18 @@ const BadFile kBadFiles[] = {
      R"({"type":"Replace","pattern":{"String":"a"},"content":")" + std::string(1000, 'a') + "\"}",
      "too long"},
     {"normalizer", nested("Sequence", "normalizers", 40), "too many normalizers"},
+    {"normalizer", sequence_of("normalizers", kDoubling, 9), "one byte of text could become more than 256"},
+    {"normalizer", sequence_of("normalizers", kDoublingByRegex, 9), "could become more than 256"},
+    {"normalizer", sequence_of("normalizers", kDoublingByNothing, 9), "could become more than 256"},
+    {"normalizer",
+     sequence_of("normalizers", R"({"type":"Prepend","prepend":")" + std::string(100, 'p') + "\"}", 3),
+     "could become more than 256"},
+    {"normalizer",
+     R"({"type":"Sequence","normalizers":[{"type":"NFKC"},{"type":"Sequence","normalizers":[)" + kDoubling +
+         "," + sequence_of("normalizers", kDoubling, 4) + "]}]}",
+     "could become more than 256"},
+    {"pre_tokenizer", sequence_of("pretokenizers", R"({"type":"Metaspace"})", 3), "more than two Metaspace"},
+    {"decoder", sequence_of("decoders", kDoubling, 9), "could become more than 256"},
     {"pre_tokenizer", "[]", "pre_tokenizer.type must be a string"},
     {"pre_tokenizer", R"({"type":"BertPreTokenizer"})", "the pre-tokenizer BertPreTokenizer is not built"},
     {"pre_tokenizer", R"({"type":"Split","pattern":{"Regex":"[a"},"behavior":"Isolated"})",
@@ -125,6 +148,22 @@ TEST(TokenizerJson, RefusesBadFilesByName) {
     EXPECT_EQ(result.status().code(), StatusCode::kInvalidArgument);
     EXPECT_NE(result.status().message().find(bad.message), std::string::npos)
         << bad.value.substr(0, 200) << "\n  says: " << result.status().message();
+  }
+}
+
+// What real files do stays far below the bound: a compatibility form, marks for spaces, a mark in front.
+TEST(TokenizerJson, TakesNormalizersOfRealFiles) {
+  const std::string kMarks = R"({"type":"Replace","pattern":{"String":" "},"content":"▁"})";
+  for (
+      const std::string& normalizers :
+      {sequence_of("normalizers", kDoubling, 8),
+       R"({"type":"Sequence","normalizers":[{"type":"NFKC"},{"type":"NFC"},{"type":"Prepend","prepend":"▁"},)" +
+           kMarks + "]}",
+       R"({"type":"Sequence","normalizers":[{"type":"NFKC"},
+            {"type":"Replace","pattern":{"Regex":" {2,}"},"content":" "},)" +
+           kMarks + "]}"}) {
+    auto tokenizer = Tokenizer::from_json(file_with("normalizer", normalizers));
+    EXPECT_TRUE(tokenizer.ok()) << normalizers << ": " << tokenizer.status().message();
   }
 }
 
