@@ -109,9 +109,8 @@ Result<std::shared_ptr<const ModelInfo>> build_model_info(const ModelOptions& op
   info->eos_token = assets.eos_token;
   info->chat_template = assets.chat_template;
   info->tool_chat_template = assets.tool_chat_template;
-  info->content_parts = options.chat_template_content_format == "openai" ||
-                        (options.chat_template_content_format == "auto" && assets.chat_template &&
-                         assets.chat_template->wants_content_parts());
+  if (options.chat_template_content_format != "auto")
+    info->content_parts = options.chat_template_content_format == "openai";
   info->default_template_kwargs = assets.special_tokens;
   if (options.default_template_kwargs.is_object())
     for (const Member& member : options.default_template_kwargs.as_object())

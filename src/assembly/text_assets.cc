@@ -2,62 +2,13 @@
 
 #include <filesystem>
 
+#include "assembly/chat_templates.h"
 #include "assembly/special_tokens.h"
 #include "base/file_content.h"
 #include "base/mmap.h"
 
 namespace pagoda {
 namespace {
-
-Result<std::shared_ptr<const ChatTemplate>> parse_template(const std::string& source,
-                                                           const std::string& where) {
-  auto parsed = ChatTemplate::parse(source);
-  if (!parsed.ok()) return std::move(parsed.status()).with_context("chat template of " + where);
-  return parsed;
-}
-
-// A flag that names no file is the template itself if it looks like one.
-Result<std::string> template_of_flag(const std::string& flag) {
-  std::error_code ignored;
-  if (std::filesystem::exists(flag, ignored)) {
-    PAGODA_TRY(std::string source, read_file(flag, 4 << 20));
-    if (!source.empty()) PAGODA_RETURN_IF_ERROR(judge_content(source, flag));
-    return source;
-  }
-  if (flag.find('{') != std::string::npos) return flag;
-  return not_found("--chat-template '" + flag + "' is neither a file nor a template", "chat_template");
-}
-
-}  // namespace
-
-Result<std::shared_ptr<const ChatTemplate>> load_chat_template(const std::string& flag) {
-  PAGODA_TRY(std::string source, template_of_flag(flag));
-  return parse_template(source, "--chat-template");
-}
-
-namespace {
-
-Status read_templates(const ModelFiles& files, const Object& config, const std::string& flag,
-                      TextAssets* assets) {
-  if (!flag.empty()) {
-    PAGODA_TRY(assets->chat_template, load_chat_template(flag));
-    return {};
-  }
-  PAGODA_TRY(std::optional<std::string> file, files.read("chat_template.jinja"));
-  if (file) {
-    PAGODA_TRY(assets->chat_template, parse_template(*file, files.path_of("chat_template.jinja")));
-    return {};
-  }
-  if (config.find("chat_template") == nullptr || config.find("chat_template")->is_null()) return {};
-  std::string where = files.path_of("tokenizer_config.json");
-  PAGODA_TRY(std::string plain, select_chat_template(config, "", false));
-  PAGODA_TRY(std::string with_tools, select_chat_template(config, "", true));
-  PAGODA_TRY(assets->chat_template, parse_template(plain, where));
-  if (with_tools != plain) {
-    PAGODA_TRY(assets->tool_chat_template, parse_template(with_tools, where));
-  }
-  return {};
-}
 
 Result<std::shared_ptr<const Tokenizer>> tokenizer_of(const std::string& json, const std::string& where,
                                                       std::vector<AddedToken> added) {
@@ -101,7 +52,10 @@ Result<TextAssets> load_text_assets(const ModelFiles& files, const std::string& 
   assets.special_tokens = std::move(special.named);
   if (const Value* bos = assets.special_tokens.find("bos_token")) assets.bos_token = bos->as_string();
   if (const Value* eos = assets.special_tokens.find("eos_token")) assets.eos_token = eos->as_string();
-  PAGODA_RETURN_IF_ERROR(read_templates(files, config, chat_template_flag, &assets));
+  PAGODA_TRY(NamedTemplates templates, find_chat_templates(files, config));
+  PAGODA_TRY(ChatTemplates chosen, choose_chat_templates(templates, chat_template_flag));
+  assets.chat_template = std::move(chosen.plain);
+  assets.tool_chat_template = std::move(chosen.with_tools);
   return assets;
 }
 

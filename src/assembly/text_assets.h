@@ -21,12 +21,8 @@ struct TextAssets {
 // alone, or the built-in model for an empty reference.
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::string& reference);
 
-// What --chat-template names: a file, or the template itself.
-Result<std::shared_ptr<const ChatTemplate>> load_chat_template(const std::string& flag);
-
-// Everything of a folder. `chat_template_flag`: --chat-template, a path or the template itself; empty: the
-// model's own (chat_template.jinja, then tokenizer_config.json). Without `with_tokenizer` tokenizer.json is
-// not read.
+// Everything of a folder. `chat_template_flag`: --chat-template; empty: the model's own templates
+// (assembly/chat_templates.h). Without `with_tokenizer` tokenizer.json is not read.
 Result<TextAssets> load_text_assets(const ModelFiles& files, const std::string& chat_template_flag,
                                     bool with_tokenizer = true);
 

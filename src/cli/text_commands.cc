@@ -7,6 +7,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "assembly/chat_templates.h"
 #include "assembly/text_assets.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -51,7 +52,8 @@ TemplateClock parse_now(const std::string& text) {
 Result<TextAssets> assets_for_render(const std::string& tokenizer, const std::string& chat_template) {
   if (tokenizer.empty() && !chat_template.empty()) {
     TextAssets assets;
-    PAGODA_TRY(assets.chat_template, load_chat_template(chat_template));
+    PAGODA_TRY(ChatTemplates chosen, choose_chat_templates({}, chat_template));
+    assets.chat_template = std::move(chosen.plain);
     return assets;
   }
   PAGODA_TRY(ModelFiles files, ModelFiles::open(tokenizer));

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,8 @@ struct ModelInfo {
   std::shared_ptr<const Tokenizer> tokenizer;         // null under --skip-tokenizer-init
   std::shared_ptr<const ChatTemplate> chat_template;  // null: none; chats are then refused with a clear 400
   std::shared_ptr<const ChatTemplate> tool_chat_template;  // picked when tools are given; may be null
-  bool content_parts = false;  // hand content parts to the template as a list ("openai" content format)
+  // Hand content to templates as a list of parts ("openai") or as a string; unset: as each template wants it.
+  std::optional<bool> content_parts;
   Object default_template_kwargs;
   bool trust_request_chat_template = false;
   // Defaults of sampling fields from generation_config.json: temperature, top_p, top_k, min_p,

@@ -94,6 +94,11 @@ void read_sampling(Fields* fields, const RequestLimits& limits, SamplingFields* 
     fields->fail(invalid_argument("allowed_token_ids is not None and empty: no token could be generated",
                                   "allowed_token_ids"));
   fields->read("bad_words", &sampling->bad_words, limits.stop_strings_max);
+  std::size_t bytes = 0;
+  for (const std::string& word : sampling->bad_words) bytes += word.size();
+  if (bytes > limits.stop_bytes_max)  // each step compares what was generated with all of them
+    fields->fail("bad_words", fmt::format("Bad words should have at most {} bytes together, got {}",
+                                          limits.stop_bytes_max, bytes));
 }
 
 void read_stream(Fields* fields, GenerateRequest* request) {

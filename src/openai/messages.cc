@@ -1,16 +1,12 @@
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
+#include <optional>
 
 #include "base/json.h"
 #include "openai/common_fields.h"
 
 namespace pagoda {
 namespace {
-
-constexpr std::array<std::string_view, 6> kRoles = {"system",    "developer", "user",
-                                                    "assistant", "tool",      "function"};
 
 Value text_part(std::string text) {
   Object part;
@@ -19,9 +15,17 @@ Value text_part(std::string text) {
   return Value(std::move(part));
 }
 
-// One content part as {"type": "text", "text": ...}.
-Result<Value> judge_part(Value* part, const std::string& where) {
-  if (part->is_string()) return text_part(std::move(part->as_string()));
+// Where the text of a part of this type is; nullptr: not a part of text.
+const char* text_member(std::string_view type) {
+  if (type == "text" || type == "input_text" || type == "output_text") return "text";
+  if (type == "refusal") return "refusal";
+  return type == "thinking" ? "thinking" : nullptr;
+}
+
+// One content part as {"type": "text", "text": ...}; nothing where its text is null, as agents send it.
+Result<std::optional<Value>> judge_part(Value* part, const std::string& where) {
+  using Part = std::optional<Value>;
+  if (part->is_string()) return Part(text_part(std::move(part->as_string())));
   if (!part->is_object())
     return field_error(where, "Input should be a content part (an object), " + describe_value(*part));
   const Value* type = part->find("type");
@@ -29,19 +33,16 @@ Result<Value> judge_part(Value* part, const std::string& where) {
   if (!type->is_string())
     return field_error(join_location(where, "type"),
                        "Input should be a valid string, " + describe_value(*type));
-  const std::string& kind = type->as_string();
-  const char* member = kind == "text" || kind == "input_text" || kind == "output_text" ? "text"
-                       : kind == "refusal"                                             ? "refusal"
-                                                                                       : nullptr;
+  const char* member = text_member(type->as_string());
   if (member == nullptr)
     return field_error(where, fmt::format("Only text parts are supported: the model reads text alone, {}",
                                           describe_value(*type)));
   Value* text = part->as_object().find(member);
-  if (text == nullptr) return field_error(join_location(where, member), "Field required");
+  if (text == nullptr || text->is_null()) return Part();
   if (!text->is_string())
     return field_error(join_location(where, member),
                        "Input should be a valid string, " + describe_value(*text));
-  return text_part(std::move(text->as_string()));
+  return Part(text_part(std::move(text->as_string())));
 }
 
 Status judge_content(Value* content, const std::string& where) {
@@ -49,29 +50,24 @@ Status judge_content(Value* content, const std::string& where) {
   if (!content->is_array())
     return field_error(where,
                        "Input should be a string or a list of content parts, " + describe_value(*content));
-  Array& parts = content->as_array();
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    Result<Value> part = judge_part(&parts[i], join_location(where, i));
-    if (!part.ok()) return part.status();
-    parts[i] = std::move(*part);
+  Array parts;
+  for (std::size_t i = 0; i < content->as_array().size(); ++i) {
+    PAGODA_TRY(std::optional<Value> part, judge_part(&content->as_array()[i], join_location(where, i)));
+    if (part) parts.push_back(std::move(*part));
   }
+  *content = Value(std::move(parts));
   return {};
 }
 
-// Arguments travel as JSON text; templates want the object.
-Status judge_arguments(Value* arguments, const std::string& where) {
-  if (arguments->is_null()) *arguments = Value(Object());
-  if (arguments->is_object()) return {};
-  if (!arguments->is_string())
-    return field_error(where, "Input should be a string that holds JSON, " + describe_value(*arguments));
-  if (arguments->as_string().empty()) {
-    *arguments = Value(Object());
-    return {};
+// Arguments travel as JSON text; templates want the object. What a model once wrote stays in the history:
+// where it is not the JSON of an object, refusing it would refuse all turns to come, so that it counts as
+// empty.
+void read_arguments(Value* arguments) {
+  if (arguments->is_string()) {
+    Result<Value> parsed = parse_json(arguments->as_string());
+    *arguments = parsed.ok() ? std::move(*parsed) : Value();
   }
-  Result<Value> parsed = parse_json(arguments->as_string());
-  if (!parsed.ok()) return field_error(where, "The string should hold JSON: " + parsed.status().message());
-  *arguments = std::move(*parsed);
-  return {};
+  if (!arguments->is_object()) *arguments = Value(Object());
 }
 
 Status judge_tool_call(Value* call, const std::string& where) {
@@ -89,7 +85,8 @@ Status judge_tool_call(Value* call, const std::string& where) {
                        "Input should be a valid string, " + describe_value(*name));
   Value* arguments = function->as_object().find("arguments");
   if (arguments == nullptr) arguments = &function->as_object().set("arguments", Value(Object()));
-  return judge_arguments(arguments, join_location(inner, "arguments"));
+  read_arguments(arguments);
+  return {};
 }
 
 Status judge_tool_calls(Value* calls, const std::string& where) {
@@ -100,14 +97,16 @@ Status judge_tool_calls(Value* calls, const std::string& where) {
   return {};
 }
 
+// Any role: which there are the template decides.
 void read_role(Fields* fields, Object* out) {
   std::string role;
   fields->read("role", &role);
   if (!fields->has("role")) return fields->fail("role", "Field required");
-  if (std::find(kRoles.begin(), kRoles.end(), role) == kRoles.end())
-    return fields->fail("role", fmt::format("Input should be one of {}, {}", fmt::join(kRoles, ", "),
-                                            describe_value(Value(role))));
   out->append("role", std::move(role));
+}
+
+const std::string& role_of(const Object& message) {
+  return message.find("role")->as_string();
 }
 
 Result<Value> judge_message(Value* message, const std::string& where) {
@@ -117,14 +116,12 @@ Result<Value> judge_message(Value* message, const std::string& where) {
   Object out;
   read_role(&fields, &out);
   if (!fields.ok()) return fields.finish();
-  bool is_assistant = out.find("role")->as_string() == "assistant";
+  bool is_assistant = role_of(out) == "assistant";
   if (Value* content = fields.get("content")) {
     PAGODA_RETURN_IF_ERROR(judge_content(content, join_location(where, "content")));
     out.append("content", std::move(*content));
-  } else if (is_assistant) {
-    out.append("content", Value());
   } else {
-    fields.fail("content", "Field required");
+    out.append("content", Value());
   }
   if (fields.has("name")) {
     std::string name;
@@ -139,6 +136,11 @@ Result<Value> judge_message(Value* message, const std::string& where) {
     std::string id;
     fields.read("tool_call_id", &id);
     out.append("tool_call_id", std::move(id));
+  }
+  if (role_of(out) == "developer") {
+    Array tools;
+    fields.read("tools", &tools);
+    if (!tools.empty()) out.append("tools", Value(std::move(tools)));
   }
   std::string reasoning;
   fields.read("reasoning_content", &reasoning);

@@ -18,7 +18,7 @@ namespace pagoda {
 struct RequestLimits {
   int32_t n_max = 16384;
   std::size_t stop_strings_max = 1024;     // also of bad_words
-  std::size_t stop_bytes_max = 256 << 10;  // of all stop strings together
+  std::size_t stop_bytes_max = 256 << 10;  // of all stop strings together; also of bad_words
   std::size_t prompts_max = 4096;          // in one text completion
   std::size_t messages_max = 16384;
   bool exclude_tools_when_tool_choice_none = false;

@@ -38,12 +38,10 @@ class ChatTemplate {
   // True if the template itself iterates over message.content (the "openai" content format: a list of parts),
   // so that content parts should not be flattened to a string first.
   virtual bool wants_content_parts() const = 0;
+  // True if it also asks whether message.content is a string, so that one may stay what it is.
+  virtual bool takes_content_strings() const = 0;
+  // True if the template speaks of a "developer" role.
+  virtual bool knows_developer_role() const = 0;
 };
-
-// The template of a tokenizer_config.json, whose member chat_template is a string or a list of {name,
-// template}. `name`: the one that the caller asks for; empty: "tool_use" if there are tools and there is such
-// a template, else "default". Errors: kNotFound (listing the names that exist), kInvalidArgument.
-Result<std::string> select_chat_template(const Value& tokenizer_config, std::string_view name,
-                                         bool has_tools);
 
 }  // namespace pagoda

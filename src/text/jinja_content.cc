@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 namespace pagoda::jinja {
 namespace {
@@ -18,13 +19,13 @@ class ContentReader {
 
   // Later statements may tell what earlier ones read (macros before their calls), so the walk repeats while
   // it learns.
-  bool run() {
-    for (int pass = 0; pass < 6 && !found_; ++pass) {
+  ContentUse run() {
+    for (int pass = 0; pass < 6; ++pass) {
       learned_ = false;
       walk(program_.body);
       if (!learned_) break;
     }
-    return found_;
+    return {loops_ || (reads_ && !takes_strings_), takes_strings_};
   }
 
  private:
@@ -45,7 +46,7 @@ class ContentReader {
   }
 
   unsigned member(unsigned object, bool is_content) {
-    if (object & kPart) found_ = true;  // content[0].text
+    if (object & kPart) reads_ = true;  // content[0].text
     return (object & kMessage) && is_content ? kContent : 0u;
   }
 
@@ -70,7 +71,7 @@ class ContentReader {
     const std::string& name = expr.text;
     if (name == "first" || name == "last") return elements(value);
     bool by_attribute = name == "selectattr" || name == "rejectattr" || name == "map" || name == "groupby";
-    if (by_attribute && (value & kContent)) found_ = true;
+    if (by_attribute && (value & kContent)) reads_ = true;
     return name == "length" || name == "tojson" || name == "string" ? 0u : value;
   }
 
@@ -85,18 +86,20 @@ class ContentReader {
     auto macro = macros_.find(callee.symbol);
     if (macro == macros_.end()) return 0;
     const std::vector<Symbol>& parameters = macro->second->parameters;
-    for (std::size_t i = 0; i < std::min(given.size(), parameters.size()); ++i)
-      learn(parameters[i], given[i]);
+    std::size_t positional = arguments.positional.size();
+    for (std::size_t i = 0; i < std::min(positional, parameters.size()); ++i) learn(parameters[i], given[i]);
     for (std::size_t i = 0; i < parameters.size(); ++i)
-      for (const auto& [name, value] : arguments.named)
-        if (name == macro->second->parameter_names[i]) learn(parameters[i], walk(*value));
+      for (std::size_t named = 0; named < arguments.named.size(); ++named)
+        if (arguments.named[named].first == macro->second->parameter_names[i])
+          learn(parameters[i], given[positional + named]);
     return 0;
   }
 
+  // The positional ones, then the named ones. Nothing is walked twice: calls nest.
   std::vector<unsigned> walk_arguments(const CallArguments& arguments) {
     std::vector<unsigned> kinds;
     for (const ExprPtr& argument : arguments.positional) kinds.push_back(walk(*argument));
-    for (const auto& [name, argument] : arguments.named) walk(*argument);
+    for (const auto& [name, argument] : arguments.named) kinds.push_back(walk(*argument));
     if (arguments.star) walk(*arguments.star);
     if (arguments.double_star) walk(*arguments.double_star);
     return kinds;
@@ -115,7 +118,7 @@ class ContentReader {
       case ExprKind::kCall:
         return walk_call(expr);
       case ExprKind::kTest:
-        walk_all(expr);
+        if ((walk_all(expr) & kContent) && expr.text == "string") takes_strings_ = true;
         walk_arguments(*expr.arguments);
         return 0;
       case ExprKind::kCondition: {
@@ -124,7 +127,8 @@ class ContentReader {
       }
       case ExprKind::kSlice: {
         unsigned object = walk(*expr.items[0]);
-        walk_all(expr);
+        for (std::size_t i = 1; i < expr.items.size(); ++i)
+          if (expr.items[i]) walk(*expr.items[i]);
         return object;
       }
       case ExprKind::kAnd:
@@ -138,6 +142,24 @@ class ContentReader {
     }
   }
 
+  // What vLLM sees as a loop over content: `message.content`, a variable of that name, or a parameter;
+  // filtered or sliced or not.
+  bool names_content(const Expr& expr) const {
+    switch (expr.kind) {
+      case ExprKind::kFilter:
+      case ExprKind::kSlice:
+        return expr.items[0] && names_content(*expr.items[0]);
+      case ExprKind::kAttribute:
+        return expr.text == "content";
+      case ExprKind::kItem:
+        return is_text(*expr.items[1], "content");
+      case ExprKind::kName:
+        return expr.text == "content" || parameters_.contains(expr.symbol);
+      default:
+        return false;
+    }
+  }
+
   void walk(const Body& body) {
     for (const auto& stmt : body) walk(*stmt);
   }
@@ -145,7 +167,7 @@ class ContentReader {
   void walk(const Stmt& stmt) {
     unsigned value = stmt.expression ? walk(*stmt.expression) : 0u;
     if (stmt.kind == StmtKind::kFor) {
-      if (value & kContent) found_ = true;
+      if (value & kContent) (names_content(*stmt.expression) ? loops_ : reads_) = true;
       if (stmt.target->kind == ExprKind::kName) learn(stmt.target->symbol, elements(value));
     }
     if (stmt.kind == StmtKind::kSet && stmt.target->kind == ExprKind::kName)
@@ -162,6 +184,7 @@ class ContentReader {
     if (stmt.macro) {
       if (stmt.kind == StmtKind::kMacro && macros_.emplace(stmt.macro->symbol, stmt.macro.get()).second)
         learned_ = true;
+      parameters_.insert(stmt.macro->parameters.begin(), stmt.macro->parameters.end());
       for (const ExprPtr& value_of_parameter : stmt.macro->defaults) walk(*value_of_parameter);
       walk(stmt.macro->body);
     }
@@ -172,12 +195,16 @@ class ContentReader {
   const Program& program_;
   std::vector<unsigned> symbols_;
   std::map<Symbol, const Macro*> macros_;
-  bool found_ = false, learned_ = false;
+  std::set<Symbol> parameters_;  // of macros
+  bool loops_ = false;           // over the parts of a message
+  bool reads_ = false;           // takes a part in some other way
+  bool takes_strings_ = false;   // asks whether the content is a string
+  bool learned_ = false;
 };
 
 }  // namespace
 
-bool reads_content_parts(const Program& program) {
+ContentUse content_use(const Program& program) {
   return ContentReader(program).run();
 }
 

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "tests/testing/tiny_model.h"
 
 namespace pagoda {
@@ -50,15 +52,58 @@ TEST(TextAssets, TheFlagThenTheFileThenTheConfig) {
   EXPECT_EQ(rendered(*assets.chat_template, assets), "file B");
 }
 
-TEST(TextAssets, ATemplateOfItsOwnForTools) {
+// What chats without and with tools are rendered with; "-" for none.
+std::string templates_of(const TempDir& folder, const std::string& flag = {}) {
+  Result<TextAssets> assets = load(folder, flag);
+  if (!assets.ok()) return assets.status().message();
+  auto shown = [&](const auto& chat_template) {
+    return chat_template ? rendered(*chat_template, *assets) : std::string("-");
+  };
+  return shown(assets->chat_template) + " " + shown(assets->tool_chat_template);
+}
+
+TEST(TextAssets, TemplatesByNameInEverySpelling) {
+  struct Case {
+    const char *config, *flag, *expected;  // expected: part of what templates_of says
+  };
+  const Case kCases[] = {
+      {R"({"chat_template":[{"name":"default","template":"plain"},{"name":"tool_use","template":"tools"}]})",
+       "", "plain tools"},
+      {R"({"chat_template":{"default":"plain","tool_use":"tools","rag":"documents"}})", "", "plain tools"},
+      {R"({"chat_template":{"default":"plain","tool_use":"tools","rag":"documents"}})", "rag", "documents -"},
+      {R"({"chat_template":[{"name":"rag","template":"documents"}]})", "", "- -"},
+      {R"({"chat_template":[{"name":"rag","template":"documents"}]})", "rag", "documents -"},
+      {R"({"chat_template":[{"name":"tool_use","template":"tools"}]})", "", "- tools"},
+      {R"({"chat_template":{"rag":"documents"}})", "other", "the model's templates are named 'rag'"},
+      {R"({"chat_template":null})", "", "- -"},
+      {R"({"chat_template":5})", "", "is of type integer"},
+      {R"({"chat_template":{"default":5}})", "", "the template 'default' is of type integer"},
+      {R"({"chat_template":[{"name":"default"}]})", "", "expected a list of"},
+      {R"({"chat_template":["x"]})", "", "expected a list of"},
+  };
+  for (const Case& c : kCases) {
+    TempDir folder;
+    write_file(folder.file("tokenizer_config.json"), c.config);
+    EXPECT_THAT(templates_of(folder, c.flag), HasSubstr(c.expected)) << c.config << " " << c.flag;
+  }
+}
+
+TEST(TextAssets, TemplatesInFilesOfTheirOwn) {
   TempDir folder;
-  write_file(
-      folder.file("tokenizer_config.json"),
-      R"({"chat_template":[{"name":"default","template":"plain"},{"name":"tool_use","template":"tools"}]})");
-  TextAssets assets = load(folder).value();
-  EXPECT_EQ(rendered(*assets.chat_template, assets), "plain");
-  ASSERT_NE(assets.tool_chat_template, nullptr);
-  EXPECT_EQ(rendered(*assets.tool_chat_template, assets), "tools");
+  write_file(folder.file("chat_template.json"), R"({"chat_template":"of a processor"})");
+  EXPECT_EQ(templates_of(folder), "of a processor -");
+  write_file(folder.file("tokenizer_config.json"), R"({"chat_template":"of the config"})");
+  EXPECT_EQ(templates_of(folder), "of the config -");
+  std::filesystem::create_directory(folder.file("additional_chat_templates"));
+  write_file(folder.file("additional_chat_templates/tool_use.jinja"), "for tools");
+  write_file(folder.file("additional_chat_templates/rag.jinja"), "for documents");
+  write_file(folder.file("additional_chat_templates/README.md"), "{% for %}");
+  EXPECT_EQ(templates_of(folder), "of the config for tools");
+  write_file(folder.file("chat_template.jinja"), "of a file");
+  EXPECT_EQ(templates_of(folder), "of a file for tools");
+  EXPECT_EQ(templates_of(folder, "rag"), "for documents -");
+  write_file(folder.file("additional_chat_templates/tool_use.jinja"), "{% for %}");
+  EXPECT_THAT(templates_of(folder), HasSubstr("additional_chat_templates/tool_use.jinja"));
 }
 
 TEST(TextAssets, APointerInAFilesPlaceIsNamed) {
@@ -75,8 +120,7 @@ TEST(TextAssets, APointerInAFilesPlaceIsNamed) {
   for (const char* name : {"tokenizer.json", "template.jinja"})
     write_file(folder.file(name), "version https://git-lfs.github.com/spec/v1\n");
   EXPECT_THAT(load_tokenizer(folder.file("tokenizer.json")).status().message(), HasSubstr("git lfs pull"));
-  EXPECT_THAT(load_chat_template(folder.file("template.jinja")).status().message(),
-              HasSubstr("git lfs pull"));
+  EXPECT_THAT(load(folder, folder.file("template.jinja")).status().message(), HasSubstr("git lfs pull"));
 }
 
 TEST(TextAssets, ErrorsNameTheFile) {
@@ -87,7 +131,7 @@ TEST(TextAssets, ErrorsNameTheFile) {
   EXPECT_EQ(load_tokenizer(folder.file("nothing")).status().code(), StatusCode::kNotFound);
   write_file(folder.file("chat_template.jinja"), "{% for %}");
   EXPECT_THAT(load(folder).status().message(), HasSubstr("chat_template.jinja"));
-  EXPECT_EQ(load_chat_template("no-such-file").status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(load(folder, "no-such-file").status().code(), StatusCode::kNotFound);
 }
 
 }  // namespace

@@ -1,0 +1,173 @@
+// Chats on their way through the server, from the body of a request to the prompt, against what transformers
+// makes of the same conversations with real templates.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+
+#include "base/json.h"
+#include "base/mmap.h"
+#include "frontend/chat_prompt.h"
+#include "openai/requests.h"
+#include "tests/testing/test_data.h"
+
+namespace pagoda {
+namespace {
+
+constexpr int64_t kNow = 1721952000;  // 26 Jul 2024
+
+// The expected texts have the date in one spelling, whatever format their templates ask for.
+std::string with_one_date(std::string text) {
+  for (std::string_view date : {"2024-07-26", "July 26, 2024"})
+    for (std::size_t at; (at = text.find(date)) != std::string::npos;)
+      text.replace(at, date.size(), "26 Jul 2024");
+  return text;
+}
+
+Result<std::string> prompt_of(const ModelInfo& model, const Object& body) {
+  PAGODA_TRY(GenerateRequest request, parse_chat_request(write_json(Value(body)), {}));
+  return render_chat_prompt(model, std::get<ChatPrompt>(request.prompt), kNow);
+}
+
+ModelInfo model_with(const std::string& template_path) {
+  ModelInfo model;
+  model.served_names = {"m"};
+  model.bos_token = "<s>";
+  model.eos_token = "</s>";
+  auto parsed = ChatTemplate::parse(read_file(template_path).value());
+  EXPECT_TRUE(parsed.ok()) << template_path << ": " << parsed.status().message();
+  model.chat_template = *parsed;
+  return model;
+}
+
+// The context of a template as the body of a request: what the API has no field for is a template argument.
+Object body_of(const Object& context) {
+  Object body, arguments;
+  for (const Member& member : context) {
+    if (member.key == "bos_token" || member.key == "eos_token") continue;
+    bool field = member.key == "messages" || member.key == "tools" || member.key == "add_generation_prompt";
+    (field ? body : arguments).set(member.key, member.value);
+    if (member.key == "tools") body.set("tool_choice", "none");  // shown to the template, not called
+  }
+  if (!arguments.empty()) body.set("chat_template_kwargs", std::move(arguments));
+  return body;
+}
+
+TEST(ChatVectors, TheServerRendersAsTransformersDoes) {
+  PAGODA_TEST_DATA_OR_SKIP(dir, "chat_templates");
+  Result<Value> vectors = parse_json(read_file(dir + "/vectors.json").value());
+  ASSERT_TRUE(vectors.ok());
+  std::map<std::string, ModelInfo> models;
+  for (const Value& vector : vectors->as_array()) {
+    const std::string& name = vector.find("template")->as_string();
+    if (!models.contains(name)) models.emplace(name, model_with(dir + "/" + name));
+    std::string where = name + " / " + vector.find("case")->as_string();
+    Result<std::string> text = prompt_of(models.at(name), body_of(vector.find("context")->as_object()));
+    const Value* error = vector.find("error");
+    if (error != nullptr)
+      EXPECT_TRUE(!text.ok() && text.status().message().find(error->as_string() + ": ") != std::string::npos)
+          << where << ": expected " << error->as_string() << ", got "
+          << (text.ok() ? *text : text.status().message());
+    else
+      EXPECT_EQ(text.ok() ? with_one_date(*text) : text.status().message(),
+                vector.find("expected")->as_string())
+          << where;
+  }
+  EXPECT_GE(vectors->as_array().size(), 455u);
+}
+
+const char kCall[] =
+    R"("tool_calls":[{"id":"abcdef123","type":"function","function":{"name":"f","arguments":{"a":1}}}])";
+
+// A conversation with one call and its answer; `assistant` and `tool` are members of those two messages.
+Object conversation(const std::string& assistant, const std::string& tool) {
+  return parse_json(R"({"messages":[{"role":"user","content":"Weather?"},{"role":"assistant")" + assistant +
+                    "," + kCall + R"(},{"role":"tool","tool_call_id":"abcdef123","name":"f")" + tool + "}]}")
+      .value()
+      .as_object();
+}
+
+TEST(ChatVectors, OtherSpellingsOfAConversationRenderAlike) {
+  PAGODA_TEST_DATA_OR_SKIP(dir, "chat_templates");
+  const std::string kEmpty = R"(,"content":"")", k18 = R"(,"content":"18")";
+  const std::pair<Object, Object> kAlike[] = {
+      {conversation(R"(,"content":null)", k18), conversation("", k18)},
+      {conversation(kEmpty, R"(,"content":[{"type":"text","text":"18"}])"), conversation(kEmpty, k18)},
+      {conversation(kEmpty, R"(,"content":["18","deg"])"), conversation(kEmpty, R"(,"content":"18\ndeg")")},
+      {conversation(kEmpty, R"(,"content":[{"type":"text","text":"18"},{"type":"text","text":"deg"}])"),
+       conversation(kEmpty, R"(,"content":"18\ndeg")")},
+      {conversation(kEmpty, R"(,"content":null)"), conversation(kEmpty, kEmpty)},
+      {conversation(kEmpty, ""), conversation(kEmpty, kEmpty)},
+  };
+  int rendered = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(dir)) {
+    if (entry.path().extension() != ".jinja") continue;
+    ModelInfo model = model_with(entry.path().string());
+    for (const auto& [sent, plain] : kAlike) {
+      Result<std::string> one = prompt_of(model, sent), other = prompt_of(model, plain);
+      std::string where = entry.path().filename().string() + ": " + write_json(Value(sent));
+      EXPECT_EQ(one.ok() ? *one : one.status().message(), other.ok() ? *other : other.status().message())
+          << where;
+      rendered += one.ok();
+    }
+    // Null beside calls is never seen: neither as a word nor as an error that "" does not give.
+    Result<std::string> null = prompt_of(model, kAlike[0].first);
+    Result<std::string> empty = prompt_of(model, conversation(kEmpty, k18));
+    EXPECT_EQ(null.ok(), empty.ok()) << entry.path().filename() << ": " << null.status().message();
+    if (!null.ok() || !empty.ok()) continue;
+    for (const char* word : {"None", "null", "Undefined"})
+      EXPECT_EQ(null->find(word) == std::string::npos, empty->find(word) == std::string::npos)
+          << entry.path().filename() << ": " << *null;
+  }
+  EXPECT_GT(rendered, 200);
+}
+
+// A developer is a system message wherever the template does not know the role.
+TEST(ChatVectors, DevelopersAreHeard) {
+  PAGODA_TEST_DATA_OR_SKIP(dir, "chat_templates");
+  for (const auto& entry : std::filesystem::directory_iterator(dir)) {
+    if (entry.path().extension() != ".jinja") continue;
+    ModelInfo model = model_with(entry.path().string());
+    auto ask = [&](const std::string& role) {
+      return prompt_of(model, parse_json(R"({"messages":[{"role":")" + role +
+                                         R"(","content":"Be terse."},{"role":"user","content":"Hi"}]})")
+                                  .value()
+                                  .as_object());
+    };
+    Result<std::string> developer = ask("developer"), system = ask("system");
+    if (model.chat_template->knows_developer_role() || !system.ok()) continue;
+    EXPECT_EQ(developer.ok() ? *developer : developer.status().message(), *system) << entry.path().filename();
+  }
+}
+
+// The turn that is continued ends the prompt, with every template that shows it.
+TEST(ChatVectors, FinalMessagesAreContinued) {
+  PAGODA_TEST_DATA_OR_SKIP(dir, "chat_templates");
+  int continued = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(dir)) {
+    if (entry.path().extension() != ".jinja") continue;
+    ModelInfo model = model_with(entry.path().string());
+    for (const std::string text : {"Sure, here", "<", "|", "i", "im_end", "assistant"}) {
+      Object body =
+          parse_json(R"({"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":")" + text +
+                     R"("}],"add_generation_prompt":false,"continue_final_message":true})")
+              .value()
+              .as_object();
+      Result<std::string> prompt = prompt_of(model, body);
+      if (!prompt.ok()) continue;  // the template refuses such a chat, or hides the text
+      EXPECT_TRUE(prompt->ends_with(text)) << entry.path().filename() << ": " << *prompt;
+      EXPECT_EQ(prompt->find("PAGODA"), std::string::npos) << *prompt;
+      // In front of it stands what stands in front of another text.
+      body.find("messages")->as_array()[1].as_object().set("content", "zz");
+      Result<std::string> other = prompt_of(model, body);
+      ASSERT_TRUE(other.ok()) << entry.path().filename() << ": " << other.status().message();
+      EXPECT_EQ(prompt->substr(0, prompt->size() - text.size()), other->substr(0, other->size() - 2))
+          << entry.path().filename();
+      ++continued;
+    }
+  }
+  EXPECT_GT(continued, 250);
+}
+
+}  // namespace
+}  // namespace pagoda
