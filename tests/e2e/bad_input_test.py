@@ -95,7 +95,7 @@ class BadInput(unittest.TestCase):
         self.refuse(TEXT, {"prompt": [-1]}, names="prompt")
         self.refuse(TEXT, {"prompt": []}, names="prompt")
         self.refuse(CHAT, {"messages": []}, names="messages")
-        self.refuse(CHAT, {"messages": [{"role": "wizard", "content": "x"}]}, names="role")
+        self.refuse(CHAT, {"messages": [{"role": 5, "content": "x"}]}, names="role")
         self.refuse(CHAT, {"messages": [{"role": "user", "content": {"x": 1}}]}, names="content")
         self.refuse(CHAT, {"messages": USER, "model": "gpt-4"}, status=404)
         self.refuse(CHAT, {"messages": USER, "top_logprobs": 3}, names="logprobs")
