@@ -3,10 +3,11 @@
 
 say() { printf '%s\n' "$*" >&2; }
 
+# install_packages FILE...: lists of packages, one per line.
 install_packages() {
   command -v dpkg-query >/dev/null || { say "This is not Debian: install what packages.txt names, by your system's names."; return 0; }
   local wanted missing=() package
-  mapfile -t wanted < <(grep -v '^#' packages.txt)
+  mapfile -t wanted < <(grep -hv '^#' packages.txt "$@")
   for package in "${wanted[@]}"; do
     dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q '^install ok installed' || missing+=("$package")
   done
@@ -30,7 +31,7 @@ install_packages() {
 # Jobs that fit: a compiler takes up to 1.5 GiB here, twice that under a sanitizer.
 build_jobs() {
   local per_job_kib=$((1536 * 1024)) available cores
-  [[ "$1" == asan || "$1" == tsan ]] && per_job_kib=$((per_job_kib * 2))
+  [[ "$1" == asan || "$1" == tsan || "$1" == fuzz ]] && per_job_kib=$((per_job_kib * 2))
   available=$(awk '/^MemAvailable/ {print $2}' /proc/meminfo)
   cores=$(nproc)
   local fit=$((available / per_job_kib))

@@ -87,7 +87,7 @@ struct Engine::Impl {
   // The engine thread's own.
   struct Inside {
     Guest guest;
-    int32_t num_left;  // choices
+    int32_t num_left = 0;  // choices
   };
   std::unique_ptr<KvManager> kv;
   std::unique_ptr<ModelRunner> runner;
@@ -166,8 +166,8 @@ void Engine::Impl::idle() {
 bool Engine::Impl::take_inbox() {
   bool go_on = inbox.take(&arrivals, &departures, &commands);
   for (Arrival& arrival : arrivals) {
-    inside.emplace(arrival.request->id,
-                   Inside{{std::move(arrival.sink), std::move(arrival.slot)}, arrival.request->n});
+    Inside& place = inside[arrival.request->id];  // allocates before anything is moved
+    place = {{std::move(arrival.sink), std::move(arrival.slot)}, arrival.request->n};
     scheduler.submit(std::move(arrival.request), clock_now(), &events);
   }
   for (const Departure& departure : departures) {
@@ -176,7 +176,10 @@ bool Engine::Impl::take_inbox() {
     else
       scheduler.finish(departure.id, departure.choice, clock_now(), &events);
   }
-  for (Command& command : commands) control.take(std::move(command), clock_now(), &events);
+  for (Command& command : commands) {
+    control.take(std::move(command), clock_now(), &events);
+    command.done = nullptr;
+  }
   return go_on;
 }
 
@@ -274,13 +277,19 @@ void Engine::Impl::declare_dead(const Status& status) {
 void Engine::Impl::abandon(const Status& status) {
   declare_dead(status);
   inbox.finish();
-  inbox.take(&arrivals, &departures, &commands);
   batch.events.clear();
   batch.sinks.clear();
-  for (auto& [id, one] : inside) batch.gone.push_back(std::move(one.guest));
+  for (auto& [id, one] : inside)
+    if (one.guest.sink != nullptr) batch.gone.push_back(std::move(one.guest));
   inside.clear();
-  for (Arrival& arrival : arrivals)
-    if (arrival.sink != nullptr) batch.gone.push_back({std::move(arrival.sink), std::move(arrival.slot)});
+  const Status ended(StatusCode::kUnavailable, "the engine has ended");
+  for (int i = 0; i < 2; ++i) {  // what had been taken, and what has come since
+    for (Arrival& arrival : arrivals)
+      if (arrival.sink != nullptr) batch.gone.push_back({std::move(arrival.sink), std::move(arrival.slot)});
+    for (Command& command : commands)
+      if (command.done) command.done(ended);
+    inbox.take(&arrivals, &departures, &commands);
+  }
   for (const Guest& guest : batch.gone) {
     TokenEvent event;
     event.finish = FinishReason::kError;
@@ -288,8 +297,7 @@ void Engine::Impl::abandon(const Status& status) {
     batch.add(std::move(event), guest.sink.get());
   }
   publisher.hand_over(&batch);
-  for (Command& command : commands) command.done({StatusCode::kUnavailable, "the engine has ended"});
-  control.end({StatusCode::kUnavailable, "the engine has ended"});
+  control.end(ended);
   pulse.rest();
 }
 
@@ -328,40 +336,6 @@ Status Engine::Impl::full(const QueueMeter::Answer& answer) {
                             : fmt::format("{} choices, --max-num-queued-reqs", meter->max_choices());
   return Status(StatusCode::kExhausted, "the server's queue is full (" + what + "): try again later")
       .with_retry_after_ms(answer.retry_after_ms);
-}
-
-Engine::Slot::Slot(std::shared_ptr<QueueMeter> meter, std::shared_ptr<QueueClaim> claim, int32_t choices)
-    : meter_(std::move(meter)), claim_(std::move(claim)), choices_(choices) {}
-Engine::Slot::Slot(Slot&& other) noexcept {
-  *this = std::move(other);
-}
-Engine::Slot& Engine::Slot::operator=(Slot&& other) noexcept {
-  if (this == &other) return *this;
-  give_back();
-  meter_ = std::move(other.meter_);
-  claim_ = std::move(other.claim_);
-  choices_ = other.choices_;
-  tokens_ = other.tokens_;
-  served_ = other.served_;
-  begun_ = other.begun_;
-  return *this;
-}
-Engine::Slot::~Slot() {
-  give_back();
-}
-Engine::Slot Engine::Slot::split(int32_t choices) {
-  PAGODA_CHECK(choices <= choices_ && tokens_ == 0, "a slot is split before it has tokens");
-  choices_ -= choices;
-  return {meter_, claim_, choices};
-}
-void Engine::Slot::begin() {
-  if (meter_ != nullptr && !begun_) meter_->begin(claim_.get(), choices_);
-  begun_ = true;
-}
-void Engine::Slot::give_back() {
-  if (meter_ != nullptr) meter_->give_back(claim_.get(), choices_, tokens_, !begun_, served_, clock_now());
-  meter_.reset();
-  claim_.reset();
 }
 
 Engine::Engine(const EngineConfig& config, std::unique_ptr<KvManager> kv, std::unique_ptr<ModelRunner> runner,

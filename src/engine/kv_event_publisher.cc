@@ -107,6 +107,7 @@ struct KvEventPublisher::Impl {
   ~Impl();
 
   void run();
+  void attempt(void (Impl::*work)()) noexcept;
   void send_waiting();
   void answer_replays();
   void replay(const std::string& client, uint64_t first);
@@ -152,10 +153,21 @@ void KvEventPublisher::Impl::run() {
       eventfd_t unused;
       eventfd_read(wake_fd, &unused);
     }
-    send_waiting();
-    if (num_items == 2 && items[1].revents != 0) answer_replays();
+    attempt(&Impl::send_waiting);
+    if (num_items == 2 && items[1].revents != 0) attempt(&Impl::answer_replays);
   }
-  send_waiting();
+  attempt(&Impl::send_waiting);
+}
+
+// What there is no memory for is lost, and subscribers see it by the gap in the sequence.
+void KvEventPublisher::Impl::attempt(void (Impl::*work)()) noexcept {
+  try {
+    (this->*work)();
+  } catch (const std::exception& error) {
+    metrics.dropped.add(static_cast<double>(taken.size()));
+    taken.clear();
+    log_error("KV events were lost: {}", error.what());
+  }
 }
 
 // A subscriber that is too slow loses messages; the PUB socket drops them and nobody waits.

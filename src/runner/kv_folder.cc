@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "base/log.h"
+#include "base/memory_reserve.h"
 #include "base/mmap.h"
 #include "runner/kv_file.h"
 
@@ -188,6 +189,8 @@ void KvFolder::begin(const TierMove& move, std::span<std::byte> slot) {
     return;
   }
   num_under_way_ += !is_drop;
+  const std::size_t most = done_.size() + static_cast<std::size_t>(num_under_way_);
+  if (done_.capacity() < most) done_.reserve(2 * most);  // settle() finds room
   (move.kind == TierMoveKind::kFetch ? fetches_ : writes_).push_back({move, slot});
   work_.notify_one();
 }
@@ -221,7 +224,25 @@ void KvFolder::loop() {
   }
 }
 
-void KvFolder::run(const Job& job) {
+// A job that there is no memory for has failed, as on a full disk.
+void KvFolder::run(const Job& job) noexcept {
+  UseOfReserve to_settle;
+  try {
+    carry_out(job);
+  } catch (const std::exception& error) {
+    log_error("KV offloading: {}", error.what());
+    if (job.move.kind != TierMoveKind::kDrop) settle(job.move, false);
+  }
+}
+
+void KvFolder::settle(const TierMove& move, bool ok) {
+  std::lock_guard guard(mutex_);
+  --num_under_way_;
+  done_.push_back({move.kind, move.group, move.slot, move.key, ok});
+  ended_.notify_all();
+}
+
+void KvFolder::carry_out(const Job& job) {
   const TierMove& move = job.move;
   if (move.kind == TierMoveKind::kDrop) {
     if (move.group < 0)
@@ -244,10 +265,7 @@ void KvFolder::run(const Job& job) {
     if (!status.ok()) ::unlink(path.c_str());
   }
   if (!status.ok()) complain(status);
-  std::lock_guard guard(mutex_);
-  --num_under_way_;
-  done_.push_back({move.kind, move.group, move.slot, move.key, status.ok()});
-  ended_.notify_all();
+  settle(move, status.ok());
 }
 
 void KvFolder::remove_all() const {

@@ -59,7 +59,9 @@ class KvFolder {
   KvFolder(const KvFolderConfig& config, int lock);
   Status scan();
   void loop();
-  void run(const Job& job);
+  void run(const Job& job) noexcept;
+  void carry_out(const Job& job);
+  void settle(const TierMove& move, bool ok);
   void remove_all() const;
   void complain(const Status& status);
   std::string file_name(const BlockKey& key, int32_t group) const;

@@ -5,6 +5,7 @@
 #include <new>
 #include <utility>
 
+#include "base/memory_reserve.h"
 #include "tensor/tensor.h"
 
 namespace pagoda {
@@ -22,7 +23,11 @@ constexpr std::size_t round_up(std::size_t bytes, std::size_t unit) {
 void* map_pages(std::size_t bytes) {
   const std::size_t mapped = bytes + kHugePage;  // room to choose an aligned beginning
   if (mapped < bytes) throw std::bad_alloc();
-  void* found = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  auto map = [mapped] {
+    return ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  };
+  void* found = map();
+  while (found == MAP_FAILED && make_room_for_allocation()) found = map();
   if (found == MAP_FAILED) throw std::bad_alloc();
   auto* begin = static_cast<char*>(found);
   const std::size_t before =

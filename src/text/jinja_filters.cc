@@ -33,7 +33,7 @@ Bound::Bound(const char* function, Arguments& arguments, std::initializer_list<c
 }
 
 const PyValue& Bound::operator[](std::size_t i) const {
-  static const PyValue kNone;
+  static const PyValue kNone{};
   return values_[i] == nullptr ? kNone : *values_[i];
 }
 

@@ -1,0 +1,185 @@
+// Every allocation that each thread makes for a request fails in its turn: the process goes on, whoever waits
+// hears of it, and what was taken is given back.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <latch>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+
+#include "base/log.h"
+#include "base/memory_reserve.h"
+#include "tests/testing/failing_new.h"
+#include "tests/testing/scripted_house.h"
+
+namespace pagoda {
+namespace {
+
+using testing::ScriptedHouse;
+
+constexpr int kAllocationsMax = 3000;
+
+GenerateRequest request_of(const std::string& text, int32_t n, int32_t num_logprobs) {
+  GenerateRequest request;
+  request.prompt = std::vector<TextPrompt>{text};
+  request.n = n;
+  request.num_logprobs = num_logprobs;
+  request.sampling.max_tokens = 20;
+  request.stop = {"never"};
+  return request;
+}
+
+// Reads a stream to its end.
+class Reader {
+ public:
+  // False: it was refused.
+  bool admit(Intake* intake, GenerateRequest request) try {
+    auto wake = [this] {
+      if (on_wake) on_wake();
+      std::lock_guard lock(mutex_);
+      awake_ = true;
+      changed_.notify_all();
+    };
+    Result<std::shared_ptr<OutputStream>> stream = intake->admit(std::move(request), wake);
+    if (stream.ok()) stream_ = *stream;
+    return stream.ok();
+  } catch (const std::bad_alloc&) {
+    return false;  // the caller's own memory: HTTP answers 500
+  }
+
+  // The text, or "error".
+  std::string read() {
+    std::string text;
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (!stream_->done()) {
+      TextDelta delta;
+      while (stream_->next(&delta)) {
+        if (delta.error) return "error";
+        if (delta.choice == 0) text += delta.text;
+      }
+      std::unique_lock lock(mutex_);
+      if (!stream_->done() && !changed_.wait_until(lock, end, [this] { return awake_; })) return "no answer";
+      awake_ = false;
+    }
+    return text;
+  }
+
+  std::function<void()> on_wake;  // on the publisher's thread, but where the request fails before the engine
+
+ private:
+  std::shared_ptr<OutputStream> stream_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool awake_ = false;
+};
+
+enum class Where { kCaller, kTextPool, kEngine, kPublisher };
+
+struct Outcome {
+  std::string victim, other;
+  bool failed = false;  // there was a k-th allocation
+  bool healthy = true;
+};
+
+void wait_for(const std::function<bool()>& condition) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!condition()) {
+    ASSERT_LT(std::chrono::steady_clock::now(), end);
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+}
+
+// The k-th allocation that the thread makes for the victim fails.
+Outcome fail_allocation(Where where, int k) {
+  Outcome outcome;
+  ScriptedHouse house;
+  std::atomic<bool> arm_engine{false};
+  house.on_step = [&] {
+    if (arm_engine.exchange(false)) allocations_until_failure = k;
+    return Status();
+  };
+  house.start();
+  const int64_t before = num_failures.load();
+  Reader victim, other;
+  std::atomic<bool> arm_publisher{where == Where::kPublisher};
+  other.on_wake = [&] {
+    if (arm_publisher.exchange(false)) allocations_until_failure = k;
+  };
+  EXPECT_TRUE(other.admit(house.intake.get(), request_of("other", 1, -1)));
+  std::latch both(2);  // the pool has two threads
+  for (int i = 0; i < 2 && where == Where::kTextPool; ++i)
+    EXPECT_TRUE(house.text_pool
+                    ->submit([&both, k] {
+                      both.arrive_and_wait();
+                      allocations_until_failure = k;
+                    })
+                    .ok());
+  arm_engine = where == Where::kEngine;
+  GenerateRequest request = request_of("victim", 3, 4);
+  allocations_may_fail = true;
+  if (where == Where::kCaller) allocations_until_failure = k;
+  const bool admitted = victim.admit(house.intake.get(), std::move(request));
+  allocations_until_failure = -1;
+  outcome.victim = admitted ? victim.read() : "error";
+  outcome.other = other.read();
+  allocations_may_fail = false;
+  outcome.failed = num_failures.load() > before;
+  outcome.healthy = house.engine->is_healthy();
+  if (!outcome.healthy) return outcome;
+  // Places and blocks are back, and a next one is served.
+  wait_for([&] { return house.engine->reserve(house.config.scheduler.max_num_queued_reqs).ok(); });
+  wait_for([&] { return house.engine->stats().num_running == 0; });
+  Reader next;
+  EXPECT_TRUE(next.admit(house.intake.get(), request_of("next", 1, -1)));
+  EXPECT_EQ(next.read(), "Hello, world.");
+  return outcome;
+}
+
+// Until the thread makes no k-th allocation any more.
+void fail_each(Where where, bool may_kill_the_engine, bool may_fail_others) {
+  set_log_level(LogLevel::kOff);
+  int k = 0, in_a_row = 0;
+  for (; k < kAllocationsMax && in_a_row < 3; k += k < 60 ? 1 : 7) {
+    const Outcome outcome = fail_allocation(where, k);
+    in_a_row = outcome.failed ? 0 : in_a_row + 1;
+    EXPECT_TRUE(outcome.victim == "error" || outcome.victim == "Hello, world.")
+        << k << ": " << outcome.victim;
+    EXPECT_TRUE(outcome.healthy || may_kill_the_engine) << k;
+    // The engine and its publisher work for both.
+    const bool for_both = where == Where::kEngine || where == Where::kPublisher;
+    EXPECT_TRUE(outcome.other == "Hello, world." || (for_both && may_fail_others && outcome.other == "error"))
+        << k << ": " << outcome.other;
+    if (::testing::Test::HasFailure()) break;
+  }
+  set_log_level(LogLevel::kInfo);
+  EXPECT_GT(k, 3) << "nothing has failed";
+}
+
+// No reserve yet: the engine's books can not be kept, so it ends, in order.
+TEST(OutOfMemory, AnEngineWithoutAReserveEndsInOrder) {
+  fail_each(Where::kEngine, true, true);
+}
+
+TEST(OutOfMemory, WhatThePublisherLosesFailsItsRequest) {
+  fail_each(Where::kPublisher, false, true);
+}
+
+TEST(OutOfMemory, WithAReserveTheEngineGoesOn) {
+  ASSERT_TRUE(keep_memory_reserve(1 << 20));
+  fail_each(Where::kEngine, false, false);
+}
+
+TEST(OutOfMemory, OnTheTextPoolTheRequestFails) {
+  fail_each(Where::kTextPool, false, false);
+}
+
+TEST(OutOfMemory, AtTheDoorTheRequestFails) {
+  fail_each(Where::kCaller, false, false);
+}
+
+}  // namespace
+}  // namespace pagoda

@@ -1,0 +1,32 @@
+// An operator new that fails when told to, on the thread that was told, as malloc does when there is no
+// memory: it then does what the standard's does (new-handler, try again). Include in one file of a binary
+// only: it defines the operators.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <new>
+
+namespace {
+thread_local int64_t allocations_until_failure = -1;  // counts down; -1: none will fail
+std::atomic<bool> allocations_may_fail{false};  // of all threads that were told
+std::atomic<int64_t> num_failures{0};
+}  // namespace
+
+// Not inlined: else GCC sees malloc's memory go to delete, and warns.
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  if (allocations_until_failure >= 0 && allocations_until_failure-- == 0 && allocations_may_fail) {
+    ++num_failures;
+    std::new_handler handler = std::get_new_handler();
+    if (handler == nullptr) throw std::bad_alloc();
+    handler();
+  }
+  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
