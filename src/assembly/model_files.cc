@@ -33,8 +33,10 @@ std::string cached_snapshot(const std::string& reference) {
   return fs::is_directory(snapshot, ignored) ? snapshot : std::string();
 }
 
-// The largest tokenizers take some 40 MB, all else far less; parsed, a file may take thirty times its size.
+// The largest tokenizers take some 40 MB, all else far less.
 constexpr std::size_t kTokenizerBytesMax = std::size_t{256} << 20, kFileBytesMax = std::size_t{64} << 20;
+// A value takes memory however short its text; 200,000 added tokens have 1.5 million.
+constexpr std::size_t kValuesMax = std::size_t{4} << 20;
 
 }  // namespace
 
@@ -88,7 +90,7 @@ Result<Object> ModelFiles::read_object(const std::string& name, bool required) c
     if (!required) return Object();
     return not_found("'" + path_of(name) + "' is missing: a model folder needs it", "model");
   }
-  Result<Value> value = parse_json(*text);
+  Result<Value> value = parse_json(*text, {.values_max = kValuesMax});
   if (!value.ok()) return std::move(value.status()).with_context("'" + path_of(name) + "'");
   if (!value->is_object())
     return invalid_argument("'" + path_of(name) + "' must hold a JSON object", "model");

@@ -17,6 +17,7 @@ namespace pagoda {
 namespace {
 
 constexpr std::size_t kFileBytesMax = std::size_t{1} << 30;
+constexpr std::size_t kValuesMax = std::size_t{16} << 20;  // a million merges have three each
 
 class BpeTokenizer final : public Tokenizer {
  public:
@@ -253,7 +254,7 @@ std::string BpeTokenizer::first_token_bytes(int32_t id, int* strip_left) const {
 Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_json(std::string_view tokenizer_json,
                                                               const TokenizerOptions& options) {
   if (tokenizer_json.size() > kFileBytesMax) return invalid_argument("tokenizer.json: larger than 1 GiB");
-  Result<Value> json = parse_json(tokenizer_json);
+  Result<Value> json = parse_json(tokenizer_json, {.values_max = kValuesMax});
   if (!json.ok()) return json.status().with_context("tokenizer.json");
   return BpeTokenizer::load(*json, options);
 }

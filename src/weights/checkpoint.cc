@@ -24,7 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kIndexName = "model.safetensors.index.json";
-constexpr std::size_t kIndexBytesMax = 100'000'000, kShardsMax = 10'000;
+constexpr std::size_t kIndexBytesMax = 100'000'000, kShardsMax = 10'000, kIndexValuesMax = 2'000'000;
 
 class SafetensorsCheckpoint : public Checkpoint {
  public:
@@ -79,7 +79,8 @@ bool is_plain_name(const std::string& name) {
 Result<std::unordered_map<std::string, std::string>> read_weight_map(const std::string& index_path) {
   PAGODA_TRY(std::string text, read_file(index_path, kIndexBytesMax));
   PAGODA_RETURN_IF_ERROR(judge_content(text, index_path));
-  Result<Value> index = parse_json(text, {.depth_max = 16, .reject_duplicate_keys = true});
+  Result<Value> index =
+      parse_json(text, {.depth_max = 16, .values_max = kIndexValuesMax, .reject_duplicate_keys = true});
   if (!index.ok()) return std::move(index).status().with_context("'" + index_path + "'");
   const Value* map = index->find("weight_map");
   if (map == nullptr || !map->is_object())

@@ -14,6 +14,7 @@ namespace {
 
 constexpr uint64_t kLengthBytes = 8, kHeaderBytesMax = 100'000'000;
 constexpr std::size_t kRankMax = 16;
+constexpr std::size_t kValuesMax = std::size_t{4} << 20;  // a tensor has eight
 
 Status bad_file(const std::string& file, const std::string& what) {
   return invalid_argument(fmt::format("'{}' is not a valid safetensors file: {}", file, what));
@@ -124,7 +125,8 @@ Result<std::string_view> header_text(std::span<const std::byte> bytes, const std
 Result<std::vector<StoredTensor>> parse_safetensors(std::span<const std::byte> bytes,
                                                     const std::string& file) {
   PAGODA_TRY(std::string_view text, header_text(bytes, file));
-  Result<Value> header = parse_json(text, {.depth_max = 8, .reject_duplicate_keys = true});
+  Result<Value> header =
+      parse_json(text, {.depth_max = 8, .values_max = kValuesMax, .reject_duplicate_keys = true});
   if (!header.ok()) return bad_file(file, "the header is not valid JSON: " + header.status().message());
   if (!header->is_object()) return bad_file(file, "the header is not a JSON object");
 

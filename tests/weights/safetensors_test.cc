@@ -116,6 +116,14 @@ TEST(Safetensors, NamesWhatIsWrong) {
   }
 }
 
+// Two bytes of text a value, twenty times that in memory.
+TEST(Safetensors, AHeaderOfTooManyValuesIsRefused) {
+  std::string header = R"({"a":[)";
+  for (int i = 0; i < (4 << 20); ++i) header += "0,";
+  auto parsed = parse(testing::safetensors_bytes(header + "0]}", ""));
+  EXPECT_THAT(parsed.status().message(), HasSubstr("values"));
+}
+
 TEST(Safetensors, EveryTruncationAndFlippedHeaderBitIsSafe) {
   testing::TinyModel model =
       testing::make_tiny_model({.vocab = 4, .hidden = 4, .intermediate = 4, .layers = 1});
