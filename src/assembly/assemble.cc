@@ -301,8 +301,14 @@ KvIdentity kv_identity(const ModelOptions& options, const Source& source, const 
 
 EngineConfig engine_config(const ModelOptions& options, const Sizes& sizes) {
   EngineConfig config;
-  config.scheduler.max_num_seqs = sizes.max_num_seqs;
-  config.scheduler.max_num_batched_tokens = sizes.max_num_batched_tokens;
+  // What the runner has room for, unless fewer are to be let in or fewer tokens computed at once.
+  auto at_most = [](int32_t most, int64_t wanted) {
+    return wanted > 0 ? static_cast<int32_t>(std::min<int64_t>(most, wanted)) : most;
+  };
+  config.scheduler.max_num_seqs = at_most(sizes.max_num_seqs, options.max_num_active_seqs);
+  config.scheduler.max_num_batched_tokens =
+      at_most(sizes.max_num_batched_tokens, options.max_num_scheduled_tokens);
+  config.scheduler.long_prefill_token_threshold_adaptive = options.long_prefill_token_threshold_adaptive;
   config.scheduler.max_model_len = sizes.max_model_len;
   config.scheduler.long_prefill_token_threshold = static_cast<int32_t>(options.long_prefill_token_threshold);
   config.scheduler.max_num_queued_reqs = static_cast<int32_t>(options.max_num_queued_reqs);

@@ -101,6 +101,10 @@ Result<std::shared_ptr<const ModelInfo>> build_model_info(const ModelOptions& op
   info->eos_token_ids = *std::move(ends);
   PAGODA_RETURN_IF_ERROR(
       take_sampling_defaults(generation, "generation_config.json", &info->default_sampling));
+  // As vLLM has it: of a folder that the operator names, or of what he overrides; else a default.
+  const bool is_named = options.generation_config != "auto" && options.generation_config != "vllm";
+  info->max_new_tokens_is_limit = is_named || (options.override_generation_config.is_object() &&
+                                               options.override_generation_config.find("max_new_tokens"));
   if (options.override_generation_config.is_object())
     PAGODA_RETURN_IF_ERROR(take_sampling_defaults(options.override_generation_config.as_object(),
                                                   "--override-generation-config", &info->default_sampling));

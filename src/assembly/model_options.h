@@ -29,9 +29,11 @@ struct ModelOptions {
   uint64_t seed = 0;
   std::optional<int64_t> max_model_len;  // -1: the longest that fits
   int64_t max_num_seqs = 128, max_num_batched_tokens = 256, max_num_queued_reqs = 4096;
+  int64_t max_num_active_seqs = 0, max_num_scheduled_tokens = 0;  // 0: those
   int64_t max_num_queued_tokens = 0;       // 0: no bound
   std::string scheduling_policy = "fcfs";  // fcfs, priority, fair
   int64_t long_prefill_token_threshold = 0;
+  bool long_prefill_token_threshold_adaptive = false;
   bool enable_chunked_prefill = true, adaptive_chunks = true;
   double itl_slo_ms = 0;  // 0: none
   double watermark = 0.01;

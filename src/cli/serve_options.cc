@@ -100,7 +100,6 @@ Status read_api(const FlagValues& flags, ApiServerConfig* api) {
   api->enable_prompt_tokens_details = flags.flag("enable-prompt-tokens-details", false);
   api->enable_force_include_usage = flags.flag("enable-force-include-usage", false);
   api->limits.return_tokens_as_token_ids = flags.flag("return-tokens-as-token-ids", false);
-  api->limits.accept_priority = flags.text("scheduling-policy") == "priority";
   PAGODA_TRY(api->stream_interval, number_in(flags, "stream-interval", 1, 1, 1 << 24));
   if (flags.given("request-timeout")) {
     PAGODA_TRY(api->request_timeout_s, real_above(flags, "request-timeout", 0, 0, 1e9));
@@ -141,6 +140,18 @@ Status read_sizes(const FlagValues& flags, ModelOptions* model) {
   PAGODA_TRY(model->max_num_seqs, number_in(flags, "max-num-seqs", 128, 1, 65536));
   PAGODA_TRY(model->max_num_batched_tokens, number_in(flags, "max-num-batched-tokens", 256, 1, kMany));
   PAGODA_TRY(model->max_num_queued_reqs, number_in(flags, "max-num-queued-reqs", 4096, 1, kMany));
+  if (flags.given("max-num-active-seqs")) {
+    PAGODA_TRY(model->max_num_active_seqs,
+               number_in(flags, "max-num-active-seqs", 0, 1, model->max_num_seqs));
+  }
+  if (flags.given("max-num-scheduled-tokens")) {
+    PAGODA_TRY(model->max_num_scheduled_tokens,
+               number_in(flags, "max-num-scheduled-tokens", 0, 1, model->max_num_batched_tokens));
+    if (!flags.flag("enable-chunked-prefill", true))
+      return invalid_argument(
+          "--max-num-scheduled-tokens needs --enable-chunked-prefill: a prompt may have more tokens",
+          "max-num-scheduled-tokens");
+  }
   if (flags.given("max-num-queued-tokens")) {
     PAGODA_TRY(model->max_num_queued_tokens,
                number_in(flags, "max-num-queued-tokens", 0, 1, int64_t{1} << 40));
@@ -148,6 +159,7 @@ Status read_sizes(const FlagValues& flags, ModelOptions* model) {
   model->scheduling_policy = flags.text("scheduling-policy", "fcfs");
   PAGODA_TRY(model->long_prefill_token_threshold,
              number_in(flags, "long-prefill-token-threshold", 0, 0, kMany));
+  model->long_prefill_token_threshold_adaptive = flags.flag("long-prefill-token-threshold-adaptive", false);
   PAGODA_RETURN_IF_ERROR(read_steps(flags, model));
   PAGODA_TRY(model->block_size, number_in(flags, "block-size", 16, 1, 1024));
   model->block_size_is_given = flags.given("block-size");
@@ -231,6 +243,9 @@ Result<ServeOptions> serve_options(const ParsedCommand& command) {
   PAGODA_TRY(options.log, read_log_flags(command.flags));
   PAGODA_TRY(int64_t timeout, number_in(command.flags, "shutdown-timeout", 30, 0, 86400));
   options.shutdown_timeout_s = static_cast<double>(timeout);
+  // More choices than the queue holds would be refused for ever.
+  options.api.limits.n_max =
+      static_cast<int32_t>(std::min<int64_t>(options.api.limits.n_max, options.model.max_num_queued_reqs));
   options.quiet = options.log.level == LogLevel::kError;
   return options;
 }

@@ -14,8 +14,10 @@ struct SchedulerConfig {
   int32_t max_num_batched_tokens = 2048;     // tokens per step
   int32_t max_model_len = 2048;              // prompt + output
   int32_t long_prefill_token_threshold = 0;  // 0: off; otherwise the most tokens of one prompt per step
-  int32_t max_num_queued_reqs = 4096;        // choices waiting or running over all requests; more are refused
-  int64_t max_num_queued_tokens = 0;         // prompt tokens of choices waiting or running; 0: no bound
+  // Off: that many. On: at least what a step has for each who runs or waits.
+  bool long_prefill_token_threshold_adaptive = false;
+  int32_t max_num_queued_reqs = 4096;  // choices waiting or running over all requests; more are refused
+  int64_t max_num_queued_tokens = 0;   // prompt tokens of choices waiting or running; 0: no bound
   SchedulingPolicy policy = SchedulingPolicy::kFcfs;
   bool enable_chunked_prefill = true;  // off: a prompt is computed in one step or waits for a step of its own
   double watermark = 0;                // share of the blocks that admission leaves free while anyone runs

@@ -20,6 +20,7 @@ inline constexpr int32_t kAllLogprobs = std::numeric_limits<int32_t>::max();
 struct SamplingFields {
   std::optional<double> temperature, top_p, min_p, repetition_penalty, frequency_penalty, presence_penalty;
   std::optional<int64_t> top_k, min_tokens, max_tokens, seed;
+  bool is_max_completion_tokens = false;  // the name under which max_tokens was given
   bool ignore_eos = false;
   std::vector<std::pair<TokenId, float>> logit_bias;       // clamped to [-100, 100]; ids >= 0
   std::vector<TokenId> stop_token_ids, allowed_token_ids;  // sorted
@@ -52,7 +53,8 @@ struct GenerateRequest {
   bool add_special_tokens = true;  // chat: false, the template writes them
   bool echo = false;
   int32_t num_logprobs = -1, num_prompt_logprobs = -1;  // alternatives; -1: none; kAllLogprobs
-  int64_t truncate_prompt_tokens = 0;  // 0: no; -1: to the context; otherwise keep the last k tokens
+  int64_t truncate_prompt_tokens = 0;  // 0: no; -1: to the context; otherwise keep k tokens ...
+  bool truncate_right = false;         // ... the first ones instead of the last
   bool return_token_ids = false, return_tokens_as_token_ids = false;
   bool stream = false, include_usage = false, continuous_usage = false;
   int64_t stream_interval = 0;  // tokens per streamed piece; 0: the server's

@@ -26,6 +26,7 @@ struct Request {
   std::array<uint8_t, 16> cache_salt_hash{};
   Time arrival{}, deadline = Time::max();
   uint8_t holds = kHoldNone;
+  bool goes_ahead = false;        // under fcfs: of those who wait for their own tenant's sake
   bool read_prefix_cache = true;  // off for prompt log-probabilities
 };
 

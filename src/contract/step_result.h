@@ -22,6 +22,10 @@ struct TierMoveDone {
   bool ok;
 };
 
+// Why a sample has no token: its logits are not finite, which is a fault of the model; or the request's
+// filters leave none.
+enum SampleFault : uint8_t { kNoFault = 0, kLogitsNotFinite = 1, kNothingAllowed = 2 };
+
 // By sample, in the order of plan.samples.
 struct StepResult {
   uint64_t step_id = 0;
@@ -30,12 +34,12 @@ struct StepResult {
   std::vector<float> logprob;
   // [num_samples] 1-based rank of `token` among the raw logits; 0 where not asked for.
   std::vector<int32_t> rank;
-  std::vector<TopLogprob> top;        // the most probable, descending
-  std::vector<int32_t> top_begin;     // [num_samples + 1] into top
-  std::vector<int32_t> num_accepted;  // [num work rows] drafts that hold; 0 where none were given
-  std::vector<TokenId> drafts;        // proposals for the next step
-  std::vector<int32_t> draft_begin;   // [num work rows + 1], or empty: no drafts
-  std::vector<uint8_t> bad;  // [num samples] 1: non-finite logits; that sequence fails, the others go on
+  std::vector<TopLogprob> top;               // the most probable, descending
+  std::vector<int32_t> top_begin;            // [num_samples + 1] into top
+  std::vector<int32_t> num_accepted;         // [num work rows] drafts that hold; 0 where none were given
+  std::vector<TokenId> drafts;               // proposals for the next step
+  std::vector<int32_t> draft_begin;          // [num work rows + 1], or empty: no drafts
+  std::vector<uint8_t> bad;                  // [num samples] SampleFault; the other samples go on
   std::vector<TierMoveDone> moves_done;      // since the last result, of any plan
   double tier_store_s = 0, tier_load_s = 0;  // spent on kStore, kLoad
   double device_ms = 0;

@@ -404,6 +404,7 @@ Status Engine::submit(std::unique_ptr<Request> request, Slot slot, std::shared_p
     ++impl_->num_inside;
   }
   slot.served_ = true;
+  request->goes_ahead = slot.claim_ != nullptr && impl_->meter->is_owed(slot.claim_.get());
   Status refused;
   try {
     if (impl_->inbox.push({std::move(request), std::move(slot), std::move(sink)})) return Status::ok_status();

@@ -32,6 +32,7 @@ class QueueClaim {
   QueueMeter::Source* source = nullptr;  // null once nothing is held
   QueueMeter::Held held{};
   int64_t num_waiting = 0;  // choices that have not begun
+  bool is_owed = false;
   std::list<QueueClaim*>::iterator place;
   QueueMeter::GiveWay give_way;
   QueueMeter::Lack lost = QueueMeter::Lack::kNothing;  // for want of what others have been given its places
@@ -80,6 +81,7 @@ bool QueueMeter::has_room(Lack what, int64_t amount) const {
 QueueMeter::Answer QueueMeter::take_choices(const Tenant& tenant, int32_t choices, Time now, GiveWay give_way,
                                             std::shared_ptr<QueueClaim>* claim) {
   std::vector<Lost> lost;
+  bool is_owed = false;
   {
     std::lock_guard lock(mutex_);
     pass_time(now);
@@ -88,8 +90,11 @@ QueueMeter::Answer QueueMeter::take_choices(const Tenant& tenant, int32_t choice
     // Tokens are made room for when their number is known; until then only those who may ask for it go on.
     if (!has_room(Lack::kTokens, 1) && !may_ask(Lack::kTokens, *source, 1))
       answer = lacking(Lack::kTokens, 1);
-    else if (!make_room(Lack::kChoices, source, choices, &lost))
+    else if (const bool fits = has_room(Lack::kChoices, choices);
+             !fits && !make_room(Lack::kChoices, source, choices, &lost))
       answer = lacking(Lack::kChoices, choices);
+    else
+      is_owed = !fits;
     if (answer.lack != Lack::kNothing) {
       forget_if_empty(source);
       return answer;
@@ -97,6 +102,7 @@ QueueMeter::Answer QueueMeter::take_choices(const Tenant& tenant, int32_t choice
     *claim = std::make_shared<QueueClaim>();
     (*claim)->source = source;
     (*claim)->num_waiting = choices;
+    (*claim)->is_owed = is_owed;
     (*claim)->give_way = std::move(give_way);
     (*claim)->place = source->waiting.insert(source->waiting.end(), claim->get());
     ++source->num_claims;
@@ -120,6 +126,10 @@ QueueMeter::Answer QueueMeter::take_tokens(QueueClaim* claim, int64_t tokens, Ti
   for (const Lost& one : lost)
     if (one.give_way) one.give_way(one.answer);
   return {};
+}
+
+bool QueueMeter::is_owed(const QueueClaim* claim) const {
+  return claim->is_owed;
 }
 
 void QueueMeter::begin(QueueClaim* claim, int32_t choices) {

@@ -68,6 +68,8 @@ class QueueMeter {
                       std::shared_ptr<QueueClaim>* claim);
   // Errors leave the claim as it is. One that has lost its places gets no more.
   Answer take_tokens(QueueClaim* claim, int64_t tokens, Time now);
+  // It was let in at somebody else's cost, or beyond the bound.
+  bool is_owed(const QueueClaim* claim) const;
   // So many of its choices wait no longer.
   void begin(QueueClaim* claim, int32_t choices);
   // `waiting`: they have never begun. `served`: they were in the engine; what was given up before that says

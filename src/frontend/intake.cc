@@ -60,12 +60,16 @@ Status check_vocabulary(const ModelInfo& model, const std::vector<TokenId>& ids,
   return {};
 }
 
-// A text that can not fit whatever its tokens are is refused before the work of finding them. Normalizers
-// shorten a text at most threefold (a decomposed character of three code points becomes one).
+// What a text that fits the context has at most. Normalizers shorten a text at most threefold (a decomposed
+// character of three code points becomes one).
+std::size_t most_bytes(const ModelInfo& model, std::size_t longest_token) {
+  return static_cast<std::size_t>(model.max_model_len) * longest_token * 4;
+}
+
+// A text that can not fit whatever its tokens are is refused before the work of finding them.
 Status judge_bytes(const ModelInfo& model, std::size_t longest_token, std::size_t bytes,
                    const std::string& field) {
-  std::size_t most = static_cast<std::size_t>(model.max_model_len) * longest_token * 4;
-  if (bytes <= most) return {};
+  if (bytes <= most_bytes(model, longest_token)) return {};
   return invalid_argument(
       fmt::format("This model's maximum context length is {} tokens. However, your request has {} bytes of "
                   "text, which can not fit. Please reduce the length of the {}.",
@@ -97,11 +101,13 @@ class PromptMaker {
     return out;
   }
 
-  Result<PreparedPrompt> from_text(const std::string& text, const std::string& field) const {
+  Result<PreparedPrompt> from_text(std::string text, const std::string& field) const {
     if (model_.tokenizer == nullptr)
       return invalid_argument(field + ": the server runs without a tokenizer; send token ids", field);
     if (request_.truncate_prompt_tokens == 0)
       PAGODA_RETURN_IF_ERROR(judge_bytes(model_, longest_token_, text.size(), field));
+    else
+      truncate_text(&text);
     PreparedPrompt out;
     model_.tokenizer->encode(text, {.add_special_tokens = request_.add_special_tokens}, &out.ids);
     if (out.ids.empty()) return invalid_argument(field + ": the prompt has no tokens");
@@ -120,7 +126,20 @@ class PromptMaker {
     return out;
   }
 
-  // Keeps the tail; true if something was cut.
+  // Leaves more than its tokens could need, so that the work of finding them is bounded.
+  void truncate_text(std::string* text) const {
+    const std::size_t most = most_bytes(model_, longest_token_);
+    if (text->size() <= most) return;
+    auto continues = [&](std::size_t at) { return (static_cast<unsigned char>((*text)[at]) & 0xc0) == 0x80; };
+    std::size_t cut = request_.truncate_right ? most : text->size() - most;
+    while (cut > 0 && continues(cut)) --cut;
+    if (request_.truncate_right)
+      text->resize(cut);
+    else
+      text->erase(0, cut);
+  }
+
+  // Keeps the tail or the head; true if something was cut.
   Result<bool> truncate(std::vector<TokenId>* ids) const {
     int64_t keep = request_.truncate_prompt_tokens;
     if (keep == 0) return false;
@@ -135,7 +154,10 @@ class PromptMaker {
       keep = std::max<int64_t>(model_.max_model_len - wanted, 1);
     }
     if (ids->size() <= static_cast<std::size_t>(keep)) return false;
-    ids->erase(ids->begin(), ids->end() - keep);
+    if (request_.truncate_right)
+      ids->resize(static_cast<std::size_t>(keep));
+    else
+      ids->erase(ids->begin(), ids->end() - keep);
     return true;
   }
 

@@ -39,15 +39,15 @@ Result<int32_t> judge_logprobs(const ModelInfo& model, int32_t wanted, const cha
       field);
 }
 
-// A word can stand at the beginning of a text or after a space; where those are different tokens both are
-// bad.
+// A word can stand at the beginning of a text or after a space; where those are different tokens, of whatever
+// number, both are bad.
 Status tokenize_bad_words(const ModelInfo& model, const std::vector<std::string>& words,
                           SamplingParams* params) {
   if (words.empty()) return {};
   if (model.tokenizer == nullptr)
     return invalid_argument("bad_words: the server runs without a tokenizer", "bad_words");
   for (const std::string& word : words) {
-    std::size_t begin = word.find_first_not_of(' ');
+    std::size_t begin = word.find_first_not_of(" \t\n\v\f\r");
     std::string bare = begin == std::string::npos ? word : word.substr(begin);
     std::vector<TokenId> plain, spaced;
     model.tokenizer->encode(bare, {}, &plain);
@@ -55,7 +55,7 @@ Status tokenize_bad_words(const ModelInfo& model, const std::vector<std::string>
     if (plain.empty()) return invalid_argument("bad_words: a word has no tokens", "bad_words");
     PAGODA_RETURN_IF_ERROR(check_ids(model, plain, "bad_words"));
     PAGODA_RETURN_IF_ERROR(check_ids(model, spaced, "bad_words"));
-    bool differs = spaced.size() == plain.size() && spaced[0] != plain[0];
+    const bool differs = spaced != plain && !spaced.empty();
     params->bad_words.push_back(std::move(plain));
     if (differs) params->bad_words.push_back(std::move(spaced));
   }
@@ -99,24 +99,24 @@ Status judge_allowed(const SamplingParams& params) {
       "allowed_token_ids");
 }
 
-Status too_long(const ModelInfo& model, const GenerateRequest& request, std::size_t prompt,
-                int64_t completion) {
+Status too_long(const ModelInfo& model, const GenerateRequest& request, std::size_t prompt) {
   const char* field = request.is_chat() ? "messages" : "prompt";
-  if (completion <= 0)
-    return invalid_argument(
-        fmt::format("This model's maximum context length is {} tokens. However, your request has {} "
-                    "input tokens, which leaves no room for an answer. Please reduce the length of "
-                    "the {}.",
-                    model.max_model_len, prompt, field),
-        prompt > static_cast<std::size_t>(model.max_model_len) ? "input_tokens" : "max_tokens");
-  // Not added up: the completion may be as large as an integer can be.
   return invalid_argument(
-      fmt::format(
-          "This model's maximum context length is {} tokens. However, you requested {} tokens ({} in the "
-          "messages, {} in the completion). Please reduce the length of the messages or completion.",
-          model.max_model_len, static_cast<uint64_t>(prompt) + static_cast<uint64_t>(completion), prompt,
-          completion),
-      "max_tokens");
+      fmt::format("This model's maximum context length is {} tokens. However, your request has {} "
+                  "input tokens, which leaves no room for an answer. Please reduce the length of "
+                  "the {}.",
+                  model.max_model_len, prompt, field),
+      prompt > static_cast<std::size_t>(model.max_model_len) ? "input_tokens" : "max_tokens");
+}
+
+// More than any prompt leaves room for. Less is fitted into what there is, see judge_length.
+Status judge_max_tokens(const ModelInfo& model, const SamplingFields& fields) {
+  if (!fields.max_tokens || *fields.max_tokens <= model.max_model_len) return {};
+  const char* field = fields.is_max_completion_tokens ? "max_completion_tokens" : "max_tokens";
+  return invalid_argument(fmt::format("{}={} cannot be greater than max_model_len={}. Please request fewer "
+                                      "output tokens.",
+                                      field, *fields.max_tokens, model.max_model_len),
+                          field);
 }
 
 }  // namespace
@@ -131,6 +131,7 @@ Result<SamplingParams> resolve_sampling(const ModelInfo& model, const GenerateRe
   const SamplingFields& fields = request.sampling;
   SamplingParams params;
   resolve_numbers(model, fields, &params);
+  PAGODA_RETURN_IF_ERROR(judge_max_tokens(model, fields));
   if (params.temperature < kGreedyBelow && request.n > 1)
     return invalid_argument(fmt::format("n must be 1 when using greedy sampling, got {}.", request.n));
   for (const auto& [id, bias] : fields.logit_bias)
@@ -143,7 +144,8 @@ Result<SamplingParams> resolve_sampling(const ModelInfo& model, const GenerateRe
   PAGODA_RETURN_IF_ERROR(tokenize_bad_words(model, fields.bad_words, &params));
   if (!request.stop.empty() && model.tokenizer == nullptr)
     return invalid_argument("stop: the server runs without a tokenizer; use stop_token_ids", "stop");
-  params.seed = fields.seed ? static_cast<uint64_t>(*fields.seed) : random_seed;
+  // -1 asks for a random one.
+  params.seed = fields.seed.value_or(-1) != -1 ? static_cast<uint64_t>(*fields.seed) : random_seed;
   params.ignore_eos = fields.ignore_eos;
   params.logit_bias = fields.logit_bias;
   params.stop_token_ids = fields.stop_token_ids;
@@ -155,17 +157,14 @@ Result<SamplingParams> resolve_sampling(const ModelInfo& model, const GenerateRe
 Status judge_length(const ModelInfo& model, const GenerateRequest& request, std::size_t num_prompt_tokens,
                     SamplingParams* params) {
   auto context = static_cast<std::size_t>(model.max_model_len);
-  if (num_prompt_tokens >= context) return too_long(model, request, num_prompt_tokens, 0);
-  auto room = static_cast<int64_t>(context - num_prompt_tokens);
+  if (num_prompt_tokens >= context) return too_long(model, request, num_prompt_tokens);
+  const auto room = static_cast<int64_t>(context - num_prompt_tokens);
   const SamplingFields& fields = request.sampling;
-  if (fields.max_tokens && *fields.max_tokens > room)
-    return too_long(model, request, num_prompt_tokens, *fields.max_tokens);
-  int64_t max_tokens = fields.max_tokens   ? *fields.max_tokens
-                       : request.is_chat() ? room
-                                           : std::min(room, kDefaultCompletionTokens);
-  // The operator's limit of generation_config.json holds for everybody.
-  double limit = default_number(model, "max_new_tokens", 0);
-  if (limit >= 1 && limit < static_cast<double>(max_tokens)) max_tokens = static_cast<int64_t>(limit);
+  // The operator's limit holds for everybody; the model's own is a default.
+  const auto limit = static_cast<int64_t>(default_number(model, "max_new_tokens", 0));
+  const int64_t otherwise = limit > 0 ? limit : request.is_chat() ? room : kDefaultCompletionTokens;
+  int64_t max_tokens = std::min(fields.max_tokens.value_or(otherwise), room);
+  if (limit > 0 && model.max_new_tokens_is_limit) max_tokens = std::min(max_tokens, limit);
   max_tokens = std::max<int64_t>(max_tokens, 1);
   int64_t min_tokens = fields.min_tokens.value_or(0);
   if (min_tokens > max_tokens)

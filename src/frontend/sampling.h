@@ -14,7 +14,7 @@ int32_t wanted_prompt_logprobs(const GenerateRequest& request);
 Result<SamplingParams> resolve_sampling(const ModelInfo& model, const GenerateRequest& request,
                                         uint64_t random_seed);
 
-// Fits max_tokens into the context for a prompt of this many tokens, and judges min_tokens by it. A
+// Fits max_tokens into what the context leaves for a prompt of this many tokens, and judges min_tokens by it. A
 // completion that asks for 0 tokens (echo alone) computes one, which the stream drops.
 Status judge_length(const ModelInfo& model, const GenerateRequest& request, std::size_t num_prompt_tokens,
                     SamplingParams* params);

@@ -7,6 +7,7 @@ namespace {
 void read_max_tokens(Fields* fields, SamplingFields* sampling) {
   fields->read("max_tokens", &sampling->max_tokens);
   fields->read("max_completion_tokens", &sampling->max_tokens);  // the newer name wins
+  sampling->is_max_completion_tokens = fields->has("max_completion_tokens");
 }
 
 void read_logprobs(Fields* fields, GenerateRequest* request) {

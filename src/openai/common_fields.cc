@@ -120,13 +120,8 @@ void read_prompt_logprobs(Fields* fields, GenerateRequest* request) {
 }
 
 // When and for whom: does not change the answer.
-void read_service(Fields* fields, const RequestLimits& limits, GenerateRequest* request) {
+void read_service(Fields* fields, GenerateRequest* request) {
   fields->read("priority", &request->priority, kInt64Min, kInt64Max);
-  if (request->priority != 0 && !limits.accept_priority)
-    fields->fail(invalid_argument(fmt::format("Got priority {}, but the server does not go by priority "
-                                              "(--scheduling-policy priority)",
-                                              request->priority),
-                                  "priority"));
   std::optional<double> timeout;
   fields->read("timeout", &timeout);
   if (timeout && !(*timeout > 0))
@@ -191,6 +186,9 @@ void read_common_fields(Fields* fields, const RequestLimits& limits, GenerateReq
   fields->read("truncate_prompt_tokens", &request->truncate_prompt_tokens, -1, kInt64Max);
   if (fields->has("truncate_prompt_tokens") && request->truncate_prompt_tokens == 0)
     fields->fail(invalid_argument("truncate_prompt_tokens: of 0 tokens nothing of the prompt would be left"));
+  std::string side = "left";
+  fields->read_choice("truncation_side", &side, {"left", "right"});
+  request->truncate_right = side == "right";
   read_prompt_logprobs(fields, request);
   fields->read("echo", &request->echo);
   fields->read("add_special_tokens", &request->add_special_tokens);
@@ -199,7 +197,7 @@ void read_common_fields(Fields* fields, const RequestLimits& limits, GenerateReq
   fields->read("return_tokens_as_token_ids", &request->return_tokens_as_token_ids);
   fields->read("cache_salt", &request->cache_salt);
   fields->read("request_id", &request->request_id);
-  read_service(fields, limits, request);
+  read_service(fields, request);
   read_unbuilt_fields(fields);
   read_inert(fields);
 }

@@ -145,7 +145,10 @@ Status judge_ranges(const GenerateRequest& request, int32_t n_max) {
   };
   if (request.n < 1) return invalid_argument(fmt::format("n must be at least 1, got {}.", request.n));
   if (request.n > n_max)
-    return invalid_argument(fmt::format("n must be at most {}, got {}.", n_max, request.n));
+    return invalid_argument(
+        fmt::format("n must be at most {}, got {}. To increase this limit, set "
+                    "--max-num-queued-reqs, and VLLM_MAX_N_SEQUENCES beyond 16384.",
+                    n_max, request.n));
   PAGODA_RETURN_IF_ERROR(
       judge_range(s.presence_penalty, in(s.presence_penalty, -2, 2), "in [-2, 2]", "presence_penalty", ""));
   PAGODA_RETURN_IF_ERROR(judge_range(s.frequency_penalty, in(s.frequency_penalty, -2, 2), "in [-2, 2]",

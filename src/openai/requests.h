@@ -16,13 +16,12 @@ namespace pagoda {
 
 // Limits that judge requests; from the server's flags.
 struct RequestLimits {
-  int32_t n_max = 16384;
+  int32_t n_max = 16384;  // no more than the queue ever holds
   std::size_t stop_strings_max = 1024;     // also of bad_words
   std::size_t stop_bytes_max = 256 << 10;  // of all stop strings together; also of bad_words
   std::size_t prompts_max = 4096;          // in one text completion
   std::size_t messages_max = 16384;
   bool exclude_tools_when_tool_choice_none = false;
-  bool accept_priority = false;             // otherwise one that is not 0 is refused
   bool return_tokens_as_token_ids = false;  // unless the request says otherwise
 };
 

@@ -26,7 +26,7 @@ void to_result(const StepPlan& plan, std::span<const SampleOutput> outputs, Step
     result->token[i] = output.token;
     result->logprob[i] = output.logprob;
     result->rank[i] = output.rank;
-    result->bad[i] = output.bad ? 1 : 0;
+    result->bad[i] = output.nothing_allowed ? kNothingAllowed : output.bad ? kLogitsNotFinite : kNoFault;
     result->top_begin[i] = static_cast<int32_t>(result->top.size());
     result->top.insert(result->top.end(), output.top.begin(), output.top.end());
   }

@@ -52,6 +52,7 @@ void Sampler::sample(std::span<const SampleInput> inputs, std::span<SampleOutput
       add_logprobs(input, params.num_prompt_logprobs, &scratch->top, out);
       return;
     }
+    const float raw_top = top.value;
     std::span<const float> logits = input.logits;
     const LogitsEdit edit{params, *input.history, input.output_index, input.mask};
     const bool greedy = params.temperature < kGreedyTemperature;
@@ -62,7 +63,8 @@ void Sampler::sample(std::span<const SampleInput> inputs, std::span<SampleOutput
       top = row_max(logits);
     }
     TokenId token = top.index;
-    if (!top.is_finite || !std::isfinite(top.value)) return;  // nothing is allowed
+    out->nothing_allowed = top.is_finite && !std::isfinite(top.value) && std::isfinite(raw_top);
+    if (!top.is_finite || !std::isfinite(top.value)) return;
     if (!greedy) {
       // Shifted first: the largest becomes 0, and nothing overflows however small the temperature.
       scratch->logits.resize(logits.size());

@@ -39,13 +39,14 @@ struct SampleOutput {
   int32_t rank = 0;
   std::vector<TopLogprob> top;
   bool bad = false;  // NaN or +infinity among the logits, or nothing allowed: `token` is 0 and means nothing
+  bool nothing_allowed = false;  // bad, though the logits are not
   // As new, but `top` keeps its memory.
   void clear() {
     token = 0;
     logprob = 0;
     rank = 0;
     top.clear();
-    bad = false;
+    bad = nothing_allowed = false;
   }
 };
 

@@ -138,6 +138,11 @@ void Scheduler::Impl::start_running(Sequence* seq) {
   begin(seq);
 }
 
+int64_t Scheduler::Impl::rank_priority(const Request& request) const {
+  if (config.policy == SchedulingPolicy::kPriority) return request.priority;
+  return config.policy == SchedulingPolicy::kFcfs && request.goes_ahead ? -1 : 0;
+}
+
 void Scheduler::Impl::begin(Sequence* seq) {
   if (std::exchange(seq->begun, true)) return;
   if (--seq->request->num_not_begun == 0) begun.push_back(seq->request->request->id);
@@ -200,7 +205,7 @@ void Scheduler::submit(std::unique_ptr<Request> request, Time now, std::vector<T
     Sequence& seq = state->choices[static_cast<std::size_t>(i)];
     seq.request = state.get();
     seq.choice = i;
-    seq.rank = {impl.config.policy == SchedulingPolicy::kPriority ? request->priority : 0, impl.next_order++};
+    seq.rank = {impl.rank_priority(*request), impl.next_order++};
     impl.waiting.join(&seq, request->client_key, request->weight);
   }
   if (request->deadline != Time::max()) {

@@ -78,10 +78,11 @@ std::size_t Scheduler::Impl::settle(const StepPlan& plan, const StepResult& resu
 
   const SamplingParams& params = seq->request->params();
   TokenEvent event = event_of(*seq);
-  bool bad = false;
-  for (std::size_t i = sample; i < end_sample && !bad; ++i) {
-    bad = result.bad[i] != 0;
-    if (bad) break;
+  bool bad = false, nothing_allowed = false;
+  for (std::size_t i = sample; i < end_sample; ++i) {
+    nothing_allowed = result.bad[i] == kNothingAllowed;
+    bad = result.bad[i] != kNoFault && !nothing_allowed;
+    if (bad || nothing_allowed) break;
     if (plan.samples[i].kind == SampleKind::kPromptLogprobs) {
       append_row(&event.prompt, result, i);
       ++seq->num_prompt_reported;
@@ -99,9 +100,12 @@ std::size_t Scheduler::Impl::settle(const StepPlan& plan, const StepResult& resu
   StopVerdict verdict = judge_stop(*seq, max_len);
   if (bad) {
     verdict = {FinishReason::kError};
-    event.error = "no token could be sampled: the logits are not finite, or the request's filters forbid all";
+    event.error = "no token could be sampled: the logits are not finite";
     ++step_stats.num_bad;
     kv->unpublish(&seq->kv, 0);
+  } else if (nothing_allowed) {  // the request wants no token that there is: its answer is complete
+    if (seq->num_output() == 0) count_prompt(seq, seq->state == SequenceState::kForking);
+    verdict = {FinishReason::kStop};
   }
   event.stop_token = verdict.stop_token;
   if (verdict.finish != FinishReason::kNone) {

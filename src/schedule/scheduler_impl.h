@@ -78,6 +78,7 @@ struct Scheduler::Impl {
   // The choices that hoped for choice 0's prompt go their own way.
   void detach_siblings(RequestState* state);
   void drop_copies(const Sequence* seq);
+  int64_t rank_priority(const Request& request) const;
   void start_running(Sequence* seq);  // takes a row
   void begin(Sequence* seq);          // it has waited for its first row
   void insert_running(Sequence* seq);
@@ -106,6 +107,7 @@ struct Scheduler::Impl {
   std::vector<Sequence*> ended;             // since the last flush
   std::vector<Sequence*> passed;            // in this step: waiting ones that others may overtake
   int32_t num_not_ready = 0;                // waiting ones for whom blocks are fetched from disk
+  int32_t long_prefill_threshold = 0;       // of this step: most tokens of one prompt; 0: no bound
   int64_t num_promised = 0;  // while admitting: blocks that the running need for what they have
 
   StepPlan plans[2];

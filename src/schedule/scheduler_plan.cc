@@ -50,6 +50,10 @@ Scheduler::Impl::Shares Scheduler::Impl::share_out() {
     if (shares.shortest == nullptr || seq->num_remaining() < shares.shortest->num_remaining())
       shares.shortest = seq;
   }
+  long_prefill_threshold = config.long_prefill_token_threshold;
+  if (const auto num = static_cast<int32_t>(running.size()) + waiting.size();
+      config.long_prefill_token_threshold_adaptive && long_prefill_threshold > 0 && num > 0)
+    long_prefill_threshold = std::max(long_prefill_threshold, config.max_num_batched_tokens / num);
   const bool can_admit = admission && rows.num_free() > 0 && !waiting.empty();
   if (can_admit) demand.num_prefilling += waiting.size();
   for (const Sequence* seq : {shares.first, shares.shortest})
@@ -100,8 +104,8 @@ int32_t Scheduler::Impl::chunk(const Sequence& seq, int64_t limit) const {
   const int32_t begin = seq.num_computed + seq.num_scheduled;
   const int32_t remaining = seq.num_tokens() - begin;
   if (!config.enable_chunked_prefill) return remaining <= limit ? remaining : 0;
-  if (config.long_prefill_token_threshold > 0)
-    limit = std::min<int64_t>(limit, config.long_prefill_token_threshold - seq.num_scheduled);
+  if (long_prefill_threshold > 0)
+    limit = std::min<int64_t>(limit, long_prefill_threshold - seq.num_scheduled);
   if (limit <= 0 || limit >= remaining) return limit <= 0 ? 0 : remaining;
   const auto beyond = static_cast<int32_t>((begin + limit) % kv->block_size());
   return static_cast<int32_t>(limit > beyond ? limit - beyond : limit);

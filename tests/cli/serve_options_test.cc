@@ -119,6 +119,30 @@ TEST(ServeOptions, BoundsOfTheHttpServer) {
   EXPECT_FALSE(options_of({"--sse-keep-alive-interval", "-1"}).ok());
 }
 
+TEST(ServeOptions, WhatRunsCanBeLessThanThereIsRoomFor) {
+  auto options = options_of({"--max-num-seqs", "8", "--max-num-active-seqs", "3", "--max-num-batched-tokens",
+                             "512", "--max-num-scheduled-tokens", "100", "--long-prefill-token-threshold",
+                             "32", "--long-prefill-token-threshold-adaptive"});
+  ASSERT_TRUE(options.ok()) << options.status().message();
+  EXPECT_EQ(options->model.max_num_seqs, 8);
+  EXPECT_EQ(options->model.max_num_active_seqs, 3);
+  EXPECT_EQ(options->model.max_num_scheduled_tokens, 100);
+  EXPECT_TRUE(options->model.long_prefill_token_threshold_adaptive);
+  EXPECT_EQ(options_of({}).value().model.max_num_active_seqs, 0);
+  const std::vector<std::string> wrong[] = {
+      {"--max-num-seqs", "8", "--max-num-active-seqs", "9"},
+      {"--max-num-active-seqs", "0"},
+      {"--max-num-batched-tokens", "64", "--max-num-scheduled-tokens", "65"},
+      {"--max-num-scheduled-tokens", "64", "--no-enable-chunked-prefill"}};
+  for (const auto& arguments : wrong) EXPECT_FALSE(options_of(arguments).ok()) << arguments[1];
+}
+
+TEST(ServeOptions, OneBoundOnN) {
+  EXPECT_EQ(options_of({}).value().api.limits.n_max, 4096) << "what the queue holds";
+  EXPECT_EQ(options_of({"--max-num-queued-reqs", "7"}).value().api.limits.n_max, 7);
+  EXPECT_EQ(options_of({"--max-num-queued-reqs", "100000"}).value().api.limits.n_max, 16384);
+}
+
 TEST(ServeOptions, EveryNameOfACacheFormatIsOne) {
   for (const char* name : {"auto", "float32", "float", "bfloat16", "float16", "half", "fp8", "fp8_e4m3",
                            "fp8_per_token_head", "int8", "int8_per_token_head"}) {
@@ -137,7 +161,6 @@ TEST(ServeOptions, QueuesTimesAndClients) {
   EXPECT_EQ(options.model.max_num_queued_tokens, 10'000);
   EXPECT_EQ(options.model.scheduling_policy, "priority");
   EXPECT_EQ(options.model.watchdog_timeout_s, 12);
-  EXPECT_TRUE(options.api.limits.accept_priority);
   EXPECT_EQ(options.api.request_timeout_s, 2.5);
   EXPECT_EQ(options.api.client_weights.at("a"), 2u);
   EXPECT_EQ(options.api.stream_interval, 8);
@@ -148,7 +171,7 @@ TEST(ServeOptions, QueuesTimesAndClients) {
   EXPECT_EQ(options.model.watchdog_timeout_s, 300);
   EXPECT_EQ(options.api.stall_timeout_s, 60);
   EXPECT_EQ(options.api.request_timeout_s, 0);
-  EXPECT_FALSE(options.api.limits.accept_priority || options.api.dev_mode);
+  EXPECT_FALSE(options.api.dev_mode);
 }
 
 TEST(ServeOptions, WhatIsOutOfRangeIsNamed) {

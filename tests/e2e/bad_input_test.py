@@ -86,7 +86,7 @@ class BadInput(unittest.TestCase):
                              ("min_p", 1.5), ("repetition_penalty", 0), ("frequency_penalty", 2.1), ("presence_penalty", -3),
                              ("max_tokens", -1), ("min_tokens", 99), ("logit_bias", {"99999999": 1}), ("logit_bias", {"x": 1}),
                              ("stop_token_ids", [10**9]), ("allowed_token_ids", [10**7]), ("prompt_logprobs", -2),
-                             ("max_tokens", self.max_model_len + 1), ("priority", 3)):
+                             ("max_tokens", self.max_model_len + 1), ("truncation_side", "up")):
             self.refuse(TEXT, {"prompt": "hi", "max_tokens": 4, field: value}, names=field.split("_")[0])
         for text in ("NaN", "Infinity", "-Infinity", "1e400"):
             self.refuse(TEXT, b'{"prompt": "hi", "temperature": ' + text.encode() + b"}")

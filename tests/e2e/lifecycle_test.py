@@ -1,4 +1,6 @@
 """How the server begins and ends, and the commands beside it."""
+import contextlib
+import http.client
 import json
 import os
 import signal
@@ -52,6 +54,24 @@ class Lifecycle(unittest.TestCase):
             for client in clients:
                 client.join()
 
+    def test_long_work_on_text_does_not_hold_up_the_end(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".jinja") as template:
+            template.write("{% for a in range(4000) %}{% for b in range(4000) %}{% endfor %}{% endfor %}")
+            template.flush()
+            with Server("--chat-template", template.name, "--shutdown-timeout", 1) as server:
+                def ask(path):
+                    with contextlib.suppress(OSError, http.client.HTTPException):
+                        server.post(path, {"messages": [{"role": "user", "content": "x"}]})
+                clients = [threading.Thread(target=ask, args=(path,)) for path in ("/tokenize", "/v1/chat/completions") * 8]
+                for client in clients:
+                    client.start()
+                time.sleep(0.3)
+                started = time.monotonic()
+                server.stop(signal.SIGTERM)
+                self.assertLess(time.monotonic() - started, 4)
+                for client in clients:
+                    client.join()
+
     def test_a_killed_server_leaves_its_port_free(self):
         with Server() as server:
             port = server.port
@@ -100,7 +120,6 @@ class Lifecycle(unittest.TestCase):
                                    "-days", "1", "-subj", "/CN=localhost"], capture_output=True)
             if made.returncode != 0:
                 self.skipTest("no openssl command")
-            import http.client
             import ssl
             with Server("--ssl-keyfile", key, "--ssl-certfile", cert) as server:
                 context = ssl.create_default_context(cafile=cert)

@@ -1,6 +1,7 @@
 """Sixty-four clients at once, clients that leave, and what stays behind: nothing."""
 import asyncio
 import contextlib
+import http.client
 import json
 import tempfile
 import threading
@@ -112,6 +113,67 @@ class Load(unittest.TestCase):
         self.assertTrue(blocker.is_alive(), f"the queue was no longer full after {time.monotonic() - started:.1f} s")
         blocker.join()
         self.assertEqual(server.post("/v1/completions", huge)[0], 400)  # with room: longer than the context
+
+
+class Tenants(unittest.TestCase):
+    """Who floods the queue, and who has something to ask beside it."""
+
+    @staticmethod
+    def ask(server, body, source="127.0.0.1", key=None, timeout=60):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=timeout, source_address=(source, 0))
+        with contextlib.closing(connection):
+            headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+            connection.request("POST", "/v1/completions", json.dumps(body), headers)
+            response = connection.getresponse()
+            response.read()
+            return response.status, response.getheader("retry-after")
+
+    def flood(self, server, body, asks, keys=(None, None), sources=("127.0.0.1", "127.0.0.1")):
+        """Statuses of `asks` polite requests, one after the other, beside a hundred connections that ask for ever."""
+        stop, flooded = threading.Event(), []
+
+        def hurry():
+            while not stop.is_set():
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    status, retry_after = self.ask(server, body, sources[0], keys[0])
+                    flooded.append((status, retry_after))
+                    time.sleep(0.02)
+
+        threads = [threading.Thread(target=hurry) for _ in range(100)]
+        for thread in threads:
+            thread.start()
+        try:
+            wait_until(lambda: any(status == 503 for status, _ in flooded), message="the queue did not get full")
+            polite = [self.ask(server, {"prompt": [5, 6], "max_tokens": 4}, sources[1], keys[1])[0] for _ in range(asks)]
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        self.assertTrue(all(int(retry) >= 1 for status, retry in flooded if status == 503))
+        self.assertLessEqual({status for status, _ in flooded}, {200, 503})
+        return polite
+
+    def test_a_polite_client_is_answered_beside_a_flood(self):
+        for flags, body in (([], {"prompt": [5], "max_tokens": 60, "ignore_eos": True}),
+                            (["--scheduling-policy", "fair"], {"prompt": [5], "max_tokens": 60, "ignore_eos": True, "n": 8})):
+            with self.subTest(flags=flags), Server(*flags, "--max-num-seqs", 8, "--max-num-queued-reqs", 32) as server:
+                polite = self.flood(server, body, 20, sources=("127.0.0.1", "127.0.0.2"))
+                self.assertGreaterEqual(polite.count(200), 19, polite)
+
+    def test_a_key_is_answered_while_another_holds_all_places(self):
+        large = {"prompt": [5], "n": 4096, "max_tokens": 500, "ignore_eos": True, "user": "ann"}
+        with Server("--api-key", "a", "b") as server:
+            holders = []
+            holder = threading.Thread(target=lambda: holders.append(self.ask(server, large, key="a", timeout=300)))
+            holder.start()
+            wait_until(lambda: server.metric("vllm:num_requests_running") > 0)
+            self.assertEqual(self.ask(server, {"prompt": [5], "max_tokens": 4, "user": "ann"}, key="a")[0], 503)
+            self.assertEqual(self.ask(server, {"prompt": [5], "max_tokens": 4}, key="b")[0], 200)
+            holder.join()
+            self.assertEqual(holders[0][0], 503)
+            self.assertGreaterEqual(int(holders[0][1]), 1)
+            wait_until(lambda: server.metric("vllm:num_requests_running") == 0)
+            self.assertEqual(self.ask(server, large | {"n": 4097}, key="a")[0], 400)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <thread>
 
+#include "frontend/sampling.h"
 #include "tests/testing/scripted_house.h"
 
 namespace pagoda {
@@ -301,15 +302,18 @@ TEST(Intake, ContextLength) {
       {256, {}, 0, "max_tokens", 0},
       {255, {}, 0, nullptr, 255},
       {250, 6, 0, nullptr, 250},
-      {250, 7, 0, "max_tokens", 0},
-      {1, 256, 0, "max_tokens", 0},
+      {250, 7, 0, nullptr, 250},  // fitted into what is left
+      {1, 256, 0, nullptr, 1},
+      {255, 256, 0, nullptr, 255},
+      {1, 257, 0, "max_tokens", 0},  // more than any prompt leaves
+      {300, 257, 0, "max_tokens", 0},
       {1, std::numeric_limits<int64_t>::max(), 0, "max_tokens", 0},
       {5000, 8, 248, nullptr, 248},
       {5000, 8, -1, nullptr, 248},
       {5000, {}, -1, nullptr, 255},
       {3, 8, -1, nullptr, 3},
       {3, 8, 257, "truncate_prompt_tokens", 0},
-      {5000, 9, 248, "max_tokens", 0},
+      {5000, 9, 248, nullptr, 248},
   };
   for (const Case& one : cases) {
     GenerateRequest request = text_request();
@@ -321,7 +325,7 @@ TEST(Intake, ContextLength) {
       ASSERT_TRUE(whole.error) << one.prompt;
       EXPECT_EQ(whole.error->http_status, 400);
       EXPECT_EQ(whole.error->param, one.param) << one.prompt << " " << whole.error->message;
-      EXPECT_NE(whole.error->message.find("256 tokens"), std::string::npos) << whole.error->message;
+      EXPECT_NE(whole.error->message.find("256"), std::string::npos) << whole.error->message;
     } else {
       ASSERT_FALSE(whole.error) << whole.error->message;
       EXPECT_EQ(whole.choices.at({0, 0}).num_prompt_tokens, one.num_prompt);
@@ -330,6 +334,65 @@ TEST(Intake, ContextLength) {
   // Refused by its bytes, before tokenizing.
   Whole whole = ask(&house, text_request(std::string(1 << 20, 'x')));
   EXPECT_NE(whole.error->message.find("bytes"), std::string::npos);
+}
+
+TEST(Intake, WhatIsAskedForIsFittedIntoTheContext) {
+  ScriptedHouse house;
+  house.script = [](const std::vector<TokenId>&, int32_t) { return std::vector<TokenId>(1000, 'a'); };
+  house.start();
+  GenerateRequest request = text_request();
+  request.prompt = std::vector<TextPrompt>{std::vector<TokenId>(200, 'a')};
+  request.sampling.max_tokens = 250;
+  TextDelta answer = ask(&house, request).choices.at({0, 0});
+  EXPECT_EQ(answer.num_output_tokens, 56);
+  EXPECT_EQ(answer.finish, FinishReason::kLength);
+  request.sampling.min_tokens = 57;  // judged by what is left
+  EXPECT_NE(ask(&house, request).error->message.find("max_tokens=56"), std::string::npos);
+  GenerateRequest chat = chat_request();
+  chat.sampling.max_tokens = 257;
+  EXPECT_EQ(ask(&house, chat).error->message,
+            "max_tokens=257 cannot be greater than max_model_len=256. Please request fewer output tokens.");
+  chat.sampling.is_max_completion_tokens = true;
+  EXPECT_EQ(ask(&house, chat).error->param, "max_completion_tokens");
+}
+
+TEST(Intake, TruncatesFromTheSideThatIsAskedFor) {
+  ScriptedHouse house;
+  house.start();
+  GenerateRequest request = text_request("abcdef");
+  request.return_token_ids = true;
+  request.add_special_tokens = false;
+  request.truncate_prompt_tokens = 2;
+  EXPECT_EQ(ask(&house, request).choices.at({0, 0}).prompt_token_ids, bytes_of("ef"));
+  request.truncate_right = true;
+  EXPECT_EQ(ask(&house, request).choices.at({0, 0}).prompt_token_ids, bytes_of("ab"));
+  // A text that is far too long is cut before its tokens are looked for.
+  request.prompt = std::vector<TextPrompt>{"ab" + std::string(40 << 20, 'x') + "yz"};
+  EXPECT_EQ(ask(&house, request).choices.at({0, 0}).prompt_token_ids, bytes_of("ab"));
+  request.truncate_right = false;
+  EXPECT_EQ(ask(&house, request).choices.at({0, 0}).prompt_token_ids, bytes_of("yz"));
+}
+
+TEST(Intake, SeedMinusOneIsRandom) {
+  ScriptedHouse house;
+  GenerateRequest request = text_request();
+  for (int64_t seed : {int64_t{-2}, int64_t{0}, int64_t{7}}) {
+    request.sampling.seed = seed;
+    EXPECT_EQ(resolve_sampling(house.model, request, 12345)->seed, static_cast<uint64_t>(seed));
+  }
+  request.sampling.seed = -1;
+  EXPECT_EQ(resolve_sampling(house.model, request, 12345)->seed, 12345u);
+}
+
+TEST(Intake, BadWordsAreBadBehindASpaceToo) {
+  ScriptedHouse house;
+  GenerateRequest request = text_request();
+  request.sampling.bad_words = {"ab", "  cd", "e"};
+  Result<SamplingParams> params = resolve_sampling(house.model, request, 0);
+  ASSERT_TRUE(params.ok());
+  EXPECT_EQ(params->bad_words,
+            (std::vector<std::vector<TokenId>>{bytes_of("ab"), bytes_of(" ab"), bytes_of("cd"),
+                                               bytes_of(" cd"), bytes_of("e"), bytes_of(" e")}));
 }
 
 TEST(Intake, DefaultsOfLength) {
@@ -348,6 +411,14 @@ TEST(Intake, DefaultsOfLength) {
   limited.model.default_sampling.set("max_new_tokens", 5);
   limited.start();
   EXPECT_EQ(ask(&limited, chat).choices.at({0, 0}).num_output_tokens, 5);
+  chat.sampling.max_tokens = 9;  // the model's own is a default
+  EXPECT_EQ(ask(&limited, chat).choices.at({0, 0}).num_output_tokens, 9);
+  ScriptedHouse strict;
+  strict.script = house.script;
+  strict.model.default_sampling.set("max_new_tokens", 5);
+  strict.model.max_new_tokens_is_limit = true;
+  strict.start();
+  EXPECT_EQ(ask(&strict, chat).choices.at({0, 0}).num_output_tokens, 5);
 }
 
 TEST(Intake, RefusesWhatTheModelCanNotDo) {

@@ -155,7 +155,6 @@ const BadCase kBadCommon[] = {
     {R"("kv_transfer_params":[])", "body.kv_transfer_params"},
     {R"("kv_transfer_params":{"do_remote_prefill":true})", "kv_transfer_params"},
     {R"("ec_transfer_params":{"a":1})", "ec_transfer_params"},
-    {R"("priority":1)", "priority"},
     {R"("priority":"high")", "body.priority"},
     {R"("priority":null)", "body.priority"},
     {R"("priority":9223372036854775808)", "body.priority"},

@@ -148,7 +148,6 @@ TEST(ChatRequest, ContinuesTheFinalMessage) {
 
 TEST(Service, FieldsThatSayWhenAndForWhom) {
   RequestLimits limits;
-  limits.accept_priority = true;
   GenerateRequest request = *parse_chat_request(
       chat_body(R"("timeout":2.5,"user":"ann","priority":-3,"stream_interval":4)"), limits);
   EXPECT_EQ(request.timeout_s, 2.5);

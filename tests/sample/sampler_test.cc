@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <map>
 #include <set>
@@ -277,7 +278,62 @@ TEST(Sampler, AppliesTheMask) {
   const uint32_t none[2] = {0, 0};
   input.mask = none;
   sampler.sample({&input, 1}, {&out, 1}, pool);
-  EXPECT_TRUE(out.bad);
+  EXPECT_TRUE(out.bad && out.nothing_allowed);
+}
+
+// Filters that leave nothing are told from logits that are no numbers, whatever else is asked for.
+TEST(Sampler, FiltersThatLeaveNothingAreToldFromBadLogits) {
+  using Change = std::function<void(SamplingParams*)>;
+  const Change filters[] = {
+      [](SamplingParams* p) { p->allowed_token_ids = {1}, p->bad_words = {{1}}; },
+      [](SamplingParams* p) {
+        p->bad_words = {{0}, {1}, {2}, {3}};
+      },
+      [](SamplingParams* p) {
+        p->stop_token_ids = {0, 1, 2, 3}, p->min_tokens = 1;
+      },
+      [](SamplingParams* p) { p->allowed_token_ids = {2}, p->eos_token_ids = {2}, p->min_tokens = 1; },
+      [](SamplingParams* p) { p->allowed_token_ids = {9}; },  // beyond the vocabulary
+  };
+  const Change others[] = {
+      [](SamplingParams* p) { p->temperature = 0; },
+      [](SamplingParams* p) { p->top_k = 1; },
+      [](SamplingParams* p) { p->top_p = 0.1f, p->min_p = 0.5f; },
+      [](SamplingParams* p) {
+        p->logit_bias = {{0, 100.0f}, {1, 100.0f}, {2, 100.0f}, {3, 100.0f}};
+      },
+      [](SamplingParams* p) { p->repetition_penalty = 1e10f, p->presence_penalty = -2; },
+      [](SamplingParams* p) { p->num_logprobs = 3; },
+  };
+  ComputePool pool(1);
+  Sampler sampler(1);
+  for (const Change& filter : filters)
+    for (const Change& other : others) {
+      SamplingParams params;
+      filter(&params);
+      other(&params);
+      TokenHistory history;
+      for (bool finite : {true, false}) {
+        const std::vector<float> logits = {1, finite ? 2.0f : NAN, 3, -kInf};
+        SampleInput input{.logits = logits, .params = &params, .history = &history};
+        SampleOutput out;
+        sampler.sample({&input, 1}, {&out, 1}, pool);
+        EXPECT_TRUE(out.bad);
+        EXPECT_EQ(out.nothing_allowed, finite);
+      }
+    }
+  // A bias forbids nothing.
+  SamplingParams params;
+  params.temperature = 0;
+  params.allowed_token_ids = {0, 1};
+  params.logit_bias = {{0, -100.0f}, {1, -100.0f}};
+  TokenHistory history;
+  const std::vector<float> logits = {1, 2, 3, 4};
+  SampleInput input{.logits = logits, .params = &params, .history = &history};
+  SampleOutput out;
+  sampler.sample({&input, 1}, {&out, 1}, pool);
+  EXPECT_FALSE(out.bad);
+  EXPECT_EQ(out.token, 1);
 }
 
 TEST(Sampler, IdsOutsideOfTheVocabularyChangeNothing) {

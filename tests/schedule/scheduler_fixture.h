@@ -33,6 +33,7 @@ class SchedulerTest : public ::testing::Test {
     request->deadline = deadline_;
     request->priority = priority_;
     request->client_key = client_;
+    request->goes_ahead = goes_ahead_;
     scheduler_->submit(std::move(request), now_, &events_);
     return last_id_;
   }
@@ -42,8 +43,8 @@ class SchedulerTest : public ::testing::Test {
     scheduler_->check();
     return *plan_;
   }
-  // Every sample draws `token`.
-  void commit(TokenId token = 50) {
+  // Every sample draws `token`, or has this fault.
+  void commit(TokenId token = 50, SampleFault fault = kNoFault) {
     StepResult result;
     result.step_id = plan_->step_id;
     std::size_t count = plan_->samples.size();
@@ -53,7 +54,7 @@ class SchedulerTest : public ::testing::Test {
     }
     result.logprob.assign(count, -1.5f);
     result.rank.assign(count, 3);
-    result.bad.assign(count, 0);
+    result.bad.assign(count, fault);
     result.top_begin.assign(count + 1, 0);
     result.num_accepted.assign(plan_->work.size(), 0);
     scheduler_->commit(*plan_, result, now_, &events_);
@@ -77,6 +78,7 @@ class SchedulerTest : public ::testing::Test {
   Time now_{std::chrono::seconds(100)}, deadline_ = Time::max();
   int64_t priority_ = 0;
   uint64_t client_ = 0;
+  bool goes_ahead_ = false;
   RequestId last_id_ = 0;
   std::unique_ptr<KvManager> kv_;
   std::unique_ptr<Scheduler> scheduler_;

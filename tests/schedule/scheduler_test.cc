@@ -354,5 +354,69 @@ TEST_F(SchedulerTest, DecodingAllocatesNothing) {
   }
 }
 
+TEST_F(SchedulerTest, WhereTheFiltersLeaveNothingTheChoiceIsComplete) {
+  make({.max_num_seqs = 4, .max_num_batched_tokens = 32, .max_model_len = 100});
+  RequestId id = submit(5, 16, 2);
+  plan();
+  commit(50, kNothingAllowed);  // before any token
+  for (const TokenEvent& event : take_events()) {
+    EXPECT_EQ(event.id, id);
+    EXPECT_EQ(event.finish, FinishReason::kStop);
+    EXPECT_TRUE(event.out.token.empty());
+    EXPECT_EQ(event.error, "");
+  }
+  EXPECT_FALSE(scheduler_->has_work());
+  submit(5, 16);
+  step();
+  take_events();
+  plan();
+  commit(50, kNothingAllowed);
+  std::vector<TokenEvent> events = take_events();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].finish, FinishReason::kStop);
+  EXPECT_EQ(events[0].num_output, 1);
+  EXPECT_EQ(scheduler_->last_step().num_bad, 0);
+  EXPECT_EQ(kv_->usage(), 0);
+
+  submit(5, 16);
+  plan();
+  commit(50, kLogitsNotFinite);
+  EXPECT_EQ(take_events()[0].finish, FinishReason::kError);
+}
+
+TEST_F(SchedulerTest, WhoIsOwedItsShareGoesAheadOfThoseWhoWait) {
+  make({.max_num_seqs = 1, .max_num_batched_tokens = 32, .max_model_len = 100});
+  const RequestId runs = submit(4, 2), waits = submit(4, 1);
+  plan();
+  commit();
+  goes_ahead_ = true;
+  const RequestId owed = submit(4, 1);
+  std::vector<RequestId> order;
+  while (scheduler_->has_work()) {
+    step();
+    for (const TokenEvent& event : take_events())
+      if (event.finish != FinishReason::kNone) order.push_back(event.id);
+  }
+  EXPECT_EQ(order, (std::vector<RequestId>{runs, owed, waits}));
+}
+
+TEST_F(SchedulerTest, ThresholdOfLongPromptsGrowsWhileFewAreThere) {
+  for (bool adaptive : {false, true}) {
+    const SchedulerConfig config = {.max_num_seqs = 4,
+                                    .max_num_batched_tokens = 64,
+                                    .max_model_len = 100,
+                                    .long_prefill_token_threshold = 8,
+                                    .long_prefill_token_threshold_adaptive = adaptive};
+    make(config);
+    submit(60);
+    EXPECT_EQ(plan().num_tokens, adaptive ? 60 : 8);
+    make(config);
+    for (int i = 0; i < 4; ++i) submit(60);
+    plan();
+    for (const Ints& piece : work()) EXPECT_LE(piece[2], adaptive ? 16 : 8);
+    EXPECT_EQ(plan_->num_tokens, adaptive ? 64 : 32);
+  }
+}
+
 }  // namespace
 }  // namespace pagoda
