@@ -75,50 +75,100 @@ struct GroupCut {
   }
 };
 
-// Finished sums of one row and vector as numbers.
-PAGODA_INLINE V finished(const MatmulTask& task, int64_t row, int64_t panel, const uint32_t* c, int64_t v) {
-  if (task.dot == Dot::kInt8) {
-    const auto* scales =
-        reinterpret_cast<const float*>(task.panels + (panel + 1) * task.panel_bytes) - kPanel;
-    V channel = mul(to_float(load_word16(c + v * kLanes)), load(scales + v * kLanes));
-    return mul(channel, broadcast(task.x_scale[row]));
+// What finishes the sums of a panel: read once for all rows.
+struct Finish {
+  Row<V, kPanelVectors> scales, bias;  // kInt8: of the outputs; bias: if there is one
+  bool is_integer, has_scales, has_bias;
+};
+template <int NV>
+PAGODA_INLINE void load_floats(Row<V, NV>& out, const float* p) {
+  if constexpr (NV > 0) {
+    load_floats<NV - 1>(out.head, p);
+    out.last = load(p + (NV - 1) * kLanes);
   }
-  V sum = load(reinterpret_cast<const float*>(c) + v * kLanes);
-  if (task.dot == Dot::kInt4 || task.dot == Dot::kInt4Zeros) return mul(sum, broadcast(task.x_scale[row]));
-  return sum;
+}
+PAGODA_INLINE Finish finish_of(const MatmulTask& task, int64_t panel) {
+  Finish finish;
+  finish.is_integer = task.dot >= Dot::kInt8;
+  finish.has_scales = task.dot == Dot::kInt8;
+  finish.has_bias = task.bias != nullptr;
+  if (finish.has_scales)
+    load_floats<kPanelVectors>(
+        finish.scales, reinterpret_cast<const float*>(task.panels + (panel + 1) * task.panel_bytes) - kPanel);
+  if (finish.has_bias) load_floats<kPanelVectors>(finish.bias, task.bias + panel * kPanel);
+  return finish;
+}
+// One row's sums as numbers.
+template <int NV>
+PAGODA_INLINE void finished(Row<V, NV>& out, const uint32_t* c, const Finish& finish,
+                            const Row<V, NV>& scales, const Row<V, NV>& bias, V x_scale) {
+  if constexpr (NV > 0) {
+    finished<NV - 1>(out.head, c, finish, scales.head, bias.head, x_scale);
+    c += (NV - 1) * kLanes;
+    V sum = finish.has_scales ? mul(to_float(load_word16(c)), scales.last)
+                              : load(reinterpret_cast<const float*>(c));
+    if (finish.is_integer) sum = mul(sum, x_scale);
+    out.last = finish.has_bias ? add(sum, bias.last) : sum;
+  }
 }
 
-PAGODA_INLINE void put(const MatmulTask& task, bool is_bf16, int64_t row, int64_t column, int64_t width,
-                       V sum) {
-  if (is_bf16) {
+template <bool kBf16>
+PAGODA_INLINE void put(const MatmulTask& task, int64_t row, int64_t column, int64_t width, V sum) {
+  if constexpr (kBf16) {
     Bf16* y = static_cast<Bf16*>(task.y) + row * task.y_stride + column;
     if (width >= kLanes) return store(y, sum);
     Bf16 lane[kLanes];
     store(lane, sum);
     for (int64_t i = 0; i < width; ++i) y[i] = lane[i];
-    return;
+  } else {
+    float* y = static_cast<float*>(task.y) + row * task.y_stride + column;
+    if (task.write == Write::kAdd) sum = add(load_n(y, width), sum);
+    store_n(y, sum, width);
   }
-  float* y = static_cast<float*>(task.y) + row * task.y_stride + column;
-  if (task.write == Write::kAdd) sum = add(load_n(y, width), sum);
-  store_n(y, sum, width);
+}
+// A row's numbers to where they belong, `width` of them or as many as there are.
+template <bool kBf16, int NV>
+PAGODA_INLINE void put_row(const MatmulTask& task, int64_t row, int64_t column, int64_t width,
+                           const Row<V, NV>& sums) {
+  if constexpr (NV > 0) {
+    put_row<kBf16, NV - 1>(task, row, column, width, sums.head);
+    const int64_t at = (NV - 1) * kLanes;
+    if (width > at) put<kBf16>(task, row, column + at, width - at, sums.last);
+  }
 }
 
-static void write_row(const MatmulTask& task, int64_t row, int64_t panel, const uint32_t* c) {
-  const bool is_bf16 = task.write == Write::kStoreBf16 || task.write == Write::kSiluMulBf16;
-  const bool is_gated = task.write == Write::kSiluMul || task.write == Write::kSiluMulBf16;
-  V sums[kPanel / kLanes];
-  for (int64_t v = 0; v < kPanel / kLanes; ++v) {
-    sums[v] = finished(task, row, panel, c, v);
-    if (task.bias) sums[v] = add(sums[v], load(task.bias + panel * kPanel + v * kLanes));
+// Rows [row, row + rows) of one panel.
+template <bool kGated, bool kBf16>
+static void write_rows(const MatmulTask& task, int64_t row, int64_t rows, int64_t panel, const uint32_t* c) {
+  static_assert(kPanelVectors == 4);  // gated: two of the gate, then two of the other
+  const int64_t width = kGated ? kPanel / 2 : kPanel, first = panel * width;
+  const int64_t left = (kGated ? task.n / 2 : task.n) - first;
+  const Finish finish = finish_of(task, panel);
+  for (int64_t r = row; r < row + rows; ++r, c += kPanel) {
+    Row<V, kPanelVectors> sums;
+    const V x_scale = broadcast(finish.is_integer ? task.x_scale[r] : 1.0f);
+    finished<kPanelVectors>(sums, c, finish, finish.scales, finish.bias, x_scale);
+    if constexpr (kGated) {
+      Row<V, 2> products;
+      products.last = mul(silu(sums.head.head.last), sums.last);
+      products.head.last = mul(silu(sums.head.head.head.last), sums.head.last);
+      put_row<kBf16, 2>(task, r, first, left, products);
+    } else {
+      put_row<kBf16, kPanelVectors>(task, r, first, left, sums);
+    }
   }
-  constexpr int64_t kHalf = kPanel / kLanes / 2;  // gated: as many outputs of the gate, then of the other
-  const int64_t first = is_gated ? panel * kPanel / 2 : panel * kPanel, count = is_gated ? kHalf : 2 * kHalf;
-  const int64_t n = is_gated ? task.n / 2 : task.n;
-  for (int64_t v = 0; v < count; ++v) {
-    const int64_t column = first + v * kLanes;
-    if (column >= n) return;
-    V sum = is_gated ? mul(silu(sums[v]), sums[v + kHalf]) : sums[v];
-    put(task, is_bf16, row, column, n - column, sum);
+}
+static void write_rows(const MatmulTask& task, int64_t row, int64_t rows, int64_t panel, const uint32_t* c) {
+  switch (task.write) {
+    case Write::kStore:
+    case Write::kAdd:
+      return write_rows<false, false>(task, row, rows, panel, c);
+    case Write::kStoreBf16:
+      return write_rows<false, true>(task, row, rows, panel, c);
+    case Write::kSiluMul:
+      return write_rows<true, false>(task, row, rows, panel, c);
+    case Write::kSiluMulBf16:
+      return write_rows<true, true>(task, row, rows, panel, c);
   }
 }
 
@@ -151,8 +201,7 @@ static void run_slice(const MatmulTask& task, TileTask tile, int64_t most_rows, 
       part.c = tile.c + v * kLanes;
       Cut::run(part, rows, v * kLanes);
     }
-    if (is_last)
-      for (int64_t r = 0; r < rows; ++r) write_row(task, row + r, panel, tile.c + r * kPanel);
+    if (is_last) write_rows(task, row, rows, panel, tile.c);
   }
 }
 
