@@ -195,11 +195,14 @@ Result<Sizes> sizes_for(const ModelOptions& options, const Source& source, Memor
 Result<Sizes> plan_sizes(const ModelOptions& options, const Source& source, DType kv_dtype) {
   MemoryRequest request = memory_request(options, source, kv_dtype);
   int64_t context = source.spec.config.context_length, wanted = options.max_model_len.value_or(context);
-  if (wanted > context)
+  if (wanted > context && !options.allow_long_max_model_len)
     return invalid_argument(
         "--max-model-len " + std::to_string(wanted) + " is more than the " + std::to_string(context) +
-            " positions this model was made for (max_position_embeddings); choose a smaller one",
+            " positions this model was made for (max_position_embeddings); choose a smaller one, or set "
+            "VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 and expect worse answers behind them",
         "max-model-len");
+  if (wanted > context)
+    log_warning("--max-model-len {} is more than the {} positions this model was made for.", wanted, context);
   if (wanted > 0) return sizes_for(options, source, request, wanted);
   Result<Sizes> best = sizes_for(options, source, request, context);
   for (int64_t low = 1, high = context;
@@ -323,6 +326,7 @@ EngineConfig engine_config(const ModelOptions& options, const Sizes& sizes) {
   config.scheduler.max_overtakes = static_cast<int32_t>(options.max_overtakes);
   config.watchdog_timeout_s = options.watchdog_timeout_s;
   config.log_stats = options.log_stats;
+  config.stats_interval_s = options.stats_interval_s;
   return config;
 }
 

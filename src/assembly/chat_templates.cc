@@ -118,11 +118,13 @@ Result<ChatTemplates> choose_chat_templates(const NamedTemplates& named, const s
   if (!flag.empty()) {
     PAGODA_TRY(NamedTemplate given, template_of_flag(named, flag));
     PAGODA_TRY(chosen.plain, parse(given));
+    chosen.plain_source = std::move(given.source);
     return chosen;
   }
   auto plain = named.find(kDefault), with_tools = named.find("tool_use");
   if (plain != named.end()) {
     PAGODA_TRY(chosen.plain, parse(plain->second));
+    chosen.plain_source = plain->second.source;
   } else if (!named.empty()) {
     log_warning(
         "The model has several chat templates ({}) and none is named 'default': name the one to use with "

@@ -22,7 +22,8 @@ Result<NamedTemplates> find_chat_templates(const ModelFiles& files, const Object
 
 // "default" serves chats, "tool_use" those with tools.
 struct ChatTemplates {
-  std::shared_ptr<const ChatTemplate> plain;       // null: there is none
+  std::shared_ptr<const ChatTemplate> plain;  // null: there is none
+  std::string plain_source;
   std::shared_ptr<const ChatTemplate> with_tools;  // null: the same
 };
 // `flag`: --chat-template: a file, the name of one of the model's templates, or the template itself; it then

@@ -1,6 +1,9 @@
 #include "assembly/model_files.h"
 
+#include <algorithm>
+#include <cctype>
 #include <filesystem>
+#include <string_view>
 
 #include "assembly/demo_files.h"
 #include "base/env.h"
@@ -19,11 +22,23 @@ std::string hub_cache() {
   return environment("HOME").value_or("") + "/.cache/huggingface/hub";
 }
 
+// ORG/NAME, as the hub allows them; what begins like a path is one.
+bool is_hub_name(const std::string& reference) {
+  const std::size_t slash = reference.find('/');
+  auto is_word = [](std::string_view word) {
+    return !word.empty() && word.front() != '.' && word.find("..") == std::string_view::npos &&
+           std::ranges::all_of(word, [](unsigned char c) {
+             return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-';
+           });
+  };
+  return slash != std::string::npos && is_word(reference.substr(0, slash)) &&
+         is_word(reference.substr(slash + 1));
+}
+
 // The snapshot of ORG/NAME in the cache that huggingface_hub keeps: models--ORG--NAME/refs/main names it.
 std::string cached_snapshot(const std::string& reference) {
-  std::size_t slash = reference.find('/');
-  if (slash == std::string::npos || reference.find('/', slash + 1) != std::string::npos) return {};
-  if (reference.find("..") != std::string::npos) return {};
+  if (!is_hub_name(reference)) return {};
+  const std::size_t slash = reference.find('/');
   std::string repo =
       hub_cache() + "/models--" + reference.substr(0, slash) + "--" + reference.substr(slash + 1);
   Result<std::string> revision = read_file(repo + "/refs/main", 256);
@@ -57,9 +72,12 @@ Result<ModelFiles> ModelFiles::open(const std::string& reference) {
   if (fs::exists(reference, ignored))
     return invalid_argument("'" + reference + "' is not a folder: give the folder that holds config.json",
                             "model");
+  if (!is_hub_name(reference))
+    return not_found(
+        "there is no folder '" + reference + "': give one that holds config.json and the weights", "model");
   return not_found("no model at '" + reference + "': it is neither a folder nor in the Hugging Face cache (" +
-                       hub_cache() + "). Download it first (for instance `huggingface-cli download " +
-                       reference + "`), then give its folder: pagoda serve PATH",
+                       hub_cache() + "). Download it first (for instance `hf download " + reference +
+                       "`), or give its folder: pagoda serve PATH",
                    "model");
 }
 

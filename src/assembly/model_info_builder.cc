@@ -91,6 +91,7 @@ Result<std::shared_ptr<const ModelInfo>> build_model_info(const ModelOptions& op
   auto info = std::make_shared<ModelInfo>();
   info->root = files.is_demo() ? kDemoModelName : options.model;
   info->served_names = options.served_names;
+  info->accept_any_name = options.accept_any_model_name;
   if (info->served_names.empty()) info->served_names.push_back(info->root.empty() ? "dummy" : info->root);
   info->max_model_len = max_model_len;
   if (options.enable_prefix_caching) info->cache_block_size = static_cast<int32_t>(options.block_size);
@@ -111,6 +112,7 @@ Result<std::shared_ptr<const ModelInfo>> build_model_info(const ModelOptions& op
   info->bos_token_id = spec.config.bos_token_id;
   info->bos_token = assets.bos_token;
   info->eos_token = assets.eos_token;
+  info->tokenizer_config = std::move(assets.tokenizer_config);
   info->chat_template = assets.chat_template;
   info->tool_chat_template = assets.tool_chat_template;
   if (options.chat_template_content_format != "auto")

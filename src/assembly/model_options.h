@@ -62,6 +62,9 @@ struct ModelOptions {
   double kv_cache_metrics_sample = 0;  // share of the blocks whose lives are measured
   HistogramBounds histogram_bounds;    // in place of the usual ones
   bool log_stats = true;
+  double stats_interval_s = 10;
+  bool accept_any_model_name = false;     // in requests
+  bool allow_long_max_model_len = false;  // longer than the model was made for
 };
 
 }  // namespace pagoda

@@ -41,6 +41,31 @@ Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::string& refer
   return tokenizer_of(files, special);
 }
 
+namespace {
+
+// Added tokens are objects: their texts.
+Value shown(Value value) {
+  if (value.is_object()) {
+    if (const Value* content = value.find("content"); content != nullptr && content->is_string())
+      return content->as_string();
+    for (Member& member : value.as_object()) member.value = shown(std::move(member.value));
+  } else if (value.is_array()) {
+    for (Value& item : value.as_array()) item = shown(std::move(item));
+  }
+  return value;
+}
+
+// Without the paths of files.
+Object shown_config(Object config) {
+  Object out;
+  for (Member& member : config)
+    if (member.key != "vocab_file" && member.key != "merges_file")
+      out.append(std::move(member.key), shown(std::move(member.value)));
+  return out;
+}
+
+}  // namespace
+
 Result<TextAssets> load_text_assets(const ModelFiles& files, const std::string& chat_template_flag,
                                     bool with_tokenizer) {
   TextAssets assets;
@@ -56,6 +81,8 @@ Result<TextAssets> load_text_assets(const ModelFiles& files, const std::string& 
   PAGODA_TRY(ChatTemplates chosen, choose_chat_templates(templates, chat_template_flag));
   assets.chat_template = std::move(chosen.plain);
   assets.tool_chat_template = std::move(chosen.with_tools);
+  if (assets.chat_template) config.set("chat_template", std::move(chosen.plain_source));
+  assets.tokenizer_config = shown_config(std::move(config));
   return assets;
 }
 

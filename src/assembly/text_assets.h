@@ -13,8 +13,9 @@ struct TextAssets {
   std::shared_ptr<const Tokenizer> tokenizer;
   std::shared_ptr<const ChatTemplate> chat_template;       // null: the model has none
   std::shared_ptr<const ChatTemplate> tool_chat_template;  // null: the same as chat_template
-  std::string bos_token, eos_token;                        // empty: none
-  Object special_tokens;  // bos_token, eos_token, pad_token, image_token... for templates
+  Object tokenizer_config;           // tokenizer_config.json as /tokenizer_info shows it
+  std::string bos_token, eos_token;  // empty: none
+  Object special_tokens;             // bos_token, eos_token, pad_token, image_token... for templates
 };
 
 // From a folder (with the special tokens that the files beside tokenizer.json add), from a tokenizer.json

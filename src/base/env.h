@@ -4,11 +4,14 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pagoda {
 
 std::optional<std::string> environment(const char* name);
+// Names of the variables that are set and begin so, sorted.
+std::vector<std::string> environment_names(std::string_view prefix);
 
 // CPUs of the calling thread's affinity mask, ascending; never empty.
 std::vector<int> allowed_cpus();

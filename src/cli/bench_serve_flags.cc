@@ -137,6 +137,9 @@ Status read_server(const FlagValues& flags, BenchServeOptions* options) {
   std::string host = flags.text("host", "127.0.0.1");
   if (host.find(':') != std::string::npos) host = "[" + host + "]";  // an IPv6 address
   options->load.base_url = flags.text("base-url", "http://" + host + ":" + std::to_string(port));
+  std::string* base = &options->load.base_url;
+  base->erase(base->find_last_not_of('/') + 1);
+  if (base->ends_with("/v1") && options->load.endpoint.starts_with("/v1/")) base->resize(base->size() - 3);
   options->model = flags.text("model");
   options->served_model_name = flags.text("served-model-name");
   options->tokenizer = flags.text("tokenizer");

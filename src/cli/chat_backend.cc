@@ -122,19 +122,31 @@ class LocalChat : public ChatBackend {
   std::unique_ptr<Assembly> assembly_;
 };
 
+// Error kNotFound: what answers there has no list of models.
+Result<Value> list_models(const std::string& url, const std::string& api_key) {
+  RemoteChat probe(url, "", api_key);
+  PAGODA_TRY(HttpResponse response, http_request({"GET", url + "/models", "", probe.headers(), 5}));
+  Result<Value> body = parse_json(response.body);
+  if (response.status == 200 && body.ok() && body->find("data") != nullptr) return body;
+  const std::string text = url + " answered " + std::to_string(response.status) + ": " +
+                           error_text(body.ok() ? *body : Value(), "not an OpenAI-compatible server");
+  return response.status == 404 || response.status == 200 ? not_found(text) : io_error(text);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<ChatBackend>> connect_chat(const std::string& base_url, const std::string& model,
                                                   const std::string& api_key) {
   std::string url = base_url.substr(0, base_url.find_last_not_of('/') + 1);
-  RemoteChat probe(url, model, api_key);
-  PAGODA_TRY(HttpResponse response, http_request({"GET", url + "/models", "", probe.headers(), 5}));
-  Result<Value> body = parse_json(response.body);
-  if (response.status != 200 || !body.ok())
-    return io_error(url + " answered " + std::to_string(response.status) + ": " +
-                    error_text(body.ok() ? *body : Value(), "not an OpenAI-compatible server"));
+  if (url.find("://") == std::string::npos && !url.starts_with("unix:")) url = "http://" + url;
+  Result<Value> models = list_models(url, api_key);
+  if (!models.ok() && !url.ends_with("/v1")) {  // the server's address alone
+    Result<Value> below = list_models(url + "/v1", api_key);
+    if (below.ok() || below.status().code() != StatusCode::kNotFound) models = std::move(below), url += "/v1";
+  }
+  if (!models.ok()) return std::move(models.status());
   std::string name = model;
-  const Value* list = body->find("data");
+  const Value* list = models->find("data");
   if (name.empty() && list != nullptr && list->is_array() && !list->as_array().empty()) {
     const Value* id = list->as_array()[0].find("id");
     if (id != nullptr && id->is_string()) name = id->as_string();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <optional>
 
 #include "base/json.h"
@@ -349,6 +350,23 @@ Result<int64_t> parse_human_int(const std::string& text) {
   if (value != std::floor(value) || std::abs(value) > 9e18 || fraction_of_binary)
     return invalid_argument("'" + text + "' is not a whole number");
   return static_cast<int64_t>(value);
+}
+
+void report_swallowed_model(std::span<const FlagSpec> table, const ParsedCommand& command) {
+  if (!command.positional.empty() || command.flags.given("model")) return;
+  for (const FlagSpec& spec : table) {
+    if (spec.kind != FlagKind::kList) continue;
+    const std::vector<std::string> items = command.flags.list(spec.name);
+    if (items.size() < 2) continue;
+    std::error_code ignored;
+    const bool exists = std::filesystem::exists(items.back(), ignored);
+    if (!exists && items.back().find('/') == std::string::npos) continue;
+    log_warning(
+        "--{} takes all values that follow it, {} as well, and no model is named. If that is the model, put "
+        "it "
+        "first: pagoda serve MODEL --{} ...",
+        spec.name, exists ? "'" + items.back() + "'" : "the last one", spec.name);  // others may be keys
+  }
 }
 
 void report_unused_flags(std::span<const FlagSpec> table, const FlagValues& values) {

@@ -68,6 +68,9 @@ std::string help_text(std::span<const FlagSpec> table, const std::string& usage,
 // "8k" 8000, "8K" 8192, "1.5m", "2G", "4096". Error: not a number of that form, or beyond int64.
 Result<int64_t> parse_human_int(const std::string& text);
 
+// A warning where a list took what looks like the model that the command lacks: `--api-key secret PATH`.
+void report_swallowed_model(std::span<const FlagSpec> table, const ParsedCommand& command);
+
 // One log line per given flag that is not kWorks.
 void report_unused_flags(std::span<const FlagSpec> table, const FlagValues& values);
 

@@ -4,7 +4,7 @@
 #include <cctype>
 #include <optional>
 
-#include "base/env.h"
+#include "cli/environment.h"
 #include "cli/flag_checks.h"
 
 namespace pagoda {
@@ -73,7 +73,7 @@ Result<LogOptions> read_log_flags(const FlagValues& flags) {
   LogOptions options;
   options.format = config.format;
   PAGODA_TRY(options.level, level_of(flags.text("uvicorn-log-level", "info"), "flag --uvicorn-log-level"));
-  const std::string variable = environment("VLLM_LOGGING_LEVEL").value_or("");
+  const std::string variable = variable_text("VLLM_LOGGING_LEVEL").value_or("");
   if (flags.given("log-level")) {
     PAGODA_TRY(options.level, level_of(flags.text("log-level"), "flag --log-level"));
   } else if (config.level) {

@@ -6,9 +6,9 @@
 #include <limits>
 #include <optional>
 
-#include "base/env.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cli/environment.h"
 #include "cli/flag_checks.h"
 
 namespace pagoda {
@@ -100,10 +100,7 @@ Result<KvEventsConfig> read_kv_events(const FlagValues& flags) {
     log_warning("--{} names the publisher zmq, but enable_kv_cache_events is not true: nothing is published",
                 kFlag);
   config.enabled = config.enabled && publisher != "null";
-  const std::string ints = environment("VLLM_KV_EVENTS_USE_INT_BLOCK_HASHES").value_or("1");
-  if (ints != "0" && ints != "1")
-    return invalid_argument("VLLM_KV_EVENTS_USE_INT_BLOCK_HASHES must be 0 or 1, not '" + ints + "'");
-  config.int_hashes = ints == "1";
+  PAGODA_TRY(config.int_hashes, variable_switch("VLLM_KV_EVENTS_USE_INT_BLOCK_HASHES", true));
   return config;
 }
 

@@ -20,6 +20,7 @@
 #include "base/memory_reserve.h"
 #include "cli/commands.h"
 #include "cli/config_file.h"
+#include "cli/environment.h"
 #include "cli/serve_flags.h"
 #include "cli/serve_options.h"
 #include "server/api_server.h"
@@ -190,6 +191,9 @@ int run_serve(const std::vector<std::string>& arguments) {
   set_log_level(options->log.level);
   set_log_format(options->log.format);
   report_unused_flags(serve_flag_table(), parsed->flags);
+  report_swallowed_model(serve_flag_table(), *parsed);
+  if (Status status = report_variables(parsed->flags.flag("fail-on-environ-validation", false)); !status.ok())
+    return fail(status.message());
   return serve(*options, signals);
 }
 

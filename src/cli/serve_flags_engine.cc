@@ -220,7 +220,7 @@ constexpr FlagSpec kTable[] = {
     {"ec-transfer-config", "", kOther, kJson, "", "Encoder cache between instances.", kLater},
     {"weight-transfer-config", "", kOther, kJson, "", "Weights between instances.", kLater},
     {"profiler-config", "", kOther, kJson, "", "Profiler.", kLater},
-    {"fail-on-environ-validation", "", kOther, kBool, "off", "Refuse unknown VLLM_ variables.", kForeign},
+    {"fail-on-environ-validation", "", kOther, kBool, "off", "Refuse VLLM_ variables that nobody knows."},
     {"additional-config", "", kOther, kJson, "", "Options of other platforms.", kForeign},
     {"watermark-config", "", kOther, kJson, "", "Watermarks in answers.", kLater},
     {"diffusion-config", "dc", kOther, kJson, "", "Diffusion language models.", kLater},

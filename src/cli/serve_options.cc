@@ -6,6 +6,7 @@
 
 #include "base/env.h"
 #include "cli/commands.h"
+#include "cli/environment.h"
 #include "cli/flag_checks.h"
 #include "cli/kv_offload_flags.h"
 #include "cli/observe_flags.h"
@@ -47,6 +48,8 @@ Status read_http(const FlagValues& flags, HttpServerConfig* http) {
   http->header_bytes_max = static_cast<std::size_t>(header_bytes);
   http->header_count_max = static_cast<int>(header_count);
   http->num_threads = static_cast<int>(threads);
+  PAGODA_TRY(auto idle_s, variable_int("VLLM_HTTP_TIMEOUT_KEEP_ALIVE", 1, 86400));
+  if (idle_s) http->idle_timeout_s = static_cast<double>(*idle_s);
   http->access_log = !flags.flag("disable-uvicorn-access-log", false);
   std::string paths = flags.text("disable-access-log-for-endpoints");
   while (!paths.empty()) {
@@ -84,10 +87,21 @@ Status read_client_weights(const FlagValues& flags, std::map<std::string, uint32
   return {};
 }
 
+Status read_request_limits(RequestLimits* limits) {
+  constexpr int64_t kMany = 1 << 20;
+  PAGODA_TRY(auto n, variable_int("VLLM_MAX_N_SEQUENCES", 1, kMany));
+  PAGODA_TRY(auto prompts, variable_int("VLLM_MAX_COMPLETION_PROMPTS", 1, kMany));
+  PAGODA_TRY(auto stops, variable_int("VLLM_MAX_STOP_STRINGS", 0, kMany));
+  if (n) limits->n_max = static_cast<int32_t>(*n);
+  if (prompts) limits->prompts_max = static_cast<std::size_t>(*prompts);
+  if (stops) limits->stop_strings_max = static_cast<std::size_t>(*stops);
+  return {};
+}
+
 Status read_api(const FlagValues& flags, ApiServerConfig* api) {
   api->api_keys = flags.list("api-key");
   if (api->api_keys.empty())
-    if (auto key = environment("VLLM_API_KEY"); key && !key->empty()) api->api_keys.push_back(*key);
+    if (auto key = variable_text("VLLM_API_KEY")) api->api_keys.push_back(*key);
   for (const std::string& key : api->api_keys)
     if (key.empty()) return invalid_argument("--api-key must not be empty", "api-key");
   api->version = kVersion;
@@ -105,7 +119,10 @@ Status read_api(const FlagValues& flags, ApiServerConfig* api) {
     PAGODA_TRY(api->request_timeout_s, real_above(flags, "request-timeout", 0, 0, 1e9));
   }
   api->enable_per_request_metrics = flags.flag("enable-per-request-metrics", false);
-  api->dev_mode = environment("VLLM_SERVER_DEV_MODE").value_or("0") == "1";
+  PAGODA_TRY(api->dev_mode, variable_switch("VLLM_SERVER_DEV_MODE", false));
+  PAGODA_RETURN_IF_ERROR(read_request_limits(&api->limits));
+  api->enable_docs = !flags.flag("disable-fastapi-docs", false);
+  api->enable_tokenizer_info = flags.flag("enable-tokenizer-info-endpoint", false);
   PAGODA_TRY(api->stall_timeout_s, seconds_flag(flags, "engine-stall-timeout", 60));
   return read_client_weights(flags, &api->client_weights);
 }
@@ -165,17 +182,26 @@ Status read_sizes(const FlagValues& flags, ModelOptions* model) {
   model->block_size_is_given = flags.given("block-size");
   PAGODA_TRY(model->max_logprobs, number_in(flags, "max-logprobs", 20, -1, kMany));
   PAGODA_TRY(model->num_threads, number_in(flags, "threads", 0, 0, 1024));
-  PAGODA_TRY(model->watchdog_timeout_s, seconds_flag(flags, "watchdog-timeout", 300));
+  PAGODA_TRY(auto reserved, variable_int("VLLM_CPU_NUM_OF_RESERVED_CPU", 0, 1024));
+  if (reserved && !flags.given("threads") && !flags.given("cpu-list"))
+    model->num_threads = std::max<int64_t>(1, usable_cpu_count() - *reserved);
+  PAGODA_TRY(auto step_timeout_s, variable_real("VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS", 1, 1e9));
+  PAGODA_TRY(model->watchdog_timeout_s,
+             seconds_flag(flags, "watchdog-timeout", step_timeout_s.value_or(300)));
   model->packed_cache = flags.text("packed-cache");
   model->cpu_tune = flags.text("cpu-tune", "auto");
   if (model->cpu_tune.empty())
     return invalid_argument("--cpu-tune takes auto, off, or the name of a file", "cpu-tune");
-  model->cpu_list = flags.text("cpu-list", environment("VLLM_CPU_OMP_THREADS_BIND").value_or("auto"));
+  model->cpu_list = flags.text("cpu-list", variable_text("VLLM_CPU_OMP_THREADS_BIND").value_or("auto"));
   PAGODA_TRY(model->num_text_threads, number_in(flags, "renderer-num-workers", 2, 1, 256));
   constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();
   if (flags.given("kv-cache-memory-bytes")) {
     PAGODA_TRY(model->kv_cache_memory_bytes, number_in(flags, "kv-cache-memory-bytes", 0, 1, kHuge));
   }
+  PAGODA_TRY(auto space_gib, variable_int("VLLM_CPU_KVCACHE_SPACE", 0, 1 << 20));
+  if (space_gib.value_or(0) > 0 && !flags.given("kv-cache-memory-bytes") &&
+      !flags.given("gpu-memory-utilization"))
+    model->kv_cache_memory_bytes = *space_gib << 30;
   if (flags.given("num-gpu-blocks-override")) {
     PAGODA_TRY(model->num_blocks_override, number_in(flags, "num-gpu-blocks-override", 0, 2, 1 << 30));
   }
@@ -230,7 +256,37 @@ Status read_model(const ParsedCommand& command, ModelOptions* model) {
   PAGODA_TRY(model->kv_cache_metrics_sample, read_block_lives(flags));
   PAGODA_TRY(model->histogram_bounds, read_histogram_bounds(flags));
   model->log_stats = !flags.flag("disable-log-stats", false);
+  PAGODA_TRY(auto interval_s, variable_real("VLLM_LOG_STATS_INTERVAL", 0.1, 1e9));
+  model->stats_interval_s = interval_s.value_or(model->stats_interval_s);
+  PAGODA_TRY(model->accept_any_model_name, variable_switch("VLLM_SKIP_MODEL_NAME_VALIDATION", false));
+  PAGODA_TRY(model->allow_long_max_model_len, variable_switch("VLLM_ALLOW_LONG_MAX_MODEL_LEN", false));
   return read_sizes(flags, model);
+}
+
+// For /server_info and /kv_event_sources; secrets are left out.
+void describe_settings(const FlagValues& flags, ServeOptions* options) {
+  ApiServerConfig& api = options->api;
+  for (const auto& [name, value] : flags.all()) {
+    if (name == "api-key" || name == "hf-token" || name == "client-weights") continue;
+    std::string key = name;
+    std::ranges::replace(key, '-', '_');
+    api.settings.set(std::move(key), value);
+  }
+  for (const VariableSpec& spec : variable_table())
+    if (spec.is_read && std::string_view(spec.name).find("KEY") == std::string_view::npos)
+      if (auto value = variable_text(spec.name)) api.environment.set(spec.name, *value);
+  const KvEventsConfig& events = options->model.kv_events;
+  if (!events.enabled) return;
+  Object source;
+  source.set("enable_kv_cache_events", true);
+  source.set("publisher", "zmq");
+  source.set("endpoint", events.endpoint);
+  source.set("replay_endpoint", events.replay_endpoint.empty() ? Value() : Value(events.replay_endpoint));
+  source.set("buffer_steps", events.buffer_steps);
+  source.set("hwm", events.hwm);
+  source.set("max_queue_size", events.max_queue_size);
+  source.set("topic", events.topic);
+  api.kv_event_sources.set("0", std::move(source));
 }
 
 }  // namespace
@@ -240,6 +296,7 @@ Result<ServeOptions> serve_options(const ParsedCommand& command) {
   PAGODA_RETURN_IF_ERROR(read_http(command.flags, &options.http));
   PAGODA_RETURN_IF_ERROR(read_api(command.flags, &options.api));
   PAGODA_RETURN_IF_ERROR(read_model(command, &options.model));
+  describe_settings(command.flags, &options);
   PAGODA_TRY(options.log, read_log_flags(command.flags));
   PAGODA_TRY(int64_t timeout, number_in(command.flags, "shutdown-timeout", 30, 0, 86400));
   options.shutdown_timeout_s = static_cast<double>(timeout);

@@ -237,7 +237,8 @@ uint64_t Intake::draw_seed() {
 
 Status Intake::check_model_name(const std::string& name) const {
   const auto& names = model_->served_names;
-  if (name.empty() || std::find(names.begin(), names.end(), name) != names.end()) return {};
+  if (name.empty() || model_->accept_any_name || std::find(names.begin(), names.end(), name) != names.end())
+    return {};
   return not_found(
       fmt::format("The model `{}` does not exist. Valid aliases: {}.", name, fmt::join(names, ", ")),
       "model");

@@ -105,6 +105,13 @@ void HttpServer::on(std::string method, std::string path, HttpHandler handler, R
   impl_->core->routes[std::move(path)][std::move(method)] = {std::move(handler), std::move(options)};
 }
 
+std::vector<std::pair<std::string, std::string>> HttpServer::routes() const {
+  std::vector<std::pair<std::string, std::string>> all;
+  for (const auto& [path, methods] : impl_->core->routes)
+    for (const auto& [method, handler] : methods) all.emplace_back(method, path);
+  return all;
+}
+
 void HttpServer::before(HttpFilter filter) {
   impl_->core->filters.push_back(std::move(filter));
 }

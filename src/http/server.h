@@ -84,6 +84,8 @@ class HttpServer {
   // A path that ends in "/*" takes everything below it that has no route of its own; the longest such path
   // wins.
   void on(std::string method, std::string path, HttpHandler handler, RouteOptions options = {});
+  // Method and path of each.
+  std::vector<std::pair<std::string, std::string>> routes() const;
   // Runs before routing for every request but CORS preflights, when its head has come and nothing is kept of
   // its body; a response ends the request (keys), and the connection if there is a body.
   void before(HttpFilter filter);

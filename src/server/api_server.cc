@@ -47,6 +47,8 @@ struct ApiServer::Impl {
     add_health_routes(&http, &context);
     add_control_routes(&http, &context);
     add_metrics_route(&http, &context);
+    add_description_routes(&http, &context);
+    add_docs_routes(&http, &context);
   }
 
   RouteContext context;

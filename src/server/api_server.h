@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/value.h"
 #include "engine/engine.h"
 #include "frontend/intake.h"
 #include "http/server.h"
@@ -34,6 +35,11 @@ struct ApiServerConfig {
   std::map<std::string, uint32_t> client_weights;
   double stall_timeout_s = 60;  // /health is 503 when the engine has made no step for so long; 0: never
   bool dev_mode = false;        // the control routes without a key, and /server_info
+  bool enable_docs = true;      // /openapi.json and /docs
+  bool enable_tokenizer_info = false;  // /tokenizer_info
+  // What /server_info and /kv_event_sources tell: flags and variables that are set, and vLLM's KVEventsConfig
+  // by rank.
+  Object settings, environment, kv_event_sources;
 };
 
 class ApiServer {

@@ -9,12 +9,8 @@ namespace {
 // What probes, balancers and Prometheus ask for without a key, and what tells nothing of anybody's requests.
 // Everything else wants one, also where vLLM does not ask (it guards /v1, /v2, /inference and /cohere alone):
 // tokenizing costs as much as a prompt, and to command the server is more than to generate.
-constexpr std::array<std::string_view, 5> kOpen = {"/health", "/ping", "/version", "/load", "/metrics"};
-
-bool is_protected(std::string_view path) {
-  if (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
-  return std::find(kOpen.begin(), kOpen.end(), path) == kOpen.end();
-}
+constexpr std::array<std::string_view, 7> kOpen = {"/health",  "/ping", "/version",     "/load",
+                                                   "/metrics", "/docs", "/openapi.json"};
 
 // The token of "Bearer TOKEN"; empty if it is anything else. The scheme's case does not matter (RFC
 // 9110, 11.1).
@@ -45,8 +41,13 @@ std::string_view presented_key(const HttpRequest& request) {
   return bearer_token(request.header("authorization").value_or(""));
 }
 
+bool needs_key(std::string_view path) {
+  if (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
+  return std::find(kOpen.begin(), kOpen.end(), path) == kOpen.end();
+}
+
 std::optional<HttpResponse> check_api_key(const HttpRequest& request, const std::vector<std::string>& keys) {
-  if (keys.empty() || request.method == "OPTIONS" || !is_protected(request.path)) return std::nullopt;
+  if (keys.empty() || request.method == "OPTIONS" || !needs_key(request.path)) return std::nullopt;
   std::string_view token = presented_key(request);
   bool known = false;
   for (const std::string& key : keys) known |= equal_in_constant_time(key, token);  // all of them, always

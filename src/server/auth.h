@@ -14,6 +14,8 @@ bool equal_in_constant_time(std::string_view secret, std::string_view given);
 // The key of "Authorization: Bearer KEY"; empty if there is none.
 std::string_view presented_key(const HttpRequest& request);
 
+// Where there are keys.
+bool needs_key(std::string_view path);
 // 401 if no key matches, but for the few paths of probes; nullopt lets the request pass.
 std::optional<HttpResponse> check_api_key(const HttpRequest& request, const std::vector<std::string>& keys);
 

@@ -90,7 +90,11 @@ void pause(RouteContext* context, const HttpRequest& request, const Writer& writ
 void sleep(RouteContext* context, const HttpRequest& request, const Writer& writer) {
   Result<std::string> level = query_choice(request, "level", "1", {"1", "2"});
   if (!level.ok()) return writer->send(error_response(level.status()));
-  context->engine->sleep(*level == "2" ? 2 : 1, answer_with(writer, ""));
+  const int chosen = *level == "2" ? 2 : 1;
+  Object out;
+  out.append("status", "sleeping");
+  out.append("level", int64_t{chosen});
+  context->engine->sleep(chosen, answer_with(writer, write_json(Value(std::move(out)))));
 }
 
 void wake_up(RouteContext* context, const HttpRequest& request, const Writer& writer) {
@@ -103,7 +107,14 @@ void wake_up(RouteContext* context, const HttpRequest& request, const Writer& wr
                            query_place("tags"))));
     (tag == "weights" ? weights : kv_cache) = true;
   }
-  context->engine->wake_up(weights || tags.empty(), kv_cache || tags.empty(), answer_with(writer, ""));
+  auto done = [engine = context->engine, writer, tags](const Status& status) {
+    if (!status.ok()) return writer->send(error_response(status));
+    Object out;  // weights alone do not wake it
+    out.append("status", engine->is_sleeping() ? "sleeping" : "awake");
+    out.append("tags", tags.empty() ? Value() : Value(Array(tags.begin(), tags.end())));
+    writer->send(json_response(write_json(Value(std::move(out)))));
+  };
+  context->engine->wake_up(weights || tags.empty(), kv_cache || tags.empty(), std::move(done));
 }
 
 void abort_requests(RouteContext* context, const HttpRequest& request, const Writer& writer) {

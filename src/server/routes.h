@@ -24,5 +24,9 @@ void add_health_routes(HttpServer* http, RouteContext* context);     // /health,
 // developer mode, or where there are keys.
 void add_control_routes(HttpServer* http, RouteContext* context);
 void add_metrics_route(HttpServer* http, RouteContext* context);  // GET /metrics
+// GET /kv_event_sources; /tokenizer_info and /server_info where the configuration has them.
+void add_description_routes(HttpServer* http, RouteContext* context);
+// GET /openapi.json, /docs: of all routes so far.
+void add_docs_routes(HttpServer* http, RouteContext* context);
 
 }  // namespace pagoda

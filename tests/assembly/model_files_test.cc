@@ -43,8 +43,15 @@ TEST(ModelFiles, ANameIsLookedUpInTheHuggingFaceCache) {
   testing::write_file(repo + "/refs/main", "abc123\n");
   ASSERT_EQ(setenv("HF_HUB_CACHE", cache.path().c_str(), 1), 0);
   EXPECT_EQ(ModelFiles::open("org/name")->folder(), repo + "/snapshots/abc123");
-  for (const char* reference : {"org/other", "org/../name", "../org/name", "name"}) {
-    EXPECT_THAT(ModelFiles::open(reference).status().message(), HasSubstr(cache.path())) << reference;
+  const std::string absent = ModelFiles::open("org/other").status().message();
+  EXPECT_THAT(absent, HasSubstr(cache.path()));
+  EXPECT_THAT(absent, HasSubstr("hf download org/other"));
+  // What is a path can not be downloaded.
+  for (const char* reference : {"/no/such", "/nonexistent", "./org/name", "org/../name", "../org/name", "name", "a/b/c",
+                                "~/models/x", "org/", "C:\\models"}) {
+    const std::string message = ModelFiles::open(reference).status().message();
+    EXPECT_THAT(message, HasSubstr("there is no folder '" + std::string(reference) + "'"));
+    EXPECT_EQ(message.find("ownload"), std::string::npos) << message;
   }
   testing::write_file(repo + "/refs/main", "../../elsewhere");  // not a name of a snapshot
   EXPECT_FALSE(ModelFiles::open("org/name").ok());

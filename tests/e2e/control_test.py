@@ -103,7 +103,7 @@ class Commands(unittest.TestCase):
             expected = text_of(server)
             for level in (1, 2):
                 status, body, _ = server.post(f"/sleep?level={level}", b"")
-                self.assertEqual(status, 200, body)
+                self.assertEqual((status, json.loads(body)), (200, {"status": "sleeping", "level": level}))
                 self.assertEqual(json.loads(server.get("/is_sleeping")[1]), {"is_sleeping": True})
                 state = "weights_offloaded" if level == 1 else "discard_all"
                 self.assertRegex(server.get("/metrics")[1].decode(), f'sleep_state="{state}"[^\\n]*}} 1')

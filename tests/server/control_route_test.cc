@@ -208,7 +208,9 @@ TEST(ApiServer, DevelopersCommandWithoutAKey) {
   EXPECT_EQ(site.get("/is_sleeping").body, R"({"is_sleeping":false})");
   EXPECT_EQ(site.post("/sleep?level=3", "").status, 400);
   EXPECT_EQ(site.post("/wake_up?tags=lunch", "").status, 400);
-  EXPECT_EQ(site.post("/wake_up?tags=weights&tags=kv_cache", "").status, 200);
+  EXPECT_EQ(site.post("/wake_up?tags=weights&tags=kv_cache", "").body,
+            R"({"status":"awake","tags":["weights","kv_cache"]})");
+  EXPECT_EQ(site.post("/wake_up", "").body, R"({"status":"awake","tags":null})");
 }
 
 TEST(ApiServer, CommandsNeedTheKey) {

@@ -1,0 +1,111 @@
+#include "openai/api_description.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "base/json.h"
+#include "openai/api_table.h"
+#include "openai/requests.h"
+
+namespace pagoda {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// A value that no field of that type takes.
+std::string wrong_value(std::string_view type) {
+  if (type == "string" || type == "integer" || type == "number" || type == "boolean") return "[[{}]]";
+  return "5.5";
+}
+
+// The table tells only of fields that are read: a wrong value is refused by name.
+TEST(ApiTable, EveryFieldIsRead) {
+  auto refused = [](std::string_view body, const std::string& json) -> Status {
+    if (body == "ChatCompletionRequest") return parse_chat_request(json, {}).status();
+    if (body == "CompletionRequest") return parse_completion_request(json, {}).status();
+    if (body == "TokenizeRequest") return parse_tokenize_request(json, {}).status();
+    if (body == "DetokenizeRequest") return parse_detokenize_request(json).status();
+    return parse_abort_request(json).status();
+  };
+  auto json_with = [](std::string_view body, const ApiField& field) {
+    std::string json = "{\"" + std::string(field.name) + "\":" + wrong_value(field.type);
+    if (body == "ChatCompletionRequest" && field.name != std::string("messages"))
+      json += R"(,"messages":[{"role":"user","content":"x"}])";
+    if ((body == "CompletionRequest" || body == "TokenizeRequest") && field.name != std::string("prompt") &&
+        field.name != std::string("messages"))
+      json += R"(,"prompt":"x")";
+    if (body == "DetokenizeRequest" && field.name != std::string("tokens")) json += R"(,"tokens":[1])";
+    return json + "}";
+  };
+  for (const ApiField& field : api_fields()) {
+    SCOPED_TRACE(field.name);
+    const std::string body = field.body;
+    for (const std::string& one : body == "GenerationFields"
+                                      ? std::vector<std::string>{"ChatCompletionRequest", "CompletionRequest"}
+                                      : std::vector<std::string>{body}) {
+      const Status status = refused(one, json_with(one, field));
+      EXPECT_FALSE(status.ok()) << one;
+      EXPECT_THAT(status.message() + " " + status.param(), HasSubstr(field.name)) << one;
+    }
+  }
+}
+
+// Every "$ref" leads somewhere.
+void check_references(const Value& root, const Value& value) {
+  if (value.is_array())
+    for (const Value& item : value.as_array()) check_references(root, item);
+  if (!value.is_object()) return;
+  for (const Member& member : value.as_object()) {
+    check_references(root, member.value);
+    if (member.key != "$ref") continue;
+    const std::string prefix = "#/components/schemas/", target = member.value.as_string();
+    ASSERT_EQ(target.substr(0, prefix.size()), prefix);
+    EXPECT_NE(root.find("components")->find("schemas")->find(target.substr(prefix.size())), nullptr)
+        << target;
+  }
+}
+
+TEST(ApiDescription, IsOpenApiOfTheRoutesThatThereAre) {
+  ServedApi api = {"1.2.3", {{"GET", "/not/in/the/table"}}};
+  for (const ApiRoute& route : api_routes()) api.routes.push_back({route.method, route.path, true});
+  const Value document = describe_api(api);
+  EXPECT_EQ(document.find("openapi")->as_string(), "3.1.0");
+  EXPECT_EQ(document.find("info")->find("version")->as_string(), "1.2.3");
+  check_references(document, document);
+  const Object& paths = document.find("paths")->as_object();
+  EXPECT_EQ(paths.find("/not/in/the/table"), nullptr);
+  EXPECT_NE(paths.find("/v1/models/{name}"), nullptr);
+  const Value* ping = paths.find("/ping");
+  EXPECT_TRUE(ping->find("get") != nullptr && ping->find("post") != nullptr);
+  std::set<std::string> ids;
+  for (const Member& path : paths)
+    for (const Member& method : path.value.as_object()) {
+      EXPECT_TRUE(ids.insert(method.value.find("operationId")->as_string()).second) << path.key;
+      EXPECT_NE(method.value.find("security"), nullptr);
+    }
+  EXPECT_EQ(ids.size(), api_routes().size());
+  const Value* chat = document.find("components")->find("schemas")->find("ChatCompletionRequest");
+  EXPECT_EQ(write_json(*chat->find("required")), R"(["messages"])");
+  EXPECT_EQ(chat->find("properties")->find("temperature")->find("type")->as_string(), "number");
+  EXPECT_EQ(write_json(*chat->find("properties")->find("stop")->find("type")), R"(["string","array"])");
+
+  const Value open = describe_api({"1", {{"GET", "/health"}}});
+  EXPECT_EQ(open.find("paths")->as_object().size(), 1u);
+  EXPECT_EQ(open.find("components")->find("securitySchemes"), nullptr);
+}
+
+TEST(ApiDescription, ThePageLoadsNothing) {
+  const std::string page = describe_api_as_html({"<1>", {{"POST", "/v1/completions"}, {"GET", "/health"}}});
+  EXPECT_THAT(page, HasSubstr("POST /v1/completions"));
+  EXPECT_THAT(page, HasSubstr("<code>temperature</code>"));
+  EXPECT_THAT(page, HasSubstr("Pagoda &#60;1&#62;"));
+  for (const char* loaded : {"<script", "http://", "https://", "src=", "@import", "<link"})
+    EXPECT_THAT(page, Not(HasSubstr(loaded)));
+  EXPECT_THAT(page, Not(HasSubstr("/v1/chat/completions")));
+}
+
+}  // namespace
+}  // namespace pagoda
