@@ -6,6 +6,7 @@
 #include <ctime>
 #include <utility>
 
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/memory_reserve.h"
@@ -98,12 +99,13 @@ void GenerationSet::clear() {
 }
 
 void GenerationSet::abort(const std::vector<std::string>& ids) {
+  // Both may be many.
+  const std::unordered_set<std::string_view, KeyHash> wanted(ids.begin(), ids.end());
   std::vector<std::shared_ptr<Generation>> found;
   {
     std::lock_guard lock(mutex_);
     for (const auto& member : members_)
-      if (std::any_of(ids.begin(), ids.end(), [&](const std::string& id) { return member->has_id(id); }))
-        found.push_back(member);
+      if (wanted.contains(member->id()) || wanted.contains(member->bare_id())) found.push_back(member);
   }
   for (const auto& generation : found) generation->abort();
 }
@@ -167,9 +169,8 @@ Generation::Generation(RouteContext* context, GenerateRequest shape, ResponseHea
                        std::shared_ptr<ResponseWriter> writer)
     : context_(context), request_(std::move(shape)), head_(std::move(head)), writer_(std::move(writer)) {}
 
-bool Generation::has_id(std::string_view id) const {
-  std::string_view mine = head_.id;
-  return mine == id || mine.substr(mine.find('-') + 1) == id;
+std::string_view Generation::bare_id() const {
+  return id().substr(id().find('-') + 1);
 }
 
 void Generation::abort() {

@@ -51,8 +51,9 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void cancel();
   // Ends what is unfinished; the client gets what there is. Any thread.
   void abort();
-  // The id of the answer, with and without its prefix.
-  bool has_id(std::string_view id) const;
+  // Of the answer, with and without its prefix.
+  std::string_view id() const { return head_.id; }
+  std::string_view bare_id() const;
 
  private:
   // What is known of a choice of the answer; `result` gathers deltas unless they are streamed.
