@@ -81,51 +81,59 @@ bool QueueMeter::has_room(Lack what, int64_t amount) const {
 QueueMeter::Answer QueueMeter::take_choices(const Tenant& tenant, int32_t choices, Time now, GiveWay give_way,
                                             std::shared_ptr<QueueClaim>* claim) {
   std::vector<Lost> lost;
-  bool is_owed = false;
+  Answer answer;
   {
     std::lock_guard lock(mutex_);
     pass_time(now);
     Source* source = find(tenant);
-    Answer answer;
+    const bool fits = has_room(Lack::kChoices, choices);
     // Tokens are made room for when their number is known; until then only those who may ask for it go on.
     if (!has_room(Lack::kTokens, 1) && !may_ask(Lack::kTokens, *source, 1))
       answer = lacking(Lack::kTokens, 1);
-    else if (const bool fits = has_room(Lack::kChoices, choices);
-             !fits && !make_room(Lack::kChoices, source, choices, &lost))
+    else if (!fits && !make_room(Lack::kChoices, source, choices, &lost))
       answer = lacking(Lack::kChoices, choices);
+    if (answer.lack == Lack::kNothing)
+      *claim = enter(source, choices, !fits, std::move(give_way));
     else
-      is_owed = !fits;
-    if (answer.lack != Lack::kNothing) {
       forget_if_empty(source);
-      return answer;
-    }
-    *claim = std::make_shared<QueueClaim>();
-    (*claim)->source = source;
-    (*claim)->num_waiting = choices;
-    (*claim)->is_owed = is_owed;
-    (*claim)->give_way = std::move(give_way);
-    (*claim)->place = source->waiting.insert(source->waiting.end(), claim->get());
-    ++source->num_claims;
-    ++source->member->num_waiting;
-    add(claim->get(), Lack::kChoices, choices);
   }
+  tell(lost);
+  return answer;
+}
+
+std::shared_ptr<QueueClaim> QueueMeter::enter(Source* source, int32_t choices, bool is_owed,
+                                              GiveWay give_way) {
+  auto claim = std::make_shared<QueueClaim>();
+  claim->source = source;
+  claim->num_waiting = choices;
+  claim->is_owed = is_owed;
+  claim->give_way = std::move(give_way);
+  claim->place = source->waiting.insert(source->waiting.end(), claim.get());
+  ++source->num_claims;
+  ++source->member->num_waiting;
+  add(claim.get(), Lack::kChoices, choices);
+  return claim;
+}
+
+void QueueMeter::tell(const std::vector<Lost>& lost) {
   for (const Lost& one : lost)
     if (one.give_way) one.give_way(one.answer);
-  return {};
 }
 
 QueueMeter::Answer QueueMeter::take_tokens(QueueClaim* claim, int64_t tokens, Time now) {
   std::vector<Lost> lost;
+  Answer answer;
   {
     std::lock_guard lock(mutex_);
     pass_time(now);
     if (claim->source == nullptr) return lacking(claim->lost, claim->lost == Lack::kTokens ? tokens : 1);
-    if (!make_room(Lack::kTokens, claim->source, tokens, &lost)) return lacking(Lack::kTokens, tokens);
-    add(claim, Lack::kTokens, tokens);
+    if (make_room(Lack::kTokens, claim->source, tokens, &lost))
+      add(claim, Lack::kTokens, tokens);
+    else
+      answer = lacking(Lack::kTokens, tokens);
   }
-  for (const Lost& one : lost)
-    if (one.give_way) one.give_way(one.answer);
-  return {};
+  tell(lost);
+  return answer;
 }
 
 bool QueueMeter::is_owed(const QueueClaim* claim) const {

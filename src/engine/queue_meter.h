@@ -100,6 +100,8 @@ class QueueMeter {
   Member* greedier(Lack what, const Member& newcomer, double above, bool waits) const;
   static Source* greediest(Lack what, Member* member, const Source* newcomer);
   void displace(Lack what, Source* source, std::vector<Lost>* lost);
+  static void tell(const std::vector<Lost>& lost);  // without the lock
+  std::shared_ptr<QueueClaim> enter(Source* source, int32_t choices, bool is_owed, GiveWay give_way);
   Source* find(const Tenant& tenant);
   void forget_if_empty(Source* source);
   void add(QueueClaim* claim, Lack what, int64_t amount);
