@@ -14,6 +14,11 @@ constexpr uint32_t kFree = UINT32_MAX;
 
 }  // namespace
 
+Object::Object() = default;
+Object::Object(Object&& other) noexcept = default;
+Object& Object::operator=(Object&& other) noexcept = default;
+Object::~Object() = default;
+
 Object::Object(const Object& other)
     : members_(other.members_),
       slots_(other.slots_ ? std::make_unique<std::vector<uint32_t>>(*other.slots_) : nullptr) {}

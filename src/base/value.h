@@ -20,11 +20,13 @@ using Array = std::vector<Value>;
 // reads through it.
 class Object {
  public:
-  Object() = default;
+  // Out of line: Member is not complete yet.
+  Object();
   Object(const Object& other);
-  Object(Object&&) noexcept = default;
+  Object(Object&& other) noexcept;
   Object& operator=(const Object& other);
-  Object& operator=(Object&&) noexcept = default;
+  Object& operator=(Object&& other) noexcept;
+  ~Object();
   const Value* find(std::string_view key) const;
   Value* find(std::string_view key);
   // Replaces the value of an existing key, which keeps its place, or appends.
