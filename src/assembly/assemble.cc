@@ -228,6 +228,32 @@ std::string with_commas(int64_t number) {
   return text;
 }
 
+// Flags of the prefix cache that would otherwise change nothing without a word, as vLLM judges them.
+Status judge_prefix_cache(const ModelOptions& options, const ModelConfig& config) {
+  if (!options.enable_prefix_caching) return {};
+  if (options.prefix_match_unit.value_or(options.block_size) != options.block_size)
+    return invalid_argument(
+        fmt::format("--prefix-match-unit {}: hits of the prefix cache land on blocks of {} tokens; leave it "
+                    "out or change --block-size",
+                    *options.prefix_match_unit, options.block_size),
+        "prefix-match-unit");
+  const int64_t interval = options.prefix_cache_retention_interval;
+  if (interval == 0) return {};
+  const std::vector<int32_t> windows = attention_windows(config);
+  if (std::all_of(windows.begin(), windows.end(), [](int32_t window) { return window == 0; }))
+    return invalid_argument(
+        "--prefix-cache-retention-interval has no effect: no layer of this model has a sliding window; set "
+        "it to 0",
+        "prefix-cache-retention-interval");
+  if (interval % options.block_size != 0)
+    return invalid_argument(
+        fmt::format("--prefix-cache-retention-interval {} must be a multiple of the block "
+                    "size, {}",
+                    interval, options.block_size),
+        "prefix-cache-retention-interval");
+  return {};
+}
+
 // The lines that scripts made for vLLM look for.
 void log_memory(const ModelOptions& options, const Sizes& sizes, DType kv_dtype, std::size_t num_groups) {
   int64_t tokens = static_cast<int64_t>(sizes.memory.num_blocks - 1) * options.block_size /
@@ -366,6 +392,7 @@ Result<std::unique_ptr<Assembly>> assemble(const ModelOptions& options) {
                                      {options.cpu_list, static_cast<int>(options.num_threads)}));
   PAGODA_TRY(Source source, open_source(options));
   PAGODA_TRY(DType kv_dtype, parse_kv_dtype(options.kv_cache_dtype, source.dtype));
+  PAGODA_RETURN_IF_ERROR(judge_prefix_cache(options, source.spec.config));
   PAGODA_TRY(Sizes sizes, plan_sizes(options, source, kv_dtype));
   PAGODA_TRY(TextAssets text, text_of(options, source.files));
 

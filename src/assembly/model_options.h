@@ -42,6 +42,8 @@ struct ModelOptions {
   std::string prefix_caching_hash_algo = "sha256";  // sha256, sha256_cbor, xxhash
   int64_t block_size = 16;
   bool block_size_is_given = false;
+  std::optional<int64_t> prefix_match_unit;     // tokens; nothing but the block size is possible
+  int64_t prefix_cache_retention_interval = 0;  // tokens; 0: none is asked for
   double memory_utilization = 0.5;
   std::optional<int64_t> kv_cache_memory_bytes, num_blocks_override;
   KvOffloadOptions kv_offload;

@@ -180,6 +180,11 @@ Status read_sizes(const FlagValues& flags, ModelOptions* model) {
   PAGODA_RETURN_IF_ERROR(read_steps(flags, model));
   PAGODA_TRY(model->block_size, number_in(flags, "block-size", 16, 1, 1024));
   model->block_size_is_given = flags.given("block-size");
+  if (flags.given("prefix-match-unit")) {
+    PAGODA_TRY(model->prefix_match_unit, number_in(flags, "prefix-match-unit", 16, 1, kMany));
+  }
+  PAGODA_TRY(model->prefix_cache_retention_interval,
+             number_in(flags, "prefix-cache-retention-interval", 0, 0, kMany));
   PAGODA_TRY(model->max_logprobs, number_in(flags, "max-logprobs", 20, -1, kMany));
   PAGODA_TRY(model->num_threads, number_in(flags, "threads", 0, 0, 1024));
   PAGODA_TRY(auto reserved, variable_int("VLLM_CPU_NUM_OF_RESERVED_CPU", 0, 1024));

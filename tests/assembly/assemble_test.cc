@@ -268,6 +268,17 @@ TEST(Assemble, WhatIsWrongIsNamed) {
       {"is not a folder", [](auto* o, auto& dir) { o->model = dir.file("config.json"); }},
       {"dtype 'int3'", [](auto* o, auto&) { o->dtype = "int3"; }},
       {"--max-model-len 257 is more than the 256", [](auto* o, auto&) { o->max_model_len = 257; }},
+      {"--prefix-match-unit 8: hits of the prefix cache land on blocks of 16",
+       [](auto* o, auto&) { o->prefix_match_unit = 8; }},
+      {"no layer of this model has a sliding window",
+       [](auto* o, auto&) { o->prefix_cache_retention_interval = 64; }},
+      {"--prefix-cache-retention-interval 24 must be a multiple of the block size, 16",
+       [](auto* o, auto&) {
+         o->hf_overrides = parse_json(R"({"model_type":"mistral","architectures":["MistralForCausalLM"],
+                                         "sliding_window":32})")
+                               .value();
+         o->prefix_cache_retention_interval = 24;
+       }},
       {"too small for one request", [](auto* o, auto&) { o->kv_cache_memory_bytes = 1 << 10; }},
       {"--hf-config needs a model",
        [](auto* o, auto& dir) { o->model.clear(), o->hf_config = dir.file("config.json"); }},
