@@ -48,6 +48,7 @@ class BpeTokenizer final : public Tokenizer {
   }
   int32_t id_of(const AddedToken& token) const;
   Status add_tokens(std::vector<AddedToken> tokens);
+  Status judge_post_processor() const;
   Status collect_bytes();
 
   Normalizer normalizer_;
@@ -83,6 +84,7 @@ Result<std::shared_ptr<const Tokenizer>> BpeTokenizer::load(const Value& json,
   PAGODA_TRY(std::vector<AddedToken> added, read_added_tokens(optional_member(json, "added_tokens")));
   added.insert(added.end(), options.added_tokens.begin(), options.added_tokens.end());
   PAGODA_RETURN_IF_ERROR(tokenizer->add_tokens(std::move(added)));
+  PAGODA_RETURN_IF_ERROR(tokenizer->judge_post_processor());
   PAGODA_RETURN_IF_ERROR(tokenizer->collect_bytes());
   return std::shared_ptr<const Tokenizer>(std::move(tokenizer));
 }
@@ -201,6 +203,15 @@ void BpeTokenizer::encode(std::string_view text, const EncodeOptions& options,
     return ids->clear();
   }
   if (options.add_special_tokens) ids->insert(ids->end(), around.suffix.begin(), around.suffix.end());
+}
+
+Status BpeTokenizer::judge_post_processor() const {
+  for (const std::vector<int32_t>* ids : {&post_processor_.prefix, &post_processor_.suffix})
+    for (int32_t id : *ids)
+      if (!known(id))
+        return invalid_argument("tokenizer.json: post_processor adds the id " + std::to_string(id) +
+                                ", which no token has");
+  return {};
 }
 
 std::string BpeTokenizer::decode(std::span<const int32_t> ids, bool skip_special_tokens) const {

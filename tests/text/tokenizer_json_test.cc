@@ -131,6 +131,8 @@ const BadFile kBadFiles[] = {
      "an array of a few token ids"},
     {"post_processor", R"({"type":"RobertaProcessing","sep":["</s>"],"cls":["<s>",0]})",
      "a pair of token and id"},
+    {"post_processor", R"({"type":"BertProcessing","sep":["x",999999],"cls":["y",0]})",
+     "post_processor adds the id 999999, which no token has"},
     {"post_processor", nested("Sequence", "processors", 40), "too many post-processors"},
     {"decoder", R"({"type":"WordPiece"})", "the decoder WordPiece is not built"},
     {"decoder", R"({"type":"Strip","content":" ","start":-1,"stop":0})", "decoder.start is -1"},
