@@ -390,6 +390,7 @@ Result<std::unique_ptr<Assembly>> assemble(const ModelOptions& options) {
   PAGODA_RETURN_IF_ERROR(choose_isa(options.cpu_isa));
   PAGODA_TRY(CpuPlan cpus, plan_cpus(CpuTopology::of_this_process(),
                                      {options.cpu_list, static_cast<int>(options.num_threads)}));
+  bind_other_threads(cpus.spare);  // the log's, which began before
   PAGODA_TRY(Source source, open_source(options));
   PAGODA_TRY(DType kv_dtype, parse_kv_dtype(options.kv_cache_dtype, source.dtype));
   PAGODA_RETURN_IF_ERROR(judge_prefix_cache(options, source.spec.config));

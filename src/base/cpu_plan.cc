@@ -1,13 +1,17 @@
 #include "base/cpu_plan.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <set>
+#include <system_error>
 
 #include "base/env.h"
 
@@ -198,12 +202,29 @@ Result<CpuPlan> plan_cpus(const CpuTopology& topology, const CpuWish& wish) {
   return plan;
 }
 
-bool bind_this_thread(const std::vector<int>& cpus) {
+namespace {
+
+bool bind(pid_t thread, const std::vector<int>& cpus) {
   cpu_set_t set;
   CPU_ZERO(&set);
   for (int cpu : cpus)
     if (cpu >= 0 && cpu < CPU_SETSIZE) CPU_SET(cpu, &set);
-  return ::sched_setaffinity(0, sizeof set, &set) == 0;  // 0: the calling thread
+  return ::sched_setaffinity(thread, sizeof set, &set) == 0;
+}
+
+}  // namespace
+
+bool bind_this_thread(const std::vector<int>& cpus) {
+  return bind(0, cpus);
+}
+
+void bind_other_threads(const std::vector<int>& cpus) {
+  if (cpus.empty()) return;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task", error)) {
+    const pid_t thread = std::atoi(entry.path().filename().c_str());
+    if (thread > 0 && thread != ::gettid()) bind(thread, cpus);
+  }
 }
 
 CpuBinding::CpuBinding(const std::vector<int>& cpus) {

@@ -67,5 +67,8 @@ class CpuBinding {
   std::vector<int> before_;  // empty: nothing was changed
 };
 bool bind_this_thread(const std::vector<int>& cpus);
+// Every thread there is now but the calling one: those that began before it was known where to run. Empty:
+// does nothing.
+void bind_other_threads(const std::vector<int>& cpus);
 
 }  // namespace pagoda

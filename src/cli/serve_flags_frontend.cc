@@ -25,7 +25,8 @@ constexpr FlagSpec kTable[] = {
     {"allowed-methods", "", kFront, kJson, "[\"*\"]", "CORS: allowed methods, a JSON list."},
     {"allowed-headers", "", kFront, kJson, "[\"*\"]", "CORS: allowed headers, a JSON list."},
     {"api-key", "", kFront, kList, "",
-     "Keys of which one must be presented, but to /health, /ping, /version, /load and /metrics (or VLLM_API_KEY)."},
+     "Keys of which one must be presented, but to /health, /ping, /version, /load, /metrics, /docs "
+     "and /openapi.json (or VLLM_API_KEY)."},
     {"ssl-keyfile", "", kFront, kString, "", "TLS: private key, PEM."},
     {"ssl-certfile", "", kFront, kString, "", "TLS: certificate chain, PEM; turns HTTPS on."},
     {"ssl-ca-certs", "", kFront, kString, "", "TLS: CA certificates to judge client certificates by."},

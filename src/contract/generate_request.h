@@ -29,7 +29,7 @@ struct SamplingFields {
 
 // A chat, before its template is rendered.
 struct ChatPrompt {
-  Array messages;  // each an object with a known role; content a string, null or an array of text parts
+  Array messages;  // each an object with a role; content a string, null or an array of text parts
   Value tools;     // null or an array of tool objects
   Object template_kwargs;     // chat_template_kwargs, documents, reasoning_effort...
   std::string chat_template;  // empty: the model's

@@ -20,7 +20,7 @@ struct ModelInfo {
   std::string root;                       // the model reference as given
   int32_t max_model_len = 0;
   int32_t cache_block_size = 0;  // tokens of a block of the prefix cache; 0: there is none
-  int32_t vocab_size = 0;        // of the model's logits; at least the tokenizer's
+  int32_t vocab_size = 0;        // of the model's logits; the tokenizer may have a few ids more
   std::vector<TokenId> eos_token_ids;
   TokenId bos_token_id = -1;
   std::string bos_token, eos_token;

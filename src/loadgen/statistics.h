@@ -1,4 +1,4 @@
-// The bench room: loads (synthetic ones, files, traces), their arrival times, what carries them to a server
+// The loadgen room: loads (synthetic ones, files, traces), their arrival times, what carries them to a server
 // over HTTP or to an engine in this process, and the statistics of what came back, by vLLM's definitions. It
 // prints nothing: reports are text and values for cli/.
 #pragma once

@@ -12,7 +12,6 @@ namespace {
 
 // Judged again, and bounded, where the vocabulary is known.
 constexpr std::size_t kTokenIdsMax = std::size_t{1} << 24;
-constexpr std::size_t kKeyBytes = 60;  // of a key in an error
 
 void read_stop(Fields* fields, const RequestLimits& limits, GenerateRequest* request) {
   Value* value = fields->get("stop");

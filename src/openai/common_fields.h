@@ -5,6 +5,8 @@
 
 namespace pagoda {
 
+inline constexpr std::size_t kKeyBytes = 60;  // of an object's key in an error
+
 // A body that must be a JSON object. What is no JSON is an error at "body.17", the character where it stops
 // being some.
 Result<Value> parse_body(std::string_view body);

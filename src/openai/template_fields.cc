@@ -32,7 +32,8 @@ Status judge_document(const Value& document, const std::string& where) {
   if (!document.is_object()) return type_error(where, "a valid dictionary", document);
   for (const Member& member : document.as_object())
     if (!member.value.is_string())
-      return type_error(join_location(where, member.key), "a valid string", member.value);
+      return type_error(join_location(where, member.key.substr(0, kKeyBytes)), "a valid string",
+                        member.value);
   return {};
 }
 

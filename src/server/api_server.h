@@ -1,7 +1,7 @@
 // The server room: which path answers what, one file per route. It joins http to openai, frontend, engine and
 // metrics and holds no logic of its own beyond that: keys, draining, streaming of deltas. Threads: handlers
-// and everything that reads an OutputStream run on the I/O thread of their connection; /tokenize and
-// /detokenize do their work on the text pool. Nothing here waits.
+// and everything that reads an OutputStream run on the I/O thread of their connection; large
+// bodies are parsed, large answers written, /tokenize and /detokenize work on the text pool. Nothing here waits.
 // Invariant: a generation whose client has gone is cancelled in the engine.
 #pragma once
 #include <cstdint>

@@ -39,7 +39,8 @@ struct RouteContext;
 // One request to a model, from its admission to the last byte of its answer: reads the OutputStream, writes
 // JSON or server-sent events. A stream's status line is sent when the engine has taken the prompts, so that
 // what is wrong before it (a prompt that is too long) is an HTTP error; what goes wrong later is an event.
-// Everything but its creation runs on the connection's I/O thread, one call at a time.
+// Runs on the connection's I/O thread, one call at a time, but for its creation and the writing of large
+// answers (text pool).
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
   // Admits the request and returns; errors are answered at once.

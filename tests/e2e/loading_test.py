@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import BINARY, Server, clean_environment
+from harness import SANITIZED, BINARY, Server, clean_environment
 
 MB = 1 << 20
 HIDDEN, LAYERS, HEADS, KV_HEADS, HEAD_DIM, FFN, VOCAB = 1024, 8, 16, 4, 64, 4096, 2048
@@ -82,6 +82,8 @@ class Loading(unittest.TestCase):
             alone = memory(server)["VmHWM"]
         with Server(self.folder, *FLAGS) as server:
             used = memory(server)
+        if SANITIZED:
+            return
         # A file whose pages stay would add all of it, a copy that stays as well.
         self.assertLess(used["VmHWM"], alone + self.weights + self.largest + self.weights // 4)
         self.assertLess(used["RssFile"], 64 * MB)
@@ -98,7 +100,7 @@ class Loading(unittest.TestCase):
         with Server(self.folder, *flags) as server:
             self.assertIn(f"Packed weights: '{packed}'", server.output())
             self.assertEqual(self.ask(server), expected)
-            self.assertLess(memory(server)["RssAnon"], 64 * MB)  # they are the file's own pages
+            self.assertTrue(SANITIZED or memory(server)["RssAnon"] < 64 * MB)  # they are the file's own pages
         with open(packed, "r+b") as file:  # a bit flips
             file.seek(100 * MB)
             byte = file.read(1)[0]

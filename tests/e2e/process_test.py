@@ -13,7 +13,7 @@ import threading
 import time
 import unittest
 
-from harness import BINARY, SOURCE, Server, clean_environment, in_threads, wait_until
+from harness import SANITIZED, BINARY, SOURCE, Server, clean_environment, in_threads, wait_until
 
 LONG = {"prompt": [5], "max_tokens": 600, "ignore_eos": True}
 
@@ -190,6 +190,7 @@ def virtual_bytes(server):
     return int(pathlib.Path(f"/proc/{server.process.pid}/statm").read_text().split()[0]) * resource.getpagesize()
 
 
+@unittest.skipIf(SANITIZED, "a sanitizer needs more address space than there is")
 class Memory(unittest.TestCase):
     def test_what_there_is_no_memory_for_fails_alone(self):
         """Near its limit of address space, many choices with log-probabilities: each is answered or refused, and the
