@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/shared_list.h"
 #include "contract/types.h"
 
 namespace pagoda {
@@ -18,12 +19,13 @@ struct SamplingParams {
   int32_t num_logprobs = -1, num_prompt_logprobs = -1;
   uint64_t seed = 0;  // drawn at admission when the client gave none; choice i uses seed + i
   bool ignore_eos = false;
-  std::vector<std::pair<TokenId, float>> logit_bias;
-  std::vector<TokenId> stop_token_ids;  // the client's, sorted; generation stops after one of them
-  std::vector<TokenId> eos_token_ids;   // the model's, sorted; they end nothing under ignore_eos, but are
-                                       // banned like stop_token_ids until min_tokens are there
-  std::vector<TokenId> allowed_token_ids;  // empty: all
-  std::vector<std::vector<TokenId>> bad_words;
+  // The client's lists can be large, and each prompt and row has its SamplingParams: they share them.
+  SharedList<std::pair<TokenId, float>> logit_bias;
+  SharedList<TokenId> stop_token_ids;     // the client's, sorted; generation stops after one of them
+  std::vector<TokenId> eos_token_ids;     // the model's, sorted; they end nothing under ignore_eos, but are
+                                          // banned like stop_token_ids until min_tokens are there
+  SharedList<TokenId> allowed_token_ids;  // empty: all
+  SharedList<std::vector<TokenId>> bad_words;
 };
 
 }  // namespace pagoda

@@ -5,13 +5,17 @@
 #include <cmath>
 #include <utility>
 
+#include "base/log.h"
+#include "base/memory_reserve.h"
+#include "base/status.h"
+
 namespace pagoda {
 
 // What one source of a tenant holds.
 struct QueueMeter::Source {
   uint64_t key = 0;
   Member* member = nullptr;
-  Held held{};
+  Held held{}, held_waiting{};  // in all, and by claims that wait
   int32_t num_claims = 0;
   std::list<QueueClaim*> waiting;  // by arrival
 };
@@ -20,8 +24,7 @@ struct QueueMeter::Source {
 struct QueueMeter::Member {
   uint64_t key = 0;
   double weight = 1;
-  Held held{};
-  int32_t num_waiting = 0;  // claims
+  Held held{}, held_waiting{};
   std::unordered_map<uint64_t, Source> sources;
 
   double share(std::size_t what) const { return static_cast<double>(held[what]) / weight; }
@@ -31,7 +34,7 @@ class QueueClaim {
  public:
   QueueMeter::Source* source = nullptr;  // null once nothing is held
   QueueMeter::Held held{};
-  int64_t num_waiting = 0;  // choices that have not begun
+  int64_t num_waiting = 0;  // choices that have not begun; none: it is not among those that wait
   bool is_owed = false;
   std::list<QueueClaim*>::iterator place;
   QueueMeter::GiveWay give_way;
@@ -78,8 +81,12 @@ bool QueueMeter::has_room(Lack what, int64_t amount) const {
   return (what == Lack::kTokens && max_[i] == 0) || amount <= max_[i] - held_[i];
 }
 
+// What may throw comes before the books are touched, or leaves them as they were.
 QueueMeter::Answer QueueMeter::take_choices(const Tenant& tenant, int32_t choices, Time now, GiveWay give_way,
                                             std::shared_ptr<QueueClaim>* claim) {
+  auto fresh = std::make_shared<QueueClaim>();
+  fresh->give_way = std::move(give_way);
+  std::list<QueueClaim*> place{fresh.get()};
   std::vector<Lost> lost;
   Answer answer;
   {
@@ -87,37 +94,49 @@ QueueMeter::Answer QueueMeter::take_choices(const Tenant& tenant, int32_t choice
     pass_time(now);
     Source* source = find(tenant);
     const bool fits = has_room(Lack::kChoices, choices);
-    // Tokens are made room for when their number is known; until then only those who may ask for it go on.
-    if (!has_room(Lack::kTokens, 1) && !may_ask(Lack::kTokens, *source, 1))
-      answer = lacking(Lack::kTokens, 1);
-    else if (!fits && !make_room(Lack::kChoices, source, choices, &lost))
-      answer = lacking(Lack::kChoices, choices);
-    if (answer.lack == Lack::kNothing)
-      *claim = enter(source, choices, !fits, std::move(give_way));
-    else
+    try {
+      // Tokens are made room for when their number is known; until then only those who may ask for it go on.
+      if (!has_room(Lack::kTokens, 1) && !may_ask(Lack::kTokens, *source, 1))
+        answer = lacking(Lack::kTokens, 1);
+      else if (!fits && !make_room(Lack::kChoices, source, choices, &lost))
+        answer = lacking(Lack::kChoices, choices);
+    } catch (...) {
       forget_if_empty(source);
+      throw;
+    }
+    if (answer.lack == Lack::kNothing) {
+      fresh->is_owed = !fits;
+      enter(fresh.get(), &place, source, choices);
+      *claim = std::move(fresh);
+    } else {
+      forget_if_empty(source);
+    }
   }
   tell(lost);
   return answer;
 }
 
-std::shared_ptr<QueueClaim> QueueMeter::enter(Source* source, int32_t choices, bool is_owed,
-                                              GiveWay give_way) {
-  auto claim = std::make_shared<QueueClaim>();
+void QueueMeter::enter(QueueClaim* claim, std::list<QueueClaim*>* place, Source* source,
+                       int32_t choices) noexcept {
   claim->source = source;
   claim->num_waiting = choices;
-  claim->is_owed = is_owed;
-  claim->give_way = std::move(give_way);
-  claim->place = source->waiting.insert(source->waiting.end(), claim.get());
+  claim->place = place->begin();
+  source->waiting.splice(source->waiting.end(), *place);
   ++source->num_claims;
-  ++source->member->num_waiting;
-  add(claim.get(), Lack::kChoices, choices);
-  return claim;
+  add(claim, Lack::kChoices, choices);
 }
 
+// One that can not be told is no reason not to tell the others, or to refuse who has been let in.
 void QueueMeter::tell(const std::vector<Lost>& lost) {
-  for (const Lost& one : lost)
-    if (one.give_way) one.give_way(one.answer);
+  for (const Lost& one : lost) {
+    try {
+      UseOfReserve to_tell;
+      if (one.give_way) one.give_way(one.answer);
+    } catch (...) {
+      log_error("A request that has lost its place in the queue could not be told: {}",
+                status_of_exception().message());
+    }
+  }
 }
 
 QueueMeter::Answer QueueMeter::take_tokens(QueueClaim* claim, int64_t tokens, Time now) {
@@ -181,11 +200,12 @@ bool QueueMeter::may_ask(Lack what, const Source& source, int64_t amount) const 
 }
 
 QueueMeter::Member* QueueMeter::greedier(Lack what, const Member& newcomer, double above, bool waits) const {
+  const std::size_t i = index_of(what);
   Member* most = nullptr;
   for (const auto& [key, member] : members_) {
-    if (member.get() == &newcomer || (waits && member->num_waiting == 0)) continue;
-    const double share = member->share(index_of(what));
-    if (share > above && (most == nullptr || share > most->share(index_of(what)))) most = member.get();
+    if (member.get() == &newcomer || (waits && member->held_waiting[i] == 0)) continue;
+    const double share = member->share(i);
+    if (share > above && (most == nullptr || share > most->share(i))) most = member.get();
   }
   return most;
 }
@@ -194,48 +214,76 @@ QueueMeter::Source* QueueMeter::greediest(Lack what, Member* member, const Sourc
   const std::size_t i = index_of(what);
   Source* most = nullptr;
   for (auto& [key, source] : member->sources)
-    if (&source != newcomer && !source.waiting.empty() && (most == nullptr || source.held[i] > most->held[i]))
+    if (&source != newcomer && source.held_waiting[i] > 0 &&
+        (most == nullptr || source.held[i] > most->held[i]))
       most = &source;
   return most;
 }
 
 bool QueueMeter::make_room(Lack what, Source* source, int64_t amount, std::vector<Lost>* lost) {
   if (has_room(what, amount)) return true;
-  if (!may_ask(what, *source, amount)) return make_room_within(what, source, amount, lost);
+  std::vector<Chosen> chosen;
+  auto put_back = [&] {
+    for (const Chosen& one : chosen) add(one.claim, what, one.amount);
+  };
+  bool is_enough = false;
+  try {
+    is_enough = may_ask(what, *source, amount) ? choose_among(what, *source, amount, &chosen)
+                                               : choose_within(what, *source, amount, &chosen);
+    if (is_enough) lost->reserve(chosen.size());
+  } catch (...) {
+    put_back();
+    throw;
+  }
+  put_back();
+  if (!is_enough) return false;  // nobody is displaced in vain
+  for (const Chosen& one : chosen) displace(what, one.claim, lost);
+  return true;
+}
+
+bool QueueMeter::choose_among(Lack what, const Source& source, int64_t amount, std::vector<Chosen>* chosen) {
   const std::size_t i = index_of(what);
-  const Member& member = *source->member;
+  const Member& member = *source.member;
   const double after = static_cast<double>(member.held[i] + amount) / member.weight;
   while (!has_room(what, amount)) {
     Member* other = greedier(what, member, after, true);
     if (other == nullptr) return held_[i] + amount <= 2 * max_[i];
-    displace(what, greediest(what, other, nullptr), lost);
+    choose_newest(what, *greediest(what, other, nullptr), chosen);
   }
   return true;
 }
 
-bool QueueMeter::make_room_within(Lack what, Source* source, int64_t amount, std::vector<Lost>* lost) {
+bool QueueMeter::choose_within(Lack what, const Source& source, int64_t amount, std::vector<Chosen>* chosen) {
   const std::size_t i = index_of(what);
-  Member* member = source->member;
-  const int64_t after = source->held[i] + amount;
+  Member* member = source.member;
+  const int64_t after = source.held[i] + amount;
   if (after > std::max<int64_t>(member->held[i] / static_cast<int64_t>(member->sources.size()), 1))
     return false;
-  int64_t obtainable = max_[i] - held_[i];  // nobody is displaced in vain
-  for (auto& [key, other] : member->sources) {
-    int64_t waiting = 0;
-    for (const QueueClaim* claim : other.waiting) waiting += claim->held[i];
-    if (&other != source) obtainable += std::clamp<int64_t>(other.held[i] - after, 0, waiting);
-  }
+  int64_t obtainable = max_[i] - held_[i];
+  for (const auto& [key, other] : member->sources)
+    if (&other != &source) obtainable += std::clamp<int64_t>(other.held[i] - after, 0, other.held_waiting[i]);
   if (obtainable < amount) return false;
-  while (!has_room(what, amount)) displace(what, greediest(what, member, source), lost);
+  while (!has_room(what, amount)) choose_newest(what, *greediest(what, member, &source), chosen);
   return true;
 }
 
-void QueueMeter::displace(Lack what, Source* source, std::vector<Lost>* lost) {
-  QueueClaim* claim = source->waiting.back();
+// Takes what it holds out of the books, so that the next choice sees what would be left. Requires: of `what`
+// something is held by one that waits.
+void QueueMeter::choose_newest(Lack what, const Source& source, std::vector<Chosen>* chosen) {
+  const std::size_t i = index_of(what);
+  auto newest = std::find_if(source.waiting.rbegin(), source.waiting.rend(),
+                             [i](const QueueClaim* claim) { return claim->held[i] > 0; });
+  chosen->push_back({*newest, (*newest)->held[i]});
+  add(*newest, what, -(*newest)->held[i]);
+}
+
+// Requires: there is room in *lost.
+void QueueMeter::displace(Lack what, QueueClaim* claim, std::vector<Lost>* lost) noexcept {
+  Source* source = claim->source;
   const Held held = claim->held;
-  stop_waiting(claim);
   add(claim, Lack::kTokens, -held[1]);
   add(claim, Lack::kChoices, -held[0]);
+  stop_waiting(claim);
   claim->source = nullptr;
   claim->lost = what;
   lost->push_back({std::move(claim->give_way), lacking(what, held[index_of(what)])});
@@ -244,17 +292,19 @@ void QueueMeter::displace(Lack what, Source* source, std::vector<Lost>* lost) {
 }
 
 QueueMeter::Source* QueueMeter::find(const Tenant& tenant) {
-  std::unique_ptr<Member>& member = members_[tenant.key];
-  if (member == nullptr) {
-    member = std::make_unique<Member>();
-    member->key = tenant.key;
-    member->weight = std::max<uint32_t>(tenant.weight, 1);
-    weights_ += member->weight;
-  }
-  Source& source = member->sources[tenant.source];
-  source.key = tenant.source;
-  source.member = member.get();
-  return &source;
+  auto fill = [&tenant](Member* member) {
+    Source& source = member->sources[tenant.source];
+    source.key = tenant.source;
+    source.member = member;
+    return &source;
+  };
+  if (auto known = members_.find(tenant.key); known != members_.end()) return fill(known->second.get());
+  auto member = std::make_unique<Member>();
+  member->key = tenant.key;
+  member->weight = std::max<uint32_t>(tenant.weight, 1);
+  Source* source = fill(member.get());
+  weights_ += members_.emplace(tenant.key, std::move(member)).first->second->weight;
+  return source;
 }
 
 void QueueMeter::forget_if_empty(Source* source) {
@@ -268,13 +318,18 @@ void QueueMeter::forget_if_empty(Source* source) {
 
 void QueueMeter::add(QueueClaim* claim, Lack what, int64_t amount) {
   const std::size_t i = index_of(what);
-  for (Held* held : {&claim->held, &claim->source->held, &claim->source->member->held, &held_})
-    (*held)[i] += amount;
+  Source* source = claim->source;
+  for (Held* held : {&claim->held, &source->held, &source->member->held, &held_}) (*held)[i] += amount;
+  if (claim->num_waiting == 0) return;
+  for (Held* held : {&source->held_waiting, &source->member->held_waiting}) (*held)[i] += amount;
 }
 
 void QueueMeter::stop_waiting(QueueClaim* claim) {
-  claim->source->waiting.erase(claim->place);
-  --claim->source->member->num_waiting;
+  Source* source = claim->source;
+  source->waiting.erase(claim->place);
+  for (Held* held : {&source->held_waiting, &source->member->held_waiting})
+    for (std::size_t i = 0; i < claim->held.size(); ++i) (*held)[i] -= claim->held[i];
+  claim->num_waiting = 0;
 }
 
 }  // namespace pagoda

@@ -5,10 +5,10 @@
 // While there is room everybody is let in. When a resource (choices or tokens) lacks, a newcomer is let in
 // all the same if with it its tenant holds no more than its share: the bound, divided among the tenants that
 // hold something, by weight. Whoever holds most of the resource by weight gives way: its newest waiting
-// request ends. What runs is left to its end; while only that stands in the way the newcomer is let in beyond
-// the bound. Within one tenant its sources share in the same way what the tenant may have, but nobody passes
-// the bound for that. So nobody who holds less than others is refused for their sake: max-min fairness
-// (Bertsekas, Gallager, "Data Networks", 6.5.2).
+// request that holds some ends. What runs is left to its end; while only that stands in the way the newcomer
+// is let in beyond the bound. Within one tenant its sources share in the same way what the tenant may have,
+// but nobody passes the bound for that. So nobody who holds less than others is refused for their sake:
+// max-min fairness (Bertsekas, Gallager, "Data Networks", 6.5.2).
 #pragma once
 #include <array>
 #include <cstdint>
@@ -86,6 +86,10 @@ class QueueMeter {
     GiveWay give_way;
     Answer answer;
   };
+  struct Chosen {  // who would give way, and what it held of what lacks
+    QueueClaim* claim = nullptr;
+    int64_t amount = 0;
+  };
 
   void pass_time(Time now);
   Answer lacking(Lack what, int64_t amount) const;
@@ -93,15 +97,20 @@ class QueueMeter {
   // With so much more the tenant would not hold more than its share, and somebody else would by weight.
   bool may_ask(Lack what, const Source& source, int64_t amount) const;
   // Makes room for `amount` more of `what`, at others' cost where the newcomer may ask for it; false: it
-  // lacks.
+  // lacks, and nobody has lost anything.
   bool make_room(Lack what, Source* source, int64_t amount, std::vector<Lost>* lost);
-  bool make_room_within(Lack what, Source* source, int64_t amount, std::vector<Lost>* lost);
-  // Who holds most, and more than `above`, of those who have something that waits.
+  // Among tenants, and within one: whose waiting requests would give way. What they hold is taken out of the
+  // books; false: it is not enough.
+  bool choose_among(Lack what, const Source& source, int64_t amount, std::vector<Chosen>* chosen);
+  bool choose_within(Lack what, const Source& source, int64_t amount, std::vector<Chosen>* chosen);
+  void choose_newest(Lack what, const Source& source, std::vector<Chosen>* chosen);
+  // Who holds most, and more than `above`, of those of whom something waits that holds some.
   Member* greedier(Lack what, const Member& newcomer, double above, bool waits) const;
   static Source* greediest(Lack what, Member* member, const Source* newcomer);
-  void displace(Lack what, Source* source, std::vector<Lost>* lost);
-  static void tell(const std::vector<Lost>& lost);  // without the lock
-  std::shared_ptr<QueueClaim> enter(Source* source, int32_t choices, bool is_owed, GiveWay give_way);
+  void displace(Lack what, QueueClaim* claim, std::vector<Lost>* lost) noexcept;
+  static void tell(const std::vector<Lost>& lost);  // without the lock; throws nothing
+  // `place`: a list of the claim alone.
+  void enter(QueueClaim* claim, std::list<QueueClaim*>* place, Source* source, int32_t choices) noexcept;
   Source* find(const Tenant& tenant);
   void forget_if_empty(Source* source);
   void add(QueueClaim* claim, Lack what, int64_t amount);

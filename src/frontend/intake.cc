@@ -195,6 +195,7 @@ Result<std::vector<PreparedPrompt>> prepare(const ModelInfo& model, const Stream
                                             std::vector<Engine::Slot>* slots) {
   const GenerateRequest& request = core.request();
   PAGODA_TRY(SamplingParams params, resolve_sampling(model, request, seed));
+  const auto salt_hash = hash_cache_salt(request.cache_salt);
   PromptMaker maker(model, request, longest_token);
   std::vector<PreparedPrompt> prompts;
   for (std::size_t i = 0; i < static_cast<std::size_t>(core.num_prompts()) && !is_work_cancelled(); ++i) {
@@ -210,7 +211,7 @@ Result<std::vector<PreparedPrompt>> prepare(const ModelInfo& model, const Stream
     out.priority = request.priority;
     out.client_key = request.client_key;
     out.weight = request.weight;
-    out.cache_salt_hash = hash_cache_salt(request.cache_salt);
+    out.cache_salt_hash = salt_hash;
     out.arrival = request.arrival == Time{} ? std::chrono::steady_clock::now() : request.arrival;
     out.deadline = request.deadline;
     out.read_prefix_cache = params.num_prompt_logprobs < 0;
@@ -270,9 +271,11 @@ Result<std::shared_ptr<OutputStream>> Intake::admit(GenerateRequest request, std
     }
   };
   auto failed = [core](const Status& status) { core->fail(status); };
-  PAGODA_RETURN_IF_ERROR(text_pool_->submit(std::move(task), std::move(failed), asked.tenant.key));
+  // Once it is submitted nothing may throw: the caller would not know that it is in.
+  auto stream = std::make_shared<StreamHandle>(core);
   if (asked.deadline != Time::max()) deadlines_.add(asked.deadline, core);
-  return std::shared_ptr<OutputStream>(std::make_shared<StreamHandle>(std::move(core)));
+  PAGODA_RETURN_IF_ERROR(text_pool_->submit(std::move(task), std::move(failed), asked.tenant.key));
+  return std::shared_ptr<OutputStream>(std::move(stream));
 }
 
 Status Intake::work(std::shared_ptr<TextJob> job) {
@@ -287,9 +290,8 @@ Status Intake::work(std::shared_ptr<TextJob> job) {
     *place = {};
   };
   auto failed = [job](const Status& status) { job->give_up(status); };
-  PAGODA_RETURN_IF_ERROR(text_pool_->submit(std::move(task), std::move(failed), job->tenant().key));
   if (job->deadline() != Time::max()) deadlines_.add(job->deadline(), job);
-  return {};
+  return text_pool_->submit(std::move(task), std::move(failed), job->tenant().key);
 }
 
 Result<std::string> Intake::render_chat(const ChatPrompt& chat) const {

@@ -44,6 +44,7 @@ Result<int32_t> judge_logprobs(const ModelInfo& model, int32_t wanted, const cha
 Status tokenize_bad_words(const ModelInfo& model, const std::vector<std::string>& words,
                           SamplingParams* params) {
   if (words.empty()) return {};
+  std::vector<std::vector<TokenId>> phrases;
   if (model.tokenizer == nullptr)
     return invalid_argument("bad_words: the server runs without a tokenizer", "bad_words");
   for (const std::string& word : words) {
@@ -56,9 +57,10 @@ Status tokenize_bad_words(const ModelInfo& model, const std::vector<std::string>
     PAGODA_RETURN_IF_ERROR(check_ids(model, plain, "bad_words"));
     PAGODA_RETURN_IF_ERROR(check_ids(model, spaced, "bad_words"));
     const bool differs = spaced != plain && !spaced.empty();
-    params->bad_words.push_back(std::move(plain));
-    if (differs) params->bad_words.push_back(std::move(spaced));
+    phrases.push_back(std::move(plain));
+    if (differs) phrases.push_back(std::move(spaced));
   }
+  params->bad_words = std::move(phrases);
   return {};
 }
 
@@ -80,11 +82,11 @@ void resolve_numbers(const ModelInfo& model, const SamplingFields& fields, Sampl
 }
 
 // Of the allowed tokens one must be left: where filters forbid them all, the first step could sample nothing.
-Status judge_allowed(const SamplingParams& params) {
+Status judge_allowed(const SamplingParams& params, bool has_min_tokens) {
   if (params.allowed_token_ids.empty()) return {};
   std::vector<TokenId> forbidden;
-  if (params.min_tokens > 0) {
-    forbidden = params.stop_token_ids;
+  if (has_min_tokens) {
+    forbidden.assign(params.stop_token_ids.begin(), params.stop_token_ids.end());
     forbidden.insert(forbidden.end(), params.eos_token_ids.begin(), params.eos_token_ids.end());
   }
   for (const std::vector<TokenId>& phrase : params.bad_words)
@@ -151,6 +153,7 @@ Result<SamplingParams> resolve_sampling(const ModelInfo& model, const GenerateRe
   params.stop_token_ids = fields.stop_token_ids;
   params.allowed_token_ids = fields.allowed_token_ids;
   params.eos_token_ids = model.eos_token_ids;
+  PAGODA_RETURN_IF_ERROR(judge_allowed(params, fields.min_tokens.value_or(0) > 0));
   return params;
 }
 
@@ -172,7 +175,7 @@ Status judge_length(const ModelInfo& model, const GenerateRequest& request, std:
                                         max_tokens, min_tokens));
   params->max_tokens = static_cast<int32_t>(max_tokens);
   params->min_tokens = static_cast<int32_t>(min_tokens);
-  return judge_allowed(*params);
+  return {};
 }
 
 }  // namespace pagoda

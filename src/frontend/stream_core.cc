@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 
 #include "base/log.h"
 #include "base/memory_reserve.h"
@@ -109,9 +110,13 @@ void StreamCore::expire() {
 
 void StreamCore::fail(const Status& status) {
   unwanted_.cancel();
-  Letter letter;
-  letter.error = to_api_error(status);
-  post(std::move(letter));
+  try {
+    Letter letter;
+    letter.error = to_api_error(status);
+    post(std::move(letter));
+  } catch (const std::bad_alloc&) {
+    lose();
+  }
 }
 
 void StreamCore::put(int32_t prompt_index, TokenEvent&& event) {

@@ -14,10 +14,11 @@ class TextJob : public Expirable {
   TextJob(const Tenant& tenant, Time deadline) : tenant_(tenant), deadline_(deadline) {}
   // Nobody waits for it any more. Any thread.
   void cancel() { unwanted_.cancel(); }
-  // It is not to be done, or not to its end. Any thread.
+  // It is not to be done, or not to its end. Any thread. The answer comes first: work that is cancelled may
+  // return with half of its result.
   void give_up(const Status& why) {
-    cancel();
     fail(why);
+    cancel();
   }
   void expire() final {
     give_up(

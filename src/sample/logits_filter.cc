@@ -43,7 +43,7 @@ void ban(std::span<float> logits, std::span<const TokenId> ids) {
 }
 
 // The last token of each phrase whose beginning has just been generated.
-void apply_bad_words(std::span<float> logits, const std::vector<std::vector<TokenId>>& phrases,
+void apply_bad_words(std::span<float> logits, std::span<const std::vector<TokenId>> phrases,
                      std::span<const TokenId> output) {
   for (const std::vector<TokenId>& phrase : phrases) {
     if (phrase.empty() || phrase.size() - 1 > output.size()) continue;

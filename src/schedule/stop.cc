@@ -1,12 +1,13 @@
 #include "schedule/stop.h"
 
 #include <algorithm>
+#include <span>
 
 namespace pagoda {
 namespace {
 
 // A client may name a whole vocabulary of stop ids, and this runs for each token.
-bool contains(const std::vector<TokenId>& sorted_ids, TokenId id) {
+bool contains(std::span<const TokenId> sorted_ids, TokenId id) {
   return std::binary_search(sorted_ids.begin(), sorted_ids.end(), id);
 }
 

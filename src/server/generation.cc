@@ -64,6 +64,10 @@ std::size_t weight_of(const TextDelta& whole) {
   return weight;
 }
 
+std::size_t num_prompts(const GenerateRequest& request) {
+  return request.is_chat() ? 1 : std::get<std::vector<TextPrompt>>(request.prompt).size();
+}
+
 // The request as the writers of answers need it: prompts can be large and are not among that.
 GenerateRequest without_prompt(GenerateRequest* request) {
   auto prompt = std::move(request->prompt);
@@ -144,23 +148,26 @@ void Generation::begin(RouteContext* context, const HttpRequest& http, GenerateR
       if (auto alive = weak.lock()) alive->pump();
     });
   };
+  try {
+    self->open(std::move(request), std::move(wake));
+  } catch (...) {
+    self->give_up();
+  }
+}
+
+void Generation::open(GenerateRequest request, std::function<void()> wake) {
+  choices_.resize(num_prompts(request) * static_cast<std::size_t>(request_.n));
+  for (std::size_t i = 0; i < choices_.size(); ++i) choices_[i].result.index = static_cast<int32_t>(i);
   // Before admission: from then on the first delta may come at any time. Tasks of this connection wait for
   // this one.
-  context->generations.add(self);
-  auto stream = context->intake->admit(std::move(request), std::move(wake));
-  if (!stream.ok()) {
-    context->generations.remove(self);
-    return writer->send(error_response(stream.status()));
-  }
+  context_->generations.add(shared_from_this());
+  auto stream = context_->intake->admit(std::move(request), std::move(wake));
+  if (!stream.ok()) return fail(to_api_error(stream.status()));
   {
-    std::lock_guard lock(self->stream_mutex_);
-    self->stream_ = std::move(*stream);
+    std::lock_guard lock(stream_mutex_);
+    stream_ = std::move(*stream);
   }
-  self->choices_.resize(static_cast<std::size_t>(self->stream_->num_prompts()) *
-                        static_cast<std::size_t>(self->request_.n));
-  for (std::size_t i = 0; i < self->choices_.size(); ++i)
-    self->choices_[i].result.index = static_cast<int32_t>(i);
-  writer->on_close([weak] {
+  writer_->on_close([weak = weak_from_this()] {
     if (auto alive = weak.lock()) alive->cancel();
   });
 }
@@ -193,16 +200,20 @@ void Generation::pump() {
   try {
     read_stream();
   } catch (...) {
-    UseOfReserve to_tell;
-    const Status status = status_of_exception();
-    log_error("Request {} failed: {}", head_.id, status.message());
-    choices_.clear();
-    events_ = {};
-    stream_->cancel();
-    fail(to_api_error(status));
-    if (!events_.empty()) writer_->write(std::move(events_));
-    if (streaming_) writer_->finish();
+    give_up();
   }
+}
+
+void Generation::give_up() {
+  UseOfReserve to_tell;
+  const Status status = status_of_exception();
+  log_error("Request {} failed: {}", head_.id, status.message());
+  choices_.clear();
+  events_ = {};
+  if (stream_ != nullptr) stream_->cancel();
+  fail(to_api_error(status));
+  if (!events_.empty()) writer_->write(std::move(events_));
+  if (streaming_) writer_->finish();
 }
 
 void Generation::read_stream() {
@@ -318,8 +329,9 @@ void Generation::end() {
     self->writer_->send(error_response(status));
     self->leave();
   };
+  TaskPool* const pool = context_->intake->text_pool();
   // A large one would keep everybody else of this I/O thread waiting.
-  if (weight <= kWrittenAtOnce || !context_->intake->text_pool()->submit(answer, failed).ok()) answer();
+  if (weight <= kWrittenAtOnce || !pool->submit(answer, failed, request_.tenant.key).ok()) answer();
 }
 
 void Generation::fail(const ApiError& error) {

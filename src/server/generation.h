@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -67,6 +68,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
     std::string logged_text;
   };
 
+  // Admits the request; what is wrong with it is answered.
+  void open(GenerateRequest request, std::function<void()> wake);
   void pump();
   void read_stream();
   void take(TextDelta&& delta);
@@ -79,6 +82,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void end();
   void leave();  // from any thread: nothing more is to be done
   void fail(const ApiError& error);
+  void give_up();  // within catch: answers with what was thrown
   void log_output() const;
   Usage total_usage() const;
   Usage choice_usage(const Choice& choice) const;

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <utility>
 
+#include "base/cancel.h"
 #include "openai/responses.h"
 #include "server/client.h"
 #include "server/parse_body.h"
@@ -44,7 +45,10 @@ class RouteJob : public TextJob {
         writer_(std::move(writer)),
         body_share_(std::move(body_share)) {}
 
-  void run() override { answer(work_(*intake_, parsed_)); }
+  void run() override {
+    HttpResponse response = work_(*intake_, parsed_);
+    if (!is_work_cancelled()) answer(std::move(response));  // else it is half of one
+  }
 
  private:
   void fail(const Status& why) override { answer(error_response(why)); }

@@ -1,9 +1,12 @@
 // Who is let in when the queue is full, and at whose cost.
 #include <gtest/gtest.h>
 
+#include <new>
 #include <random>
 
+#include "base/log.h"
 #include "tests/engine/queue_guests.h"
+#include "tests/testing/failing_new.h"
 
 namespace pagoda {
 namespace {
@@ -87,6 +90,81 @@ TEST(QueueFairness, TokensAreSharedToo) {
   EXPECT_EQ(queue.tokens(12, 400).lack, Lack::kNothing);
   EXPECT_EQ(queue.tokens(12, 400).lack, Lack::kTokens);
   EXPECT_EQ(queue.meter.num_choices(), 10 + 2 - static_cast<int>(queue.lost.size()));
+}
+
+// Who is not tokenized yet, or has no tokens at all, has none to give.
+TEST(QueueFairness, WhoHoldsNoTokensKeepsItsPlace) {
+  struct Case {
+    const char* what;
+    std::vector<int64_t> greedy;  // tokens of each of its requests, by arrival; 0: not known yet
+    int64_t wanted;
+    int num_running;  // the first so many
+    std::vector<int> lost;
+  } cases[] = {
+      {"behind one that does", {500, 500, 0, 0}, 300, 0, {1}},
+      {"between those that do", {300, 0, 300, 0, 400, 0}, 500, 0, {4, 2}},
+      {"all that hold some run", {1000, 0, 0}, 400, 1, {}},
+  };
+  for (const Case& one : cases) {
+    QueueGuests queue(100, 1000);
+    for (int i = 0; i < static_cast<int>(one.greedy.size()); ++i) {
+      ASSERT_EQ(queue.come(i, 1, {1}).lack, Lack::kNothing) << one.what;
+      if (i < one.num_running) queue.begin(i);
+    }
+    ASSERT_EQ(queue.come(99, 1, {2}).lack, Lack::kNothing) << one.what;
+    for (int i = 0; i < static_cast<int>(one.greedy.size()); ++i)
+      ASSERT_EQ(queue.tokens(i, one.greedy[static_cast<std::size_t>(i)]).lack, Lack::kNothing) << one.what;
+    EXPECT_EQ(queue.tokens(99, one.wanted).lack, Lack::kNothing) << one.what;
+    EXPECT_EQ(queue.lost, one.lost) << one.what;
+  }
+}
+
+// A callback that fails is its own affair: the others are told, and the newcomer is in.
+TEST(QueueFairness, OneThatCanNotBeToldHarmsNobody) {
+  QueueMeter meter(2, 0);
+  const Time now = Time{} + std::chrono::hours(1);
+  std::shared_ptr<QueueClaim> claims[3];
+  int num_told = 0;
+  auto fails = [&num_told](const QueueMeter::Answer&) {
+    ++num_told;
+    throw std::bad_alloc();
+  };
+  set_log_level(LogLevel::kOff);
+  for (int i = 0; i < 2; ++i)
+    ASSERT_EQ(meter.take_choices({1}, 1, now, fails, &claims[i]).lack, Lack::kNothing);
+  EXPECT_EQ(meter.take_choices({2}, 1, now, {}, &claims[2]).lack, Lack::kNothing);
+  set_log_level(LogLevel::kInfo);
+  EXPECT_EQ(num_told, 1);
+  ASSERT_NE(claims[2], nullptr);
+  for (const auto& claim : claims) meter.give_back(claim.get(), 1, 0, true, false, now);
+  EXPECT_EQ(meter.num_choices(), 0);
+}
+
+// Whichever allocation of a newcomer fails: nobody has lost anything by it, and the books are as they were.
+TEST(QueueFairness, WithoutMemoryTheBooksStayAsTheyWere) {
+  int k = 0;
+  for (bool failed = true; failed; ++k) {
+    ASSERT_LT(k, 100);
+    QueueGuests queue(4, 0);
+    for (int i = 0; i < 4; ++i) ASSERT_EQ(queue.come(i, 1, {1}).lack, Lack::kNothing);
+    std::shared_ptr<QueueClaim> claim;
+    allocations_may_fail = true;
+    allocations_until_failure = k;
+    try {
+      EXPECT_EQ(queue.meter.take_choices({2}, 2, queue.now, {}, &claim).lack, Lack::kNothing);
+      failed = false;
+    } catch (const std::bad_alloc&) {
+      EXPECT_TRUE(queue.lost.empty()) << k;
+    }
+    allocations_until_failure = -1;
+    allocations_may_fail = false;
+    EXPECT_EQ(queue.meter.num_choices(), 4);
+    if (claim != nullptr) queue.meter.give_back(claim.get(), 2, 0, true, false, queue.now);
+    ASSERT_EQ(queue.come(50, 2, {3}).lack, Lack::kNothing) << "the newcomer has left nothing behind: " << k;
+    for (int name : {0, 1, 2, 3, 50}) queue.go(name);
+    EXPECT_EQ(queue.meter.num_choices(), 0) << k;
+  }
+  EXPECT_GT(k, 4) << "nothing has failed";
 }
 
 TEST(QueueFairness, WhoHasLostItsPlacesGetsNoMore) {

@@ -221,6 +221,31 @@ TEST(Admission, TextJobsTakePlacesOfTheQueue) {
   EXPECT_TRUE(house.engine->drain(60));
 }
 
+// What it makes of its text once it is cancelled is half of an answer.
+TEST(Admission, ATextJobThatIsGivenUpSaysWhyBeforeItIsCancelled) {
+  struct Slow : TextJob {
+    Slow() : TextJob({1}, now() + 30ms) {}
+    void run() override {
+      while (!is_work_cancelled()) std::this_thread::yield();
+      answer(200);
+    }
+    void fail(const Status& why) override {
+      std::this_thread::sleep_for(5ms);  // a slow answer is not overtaken either
+      answer(to_api_error(why).http_status);
+    }
+    void answer(int status) {
+      if (!answered.exchange(true)) done.set_value(status);
+    }
+    std::atomic<bool> answered{false};
+    std::promise<int> done;
+  };
+  ScriptedHouse house;
+  house.start();
+  auto job = std::make_shared<Slow>();
+  ASSERT_TRUE(house.intake->work(job).ok());
+  EXPECT_EQ(job->done.get_future().get(), 504);
+}
+
 TEST(Deadlines, TellEachOnceInTimeAndForgetThoseWhoHaveGone) {
   struct Who : Expirable {
     std::promise<Time> told;

@@ -1,0 +1,106 @@
+// A generation that finds no memory while it begins is answered, and leaves nothing behind.
+#include "server/generation.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+
+#include "base/log.h"
+#include "server/routes.h"
+#include "tests/testing/failing_new.h"
+#include "tests/testing/scripted_house.h"
+
+namespace pagoda {
+namespace {
+
+// The test's thread is the connection's.
+class Writer : public ResponseWriter {
+ public:
+  void send(HttpResponse response) override {
+    std::lock_guard lock(mutex_);
+    ++num_sent;
+    status = response.status;
+    changed_.notify_all();
+  }
+  void start_stream(int, std::string, HttpHeaders) override { ADD_FAILURE(); }
+  void write(std::string) override { ADD_FAILURE(); }
+  void finish() override { ADD_FAILURE(); }
+  void post(std::function<void()> task) override {
+    std::lock_guard lock(mutex_);
+    tasks_.push_back(std::move(task));
+    changed_.notify_all();
+  }
+  void on_close(std::function<void()> callback) override { callback_ = std::move(callback); }
+  bool closed() const override { return false; }
+  // Runs what is posted until there is an answer and nothing more to do.
+  void run_until_sent() {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    std::unique_lock lock(mutex_);
+    while (num_sent == 0 || !tasks_.empty()) {
+      ASSERT_TRUE(changed_.wait_until(lock, end, [this] { return num_sent > 0 || !tasks_.empty(); }));
+      if (tasks_.empty()) return;
+      std::function<void()> task = std::move(tasks_.front());
+      tasks_.pop_front();
+      lock.unlock();
+      task();
+      lock.lock();
+    }
+  }
+
+  int num_sent = 0, status = 0;
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::function<void()>> tasks_;
+  std::function<void()> callback_;
+};
+
+TEST(Generation, WithoutMemoryToBeginItIsAnsweredAndForgotten) {
+  testing::ScriptedHouse house;
+  house.start();
+  ApiServerConfig config;
+  config.request_timeout_s = 1000;
+  RouteContext context{config, house.intake.get(), house.engine.get(), &house.registry, {}};
+  set_log_level(LogLevel::kOff);
+  int num_refused = 0;
+  bool failed = true;
+  for (int k = 0; failed; ++k) {
+    ASSERT_LT(k, 1000);
+    GenerateRequest request;
+    request.prompt = std::vector<TextPrompt>{"a", "b"};
+    request.n = 2;
+    request.sampling.max_tokens = 20;
+    auto writer = std::make_shared<Writer>();
+    HttpRequest http;
+    const int64_t before = num_failures;
+    bool thrown = false;
+    allocations_may_fail = true;
+    allocations_until_failure = k;
+    try {
+      Generation::begin(&context, http, std::move(request), writer);
+    } catch (const std::bad_alloc&) {
+      thrown = true;  // before there was anything to forget; HTTP answers
+    }
+    allocations_until_failure = -1;
+    allocations_may_fail = false;
+    failed = num_failures > before;
+    if (!thrown) {
+      writer->run_until_sent();
+      EXPECT_EQ(writer->num_sent, 1) << k;
+      EXPECT_TRUE(writer->status == 200 || writer->status == 503) << k << ": " << writer->status;
+      num_refused += writer->status == 503;
+    }
+    EXPECT_EQ(context.generations.size(), 0U) << k;
+    if (HasFailure()) break;
+  }
+  set_log_level(LogLevel::kInfo);
+  EXPECT_GT(num_refused, 5);
+  EXPECT_TRUE(house.engine->drain(60));
+}
+
+}  // namespace
+}  // namespace pagoda
