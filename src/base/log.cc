@@ -31,6 +31,8 @@ using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kQueueBytesMax = std::size_t{1} << 20;
+// Of a message, before it is escaped, which makes at most five bytes of one: a line always fits the queue.
+constexpr std::size_t kMessageBytesMax = kQueueBytesMax / 8;
 constexpr milliseconds kPatienceAtExit{1000};
 
 std::atomic<uint64_t> num_dropped{0};
@@ -218,6 +220,14 @@ std::string json_text(std::string_view escaped) {
   return out;
 }
 
+// The beginning of a message that is too long, which ends with a whole character.
+std::string_view fitting(std::string_view message) {
+  if (message.size() <= kMessageBytesMax) return message;
+  std::size_t end = kMessageBytesMax;
+  for (int i = 0; i < 3 && (static_cast<unsigned char>(message[end]) & 0xC0) == 0x80; ++i) --end;
+  return message.substr(0, end);
+}
+
 bool turns_or_breaks(uint32_t code) {
   return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x061C || code == 0x200E || code == 0x200F ||
          (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
@@ -283,7 +293,10 @@ bool log_enabled(LogLevel level) noexcept {
 void log_write(LogLevel level, std::string_view message) noexcept {
   if (!log_enabled(level)) return;
   try {
-    const std::string line = escape_for_log(message);
+    const std::string_view shown = fitting(message);
+    std::string line = escape_for_log(shown);
+    if (shown.size() < message.size())
+      line += fmt::format("... ({} bytes left out)", message.size() - shown.size());
     logger().log(level_of(level),
                  lines_are_json ? std::string_view(json_text(line)) : std::string_view(line));
   } catch (const std::exception&) {  // no memory for the line

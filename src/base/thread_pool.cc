@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <list>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
@@ -218,7 +219,7 @@ struct TaskPool::Impl {
   std::mutex mutex;
   std::condition_variable ready;
   std::unordered_map<uint64_t, std::deque<Task>> tasks;  // by whose they are
-  std::deque<uint64_t> turns;                            // those who have some
+  std::list<uint64_t> turns;                             // those who have some
   std::size_t num_tasks = 0;
   std::size_t capacity;
   bool stopping = false;
@@ -226,31 +227,27 @@ struct TaskPool::Impl {
   std::vector<std::thread> threads;
 
   // All of it or, where memory lacks, nothing.
-  void add(Task task, uint64_t turn) {
+  void add(Task&& task, uint64_t turn) {
     std::deque<Task>& own = tasks[turn];
+    std::list<uint64_t> newcomer;
+    if (own.empty()) newcomer.push_back(turn);
     own.push_back(std::move(task));
-    if (own.size() == 1) {
-      try {
-        turns.push_back(turn);
-      } catch (...) {
-        own.pop_back();
-        throw;
-      }
-    }
+    turns.splice(turns.end(), newcomer);
     ++num_tasks;
   }
 
-  Task take() {
-    const uint64_t turn = turns.front();
-    turns.pop_front();
-    auto own = tasks.find(turn);
+  // Allocates nothing: on the pool's threads there is nobody to tell.
+  Task take() noexcept {
+    auto own = tasks.find(turns.front());
     Task task = std::move(own->second.front());
     own->second.pop_front();
     --num_tasks;
-    if (own->second.empty())
+    if (own->second.empty()) {
       tasks.erase(own);
-    else
-      turns.push_back(turn);
+      turns.pop_front();
+    } else {
+      turns.splice(turns.end(), turns, turns.begin());
+    }
     return task;
   }
 
@@ -282,17 +279,20 @@ TaskPool::~TaskPool() {
   }
   impl_->ready.notify_all();
   for (std::thread& thread : impl_->threads) thread.join();
+  // While the rest is whole: what goes with a task may still submit another.
+  auto dropped = std::move(impl_->tasks);
 }
 
 Status TaskPool::submit(std::function<void()> task, std::function<void(const Status&)> failed,
                         uint64_t turn) {
+  Task made{std::move(task), std::move(failed)};  // if refused, it goes after the lock
   try {
     std::lock_guard lock(impl_->mutex);
     if (impl_->stopping) return Status(StatusCode::kUnavailable, "shutting down");
     if (impl_->num_tasks >= impl_->capacity)
       return Status(StatusCode::kExhausted, "too many prompts are waiting to be tokenized")
           .with_retry_after_ms(1000);
-    impl_->add({std::move(task), std::move(failed)}, turn);
+    impl_->add(std::move(made), turn);
   } catch (const std::bad_alloc&) {
     return Status(StatusCode::kExhausted, "there is too little memory for this request")
         .with_retry_after_ms(1000);

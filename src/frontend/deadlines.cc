@@ -1,12 +1,25 @@
 #include "frontend/deadlines.h"
 
 #include <algorithm>
+#include <exception>
+
+#include "base/log.h"
+#include "base/memory_reserve.h"
 
 namespace pagoda {
 namespace {
 
 bool is_later(const auto& a, const auto& b) {
   return a.first > b.first;
+}
+
+void expire(const std::weak_ptr<Expirable>& who) noexcept {
+  UseOfReserve to_tell;
+  try {
+    if (std::shared_ptr<Expirable> alive = who.lock()) alive->expire();
+  } catch (const std::exception& e) {
+    log_error("A request whose time has run out could not be told: {}", e.what());
+  }
 }
 
 }  // namespace
@@ -53,7 +66,7 @@ void Deadlines::run() {
     std::weak_ptr<Expirable> who = std::move(entries_.back().second);
     entries_.pop_back();
     lock.unlock();
-    if (std::shared_ptr<Expirable> alive = who.lock()) alive->expire();
+    expire(who);
     lock.lock();
   }
 }

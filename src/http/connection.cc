@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/memory_reserve.h"
 #include "http/cors.h"
 #include "http/exchange.h"
 
@@ -25,7 +26,7 @@ constexpr std::size_t kWriteBytes = 256 * 1024;        // per write, so that pro
 constexpr std::size_t kDiscardBytesMax = 8u << 20;
 constexpr std::chrono::milliseconds kLingerTime{1000};
 constexpr std::size_t kRequestIdBytesMax = 256;
-constexpr double kSpareTimeout = 5;  // seconds for the head of a probe
+constexpr double kSpareTimeout = 5;  // seconds: a probe is quick
 constexpr auto kNever = std::chrono::steady_clock::time_point::max();
 
 std::chrono::steady_clock::time_point after(double seconds) {
@@ -82,9 +83,7 @@ Connection::~Connection() {
 void Connection::start() {
   io_->connections().insert(this);
   parser_ = std::make_unique<RequestParser>(head_limits(core_->config), core_->config.body_bytes_max);
-  read_deadline_ =
-      after(ticket_.seat == Places::Seat::kSpare ? std::min(kSpareTimeout, core_->config.header_timeout_s)
-                                                 : core_->config.header_timeout_s);
+  read_deadline_ = after(patience(core_->config.header_timeout_s));
   arm_timer();
   spawn(read_loop(shared_from_this()));
   if (ticket_.seat == Places::Seat::kSpare) return core_->places.begin_wait(this);
@@ -92,6 +91,10 @@ void Connection::start() {
   io_->post([self = shared_from_this()] {
     if (!self->closed_ && self->awaits_head()) self->core_->places.begin_wait(self.get());
   });
+}
+
+double Connection::patience(double seconds) const {
+  return ticket_.seat == Places::Seat::kSpare ? std::min(kSpareTimeout, seconds) : seconds;
 }
 
 bool Connection::awaits_head() const {
@@ -239,7 +242,9 @@ std::optional<HttpResponse> Connection::judge_request() {
     if (auto response = filter(request_)) return response;
   HttpResponse refusal;
   route_ = core_->find_route(request_, &refusal);
-  if (ticket_.seat == Places::Seat::kSpare && (route_ == nullptr || !route_->options.probe))
+  // A probe has no body: one that never comes would hold the seat.
+  const bool is_probe = route_ != nullptr && route_->options.probe && !parser_->head().has_body();
+  if (ticket_.seat == Places::Seat::kSpare && !is_probe)
     return core_->error(503, "The server has too many connections: try again later.");
   if (route_ == nullptr) return refusal;
   if (route_->options.judge) return route_->options.judge(request_);
@@ -290,12 +295,15 @@ void Connection::refuse(HttpError error) {
   wake_writer();
 }
 
+// Without memory for this the client would wait for ever for what the outbox holds.
 void Connection::wake_writer() {
   if (outbox_.wake_posted) return;
+  UseOfReserve to_answer;
   outbox_.wake_posted = io_->post([self = shared_from_this()] { self->on_wake(); });
 }
 
 void Connection::on_wake() {
+  UseOfReserve to_answer;
   bool cut;
   int status;
   {
@@ -351,7 +359,7 @@ asio::awaitable<void> Connection::write_loop(std::shared_ptr<Connection> self) {
     }
     self->keep_alive_at_ = kNever;
     for (std::size_t sent = 0; sent < out.size();) {
-      self->write_deadline_ = after(self->core_->config.write_timeout_s);
+      self->write_deadline_ = after(self->patience(self->core_->config.write_timeout_s));
       self->arm_timer();
       error_code ec;
       asio::const_buffer buffer(out.data() + sent, std::min(out.size() - sent, kWriteBytes));

@@ -74,6 +74,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void answer_done();
   void start_linger();
 
+  // For this client: less on a spare seat.
+  double patience(double seconds) const;
   void arm_timer();
   void on_timer();
 

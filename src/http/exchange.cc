@@ -13,21 +13,20 @@ Exchange::Exchange(std::shared_ptr<Connection> connection, AnswerFrame frame)
     : connection_(std::move(connection)), frame_(std::move(frame)) {}
 
 Exchange::~Exchange() {
-  bool unanswered;
-  {
-    std::lock_guard lock(connection_->outbox().mutex);
-    unanswered = state_ == State::kNew;
-    if (state_ == State::kStreaming && !connection_->outbox().closed) {
-      connection_->outbox().cut = true;
-      connection_->wake_writer();
-    }
-  }
-  if (!unanswered) return;
   UseOfReserve to_tell;
   try {
-    send(connection_->core().error(500, "Internal Server Error"));
+    bool unanswered;
+    {
+      std::lock_guard lock(connection_->outbox().mutex);
+      unanswered = state_ == State::kNew;
+      if (state_ == State::kStreaming && !connection_->outbox().closed) {
+        connection_->outbox().cut = true;
+        connection_->wake_writer();
+      }
+    }
+    if (unanswered) send(connection_->core().error(500, "Internal Server Error"));
   } catch (const std::exception& e) {
-    log_error("A request could not be answered: {}", e.what());
+    log_error("The answer to a request could not be ended: {}", e.what());
   }
 }
 

@@ -15,9 +15,11 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <exception>
 #include <utility>
 
 #include "base/log.h"
+#include "base/memory_reserve.h"
 
 namespace pagoda {
 
@@ -184,7 +186,9 @@ void Listener::start(boost::asio::io_context& context, OnAccept on_accept) {
   }
 }
 
+// Without memory for this the server would be deaf from then on.
 void Listener::wait(Acceptor* acceptor) {
+  UseOfReserve to_go_on;
   acceptor->descriptor.async_wait(boost::asio::posix::stream_descriptor::wait_read,
                                   [this, acceptor](error_code ec) {
                                     if (!ec && !closed_) accept_all(acceptor);
@@ -209,14 +213,28 @@ void Listener::accept_all(Acceptor* acceptor) {
       set_option(fd, SOL_SOCKET, SO_KEEPALIVE);
     }
     starved_ = false;
-    on_accept_(fd, family, remote_name(address));
+    hand_on(fd, family, address);
   }
   wait(acceptor);
+}
+
+// Where memory lacks, this client is sent away, and the next may come.
+void Listener::hand_on(int fd, int family, const sockaddr_storage& address) {
+  bool is_ours = true;
+  try {
+    std::string remote = remote_name(address);
+    is_ours = false;
+    on_accept_(fd, family, std::move(remote));
+  } catch (const std::exception& e) {
+    if (is_ours) ::close(fd);
+    log_error("A connection could not be accepted: {}", e.what());
+  }
 }
 
 // The waiting connection keeps the socket readable: asking again at once would spin until a descriptor is
 // free.
 void Listener::accept_later(Acceptor* acceptor, int error) {
+  UseOfReserve to_go_on;
   if (!std::exchange(starved_, true))
     log_warning("Cannot accept connections just now: {}; is the limit of open files (ulimit -n) too low?",
                 std::strerror(error));

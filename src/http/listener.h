@@ -2,6 +2,8 @@
 // descriptor table. Internal to this room. Threads: bind() and listen() before the I/O threads run; the rest
 // on the accepting I/O thread.
 #pragma once
+#include <sys/socket.h>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -17,7 +19,8 @@ namespace pagoda {
 
 class Listener {
  public:
-  // Takes ownership of `fd`, a connected socket that does not block. `remote`: "127.0.0.1:50312" or "unix".
+  // Takes ownership of `fd`, a connected socket that does not block, also where it throws. `remote`:
+  // "127.0.0.1:50312" or "unix".
   using OnAccept = std::function<void(int fd, int family, std::string remote)>;
 
   ~Listener();
@@ -40,6 +43,7 @@ class Listener {
   int bind_one(int family, const void* address, unsigned size);
   void wait(Acceptor* acceptor);
   void accept_all(Acceptor* acceptor);
+  void hand_on(int fd, int family, const sockaddr_storage& address);
   void accept_later(Acceptor* acceptor, int error);
 
   std::vector<int> fds_;  // bound; start() gives them to the acceptors

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <boost/asio/error.hpp>
+#include <exception>
 #include <utility>
 
 #include "base/log.h"
@@ -47,38 +48,56 @@ struct HttpServer::Impl {
   std::unique_ptr<Listener> listener = std::make_unique<Listener>();
   std::size_t next_thread = 0;  // on the accepting thread
 
-  void adopt(int fd, int family, std::string remote);
+  void adopt(int fd, int family, const std::string& remote);
+  bool hand_on(int fd, int family, const std::string& remote, Places::Seat seat);
   void on_each_connection(void (Connection::*action)());
 };
 
-// On the accepting thread: hands the socket to the next I/O thread.
-void HttpServer::Impl::adopt(int fd, int family, std::string remote) {
+namespace {
+
+// On the connection's thread. The socket and the seat are the connection's, or given back.
+void open_connection(const std::shared_ptr<ServerCore>& core, const std::shared_ptr<IoThread>& io, int fd,
+                     int family, const std::string& remote, Places::Seat seat) noexcept {
+  bool is_ours = true;  // the descriptor
+  std::shared_ptr<Connection> connection;
+  try {
+    SocketHandle socket(io->context());
+    error_code ec = boost::asio::error::operation_aborted;
+    if (!core->stopping) socket.assign(boost::asio::generic::stream_protocol(family, SOCK_STREAM), fd, ec);
+    is_ours = !socket.is_open();
+    if (!ec) {
+      auto stream = core->tls ? core->tls->accept(std::move(socket)) : make_plain_stream(std::move(socket));
+      connection = std::make_shared<Connection>(core, io, std::move(stream), remote, seat);
+      return connection->start();
+    }
+  } catch (const std::exception& e) {
+    log_error("A connection of {} could not be opened: {}", remote, e.what());
+  }
+  if (is_ours) ::close(fd);
+  if (!connection) core->places.give_back(seat);  // else it gives it back itself
+}
+
+}  // namespace
+
+// On the accepting thread. Without memory for it the client is sent away.
+void HttpServer::Impl::adopt(int fd, int family, const std::string& remote) {
   std::shared_ptr<Connection> leaves;
   const Places::Seat seat = core->places.take(&leaves);
-  if (leaves) leaves->io().run_here([leaves] { leaves->leave(); });
-  const std::shared_ptr<IoThread>& io = threads[next_thread++ % threads.size()];
-  auto open = [shared = core, io, fd, family, remote = std::move(remote), seat] {
-    SocketHandle socket(io->context());
-    std::shared_ptr<Connection> connection;
-    try {
-      error_code ec = boost::asio::error::operation_aborted;
-      if (!shared->stopping)
-        socket.assign(boost::asio::generic::stream_protocol(family, SOCK_STREAM), fd, ec);
-      if (!ec) {
-        auto stream =
-            shared->tls ? shared->tls->accept(std::move(socket)) : make_plain_stream(std::move(socket));
-        connection = std::make_shared<Connection>(shared, io, std::move(stream), remote, seat);
-        return connection->start();
-      }
-      if (!socket.is_open()) ::close(fd);
-    } catch (const std::exception& e) {
-      log_error("A connection of {} could not be opened: {}", remote, e.what());
-    }
-    if (!connection) shared->places.give_back(seat);  // else it gives it back itself
-  };
-  if (seat != Places::Seat::kNone && io->run_here(std::move(open))) return;
+  try {
+    if (leaves) leaves->io().run_here([leaves] { leaves->leave(); });
+    if (seat != Places::Seat::kNone && hand_on(fd, family, remote, seat)) return;
+  } catch (const std::exception& e) {
+    log_error("A connection of {} could not be opened: {}", remote, e.what());
+  }
   ::close(fd);
   core->places.give_back(seat);
+}
+
+// To the next I/O thread; false, or what is thrown: not handed on.
+bool HttpServer::Impl::hand_on(int fd, int family, const std::string& remote, Places::Seat seat) {
+  const std::shared_ptr<IoThread>& io = threads[next_thread++ % threads.size()];
+  return io->run_here(
+      [core = core, io, fd, family, remote, seat] { open_connection(core, io, fd, family, remote, seat); });
 }
 
 void HttpServer::Impl::on_each_connection(void (Connection::*action)()) {
@@ -147,8 +166,8 @@ Status HttpServer::start() {
   int num_threads = std::max(1, impl_->core->config.num_threads);
   for (int i = 0; i < num_threads; ++i) impl_->threads.push_back(std::make_shared<IoThread>());
   impl_->listener->start(impl_->threads[0]->context(),
-                         [impl = impl_.get()](int fd, int family, std::string remote) {
-                           impl->adopt(fd, family, std::move(remote));
+                         [impl = impl_.get()](int fd, int family, const std::string& remote) {
+                           impl->adopt(fd, family, remote);
                          });
   for (const auto& io : impl_->threads) io->start();
   return {};

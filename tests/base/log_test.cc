@@ -114,6 +114,36 @@ TEST(Log, WhatWouldBreakALineIsEscaped) {
   EXPECT_THAT(text, HasSubstr("a\\nINFO forged\\r\\tx\n"));
 }
 
+TEST(Log, ALineThatIsTooLongIsClippedAndSaysSo) {
+  for (LogFormat format : {LogFormat::kText, LogFormat::kJson})
+    for (const std::string piece : {"x", "東", "\xff", "\x01"}) {  // the last ones grow when they are escaped
+      PipeAsStderr pipe;
+      set_log_format(format);
+      const uint64_t before = num_log_lines_dropped();
+      std::string message = "begins ";
+      while (message.size() < (3u << 20)) message += piece;
+      log_info("{}", message);
+      set_log_format(LogFormat::kText);
+      log_info("end");
+      const std::string text = pipe.read_until(" end\n");
+      EXPECT_EQ(num_log_lines_dropped(), before);
+      const std::size_t mark = text.rfind("... (");
+      ASSERT_NE(mark, std::string::npos);
+      const std::size_t kept = message.size() - std::stoul(text.substr(mark + 5));
+      const std::string shown = escape_for_log(message.substr(0, kept));
+      if (format == LogFormat::kText) {
+        EXPECT_TRUE(text.substr(0, mark).ends_with(" begins " + shown.substr(7)));
+      }
+      EXPECT_GT(kept, 100'000u);
+      EXPECT_EQ((kept - 7) % piece.size(), 0u) << "a whole character";
+      EXPECT_LT(text.size(), 1u << 20);
+    }
+  PipeAsStderr pipe;
+  const std::string fits(100'000, 'y');
+  log_info("{}", fits);
+  EXPECT_THAT(pipe.read_until("\n"), HasSubstr(fits + "\n"));
+}
+
 TEST(Log, JsonLinesForCollectors) {
   PipeAsStderr pipe;
   set_log_format(LogFormat::kJson);

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <functional>
 #include <future>
+#include <memory>
 #include <new>
 #include <numeric>
 #include <stdexcept>
@@ -216,6 +217,32 @@ TEST(TaskPool, WhatRunsIsCancelledAndWhatWaitsDroppedWhenItGoes) {
   EXPECT_FALSE(second.load());
   EXPECT_EQ(kept.use_count(), 1) << "and forgotten";
   EXPECT_FALSE(is_work_cancelled());
+}
+
+TEST(TaskPool, WhatGoesWithADroppedTaskMaySubmitAnother) {
+  struct Successor {
+    TaskPool* pool;
+    Status* answer;
+    ~Successor() {
+      *answer = pool->submit([] {}, {}, 7);
+    }
+  };
+  Status answers[3];
+  {
+    TaskPool pool(1, 10);
+    std::atomic<bool> started{false};
+    ASSERT_TRUE(pool.submit([&] {
+                      started = true;
+                      while (!is_work_cancelled()) std::this_thread::yield();
+                    })
+                    .ok());
+    for (uint64_t turn = 0; turn < 3; ++turn) {
+      auto kept = std::shared_ptr<Successor>(new Successor{&pool, &answers[turn]});
+      ASSERT_TRUE(pool.submit([kept] {}, {}, turn).ok());
+    }
+    while (!started.load()) std::this_thread::yield();
+  }
+  for (const Status& answer : answers) EXPECT_EQ(answer.code(), StatusCode::kUnavailable);
 }
 
 TEST(TaskPool, AFullQueueIsAnAnswer) {

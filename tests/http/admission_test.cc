@@ -221,5 +221,23 @@ TEST_F(Crowded, NoNumberOfSilentOnesKeepsAProbeOut) {
   for (const Writer& writer : writers) writer->send(text("done"));
 }
 
+TEST_F(Crowded, NoNumberOfBodiesThatNeverComeKeepsAProbeOut) {
+  std::vector<std::unique_ptr<RawClient>> busy, owing;
+  std::vector<Writer> writers;
+  for (int i = 0; i < 3; ++i) {
+    busy.push_back(connect(head("POST /hold", length(1)) + "x"));
+    writers.push_back(held_.take());
+  }
+  const std::string bodies[] = {length(1), length(1) + kContinue, "Transfer-Encoding: chunked\r\n"};
+  for (int i = 0; i < 70; ++i) {
+    owing.push_back(connect(head("GET /probe", bodies[i % 3])));
+    std::string refusal = owing.back()->read_answer(2000);
+    ASSERT_EQ(status_of(refusal), 503) << i << refusal;
+  }
+  auto probe = connect(head("GET /probe", length(0)));
+  EXPECT_EQ(body_of(probe->read_all()), "up");
+  for (const Writer& writer : writers) writer->send(text("done"));
+}
+
 }  // namespace
 }  // namespace pagoda
