@@ -228,9 +228,17 @@ std::string_view fitting(std::string_view message) {
   return message.substr(0, end);
 }
 
-bool turns_or_breaks(uint32_t code) {
-  return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x061C || code == 0x200E || code == 0x200F ||
-         (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
+// Control characters, what turns or ends lines, and what cannot be seen; but for the joiners, which words and
+// emoji are made with.
+bool is_escaped(uint32_t code) {
+  constexpr struct {
+    uint32_t first, last;
+  } kRanges[] = {{0, 0x1F},        {0x7F, 0x9F},       {0xAD, 0xAD},       {0x061C, 0x061C},
+                 {0x180E, 0x180E}, {0x200B, 0x200B},   {0x200E, 0x200F},   {0x2028, 0x202E},
+                 {0x2060, 0x206F}, {0xE000, 0xF8FF},   {0xFEFF, 0xFEFF},   {0xFFF0, 0xFFFB},
+                 {0xFFFE, 0xFFFF}, {0xE0000, 0xE0FFF}, {0xF0000, 0x10FFFF}};
+  return std::any_of(std::begin(kRanges), std::end(kRanges),
+                     [&](const auto& range) { return code >= range.first && code <= range.last; });
 }
 
 void append_escaped(std::string* out, uint32_t code) {
@@ -241,7 +249,9 @@ void append_escaped(std::string* out, uint32_t code) {
   else if (code == '\t')
     *out += "\\t";
   else
-    *out += code < 0x80 ? fmt::format("\\x{:02x}", code) : fmt::format("\\u{:04x}", code);
+    *out += code < 0x80      ? fmt::format("\\x{:02x}", code)
+            : code < 0x10000 ? fmt::format("\\u{:04x}", code)
+                             : fmt::format("\\U{:08x}", code);
 }
 
 }  // namespace
@@ -254,7 +264,7 @@ std::string escape_for_log(std::string_view text) {
     if (!c.valid)
       for (uint32_t i = 0; i < c.length; ++i)
         out += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[pos + i]));
-    else if (turns_or_breaks(c.code_point))
+    else if (is_escaped(c.code_point))
       append_escaped(&out, c.code_point);
     else
       out.append(text, pos, c.length);

@@ -37,6 +37,11 @@ Status read_http(const FlagValues& flags, HttpServerConfig* http) {
   http->tls.cert_reqs = static_cast<int>(cert_reqs);
   if (http->tls.keyfile.empty() != http->tls.certfile.empty())
     return invalid_argument("--ssl-certfile and --ssl-keyfile go together", "ssl-certfile");
+  if (http->tls.certfile.empty() && (cert_reqs > 0 || !http->tls.ca_certs.empty()))
+    return invalid_argument(
+        "certificates of clients (--ssl-cert-reqs, --ssl-ca-certs) need TLS: give --ssl-certfile and "
+        "--ssl-keyfile",
+        "ssl-certfile");
   PAGODA_RETURN_IF_ERROR(read_list(flags, "allowed-origins", &http->cors.allowed_origins));
   PAGODA_RETURN_IF_ERROR(read_list(flags, "allowed-methods", &http->cors.allowed_methods));
   PAGODA_RETURN_IF_ERROR(read_list(flags, "allowed-headers", &http->cors.allowed_headers));

@@ -118,9 +118,11 @@ void Engine::Impl::run_thread() noexcept {
     try {
       loop();
     } catch (...) {
+      healthy.store(false);  // before anything that needs memory: the process ends by this
       abandon(status_of_exception());
     }
   } catch (...) {
+    healthy.store(false);
     log_error("the engine has died, and not all of those inside could be told");
   }
 }
@@ -264,12 +266,12 @@ void Engine::Impl::die(const Status& status) {
 }
 
 void Engine::Impl::declare_dead(const Status& status) {
+  healthy.store(false);
   log_error("the engine has died: {}", status.message());
   {
     std::lock_guard lock(mutex);
     failure = status.message();
   }
-  healthy.store(false);
 }
 
 // After an exception in the middle of something: the books may not be looked at any more, so it ends whoever

@@ -4,10 +4,13 @@
 #include <utility>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "openai/responses.h"
 
 namespace pagoda {
 namespace {
+
+constexpr std::size_t kMessageBytesMax = 4096;
 
 // From the days when OpenAI told who may do what with a model; some clients still read it.
 Value permission(const ModelCard& card) {
@@ -40,8 +43,12 @@ Value model_value(const ModelCard& card) {
 }  // namespace
 
 std::string write_error(const ApiError& error) {
+  // A message may repeat what the client sent, however long that was.
+  std::string_view message = error.message;
+  const bool is_long = message.size() > kMessageBytesMax;
+  if (is_long) message = message.substr(0, complete_utf8_prefix(message.substr(0, kMessageBytesMax)));
   Object inner;
-  inner.append("message", error.message);
+  inner.append("message", std::string(message) + (is_long ? "..." : ""));
   inner.append("type", error.type);
   inner.append("param", error.param.empty() ? Value() : Value(error.param));
   inner.append("code", error.http_status);

@@ -102,6 +102,7 @@ TEST(Log, WhatWouldBreakALineIsEscaped) {
       {std::string("\0\x1b[31m\x7f", 7), "\\x00\\x1b[31m\\x7f"},
       {"\u0085\u009b\u0080", "\\u0085\\u009b\\u0080"},
       {"\u2028\u2029", "\\u2028\\u2029"},
+      {"\ufeff\u200b\u2060\ufff9\U000e0041", "\\ufeff\\u200b\\u2060\\ufff9\\U000e0041"},
       {"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c",
        "\\u202a\\u202b\\u202c\\u202d\\u202e\\u2066\\u2067\\u2068\\u2069\\u200e\\u200f\\u061c"},
       {"\xff\xc3(\xe2\x82", "\\xff\\xc3(\\xe2\\x82"},

@@ -195,6 +195,8 @@ TEST(ServeOptions, WhatIsOutOfRangeIsNamed) {
       {{"--hf-overrides", "[1]"}, "--hf-overrides must be a JSON object"},
       {{"--allowed-origins", "[1]"}, "--allowed-origins must be a JSON list of strings"},
       {{"--ssl-certfile", "c.pem"}, "go together"},
+      {{"--ssl-cert-reqs", "2"}, "need TLS"},
+      {{"--ssl-ca-certs", "c.pem"}, "need TLS"},
       {{"--api-key="}, "--api-key must not be empty"},
       {{"a", "b"}, "one model at a time"},
       {{"a", "--model", "b"}, "two models are given"},

@@ -37,6 +37,12 @@ TEST(ErrorBody, HasTheFourMembers) {
             R"({"error":{"message":"a\"b","type":"BadRequestError","param":"n","code":400}})");
 }
 
+TEST(ErrorBody, DoesNotRepeatAllThatAClientSent) {
+  const std::string body = write_error({400, "\u00e9" + std::string(100'000, 'x'), "BadRequestError", ""});
+  EXPECT_LT(body.size(), 5000u);
+  EXPECT_NE(body.find("xxx...\""), std::string::npos);
+}
+
 TEST(ChatChunks, RoleTextAndUsage) {
   GenerateRequest request = chat_request();
   EXPECT_EQ(
