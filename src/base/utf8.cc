@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <algorithm>
+
 namespace pagoda {
 namespace {
 
@@ -100,6 +102,11 @@ std::size_t complete_utf8_prefix(std::string_view text) {
     return unfinished ? size - back : size;
   }
   return size;
+}
+
+std::size_t count_code_points(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 }  // namespace pagoda

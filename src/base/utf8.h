@@ -26,4 +26,7 @@ std::string sanitize_utf8(std::string_view text);
 // (at most 3 bytes).
 std::size_t complete_utf8_prefix(std::string_view text);
 
+// Of valid UTF-8.
+std::size_t count_code_points(std::string_view text);
+
 }  // namespace pagoda

@@ -1,6 +1,5 @@
-#include <algorithm>
-
 #include "base/json.h"
+#include "base/utf8.h"
 #include "openai/common_fields.h"
 
 namespace pagoda {
@@ -8,11 +7,6 @@ namespace {
 
 // Prompts of so many token ids, in one request, and their fields.
 constexpr std::size_t kValuesMax = std::size_t{1} << 21;
-
-std::ptrdiff_t count_characters(std::string_view text) {
-  return std::count_if(text.begin(), text.end(),
-                       [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
-}
 
 }  // namespace
 
@@ -24,7 +18,7 @@ Result<Value> parse_body(std::string_view body) {
   Result<Value> value = parse_json(body, {.values_max = kValuesMax}, &error_at);
   if (!value.ok())
     return invalid_argument("The body is not valid: " + value.status().message(),
-                            "body." + std::to_string(count_characters(body.substr(0, error_at))));
+                            "body." + std::to_string(count_code_points(body.substr(0, error_at))));
   if (value->is_null()) return invalid_argument("The body is null: Field required", "body");
   if (!value->is_object())
     return invalid_argument("The body should be a JSON object, " + describe_value(*value), "body");

@@ -58,9 +58,7 @@ void check_cache_salt(Fields* fields) {
     return fields->fail(
         invalid_argument("Parameter 'cache_salt' must be a non-empty string if provided.", "cache_salt"));
   const std::string& text = salt->as_string();
-  auto characters = std::count_if(text.begin(), text.end(),
-                                  [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
-  if (static_cast<std::size_t>(characters) > kCacheSaltMax ||
+  if (count_code_points(text) > kCacheSaltMax ||
       text.find_first_of(std::string_view("@/\\\0", 4)) != std::string::npos)
     fields->fail(
         invalid_argument("Parameter 'cache_salt' must be at most 128 characters and must not contain "

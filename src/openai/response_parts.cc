@@ -61,11 +61,6 @@ void append_top_object(std::string* out, const GenerateRequest& request, const T
   *out += '}';
 }
 
-int32_t count_characters(std::string_view text) {
-  return static_cast<int32_t>(std::count_if(
-      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
-}
-
 const char* finish_name(FinishReason finish) {
   switch (finish) {
     case FinishReason::kStop:
@@ -182,7 +177,7 @@ void append_completion_logprobs(std::string* out, const GenerateRequest& request
     std::string text = token_text(request, one.token);
     append_json_string(&tokens, text);
     append_integer(&offsets, *text_offset);
-    *text_offset += count_characters(text);
+    *text_offset += static_cast<int32_t>(count_code_points(text));
     if (one.has_logprob) {
       append_logprob(&logprobs, one.token.logprob);
       append_top_object(&tops, request, one);

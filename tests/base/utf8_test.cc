@@ -62,5 +62,10 @@ TEST(Utf8, OnlyAnUnfinishedEndIsHeldBack) {
   for (const Case& c : cases) EXPECT_EQ(complete_utf8_prefix(c.bytes), c.complete) << c.bytes;
 }
 
+TEST(Utf8, CodePointsAreCounted) {
+  EXPECT_EQ(count_code_points(""), 0u);
+  EXPECT_EQ(count_code_points("a\u00e9\u6771\U0001f44d"), 4u);
+}
+
 }  // namespace
 }  // namespace pagoda
