@@ -1,6 +1,7 @@
 #include "base/env.h"
 
 #include <sched.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -93,6 +94,14 @@ uint64_t meminfo_bytes(const std::string& root, const std::string& name) {
   return field_of(root + "/proc/meminfo", name + ":").value_or(0) * 1024;
 }
 
+// Room for more mappings under RLIMIT_AS (`ulimit -v`).
+uint64_t address_space_left(const std::string& root) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
+  const uint64_t mapped = field_of(root + "/proc/self/status", "VmSize:").value_or(0) * 1024;
+  return limit.rlim_cur > mapped ? limit.rlim_cur - mapped : 0;
+}
+
 }  // namespace
 
 std::optional<std::string> environment(const char* name) {
@@ -141,11 +150,11 @@ int usable_cpu_count() {
 }
 
 uint64_t usable_memory_bytes(const std::string& root) {
-  return std::min(meminfo_bytes(root, "MemTotal"), cgroup_memory(root).limit);
+  return std::min({meminfo_bytes(root, "MemTotal"), cgroup_memory(root).limit, address_space_left(root)});
 }
 
 uint64_t available_memory_bytes(const std::string& root) {
-  return std::min(meminfo_bytes(root, "MemAvailable"), cgroup_memory(root).room);
+  return std::min({meminfo_bytes(root, "MemAvailable"), cgroup_memory(root).room, address_space_left(root)});
 }
 
 }  // namespace pagoda

@@ -21,11 +21,12 @@ double cpu_quota();
 // up).
 int usable_cpu_count();
 // Bytes of memory we may use: the smallest of physical memory and the limits of our cgroup and of all that it
-// lies in (v1 memory.limit_in_bytes; v2 memory.max, and memory.high, above which it is throttled). `root`: a
-// folder that stands for /, for tests.
+// lies in (v1 memory.limit_in_bytes; v2 memory.max, and memory.high, above which it is throttled), and what
+// is left of the address space under a limit of it (RLIMIT_AS). `root`: a folder that stands for /, for
+// tests.
 uint64_t usable_memory_bytes(const std::string& root = "");
-// Bytes free right now within usable_memory_bytes: MemAvailable, and the room left under the cgroups' limits,
-// where cached files that nobody has used lately count as room.
+// Bytes free right now within usable_memory_bytes: MemAvailable, address space, and the room under the
+// cgroups' limits, where cached files that nobody has used lately count as room.
 uint64_t available_memory_bytes(const std::string& root = "");
 
 }  // namespace pagoda

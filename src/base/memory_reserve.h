@@ -1,16 +1,21 @@
 // What is put by for the hour without memory. Some threads can not stop half way (the engine's, which keeps
-// the books of all requests; the publisher's): where an allocation of theirs finds no memory, a reserve of
-// address space is given back to the system once, the allocation is tried again, and the engine, told by
-// memory_is_short(), ends a request between two steps and puts a new reserve by. Allocations of all other
+// the books of all requests; the publisher's): where an allocation of theirs finds no memory, a piece of a
+// reserve of address space is given back to the system, the allocation is tried again, and the engine, told
+// by memory_is_short(), ends a request between two steps and puts a new reserve by. Allocations of all other
 // threads fail as ever, with std::bad_alloc, and with them the one request they were for.
 #pragma once
 #include <cstddef>
 
+#include "base/thread_pool.h"
+
 namespace pagoda {
 
-// Puts by so many bytes, if nothing is; false: they are not there. Installs the new-handler.
-bool keep_memory_reserve(std::size_t bytes = std::size_t{64} << 20) noexcept;
-// The reserve has been given out, and not been put by again.
+inline constexpr std::size_t kReserveBytes = std::size_t{32} << 20;
+
+// Puts by so many bytes (the first call says how many), or a quarter of them where others would be left with
+// less than that; false: not even so many are there. Installs the new-handler.
+bool keep_memory_reserve(std::size_t bytes = kReserveBytes) noexcept;
+// Some of the reserve has been given out, and not been put by again.
 bool memory_is_short() noexcept;
 // From here on allocations of this thread may take the reserve.
 void let_this_thread_use_the_reserve() noexcept;
@@ -25,7 +30,28 @@ class UseOfReserve {
  private:
   const bool before_;
 };
+// The opposite, on such a thread: for what is large, and fails one request where it finds no memory.
+class KeepOffReserve {
+ public:
+  KeepOffReserve() noexcept;
+  ~KeepOffReserve();
+  KeepOffReserve(const KeepOffReserve&) = delete;
+  KeepOffReserve& operator=(const KeepOffReserve&) = delete;
+
+ private:
+  const bool before_;
+};
 // What operator new does when there is no memory; for who allocates in another way. False: give up.
 bool make_room_for_allocation() noexcept;
+
+// For what has to happen though there is no memory, and can be done again where it fails: with the reserve,
+// and if that is not enough a few times more while others give theirs back. False: not even so.
+bool insist(FunctionRef<void()> work) noexcept;
+// Whether so much could be allocated now.
+bool has_room_for(std::size_t bytes) noexcept;
+
+// Where the address space is limited (RLIMIT_AS), all threads allocate from one heap: one for each takes 64
+// MiB of it, and none can use what another has free. To be called before there are threads.
+void share_one_heap_under_a_limit() noexcept;
 
 }  // namespace pagoda

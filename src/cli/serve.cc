@@ -148,14 +148,21 @@ Status try_address(const HttpServerConfig& config) {
 }
 
 int serve(const ServeOptions& options, const Signals& signals) {
+  share_one_heap_under_a_limit();
   if (Status status = try_address(options.http); !status.ok()) return fail(status.message());
   log_info("Pagoda {}: loading {}", kVersion,
            options.model.model.empty() ? kDemoModelName : options.model.model);
   std::optional<LoadingInterrupt> interrupt(std::in_place, signals);
   Result<std::unique_ptr<Assembly>> assembly = assemble(options.model);
   interrupt.reset();
-  keep_memory_reserve();
   if (!assembly.ok()) return fail(assembly.status().message());
+  constexpr std::size_t kForRequests = std::size_t{64} << 20;
+  if (!has_room_for(kReserveBytes + kForRequests) || !keep_memory_reserve())
+    return fail(
+        fmt::format("too little memory is left for requests beside the model and its KV cache ({} MiB are "
+                    "needed): raise the limit (ulimit -v), or use a smaller --kv-cache-memory-bytes, "
+                    "--gpu-memory-utilization or --max-num-batched-tokens",
+                    (kReserveBytes + kForRequests) >> 20));
   Assembly& parts = **assembly;
 
   ApiServer server(options.api_config(), parts.intake.get(), parts.engine.get(), &parts.metrics);

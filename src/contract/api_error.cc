@@ -12,6 +12,12 @@ bool is_place(const std::string& param) {
 
 }  // namespace
 
+Status no_memory_for_answer() {
+  return {StatusCode::kExhausted,
+          "There is too little memory for the answer to this request: ask for fewer choices (n) or "
+          "log-probabilities (logprobs, top_logprobs, prompt_logprobs), or try again later."};
+}
+
 ApiError to_api_error(const Status& status) {
   ApiError error{400, status.message(), "BadRequestError", status.param(), 0};
   auto become = [&](int http_status, const char* type) {

@@ -18,4 +18,7 @@ struct ApiError {
 // general one.
 ApiError to_api_error(const Status& status);
 
+// What a request is told whose answer is too large for the memory that there is.
+Status no_memory_for_answer();
+
 }  // namespace pagoda

@@ -33,8 +33,9 @@ struct TokenEvent {
   FinishReason finish = FinishReason::kNone;
   TokenId stop_token = -1;  // kStop by a client's stop_token_id
   int32_t num_prompt = 0, num_cached = 0, num_output = 0;
-  Stations stations;  // arrival and when it was scheduled; with the last event all
-  std::string error;  // kError: for the log; a client gets a general sentence
+  Stations stations;       // arrival and when it was scheduled; with the last event all
+  std::string error;       // kError: for the log; a client gets a general sentence
+  bool no_memory = false;  // kError: for want of memory, then without a text
 };
 
 // Where a request's events go. Called on the engine's publishing thread, one call at a time: must be quick.
@@ -42,7 +43,7 @@ class EventSink {
  public:
   virtual ~EventSink() = default;
   virtual void on_event(TokenEvent&& event) = 0;
-  // on_event() has thrown: the event is lost, and with it the request.
+  // An event is lost for want of memory, and with it the request. Any thread.
   virtual void on_lost() noexcept {}
 };
 

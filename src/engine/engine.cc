@@ -1,33 +1,16 @@
 #include "engine/engine.h"
 
 #include <algorithm>
-#include <atomic>
-#include <condition_variable>
-#include <cstdlib>
-#include <mutex>
-#include <optional>
-#include <thread>
-#include <unordered_map>
+#include <new>
 #include <utility>
-#include <vector>
 
 #include "base/check.h"
 #include "base/log.h"
 #include "base/memory_reserve.h"
-#include "engine/cache_report.h"
-#include "engine/control.h"
-#include "engine/engine_stats.h"
-#include "engine/inbox.h"
-#include "engine/publisher.h"
-#include "engine/queue_meter.h"
-#include "engine/watchdog.h"
+#include "engine/engine_impl.h"
 
 namespace pagoda {
 namespace {
-
-Time clock_now() {
-  return std::chrono::steady_clock::now();
-}
 
 double seconds(Time::duration duration) {
   return std::chrono::duration<double>(duration).count();
@@ -35,103 +18,13 @@ double seconds(Time::duration duration) {
 
 }  // namespace
 
-struct Engine::Impl {
-  Impl(const EngineConfig& engine_config, std::unique_ptr<KvManager> kv_manager,
-       std::unique_ptr<ModelRunner> model_runner, EngineMetrics* engine_metrics,
-       std::unique_ptr<KvEventPublisher> kv_events)
-      : config(engine_config),
-        metrics(engine_metrics),
-        meter(std::make_shared<QueueMeter>(engine_config.scheduler.max_num_queued_reqs,
-                                           engine_config.scheduler.max_num_queued_tokens)),
-        kv(std::move(kv_manager)),
-        runner(std::move(model_runner)),
-        scheduler(config.scheduler, kv.get()),
-        control(&scheduler, kv.get(), runner.get(), metrics),
-        engine_stats(metrics, config),
-        cache_report(kv.get(), metrics, std::move(kv_events)),
-        publisher([this](int64_t num_gone) { leave(num_gone); }) {}
-
-  void run_thread() noexcept;
-  void loop();
-  bool take_inbox();
-  void idle();
-  void leave(int64_t num_gone);
-  void command(Command&& command);
-  void watch();
-  Status run(const StepPlan& plan);
-  void publish();
-  void keep_cache();
-  void die(const Status& status);
-  void declare_dead(const Status& status);
-  void abandon(const Status& status);
-  void relieve_memory();
-  void end_everything(FinishReason reason, const std::string& error);
-  Status refusal() const;
-  Status full(const QueueMeter::Answer& answer);
-
-  const EngineConfig config;
-  EngineMetrics* const metrics;
-  const std::shared_ptr<QueueMeter> meter;
-  std::atomic<RequestId> next_id{1};
-  Inbox inbox;
-
-  // Shared with the callers.
-  mutable std::mutex mutex;
-  std::condition_variable someone_left;
-  int64_t num_inside = 0;
-  std::string failure;
-  SchedulerStats last_stats;
-  std::atomic<bool> healthy{true};
-  Pulse pulse;
-
-  // The engine thread's own.
-  struct Inside {
-    Guest guest;
-    int32_t num_left = 0;  // choices
-  };
-  std::unique_ptr<KvManager> kv;
-  std::unique_ptr<ModelRunner> runner;
-  Scheduler scheduler;
-  Control control;
-  EngineStats engine_stats;
-  CacheReport cache_report;
-  std::unordered_map<RequestId, Inside> inside;
-  std::vector<Arrival> arrivals;
-  std::vector<Departure> departures;
-  std::vector<Command> commands;
-  std::vector<TokenEvent> events;
-  Publisher::Batch batch;
-  std::vector<RequestId> begun;
-  std::vector<FinishedStats> finished;
-  StepResult result;  // of the last step
-  double step_s = 0;  // what the last run() took
-  Time next_relief{};
-  Publisher publisher;
-  std::optional<Watchdog> watchdog;  // outlives the thread, whose end it watches too
-  std::thread thread;
-};
-
-// Nothing that is thrown leaves the thread: those inside hear of it, and the engine is dead.
-void Engine::Impl::run_thread() noexcept {
-  let_this_thread_use_the_reserve();
-  try {
-    try {
-      loop();
-    } catch (...) {
-      healthy.store(false);  // before anything that needs memory: the process ends by this
-      abandon(status_of_exception());
-    }
-  } catch (...) {
-    healthy.store(false);
-    log_error("the engine has died, and not all of those inside could be told");
-  }
-}
-
 // The heart. A step that ends a request frees its blocks before anyone else is planned.
 void Engine::Impl::loop() {
-  while (take_inbox()) {
-    if (memory_is_short()) [[unlikely]]
-      relieve_memory();
+  for (;;) {
+    const bool has_reserve = !memory_is_short() || keep_memory_reserve();
+    if (!(has_reserve ? take_inbox() : go_without_reserve())) break;
+    if (!has_reserve) [[unlikely]]
+      continue;
     if (control.is_halted()) {
       scheduler.expire(clock_now(), &events);
       idle();
@@ -168,20 +61,32 @@ void Engine::Impl::idle() {
 bool Engine::Impl::take_inbox() {
   bool go_on = inbox.take(&arrivals, &departures, &commands);
   for (Arrival& arrival : arrivals) {
-    Inside& place = inside[arrival.request->id];  // allocates before anything is moved
-    place = {{std::move(arrival.sink), std::move(arrival.slot)}, arrival.request->n};
-    scheduler.submit(std::move(arrival.request), clock_now(), &events);
+    const RequestId id = arrival.request->id;
+    try {
+      Inside& place = inside[id];  // allocates before anything is moved
+      place = {{std::move(arrival.sink), std::move(arrival.slot)}, arrival.request->n};
+      scheduler.submit(std::move(arrival.request), clock_now(), &events);
+    } catch (const std::bad_alloc&) {
+      if (scheduler.find(id) != nullptr) throw;
+      turn_away(&arrival, id);
+    }
   }
-  for (const Departure& departure : departures) {
+  arrivals.clear();
+  while (!departures.empty()) {  // where memory ends half way the rest is still there
+    const Departure departure = departures.back();
     if (departure.choice < 0)
       scheduler.cancel(departure.id, clock_now(), &events);
     else
       scheduler.finish(departure.id, departure.choice, clock_now(), &events);
+    departures.pop_back();
   }
+  if (memory_is_short()) [[unlikely]]
+    return go_on;  // commands can wait
   for (Command& command : commands) {
     control.take(std::move(command), clock_now(), &events);
     command.done = nullptr;
   }
+  commands.clear();
   return go_on;
 }
 
@@ -213,6 +118,8 @@ void Engine::Impl::publish() {
     last_stats = now;
   }
   if (!events.empty()) {
+    batch.sinks.reserve(events.size());  // from here on nothing lacks memory
+    batch.gone.reserve(events.size());
     for (const TokenEvent& event : events) {
       auto it = inside.find(event.id);
       PAGODA_CHECK(it != inside.end(), "an event of a request that has ended");
@@ -237,93 +144,6 @@ void Engine::Impl::leave(int64_t num_gone) {
 void Engine::Impl::command(Command&& command) {
   if (!inbox.command(std::move(command)))
     command.done({StatusCode::kUnavailable, "the engine has ended and takes no commands"});
-}
-
-// What has been computed outlives the process, where the cache has a folder behind it.
-void Engine::Impl::keep_cache() {
-  if (runner->is_sleeping()) return;
-  StepPlan plan;
-  plan.step_id = UINT64_MAX;
-  kv->keep_cached();
-  kv->take_moves(false, &plan.moves);
-  if (plan.empty()) return;
-  if (Status done = run(plan); !done.ok()) log_warning("the cache is not kept: {}", done.message());
-}
-
-// Whoever has come in until the inbox closed gets the event too.
-void Engine::Impl::end_everything(FinishReason reason, const std::string& error) {
-  inbox.finish();
-  take_inbox();
-  scheduler.abort_all(reason, error, clock_now(), &events);
-  publish();
-  control.end({StatusCode::kUnavailable, "the engine has ended"});
-  pulse.rest();
-}
-
-void Engine::Impl::die(const Status& status) {
-  declare_dead(status);
-  end_everything(FinishReason::kError, status.message());
-}
-
-void Engine::Impl::declare_dead(const Status& status) {
-  healthy.store(false);
-  log_error("the engine has died: {}", status.message());
-  {
-    std::lock_guard lock(mutex);
-    failure = status.message();
-  }
-}
-
-// After an exception in the middle of something: the books may not be looked at any more, so it ends whoever
-// it knows to be inside by what it has of them itself.
-void Engine::Impl::abandon(const Status& status) {
-  declare_dead(status);
-  inbox.finish();
-  batch.events.clear();
-  batch.sinks.clear();
-  for (auto& [id, one] : inside)
-    if (one.guest.sink != nullptr) batch.gone.push_back(std::move(one.guest));
-  inside.clear();
-  const Status ended(StatusCode::kUnavailable, "the engine has ended");
-  for (int i = 0; i < 2; ++i) {  // what had been taken, and what has come since
-    for (Arrival& arrival : arrivals)
-      if (arrival.sink != nullptr) batch.gone.push_back({std::move(arrival.sink), std::move(arrival.slot)});
-    for (Command& command : commands)
-      if (command.done) command.done(ended);
-    inbox.take(&arrivals, &departures, &commands);
-  }
-  for (const Guest& guest : batch.gone) {
-    TokenEvent event;
-    event.finish = FinishReason::kError;
-    event.error = status.message();
-    batch.add(std::move(event), guest.sink.get());
-  }
-  publisher.hand_over(&batch);
-  control.end(ended);
-  pulse.rest();
-}
-
-// The reserve was given out: somebody has to go, and who asked for most goes first. Its memory comes back
-// when its client has been told, so there is a pause before the next one.
-void Engine::Impl::relieve_memory() {
-  constexpr std::chrono::milliseconds kPause{50};
-  if (keep_memory_reserve() || clock_now() < next_relief) return;
-  next_relief = clock_now() + kPause;
-  scheduler.fail_largest("there is too little memory for this request", clock_now(), &events);
-}
-
-// A thread that hangs in a kernel or a system call can not be ended from here: the process ends, and whoever
-// supervises it starts another.
-void Engine::Impl::watch() {
-  if (config.watchdog_timeout_s <= 0) return;
-  auto stalled_s = [this] { return pulse.stalled_s(clock_now()); };
-  watchdog.emplace(config.watchdog_timeout_s, stalled_s, [this](double) {
-    log_error("The engine hangs, and the process ends: {}{}{}{}.", pulse.describe(clock_now()),
-              healthy.load() ? "" : "; it has failed", control.is_paused() ? "; paused" : "",
-              control.is_sleeping() ? "; asleep" : "");
-    flush_log(std::chrono::seconds(1));
-    std::_Exit(1);
-  });
 }
 
 Status Engine::Impl::refusal() const {

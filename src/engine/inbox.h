@@ -1,6 +1,7 @@
 // Where other threads leave arrivals, departures and commands for the engine thread. Arrivals are bounded by
 // the slots they carry. Private to the engine room.
 #pragma once
+#include <algorithm>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -88,16 +89,17 @@ class Inbox {
     closed_ = finished_ = true;
   }
 
-  // Engine thread. Replaces what the vectors hold by what has come; false: stop() was called.
+  // Engine thread. Puts what has come into those of the vectors that are empty, the departures last first;
+  // false: stop() was called.
   bool take(std::vector<Arrival>* arrivals, std::vector<Departure>* departures,
             std::vector<Command>* commands) {
-    arrivals->clear();
-    departures->clear();
-    commands->clear();
     std::lock_guard lock(mutex_);
-    arrivals->swap(arrivals_);
-    departures->swap(departures_);
-    commands->swap(commands_);
+    if (arrivals->empty()) arrivals->swap(arrivals_);
+    if (commands->empty()) commands->swap(commands_);
+    if (departures->empty()) {
+      departures->swap(departures_);
+      std::reverse(departures->begin(), departures->end());
+    }
     return !stopping_;
   }
   // Engine thread. Sleeps until something has come, at most until `time`.

@@ -48,6 +48,7 @@ void Publisher::run() {
 void Publisher::deliver(Batch* batch) {
   for (std::size_t i = 0; i < batch->events.size(); ++i) {
     try {
+      const KeepOffReserve to_fail_alone;
       batch->sinks[i]->on_event(std::move(batch->events[i]));
     } catch (...) {
       log_error("an event was lost on its way to a request");

@@ -150,11 +150,12 @@ void StreamCore::lose() noexcept {
     wake_pending_ = true;
     wake = wake_;
   }
-  try {
-    if (wake != nullptr && *wake) (*wake)();
-  } catch (...) {
-    log_error("Request {} is lost, and its client could not be told.", request_.request_id);
+  if (wake == nullptr || !*wake || insist(*wake)) return;
+  {
+    std::lock_guard lock(mutex_);
+    wake_pending_ = false;  // the next event tries again
   }
+  log_error("Request {} is lost, and its client could not be told.", request_.request_id);
 }
 
 bool StreamCore::next(TextDelta* delta) {
@@ -163,8 +164,7 @@ bool StreamCore::next(TextDelta* delta) {
       std::lock_guard lock(mutex_);
       if (lost_) {
         mailbox_.clear();
-        mailbox_.emplace_back().error = to_api_error(
-            {StatusCode::kExhausted, "There is too little memory for this request: try again later."});
+        mailbox_.emplace_back().error = to_api_error(no_memory_for_answer());
       }
       unread_.swap(mailbox_);
       if (unread_.empty()) {
@@ -183,8 +183,9 @@ bool StreamCore::next(TextDelta* delta) {
 bool StreamCore::read(Letter* letter, TextDelta* delta) {
   TokenEvent& event = letter->event;
   if (!letter->error && event.finish == FinishReason::kError) {
-    log_error("Request {} failed in the engine: {}", request_.request_id, event.error);
-    letter->error = to_api_error(internal_error(event.error));
+    const Status why = event.no_memory ? no_memory_for_answer() : internal_error(event.error);
+    log_error("Request {} failed in the engine: {}", request_.request_id, why.message());
+    letter->error = to_api_error(why);
   }
   if (timed_out_unheard(*letter))
     letter->error = to_api_error(

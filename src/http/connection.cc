@@ -108,7 +108,13 @@ void Connection::leave() {
 void Connection::spawn(asio::awaitable<void> work) {
   auto on_done = [self = shared_from_this()](std::exception_ptr failure) {
     if (!failure) return;
-    log_error("An HTTP connection failed without a reason that it knows; it is closed");
+    UseOfReserve to_close;
+    try {
+      std::rethrow_exception(failure);
+    } catch (...) {
+      log_error("The HTTP connection of {} failed and is closed: {}", self->remote_,
+                status_of_exception().message());
+    }
     self->close();
   };
   asio::co_spawn(io_->context(), std::move(work), std::move(on_done));

@@ -13,8 +13,7 @@ Exchange::Exchange(std::shared_ptr<Connection> connection, AnswerFrame frame)
     : connection_(std::move(connection)), frame_(std::move(frame)) {}
 
 Exchange::~Exchange() {
-  UseOfReserve to_tell;
-  try {
+  const bool ended = insist([this] {
     bool unanswered;
     {
       std::lock_guard lock(connection_->outbox().mutex);
@@ -25,9 +24,8 @@ Exchange::~Exchange() {
       }
     }
     if (unanswered) send(connection_->core().error(500, "Internal Server Error"));
-  } catch (const std::exception& e) {
-    log_error("The answer to a request could not be ended: {}", e.what());
-  }
+  });
+  if (!ended) log_error("The answer to a request could not be ended: there is no memory for it");
 }
 
 void Exchange::append(std::string&& bytes) {
@@ -91,10 +89,15 @@ void Exchange::write(std::string piece) {
   std::lock_guard lock(box.mutex);
   if (state_ != State::kStreaming || box.closed || box.cut || bodyless_ || piece.empty()) return;
   std::size_t before = box.pending.size();
-  if (frame_.close_delimited)
-    box.pending += piece;
-  else
-    append_chunk(&box.pending, piece);
+  try {
+    if (frame_.close_delimited)
+      box.pending += piece;
+    else
+      append_chunk(&box.pending, piece);
+  } catch (...) {
+    box.pending.resize(before);  // no half of a chunk
+    throw;
+  }
   box.unsent += box.pending.size() - before;
   if (box.unsent > connection_->core().config.write_buffer_max) {
     box.cut = true;

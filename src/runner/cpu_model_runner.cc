@@ -12,31 +12,6 @@
 namespace pagoda {
 namespace {
 
-void to_result(const StepPlan& plan, std::span<const SampleOutput> outputs, StepResult* result) {
-  const std::size_t num_samples = outputs.size();
-  result->step_id = plan.step_id;
-  result->token.resize(num_samples);
-  result->logprob.resize(num_samples);
-  result->rank.resize(num_samples);
-  result->bad.resize(num_samples);
-  result->top_begin.resize(num_samples + 1);
-  result->top.clear();
-  for (std::size_t i = 0; i < num_samples; ++i) {
-    const SampleOutput& output = outputs[i];
-    result->token[i] = output.token;
-    result->logprob[i] = output.logprob;
-    result->rank[i] = output.rank;
-    result->bad[i] = output.nothing_allowed ? kNothingAllowed : output.bad ? kLogitsNotFinite : kNoFault;
-    result->top_begin[i] = static_cast<int32_t>(result->top.size());
-    result->top.insert(result->top.end(), output.top.begin(), output.top.end());
-  }
-  result->top_begin[num_samples] = static_cast<int32_t>(result->top.size());
-  result->num_accepted.assign(plan.work.size(), 0);
-  result->drafts.clear();
-  result->draft_begin.clear();
-  result->moves_done.clear();
-}
-
 RowLimits row_limits(const CpuRunnerConfig& config, const Decoder& decoder) {
   return {.max_num_seqs = config.max_num_seqs,
           .max_model_len = decoder.max_positions(),
@@ -82,7 +57,8 @@ CpuModelRunner::CpuModelRunner(const CpuRunnerConfig& config, std::unique_ptr<Cp
       rows_(row_limits(config, *decoder_)),
       batch_(model_, config.block_size, decoder_->max_positions()),
       activations_(std::in_place, model_, config.max_num_batched_tokens),
-      sampler_(compute_->pool.num_threads()) {}
+      sampler_(compute_->pool.num_threads()),
+      asked_(static_cast<std::size_t>(config.max_num_seqs)) {}
 
 Status CpuModelRunner::launch(const StepPlan& plan) {
   if (!failure_.ok()) return failure_;
@@ -105,7 +81,7 @@ Status CpuModelRunner::wait(uint64_t step_id, StepResult* result) {
     result->device_ms =
         std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
     return {};
-  } catch (const std::bad_alloc&) {
+  } catch (const std::bad_alloc&) {  // in the books of the rows
     failure_ = Status(StatusCode::kExhausted, "out of memory while a step ran");
     return failure_;
   }
@@ -114,15 +90,11 @@ Status CpuModelRunner::wait(uint64_t step_id, StepResult* result) {
 void CpuModelRunner::run(const StepPlan& plan, StepResult* result) {
   rows_.apply(plan);
   move_blocks(plan);
-  if (!plan.work.empty()) {
-    batch_.build(plan, &rows_);
-    decoder_->forward(batch_.inputs(), storage_.layers(), &*activations_, compute_->stream);
-  }
-  const std::span<const SampleOutput> outputs = sample(plan);
-  for (std::size_t i = 0; i < outputs.size(); ++i)
-    if (plan.samples[i].kind == SampleKind::kSample)
-      rows_.alive(plan.samples[i].row).history.append(outputs[i].token);
-  to_result(plan, outputs, result);
+  begin_result(plan, result);
+  while (!compute(plan, result)) drop_largest(plan, result);
+  for (std::size_t i = 0; i < plan.samples.size(); ++i)
+    if (plan.samples[i].kind == SampleKind::kSample && result->bad[i] != kNoMemory)
+      rows_.alive(plan.samples[i].row).history.append(result->token[i]);
   if (tier_ != nullptr) tier_->finish(plan.moves, plan.work.empty(), result);
 }
 
@@ -196,65 +168,6 @@ void CpuModelRunner::copy_blocks(const StepPlan& plan) {
         "blocks of the cache");
     storage_.copy_block(model_, windows_[static_cast<std::size_t>(copy.group)], copy.src, copy.dst);
   }
-}
-
-SampleInput CpuModelRunner::sample_input(const StepPlan& plan, const SampleWork& work,
-                                         std::span<const float> logits) {
-  Row& row = rows_.alive(work.row);
-  SampleInput input{.logits = logits,
-                    .params = &row.params,
-                    .seed = row.params.seed,
-                    .history = &row.history,
-                    .output_index = work.output_index,
-                    .kind = work.kind,
-                    .target = work.target};
-  if (work.kind == SampleKind::kPromptLogprobs) {
-    PAGODA_CHECK(work.target >= 0 && work.target < vocab_size(), "target of the vocabulary");
-    return input;
-  }
-  PAGODA_CHECK(row.history.size() == row.history.num_prompt_tokens() + work.output_index,
-               "the plan and the row agree on the length");
-  if (work.mask_row >= 0) {
-    const std::size_t begin =
-        static_cast<std::size_t>(work.mask_row) * static_cast<std::size_t>(plan.mask_words);
-    PAGODA_CHECK(static_cast<int64_t>(plan.mask_words) * 32 >= vocab_size() &&
-                     begin + static_cast<std::size_t>(plan.mask_words) <= plan.masks.size(),
-                 "a mask covers the vocabulary");
-    input.mask = plan.masks.data() + begin;
-  }
-  return input;
-}
-
-std::span<const SampleOutput> CpuModelRunner::sample(const StepPlan& plan) {
-  const auto vocab = static_cast<std::size_t>(vocab_size());
-  const std::size_t rows_max = std::clamp<std::size_t>(config_.logits_bytes / (vocab * sizeof(float)), 1,
-                                                       static_cast<std::size_t>(activations_->max_tokens()));
-  if (outputs_.size() < plan.samples.size()) outputs_.resize(plan.samples.size());
-  const std::span outputs(outputs_.data(), plan.samples.size());
-  for (std::size_t begin = 0, end = 0; begin < plan.samples.size(); begin = end) {
-    logits_tokens_.clear();
-    logits_rows_.clear();
-    for (; end < plan.samples.size(); ++end) {
-      const int32_t flat = plan.samples[end].flat_index;
-      PAGODA_CHECK(flat >= 0 && flat < plan.num_tokens, "a sample's token is in the batch");
-      if (logits_tokens_.empty() || logits_tokens_.back() != flat) {
-        if (logits_tokens_.size() == rows_max) break;
-        logits_tokens_.push_back(flat);
-      }
-      logits_rows_.push_back(logits_tokens_.size() - 1);
-    }
-    const std::size_t bytes = logits_tokens_.size() * vocab * sizeof(float);
-    if (logits_.bytes() < bytes) logits_ = Buffer(bytes);
-    const Tensor logits = Tensor::matrix(logits_.data(), DType::kF32,
-                                         static_cast<int64_t>(logits_tokens_.size()), vocab_size());
-    decoder_->logits(logits, logits_tokens_, &*activations_, compute_->stream);
-    inputs_.clear();
-    for (std::size_t i = begin; i < end; ++i)
-      inputs_.push_back(sample_input(
-          plan, plan.samples[i], {logits.row<float>(static_cast<int64_t>(logits_rows_[i - begin])), vocab}));
-    sampler_.sample(inputs_, outputs.subspan(begin, end - begin), compute_->pool);
-  }
-  return outputs;
 }
 
 }  // namespace pagoda

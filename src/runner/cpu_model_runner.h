@@ -81,10 +81,19 @@ class CpuModelRunner : public ModelRunner {
   CpuModelRunner(const CpuRunnerConfig& config, std::unique_ptr<CpuCompute> compute,
                  std::unique_ptr<Decoder> decoder, DecoderLoader reload, KvStorage storage);
   void run(const StepPlan& plan, StepResult* result);
+  // ---- step_compute.cc
+  void begin_result(const StepPlan& plan, StepResult* result);
+  bool compute(const StepPlan& plan, StepResult* result);
+  void make_room_for_top(const StepPlan& plan, StepResult* result);
+  std::size_t make_room_for_logits(std::size_t num_wanted);
+  std::size_t num_top(const SampleWork& work);
+  void drop_largest(const StepPlan& plan, StepResult* result);
+  void sample(const StepPlan& plan, StepResult* result);
+  void sample_round(const StepPlan& plan, StepResult* result);
+  SampleInput sample_input(const StepPlan& plan, const SampleWork& work, std::span<const float> logits);
+  // ----
   void move_blocks(const StepPlan& plan);
   void copy_blocks(const StepPlan& plan);
-  std::span<const SampleOutput> sample(const StepPlan& plan);
-  SampleInput sample_input(const StepPlan& plan, const SampleWork& work, std::span<const float> logits);
 
   CpuRunnerConfig config_;
   std::unique_ptr<CpuCompute> compute_;
@@ -99,12 +108,16 @@ class CpuModelRunner : public ModelRunner {
   std::optional<Activations> activations_;
   Sampler sampler_;
   Buffer logits_;
-  // Of the step's samples. Of the round: the flat tokens whose logits are made (neighbours with the same
-  // token share a row), each sample's row of logits, and the sampler's inputs.
-  std::vector<SampleOutput> outputs_;  // never shrinks: what its elements hold is used again
+  // Of the round: its samples, the flat tokens whose logits are made (neighbours with the same token share a
+  // row), the sampler's inputs and what it makes of them.
+  struct RoundSample {
+    std::size_t sample, logits_row;
+  };
+  std::vector<RoundSample> round_;
   std::vector<int32_t> logits_tokens_;
-  std::vector<std::size_t> logits_rows_;
   std::vector<SampleInput> inputs_;
+  std::vector<SampleOutput> outputs_;
+  std::vector<std::size_t> asked_;              // by row: scratch of drop_largest()
   std::array<const StepPlan*, 2> in_flight_{};  // in order; null: none
   Status failure_;                              // sticky
 };

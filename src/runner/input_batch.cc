@@ -48,12 +48,12 @@ void InputBatch::add_tokens(const StepPlan& plan, const RowWork& work, const Row
       work.token_begin >= 0 &&
           static_cast<std::size_t>(work.token_begin + work.num_scheduled_tokens) <= plan.tokens.size(),
       "the work's tokens are in the plan");
-  PAGODA_CHECK(work.num_computed_tokens + work.num_scheduled_tokens <= row.history.size(),
+  PAGODA_CHECK(row.lost || work.num_computed_tokens + work.num_scheduled_tokens <= row.history.size(),
                "only known tokens are computed");
   const TokenId* planned = plan.tokens.data() + work.token_begin;
   for (int32_t i = 0; i < work.num_scheduled_tokens; ++i) {
     const int32_t position = work.num_computed_tokens + i;
-    const TokenId known = row.history[position];
+    const TokenId known = row.lost ? planned[i] : row.history[position];
     PAGODA_CHECK(planned[i] == known || planned[i] == kFromLastStep, "the plan and the row agree on a token");
     PAGODA_CHECK(known >= 0 && known < vocab_size_, "token of the vocabulary");
     input_ids_[static_cast<std::size_t>(flat + i)] = known;

@@ -17,8 +17,11 @@ Result<KvStorage> KvStorage::allocate(const ModelConfig& config, DType dtype, in
   try {
     storage.memory_ = Buffer(layer_bytes * config.layers.size());
   } catch (const std::bad_alloc&) {
-    return Status(StatusCode::kExhausted, fmt::format("cannot allocate {} bytes for the KV cache",
-                                                      layer_bytes * config.layers.size()));
+    return Status(
+        StatusCode::kExhausted,
+        fmt::format("cannot allocate {} bytes for the KV cache: use a smaller --kv-cache-memory-bytes, "
+                    "--num-gpu-blocks-override or --gpu-memory-utilization",
+                    layer_bytes * config.layers.size()));
   }
   auto* layer = static_cast<std::byte*>(storage.memory_.data());
   for (std::size_t i = 0; i < config.layers.size(); ++i, layer += layer_bytes)

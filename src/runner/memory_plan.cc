@@ -6,6 +6,7 @@
 #include <limits>
 #include <optional>
 
+#include "base/memory_reserve.h"
 #include "model/decoder.h"
 #include "ops/attention.h"
 #include "runner/cpu_model_runner.h"
@@ -139,7 +140,8 @@ uint64_t estimate_weight_bytes(const ModelSpec& spec, const WeightFormat& layers
 
 uint64_t estimate_activation_bytes(const ModelConfig& config, int32_t max_num_batched_tokens) {
   const auto row_bytes = static_cast<uint64_t>(config.vocab_size) * sizeof(float);
-  constexpr uint64_t kRest = 64ull << 20;  // scratch of the workers, tokenizer, server
+  // Scratch of the workers, tokenizer, server; and what is put by for the hour without memory.
+  constexpr uint64_t kRest = (64ull << 20) + kReserveBytes;
   return Activations::bytes(config, max_num_batched_tokens) + std::max<uint64_t>(kLogitsBytes, row_bytes) +
          kRest;
 }

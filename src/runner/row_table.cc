@@ -1,8 +1,10 @@
 #include "runner/row_table.h"
 
 #include <algorithm>
+#include <new>
 
 #include "base/check.h"
+#include "base/memory_reserve.h"
 
 namespace pagoda {
 
@@ -55,11 +57,19 @@ void RowTable::start(const StepPlan& plan, const NewRow& fresh) {
                "a new row's parameters are in the plan");
   row.alive = true;
   row.id = fresh.id;
-  row.params = plan.params[static_cast<std::size_t>(fresh.params_index)];
-  const int64_t most =
-      std::min(int64_t{fresh.num_prompt_tokens} + row.params.max_tokens, limits_.max_model_len);
-  const std::span tokens(plan.tokens.data() + fresh.token_begin, static_cast<std::size_t>(fresh.num_tokens));
-  row.history = TokenHistory(tokens, fresh.num_prompt_tokens, row.params, static_cast<int32_t>(most));
+  const KeepOffReserve large;
+  try {
+    row.params = plan.params[static_cast<std::size_t>(fresh.params_index)];
+    const int64_t most =
+        std::min(int64_t{fresh.num_prompt_tokens} + row.params.max_tokens, limits_.max_model_len);
+    const std::span tokens(plan.tokens.data() + fresh.token_begin,
+                           static_cast<std::size_t>(fresh.num_tokens));
+    row.history = TokenHistory(tokens, fresh.num_prompt_tokens, row.params, static_cast<int32_t>(most));
+  } catch (const std::bad_alloc&) {
+    row.params = {};
+    row.history = {};
+    row.lost = true;
+  }
 }
 
 void RowTable::append(const StepPlan& plan, const NewBlocks& blocks) {

@@ -14,6 +14,7 @@ struct Row {
   RequestId id = 0;
   SamplingParams params;
   TokenHistory history;  // all tokens: announced, then sampled
+  bool lost = false;  // there was no memory for the two above: it can compute what plans say, but not sample
 };
 
 // The block tables of one group, [max_num_seqs, max_blocks], by row: a step changes the few entries that are

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/check.h"
+
 namespace pagoda {
 
 double log_sum_exp(std::span<const float> logits) {
@@ -22,10 +24,10 @@ TokenLogprob token_logprob(std::span<const float> logits, double log_sum, TokenI
   return {static_cast<float>(static_cast<double>(logit) - log_sum), before + 1};
 }
 
-void top_logprobs(std::span<const float> logits, double log_sum, int32_t count, std::vector<TopLogprob>* out,
+void top_logprobs(std::span<const float> logits, double log_sum, std::span<TopLogprob> out,
                   std::vector<std::pair<float, TokenId>>* scratch) {
-  const std::size_t k = std::min(static_cast<std::size_t>(count), logits.size());
-  out->clear();
+  const std::size_t k = out.size();
+  PAGODA_CHECK(k <= logits.size(), "no more alternatives than tokens");
   if (k == 0) return;
   constexpr std::size_t kRoomMin = 256;
   const std::size_t room = std::max(2 * k, kRoomMin);
@@ -44,8 +46,7 @@ void top_logprobs(std::span<const float> logits, double log_sum, int32_t count, 
   }
   std::partial_sort(scratch->begin(), kth() + 1, scratch->end());
   for (std::size_t i = 0; i < k; ++i)
-    out->push_back(
-        {(*scratch)[i].second, static_cast<float>(-static_cast<double>((*scratch)[i].first) - log_sum)});
+    out[i] = {(*scratch)[i].second, static_cast<float>(-static_cast<double>((*scratch)[i].first) - log_sum)};
 }
 
 }  // namespace pagoda

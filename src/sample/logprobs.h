@@ -18,9 +18,9 @@ struct TokenLogprob {
 };
 TokenLogprob token_logprob(std::span<const float> logits, double log_sum, TokenId token);
 
-// The `count` most probable, descending, equal ones by ascending id; all if there are fewer. Selected, not
-// sorted, from the vocabulary.
-void top_logprobs(std::span<const float> logits, double log_sum, int32_t count, std::vector<TopLogprob>* out,
+// The out.size() most probable, descending, equal ones by ascending id. Selected, not sorted, from the
+// vocabulary. Requires: no more than the vocabulary has.
+void top_logprobs(std::span<const float> logits, double log_sum, std::span<TopLogprob> out,
                   std::vector<std::pair<float, TokenId>>* scratch);
 
 }  // namespace pagoda

@@ -17,14 +17,14 @@ struct Sampler::Scratch {
 
 namespace {
 
-void add_logprobs(const SampleInput& input, int32_t num_top, std::vector<std::pair<float, TokenId>>* scratch,
-                  SampleOutput* out) {
-  if (num_top < 0) return;
+void add_logprobs(const SampleInput& input, int32_t num_wanted,
+                  std::vector<std::pair<float, TokenId>>* scratch, SampleOutput* out) {
+  if (num_wanted < 0) return;
   const double log_sum = log_sum_exp(input.logits);
   TokenLogprob own = token_logprob(input.logits, log_sum, out->token);
   out->logprob = own.logprob;
   out->rank = own.rank;
-  top_logprobs(input.logits, log_sum, num_top, &out->top, scratch);
+  top_logprobs(input.logits, log_sum, out->top, scratch);
 }
 
 }  // namespace

@@ -37,15 +37,14 @@ struct SampleOutput {
   float logprob =
       0;  // logprob, rank, top: where num_logprobs (num_prompt_logprobs for a prompt's token) >= 0
   int32_t rank = 0;
-  std::vector<TopLogprob> top;
+  std::span<TopLogprob> top;  // the caller's: the most probable, as many as there is room for; unless bad
   bool bad = false;  // NaN or +infinity among the logits, or nothing allowed: `token` is 0 and means nothing
   bool nothing_allowed = false;  // bad, though the logits are not
-  // As new, but `top` keeps its memory.
+  // As new, but `top` keeps its room.
   void clear() {
     token = 0;
     logprob = 0;
     rank = 0;
-    top.clear();
     bad = nothing_allowed = false;
   }
 };

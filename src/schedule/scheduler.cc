@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/memory_reserve.h"
 #include "schedule/scheduler_impl.h"
 
 namespace pagoda {
@@ -19,6 +20,13 @@ int32_t longest_sequence(const SchedulerConfig& config, const KvManager& kv) {
     (fits ? low : high) = fits ? middle : middle - 1;
   }
   return low;
+}
+
+// As push_back would: not for just as many.
+template <class T>
+void reserve_more(std::vector<T>* list, std::size_t num_more) {
+  if (const std::size_t wanted = list->size() + num_more; wanted > list->capacity())
+    list->reserve(std::max(wanted, 2 * list->capacity()));
 }
 
 }  // namespace
@@ -99,11 +107,19 @@ void Scheduler::Impl::end(Sequence* seq, FinishReason finish, Time now, TokenEve
 }
 
 void Scheduler::Impl::end_all(RequestState* state, FinishReason finish, const std::string& error, Time now,
-                              std::vector<TokenEvent>* out) {
+                              std::vector<TokenEvent>* out, bool no_memory) {
+  const auto num_live = static_cast<std::size_t>(state->num_live);
+  reserve_more(out, num_live);
+  reserve_more(&ended, num_live);
+  reserve_more(&finished, num_live);
+  reserve_more(&begun, 1);
+  std::vector<std::string> errors(num_live, error);
   for (Sequence& seq : state->choices) {
     if (seq.state == SequenceState::kEnded) continue;
     TokenEvent event = event_of(seq);
-    event.error = error;
+    event.error = std::move(errors.back());
+    event.no_memory = no_memory;
+    errors.pop_back();
     end(&seq, finish, now, std::move(event), out);
   }
 }
@@ -196,38 +212,48 @@ Scheduler::~Scheduler() = default;
 void Scheduler::submit(std::unique_ptr<Request> request, Time now, std::vector<TokenEvent>* out) {
   PAGODA_CHECK(!request->prompt.empty() && request->n > 0, "a request has a prompt and a choice");
   Impl& impl = *impl_;
+  // What asks for memory comes first: where there is none nothing has changed.
   auto state = std::make_unique<RequestState>();
-  state->choices = std::vector<Sequence>(static_cast<std::size_t>(request->n));
-  state->num_live = state->num_not_begun = request->n;
-  state->num_attached = request->n - 1;
-  impl.num_attached += request->n - 1;
-  for (int32_t i = 0; i < request->n; ++i) {
-    Sequence& seq = state->choices[static_cast<std::size_t>(i)];
-    seq.request = state.get();
-    seq.choice = i;
-    seq.rank = {impl.rank_priority(*request), impl.next_order++};
-    impl.waiting.join(&seq, request->client_key, request->weight);
+  {
+    const KeepOffReserve large;
+    state->choices = std::vector<Sequence>(static_cast<std::size_t>(request->n));
   }
-  if (request->deadline != Time::max()) {
-    if (impl.deadlines.size() > 64 + 2 * impl.requests.size()) {  // most have ended before their time
-      std::erase_if(impl.deadlines, [&](const auto& entry) { return !impl.requests.contains(entry.second); });
-      std::make_heap(impl.deadlines.begin(), impl.deadlines.end(), std::greater<>());
-    }
-    impl.deadlines.emplace_back(request->deadline, request->id);
-    std::push_heap(impl.deadlines.begin(), impl.deadlines.end(), std::greater<>());
-  }
-  Sequence* leader = &state->choices[0];
-  bool ready = request->holds == kHoldNone;
-  leader->state = ready ? SequenceState::kWaiting : SequenceState::kHeld;
-  RequestId id = request->id;
-  state->request = std::move(request);
-  if (ready)
-    impl.waiting.insert(leader);
-  else
-    impl.held.push_back(leader);
+  reserve_more(&impl.deadlines, 1);
+  impl.waiting.prepare(request->client_key);
+  const RequestId id = request->id;
   auto [place, is_new] = impl.requests.emplace(id, std::move(state));
   PAGODA_CHECK(is_new, "a request id is in use");
+  impl.enter(place->second.get(), std::move(request));
   impl.refuse_hopeless(place->second.get(), now, out);
+}
+
+void Scheduler::Impl::enter(RequestState* state, std::unique_ptr<Request> request) {
+  state->num_live = state->num_not_begun = request->n;
+  state->num_attached = request->n - 1;
+  num_attached += request->n - 1;
+  for (int32_t i = 0; i < request->n; ++i) {
+    Sequence& seq = state->choices[static_cast<std::size_t>(i)];
+    seq.request = state;
+    seq.choice = i;
+    seq.rank = {rank_priority(*request), next_order++};
+    waiting.join(&seq, request->client_key, request->weight);
+  }
+  if (request->deadline != Time::max()) {
+    if (deadlines.size() > 64 + 2 * requests.size()) {  // most have ended before their time
+      std::erase_if(deadlines, [&](const auto& entry) { return !requests.contains(entry.second); });
+      std::make_heap(deadlines.begin(), deadlines.end(), std::greater<>());
+    }
+    deadlines.emplace_back(request->deadline, request->id);
+    std::push_heap(deadlines.begin(), deadlines.end(), std::greater<>());
+  }
+  Sequence* leader = &state->choices[0];
+  const bool ready = request->holds == kHoldNone;
+  leader->state = ready ? SequenceState::kWaiting : SequenceState::kHeld;
+  state->request = std::move(request);
+  if (ready)
+    waiting.insert(leader);
+  else
+    held.push_back(leader);
 }
 
 // The last token's own K/V is not needed, so a prompt that is to be continued must leave room for one more.
@@ -281,17 +307,17 @@ void Scheduler::release_hold(RequestId id, Hold hold) {
   impl_->waiting.insert(leader);
 }
 
-void Scheduler::fail_largest(const std::string& error, Time now, std::vector<TokenEvent>* out) {
+void Scheduler::fail_largest(Time now, std::vector<TokenEvent>* out) {
   auto weight = [](const RequestState& state) {
     const SamplingParams& params = state.params();
-    const int64_t per_token = 1 + std::max(params.num_logprobs, 0) + std::max(params.num_prompt_logprobs, 0);
-    return int64_t{state.num_live} * per_token;
+    const int64_t of_prompt = state.choices[0].num_prompt() * int64_t{params.num_prompt_logprobs + 1};
+    return int64_t{state.num_live} * (2 + params.num_logprobs) + of_prompt;
   };
   RequestState* largest = nullptr;
   for (auto& [id, state] : impl_->requests)
     if (largest == nullptr || weight(*state) > weight(*largest)) largest = state.get();
   if (largest == nullptr) return;
-  impl_->end_all(largest, FinishReason::kError, error, now, out);
+  impl_->end_all(largest, FinishReason::kError, {}, now, out, true);
   impl_->flush_ended();
 }
 

@@ -69,9 +69,10 @@ class Scheduler {
   void submit(std::unique_ptr<Request> request, Time now, std::vector<TokenEvent>* out);
   // All choices of the request end with kAbort at once; what a step in flight computes for them is dropped.
   void cancel(RequestId id, Time now, std::vector<TokenEvent>* out);
-  // The request with the most memory in its answer (choices that go on, times log-probabilities) ends with
-  // kError. Requires: no step in flight that will be committed.
-  void fail_largest(const std::string& error, Time now, std::vector<TokenEvent>* out);
+  // For want of memory: the request with the most of it in its answer (choices that go on and tokens of the
+  // prompt, times their log-probabilities) ends with kError. Where there is not even memory for that nothing
+  // changes: bad_alloc. Requires: no step in flight that will be committed.
+  void fail_largest(Time now, std::vector<TokenEvent>* out);
   // One choice ends with kStop at once, the others go on. Harmless for one that has ended. Requires: no step
   // in flight that will be committed.
   void finish(RequestId id, int32_t choice, Time now, std::vector<TokenEvent>* out);
@@ -88,7 +89,8 @@ class Scheduler {
   // What plan() does first, for whoever makes no plans for now.
   void expire(Time now, std::vector<TokenEvent>* out);
   // Settles a plan: appends tokens, judges stop conditions (EOS, stop ids, max_tokens, max_model_len), frees
-  // what ended. At most one event per choice.
+  // what ended. At most one event per choice, and one more of each choice of a request that runs out of
+  // memory.
   void commit(const StepPlan& plan, const StepResult& result, Time now, std::vector<TokenEvent>* out);
   // Ends everything with this reason: shutdown or a dead engine.
   void abort_all(FinishReason reason, const std::string& error, Time now, std::vector<TokenEvent>* out);

@@ -1,13 +1,16 @@
 // Scheduler::plan, the part that lets the waiting in. One that does not fit is passed by those behind it; how
 // often is bounded, then nobody passes it any more and the running make room by ending.
 #include <algorithm>
+#include <new>
+#include <utility>
 
 #include "base/check.h"
+#include "base/memory_reserve.h"
 #include "schedule/scheduler_impl.h"
 
 namespace pagoda {
 
-void Scheduler::Impl::plan_waiting(Shares* shares, Time now) {
+void Scheduler::Impl::plan_waiting(Shares* shares, Time now, std::vector<TokenEvent>* out) {
   constexpr std::size_t kMostPassed = 256;  // per step: looking costs time
   passed.clear();
   num_promised = blocks_promised();
@@ -22,6 +25,10 @@ void Scheduler::Impl::plan_waiting(Shares* shares, Time now) {
       for (Sequence* other : passed) ++other->num_overtaken;
     } else {
       waiting.pass();
+      if (verdict == Verdict::kNoMemory) {
+        fail_waiting(seq, now, out);
+        continue;
+      }
       if (verdict == Verdict::kNotReady) {
         ++num_not_ready;
         continue;
@@ -32,6 +39,27 @@ void Scheduler::Impl::plan_waiting(Shares* shares, Time now) {
       return other->num_overtaken >= config.max_overtakes;
     });
     if (barred) return;
+  }
+}
+
+// One choice; whoever reads the request ends the rest of it.
+void Scheduler::Impl::fail_waiting(Sequence* seq, Time now, std::vector<TokenEvent>* out) {
+  TokenEvent event = event_of(*seq);
+  event.no_memory = true;
+  RequestState* state = seq->request;
+  end(seq, FinishReason::kError, now, std::move(event), out);
+  if (seq->choice == 0) detach_siblings(state);
+  flush_ended();
+}
+
+bool Scheduler::Impl::materialize(Sequence* seq) const {
+  const KeepOffReserve large;
+  try {
+    seq->materialize(max_len, kv->block_size(), num_groups);
+    return true;
+  } catch (const std::bad_alloc&) {
+    seq->tokens = {};  // all of it or, as this says, nothing
+    return false;
   }
 }
 
@@ -77,7 +105,7 @@ Scheduler::Impl::Verdict Scheduler::Impl::take_cached(Sequence* seq) {
   const int64_t available = kv->num_free() - num_promised - blocks_reserved();
   if (seq->blocks_wanted > available && num_plans < seq->tried_step + kTryAgainAfter)
     return Verdict::kDoesNotFit;
-  seq->materialize(max_len, kv->block_size(), num_groups);
+  if (!materialize(seq)) return Verdict::kNoMemory;
   const bool reads = seq->request->request->read_prefix_cache;
   if (reads && kv->has_tier() && kv->wants_fetch(&seq->kv, seq->tokens, seq->scope()))
     return Verdict::kNotReady;

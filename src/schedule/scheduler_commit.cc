@@ -1,8 +1,10 @@
 // Scheduler::commit: what a step has computed becomes tokens, events, forks and ends.
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "base/check.h"
+#include "base/memory_reserve.h"
 #include "schedule/scheduler_impl.h"
 
 namespace pagoda {
@@ -54,6 +56,7 @@ void Scheduler::Impl::commit(const StepPlan& plan, const StepResult& result, Tim
     seq->num_computed = end;
     seq->num_computed_ever = std::max(end, seq->num_computed_ever);
   }
+  if (result.no_memory) lose_work(plan, now, out);
   for (std::size_t sample = 0; sample < num_samples;) sample = settle(plan, result, sample, now, out);
   // Prompts that were only to be computed, and asked for nothing in this step.
   for (const RowWork& work : plan.work) {
@@ -64,6 +67,16 @@ void Scheduler::Impl::commit(const StepPlan& plan, const StepResult& result, Tim
     end_all(seq->request, FinishReason::kLength, {}, now, out);
   }
   flush_ended();
+}
+
+// There was no memory to compute anything: what the cache is said to hold of it is not there.
+void Scheduler::Impl::lose_work(const StepPlan& plan, Time now, std::vector<TokenEvent>* out) {
+  for (const RowWork& work : plan.work) {
+    Sequence* seq = rows.owner(work.row);
+    if (seq == nullptr) continue;
+    kv->unpublish(&seq->kv, 0);
+    end_all(seq->request, FinishReason::kError, {}, now, out, true);
+  }
 }
 
 // Settles the samples of one choice, which lie together: log-probabilities of its prompt, then its token.
@@ -78,23 +91,12 @@ std::size_t Scheduler::Impl::settle(const StepPlan& plan, const StepResult& resu
 
   const SamplingParams& params = seq->request->params();
   TokenEvent event = event_of(*seq);
-  bool bad = false, nothing_allowed = false;
-  for (std::size_t i = sample; i < end_sample; ++i) {
-    nothing_allowed = result.bad[i] == kNothingAllowed;
-    bad = result.bad[i] != kNoFault && !nothing_allowed;
-    if (bad || nothing_allowed) break;
-    if (plan.samples[i].kind == SampleKind::kPromptLogprobs) {
-      append_row(&event.prompt, result, i);
-      ++seq->num_prompt_reported;
-      continue;
-    }
-    take_token(seq, result.token[i], now);
-    if (params.num_logprobs >= 0) {
-      append_row(&event.out, result, i);
-    } else {
-      event.out.token.push_back(result.token[i]);
-    }
+  const SampleFault fault = take_samples(seq, plan, result, {sample, end_sample}, now, &event);
+  if (fault == kNoMemory) {
+    end_all(seq->request, FinishReason::kError, {}, now, out, true);
+    return end_sample;
   }
+  const bool bad = fault == kLogitsNotFinite, nothing_allowed = fault == kNothingAllowed;
 
   event.num_output = seq->num_output();
   StopVerdict verdict = judge_stop(*seq, max_len);
@@ -121,6 +123,43 @@ std::size_t Scheduler::Impl::settle(const StepPlan& plan, const StepResult& resu
   out->push_back(std::move(event));
   if (seq->state == SequenceState::kForking) fork_from_leader(seq);
   return end_sample;
+}
+
+// What the step has for one choice, up to the first fault. kNoMemory: there was none for its event either,
+// and nothing is taken.
+SampleFault Scheduler::Impl::take_samples(Sequence* seq, const StepPlan& plan, const StepResult& result,
+                                          Range samples, Time now, TokenEvent* event) {
+  auto [begin, end] = samples;
+  const auto first_bad = std::find_if(result.bad.begin() + static_cast<std::ptrdiff_t>(begin),
+                                      result.bad.begin() + static_cast<std::ptrdiff_t>(end),
+                                      [](uint8_t bad) { return bad != kNoFault; });
+  const auto good_end = static_cast<std::size_t>(first_bad - result.bad.begin());
+  const auto fault = good_end < end ? static_cast<SampleFault>(*first_bad) : kNoFault;
+  if (fault == kNoMemory) return fault;
+  auto is_prompt = [&](std::size_t i) { return plan.samples[i].kind == SampleKind::kPromptLogprobs; };
+  try {
+    const KeepOffReserve large;
+    if (begin < good_end && is_prompt(begin) && !result.top_begin.empty())
+      event->prompt.top.reserve(
+          static_cast<std::size_t>(result.top_begin[good_end] - result.top_begin[begin]));
+    for (std::size_t i = begin; i < good_end; ++i) {
+      if (is_prompt(i))
+        append_row(&event->prompt, result, i);
+      else if (seq->request->params().num_logprobs >= 0)
+        append_row(&event->out, result, i);
+      else
+        event->out.token.push_back(result.token[i]);
+    }
+  } catch (const std::bad_alloc&) {
+    return kNoMemory;
+  }
+  for (std::size_t i = begin; i < good_end; ++i) {
+    if (is_prompt(i))
+      ++seq->num_prompt_reported;
+    else
+      take_token(seq, result.token[i], now);
+  }
+  return fault;
 }
 
 void Scheduler::Impl::take_token(Sequence* seq, TokenId token, Time now) {

@@ -52,8 +52,9 @@ struct Scheduler::Impl {
   void expire(Time now, std::vector<TokenEvent>* out);
 
   // ---- scheduler_admit.cc
-  enum class Verdict : uint8_t { kAdmitted, kDoesNotFit, kNotReady };
-  void plan_waiting(Shares* shares, Time now);
+  enum class Verdict : uint8_t { kAdmitted, kDoesNotFit, kNotReady, kNoMemory };
+  void plan_waiting(Shares* shares, Time now, std::vector<TokenEvent>* out);
+  void fail_waiting(Sequence* seq, Time now, std::vector<TokenEvent>* out);
   Verdict admit(Sequence* seq, Shares* shares, Time now);
   Verdict take_cached(Sequence* seq);
   void size_for_context(Shares* shares, int32_t num_computed) const;
@@ -62,8 +63,14 @@ struct Scheduler::Impl {
 
   // ---- scheduler_commit.cc
   void commit(const StepPlan& plan, const StepResult& result, Time now, std::vector<TokenEvent>* out);
+  void lose_work(const StepPlan& plan, Time now, std::vector<TokenEvent>* out);
   std::size_t settle(const StepPlan& plan, const StepResult& result, std::size_t sample, Time now,
                      std::vector<TokenEvent>* out);
+  struct Range {
+    std::size_t begin, end;
+  };
+  SampleFault take_samples(Sequence* seq, const StepPlan& plan, const StepResult& result, Range samples,
+                           Time now, TokenEvent* event);
   void take_token(Sequence* seq, TokenId token, Time now);
   void count_prompt(Sequence* seq, bool shared);
   void fork_from_leader(Sequence* seq);
@@ -71,9 +78,12 @@ struct Scheduler::Impl {
   // ---- scheduler.cc
   // Ends a choice: gives its row back and completes the event. Its blocks and memory go at flush_ended().
   void end(Sequence* seq, FinishReason finish, Time now, TokenEvent&& event, std::vector<TokenEvent>* out);
+  // Where memory lacks all or nothing: bad_alloc.
   void end_all(RequestState* state, FinishReason finish, const std::string& error, Time now,
-               std::vector<TokenEvent>* out);
+               std::vector<TokenEvent>* out, bool no_memory = false);
+  bool materialize(Sequence* seq) const;  // false: there is no memory for its tokens
   void flush_ended();
+  void enter(RequestState* state, std::unique_ptr<Request> request);
   void refuse_hopeless(RequestState* state, Time now, std::vector<TokenEvent>* out);
   // The choices that hoped for choice 0's prompt go their own way.
   void detach_siblings(RequestState* state);

@@ -17,7 +17,7 @@ StepPlan& Scheduler::Impl::plan(Time now, std::vector<TokenEvent>* out) {
   num_not_ready = 0;
   Shares shares = share_out();
   plan_running(&shares);
-  if (!shares.short_of_blocks && shares.may_admit) plan_waiting(&shares, now);
+  if (!shares.short_of_blocks && shares.may_admit) plan_waiting(&shares, now, out);
   plan_rest(&shares);
   write_plan(plan);
   kv->take_moves(plan->work.empty(), &plan->moves);
@@ -237,10 +237,10 @@ void Scheduler::Impl::sample_siblings(StepPlan* plan, Sequence* leader, int32_t 
   for (Sequence& seq : state->choices) {
     if (rows.num_free() == 0) break;
     if (seq.state != SequenceState::kAttached) continue;
+    if (!materialize(&seq)) break;  // it comes in again by itself, and is refused if nothing has changed
     seq.state = SequenceState::kForking;
     --num_attached;
     --state->num_attached;
-    seq.materialize(max_len, kv->block_size(), num_groups);
     seq.scheduled = leader->scheduled;
     start_running(&seq);
     write_new_row(plan, &seq, twin);
@@ -253,9 +253,9 @@ void Scheduler::Impl::sample_siblings(StepPlan* plan, Sequence* leader, int32_t 
 void Scheduler::Impl::expire(Time now, std::vector<TokenEvent>* out) {
   while (!deadlines.empty() && deadlines.front().first <= now) {
     auto it = requests.find(deadlines.front().second);
+    if (it != requests.end()) end_all(it->second.get(), FinishReason::kTimeout, {}, now, out);
     std::pop_heap(deadlines.begin(), deadlines.end(), std::greater<>());
     deadlines.pop_back();
-    if (it != requests.end()) end_all(it->second.get(), FinishReason::kTimeout, {}, now, out);
   }
   flush_ended();
 }

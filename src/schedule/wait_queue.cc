@@ -19,10 +19,13 @@ bool goes_later(const Client* a, const Client* b) {
 
 }  // namespace
 
+void WaitQueue::prepare(uint64_t client_key) {
+  if (is_fair() && !clients_.contains(client_key)) clients_.emplace(client_key, std::make_unique<Client>());
+}
+
 void WaitQueue::join(Sequence* seq, uint64_t client_key, uint32_t weight) {
   if (!is_fair()) return;
-  std::unique_ptr<Client>& client = clients_[client_key];
-  if (client == nullptr) client = std::make_unique<Client>();
+  Client* client = clients_.at(client_key).get();
   client->key = client_key;
   client->weight = std::max<uint32_t>(weight, 1);
   ++client->num_active;
@@ -36,7 +39,7 @@ void WaitQueue::join(Sequence* seq, uint64_t client_key, uint32_t weight) {
     }
     client->served = std::max(client->served, least != nullptr ? least->served : last_served_);
   }
-  seq->client = client.get();
+  seq->client = client;
 }
 
 void WaitQueue::leave(Sequence* seq) {

@@ -28,6 +28,8 @@ class WaitQueue {
   explicit WaitQueue(SchedulingPolicy policy) : policy_(policy) {}
 
   // A sequence enters and leaves the engine: its client becomes or ceases to be active.
+  // prepare() comes first and is all that may find no memory.
+  void prepare(uint64_t client_key);
   void join(Sequence* seq, uint64_t client_key, uint32_t weight);
   void leave(Sequence* seq);
   // Charges a sequence's client; costs nothing under other policies.

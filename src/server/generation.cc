@@ -206,14 +206,20 @@ void Generation::pump() {
 
 void Generation::give_up() {
   UseOfReserve to_tell;
-  const Status status = status_of_exception();
-  log_error("Request {} failed: {}", head_.id, status.message());
   choices_.clear();
   events_ = {};
-  if (stream_ != nullptr) stream_->cancel();
-  fail(to_api_error(status));
-  if (!events_.empty()) writer_->write(std::move(events_));
-  if (streaming_) writer_->finish();
+  const bool told = insist([&] {
+    Status status = status_of_exception();
+    if (status.code() == StatusCode::kExhausted) status = no_memory_for_answer();
+    if (stream_ != nullptr) stream_->cancel();
+    events_.clear();
+    fail(to_api_error(status));
+    if (!events_.empty()) writer_->write(std::move(events_));
+    if (streaming_) writer_->finish();
+    log_error("Request {} failed: {}", head_.id, status.message());
+  });
+  ended_ = true;  // the writer that goes with it, untold, ends the answer
+  if (!told) context_->generations.remove(shared_from_this());
 }
 
 void Generation::read_stream() {

@@ -1,6 +1,8 @@
 #include "base/env.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -18,6 +20,22 @@ TEST(Env, LimitsAreSane) {
   EXPECT_GT(usable_memory_bytes(), 1u << 20);
   EXPECT_LE(available_memory_bytes(), usable_memory_bytes());
   EXPECT_FALSE(environment("PAGODA_SURELY_NOT_SET").has_value());
+}
+
+TEST(Env, ALimitOfAddressSpaceLimitsMemory) {
+  const uint64_t before = usable_memory_bytes();
+  rlimit was{};
+  ASSERT_EQ(getrlimit(RLIMIT_AS, &was), 0);
+  uint64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  const uint64_t mapped = pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)), room = 100 << 20;
+  const rlimit limit{mapped + room, was.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+  const uint64_t usable = usable_memory_bytes(), available = available_memory_bytes();
+  setrlimit(RLIMIT_AS, &was);
+  EXPECT_NEAR(static_cast<double>(usable), static_cast<double>(room), 2 << 20);
+  EXPECT_LE(available, usable + (2 << 20));
+  EXPECT_EQ(usable_memory_bytes(), before);
 }
 
 struct MemoryCase {

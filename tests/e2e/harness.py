@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -28,10 +29,13 @@ def clean_environment():
 class Server:
     """`pagoda serve ARGUMENTS --port 0` until the end of the with block; `stop()` checks that it ends with exit code 0."""
 
-    def __init__(self, *arguments, environment=None):
+    def __init__(self, *arguments, environment=None, address_space=None):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
         self.log = tempfile.TemporaryFile(mode="w+")
         self.process = subprocess.Popen([BINARY, "serve", *map(str, arguments), "--port", "0"], stdout=self.log,
-                                        stderr=subprocess.STDOUT, env={**clean_environment(), **(environment or {})})
+                                        stderr=subprocess.STDOUT, env={**clean_environment(), **(environment or {})},
+                                        preexec_fn=limit if address_space else None)
         self.port = self._await_port()
 
     def output(self):

@@ -192,28 +192,82 @@ def virtual_bytes(server):
 
 @unittest.skipIf(SANITIZED, "a sanitizer needs more address space than there is")
 class Memory(unittest.TestCase):
-    def test_what_there_is_no_memory_for_fails_alone(self):
-        """Near its limit of address space, many choices with log-probabilities: each is answered or refused, and the
-        server is as before."""
-        big = {"prompt": [5], "max_tokens": 200, "ignore_eos": True, "n": 64, "logprobs": 5, "temperature": 1}
-        for room in (1, 4, 16, 48):
-            with self.subTest(room=room), Server("--max-logprobs", 20, "--max-num-seqs", 64) as server:
-                self.assertEqual(server.post("/v1/completions", {**big, "max_tokens": 2})[0], 200)
-                limit = virtual_bytes(server) + (room << 20)
-                resource.prlimit(server.process.pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+    """Near a limit of address space: each request is answered whole or told that there is too little memory, a plain one
+    is answered as ever as soon as the large ones have gone, under the same limit, and the server ends in order."""
+    FLAGS = ("--max-logprobs", -1, "--max-num-seqs", 64, "--max-model-len", 1024, "--kv-cache-memory-bytes", "32M")
+    PLAIN = {"prompt": "Once upon a time", "max_tokens": 8, "temperature": 0, "logprobs": 1}
+    PROMPTS = [f"Story {i}: " + "the fox and the other fox " * 6 for i in range(32)]
+    CHAT = {"messages": [{"role": "user", "content": PROMPTS[0]}], "n": 48, "logprobs": True, "top_logprobs": 2000,
+            "max_tokens": 6, "stream": True}
+    STORMS = {
+        "choices": [("/v1/completions", {"prompt": [5], "n": 64, "logprobs": 20, "max_tokens": 200, "ignore_eos": True})] * 4,
+        "echo": [("/v1/completions", {"prompt": [p], "echo": True, "logprobs": 2000, "max_tokens": 3}) for p in PROMPTS],
+        "prompt": [("/v1/completions", {"prompt": p, "prompt_logprobs": 2000, "max_tokens": 3}) for p in PROMPTS],
+        "chat": [("/v1/chat/completions", CHAT)] * 3,
+    }
 
-                def ask(_):
-                    try:
-                        return server.post("/v1/completions", {**big, "logprobs": 20})[0]
-                    except OSError:  # a connection that there was no memory for
-                        return 0
-                statuses = set(in_threads(4, ask))
-                self.assertLessEqual(statuses, {0, 200, 500, 503}, statuses)
-                resource.prlimit(server.process.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-                self.assertEqual(server.get("/health")[0], 200)
-                wait_until(lambda: server.metric("vllm:num_requests_running") == 0)
-                wait_until(lambda: server.metric("vllm:kv_cache_usage_perc") < 0.9)
-                self.assertEqual(server.post("/v1/completions", {"prompt": [5], "max_tokens": 3})[0], 200)
+    def storm(self, server, requests):
+        """How many were told that there is too little memory."""
+        answers = in_threads(len(requests), lambda i: server.post(*requests[i]))
+        for status, body, _ in answers:
+            if status != 200:
+                self.assertEqual(status, 503, body[:300])
+                self.assertEqual(json.loads(body)["error"]["type"], "ServiceUnavailableError")
+            elif body.startswith(b"data:"):
+                self.assertTrue(body.endswith(b"data: [DONE]\n\n"), body[-200:])
+            else:
+                json.loads(body)
+        return sum(b"too little memory" in body for _, body, _ in answers)
+
+    def plain_is_answered(self, server, expected):
+        deadline = time.monotonic() + 2
+        while (answer := server.post("/v1/completions", self.PLAIN))[0] != 200:
+            self.assertLess(time.monotonic(), deadline, answer)
+            time.sleep(0.05)
+        self.assertEqual(json.loads(answer[1])["choices"], expected)
+        self.assertEqual(server.get("/health")[0], 200)
+
+    def test_what_there_is_no_memory_for_fails_alone(self):
+        with Server(*self.FLAGS) as server:
+            taken = virtual_bytes(server)
+            expected = server.json("/v1/completions", self.PLAIN)["choices"]
+        limit = self.least_to_start(taken)
+        refused = dict.fromkeys(self.STORMS, 0)
+        for room in (0, 8, 24):
+            with self.subTest(room=room), Server(*self.FLAGS, address_space=limit + (room << 20)) as server:
+                for name, requests in self.STORMS.items():
+                    refused[name] += self.storm(server, requests)
+                    self.plain_is_answered(server, expected)
+                self.assertEqual(server.metric("vllm:num_requests_running"), 0)
+        for name, number in refused.items():
+            self.assertGreater(number, 0, f"{name}: there was memory for all")
+
+    def least_to_start(self, enough):
+        """In bytes, to 4 MiB."""
+        low, high = enough >> 21, enough >> 20
+        while high - low > 4:
+            middle = (low + high) // 2
+            try:
+                with Server(*self.FLAGS, address_space=middle << 20):
+                    high = middle
+            except RuntimeError:
+                low = middle
+        return high << 20
+
+    def test_a_limit_that_comes_later(self):
+        with Server(*self.FLAGS) as server:
+            expected = server.json("/v1/completions", self.PLAIN)["choices"]
+            limit = virtual_bytes(server) + (24 << 20)
+            resource.prlimit(server.process.pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+            refused = sum(self.storm(server, requests) for requests in self.STORMS.values())
+            self.assertGreater(refused, 0)
+            self.plain_is_answered(server, expected)
+
+    def test_too_little_to_start_names_what_helps(self):
+        with self.assertRaisesRegex(RuntimeError, "--gpu-memory-utilization"):
+            Server(address_space=160 << 20)
+        with self.assertRaisesRegex(RuntimeError, "--kv-cache-memory-bytes"):
+            Server("--kv-cache-memory-bytes", "1G", address_space=400 << 20)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ struct Outcome {
 
 struct DrivenSequence {
   std::vector<TokenId> tokens;
+  RequestId id = 0;
   int32_t num_prompt = 0, num_computed = 0, row = -1, choice = 0;
   SamplingParams params;
   std::vector<BlockId> blocks;
@@ -71,6 +72,7 @@ class PlanDriver {
 
   std::size_t add(std::vector<TokenId> prompt, const SamplingParams& params) {
     auto& seq = sequences_.emplace_back(std::make_unique<DrivenSequence>());
+    seq->id = sequences_.size();
     seq->num_prompt = static_cast<int32_t>(prompt.size());
     seq->tokens = std::move(prompt);
     seq->params = params;
@@ -82,6 +84,7 @@ class PlanDriver {
   std::size_t add_twin(std::size_t leader, const SamplingParams& params) {
     std::size_t twin = add({sequences_[leader]->tokens}, params);
     sequences_[twin]->choice = 1;
+    sequences_[twin]->id = sequences_[leader]->id;
     twins_.push_back({leader, twin});
     return twin;
   }
@@ -167,7 +170,7 @@ class PlanDriver {
   void start(StepPlan* plan, DrivenSequence* seq) {
     seq->row = free_rows_.back();
     free_rows_.pop_back();
-    plan->new_rows.push_back({1, seq->row, seq->choice, static_cast<int32_t>(plan->tokens.size()),
+    plan->new_rows.push_back({seq->id, seq->row, seq->choice, static_cast<int32_t>(plan->tokens.size()),
                               static_cast<int32_t>(seq->tokens.size()), seq->num_prompt,
                               static_cast<int32_t>(plan->params.size()), 0});
     plan->tokens.insert(plan->tokens.end(), seq->tokens.begin(), seq->tokens.end());

@@ -144,9 +144,8 @@ TEST(Logprobs, EqualTheDefinition) {
     const std::size_t place = rng.below(x.size());
     const TokenLogprob found = token_logprob(x, log_sum, static_cast<TokenId>(order[place]));
     EXPECT_EQ(found.rank, static_cast<int32_t>(place) + 1);
-    const auto count = static_cast<int32_t>(rng.below(x.size() + 3));
-    top_logprobs(x, log_sum, count, &top, &scratch);
-    ASSERT_EQ(top.size(), std::min(x.size(), static_cast<std::size_t>(count)));
+    top.assign(rng.below(x.size() + 1), {});
+    top_logprobs(x, log_sum, top, &scratch);
     for (std::size_t i = 0; i < top.size(); ++i) {
       ASSERT_EQ(top[i].id, static_cast<TokenId>(order[i])) << i;
       ASSERT_EQ(top[i].logprob, static_cast<float>(static_cast<double>(x[order[i]]) - log_sum));

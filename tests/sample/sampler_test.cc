@@ -228,16 +228,23 @@ TEST(Sampler, ADrawDoesNotDependOnItsNeighbours) {
   std::vector<SampleInput> all;
   for (int i = 0; i < count; ++i) all.push_back(input(i));
   std::vector<SampleOutput> together(all.size());
+  std::vector<TopLogprob> tops(5 * all.size());
+  for (std::size_t i = 0; i < all.size(); ++i) together[i].top = {tops.data() + 5 * i, 5};
   sampler.sample(all, together, three);
   for (int i = count - 1; i >= 0; --i) {
     SampleInput alone = input(i);
+    TopLogprob top[5] = {};
     SampleOutput out;
+    out.top = top;
     sampler.sample({&alone, 1}, {&out, 1}, one);
     const SampleOutput& other = together[static_cast<std::size_t>(i)];
     EXPECT_EQ(out.token, other.token);
     EXPECT_EQ(out.logprob, other.logprob);
     EXPECT_EQ(out.rank, other.rank);
-    EXPECT_EQ(out.top.size(), other.top.size());
+    for (std::size_t k = 0; k < 5; ++k) {
+      EXPECT_EQ(out.top[k].id, other.top[k].id);
+      EXPECT_EQ(out.top[k].logprob, other.top[k].logprob);
+    }
   }
 }
 
@@ -270,7 +277,9 @@ TEST(Sampler, AppliesTheMask) {
   TokenHistory history;
   const uint32_t mask[2] = {0, 1u << 5};  // 37
   SampleInput input{.logits = logits, .params = &params, .history = &history, .mask = mask};
+  TopLogprob top[1];
   SampleOutput out;
+  out.top = top;
   sampler.sample({&input, 1}, {&out, 1}, pool);
   EXPECT_EQ(out.token, 37);
   EXPECT_EQ(out.rank, 38);      // of the raw ones: after token 3 and its 36 equals of lower ids

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "tests/schedule/scheduler_fixture.h"
-#include "tests/testing/counting_new.h"
+#include "tests/testing/failing_new.h"
 
 namespace pagoda {
 namespace {

@@ -1,0 +1,158 @@
+// How the engine gets by without memory, and how it and those inside end.
+#include <cstdlib>
+#include <new>
+#include <utility>
+
+#include "base/log.h"
+#include "base/memory_reserve.h"
+#include "engine/engine_impl.h"
+
+namespace pagoda {
+
+// Nothing that is thrown leaves the thread: those inside hear of it, and the engine is dead.
+void Engine::Impl::run_thread() noexcept {
+  let_this_thread_use_the_reserve();
+  try {
+    try {
+      loop();
+    } catch (...) {
+      declare_dead(status_of_exception());
+      throw;
+    }
+  } catch (...) {
+    healthy.store(false);  // also where there was no memory to say why: the process ends by this
+    abandon();
+  }
+}
+
+// Without a reserve no step is begun, for half way through it there might be no memory. Those inside may
+// come, go and run out of time, as far as there is memory for that; and who asked for most is ended. Its
+// memory comes back when its client has been told, so there is a pause before the next one.
+bool Engine::Impl::go_without_reserve() {
+  constexpr std::chrono::milliseconds kPause{50}, kTryAgain{5};
+  bool go_on = true;
+  try {
+    go_on = take_inbox();
+    const Time now = clock_now();
+    scheduler.expire(now, &events);
+    if (now >= next_relief) {
+      next_relief = now + kPause;
+      scheduler.fail_largest(now, &events);
+    }
+    publish();
+  } catch (const std::bad_alloc&) {  // what was not done is tried again
+  }
+  if (go_on) std::this_thread::sleep_for(kTryAgain);
+  return go_on;
+}
+
+// Comes while there is no memory for it.
+void Engine::Impl::turn_away(Arrival* arrival, RequestId id) noexcept {
+  if (auto it = inside.find(id); it != inside.end()) {
+    if (it->second.guest.sink != nullptr) arrival->sink = std::move(it->second.guest.sink);
+    inside.erase(it);  // and gives its places back
+  }
+  std::exchange(arrival->sink, nullptr)->on_lost();
+  leave(1);
+}
+
+// What has been computed outlives the process, where the cache has a folder behind it.
+void Engine::Impl::keep_cache() {
+  if (runner->is_sleeping()) return;
+  StepPlan plan;
+  plan.step_id = UINT64_MAX;
+  kv->keep_cached();
+  kv->take_moves(false, &plan.moves);
+  if (plan.empty()) return;
+  if (Status done = run(plan); !done.ok()) log_warning("the cache is not kept: {}", done.message());
+}
+
+// Whoever has come in until the inbox closed gets the event too.
+void Engine::Impl::end_everything(FinishReason reason, const std::string& error) {
+  inbox.finish();
+  take_inbox();
+  scheduler.abort_all(reason, error, clock_now(), &events);
+  publish();
+  end_commands();
+  pulse.rest();
+}
+
+void Engine::Impl::die(const Status& status) {
+  declare_dead(status);
+  end_everything(FinishReason::kError, status.message());
+}
+
+void Engine::Impl::declare_dead(const Status& status) {
+  {
+    std::lock_guard lock(mutex);
+    failure = status.message();
+  }
+  healthy.store(false);
+  log_error("the engine has died: {}", status.message());
+}
+
+void Engine::Impl::end_commands() {
+  const Status ended(StatusCode::kUnavailable, "the engine has ended");
+  for (int i = 0; i < 2; ++i) {  // what had been taken, and what has come since
+    for (Command& command : commands)
+      if (command.done) command.done(ended);
+    commands.clear();
+    inbox.take(&arrivals, &departures, &commands);
+  }
+  control.end(ended);
+}
+
+// After an exception in the middle of something: the books may not be looked at any more, so it ends whoever
+// it knows to be inside by what it has of them itself; where there is no memory, without any.
+void Engine::Impl::abandon() noexcept {
+  inbox.finish();
+  batch.clear();
+  for (auto& [id, one] : inside)
+    if (one.guest.sink != nullptr) end_guest(std::move(one.guest));
+  inside.clear();
+  for (int i = 0; i < 2; ++i) {  // what had been taken, and what has come since
+    for (Arrival& arrival : arrivals)
+      if (arrival.sink != nullptr) end_guest({std::move(arrival.sink), std::move(arrival.slot)});
+    arrivals.clear();
+    inbox.take(&arrivals, &departures, &commands);
+  }
+  publisher.hand_over(&batch);
+  pulse.rest();
+  try {
+    end_commands();
+  } catch (...) {
+    log_error("the engine has died, and not all who wait for a command could be told");
+  }
+}
+
+void Engine::Impl::end_guest(Guest guest) noexcept {
+  const std::size_t before = batch.events.size();
+  try {
+    TokenEvent event;
+    event.finish = FinishReason::kError;
+    event.error = "the engine has died";
+    batch.add(std::move(event), guest.sink.get());
+    batch.gone.push_back(std::move(guest));
+  } catch (const std::bad_alloc&) {
+    batch.events.resize(before);
+    batch.sinks.resize(before);
+    guest.sink->on_lost();
+    leave(1);
+  }
+}
+
+// A thread that hangs in a kernel or a system call can not be ended from here: the process ends, and whoever
+// supervises it starts another.
+void Engine::Impl::watch() {
+  if (config.watchdog_timeout_s <= 0) return;
+  auto stalled_s = [this] { return pulse.stalled_s(clock_now()); };
+  watchdog.emplace(config.watchdog_timeout_s, stalled_s, [this](double) {
+    log_error("The engine hangs, and the process ends: {}{}{}{}.", pulse.describe(clock_now()),
+              healthy.load() ? "" : "; it has failed", control.is_paused() ? "; paused" : "",
+              control.is_sleeping() ? "; asleep" : "");
+    flush_log(std::chrono::seconds(1));
+    std::_Exit(1);
+  });
+}
+
+}  // namespace pagoda
