@@ -100,7 +100,7 @@ void StreamCore::note_admitted() {
     wake_pending_ = true;
     wake = wake_;
   }
-  if (wake != nullptr && *wake) (*wake)();
+  call(wake);
 }
 
 void StreamCore::expire() {
@@ -136,7 +136,19 @@ void StreamCore::post(Letter letter) {
     wake_pending_ = true;
     wake = wake_;
   }
-  if (wake != nullptr && *wake) (*wake)();
+  call(wake);
+}
+
+// A wake that fails has not happened: whoever comes next, lose() too, is to try it.
+void StreamCore::call(const std::shared_ptr<std::function<void()>>& wake) {
+  if (wake == nullptr || !*wake) return;
+  try {
+    (*wake)();
+  } catch (...) {
+    std::lock_guard lock(mutex_);
+    wake_pending_ = false;
+    throw;
+  }
 }
 
 void StreamCore::lose() noexcept {

@@ -82,6 +82,7 @@ class StreamCore : public Expirable, public std::enable_shared_from_this<StreamC
   };
 
   void post(Letter letter);
+  void call(const std::shared_ptr<std::function<void()>>& wake);
   void note_admitted();
   // False: nothing to tell yet.
   bool read(Letter* letter, TextDelta* delta);

@@ -7,6 +7,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <exception>
+#include <new>
 #include <utility>
 
 #include "base/log.h"
@@ -304,8 +305,9 @@ void Connection::refuse(HttpError error) {
 // Without memory for this the client would wait for ever for what the outbox holds.
 void Connection::wake_writer() {
   if (outbox_.wake_posted) return;
-  UseOfReserve to_answer;
-  outbox_.wake_posted = io_->post([self = shared_from_this()] { self->on_wake(); });
+  const bool posted =
+      insist([this] { outbox_.wake_posted = io_->post([self = shared_from_this()] { self->on_wake(); }); });
+  if (!posted) throw std::bad_alloc();
 }
 
 void Connection::on_wake() {

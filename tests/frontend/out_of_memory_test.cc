@@ -156,6 +156,27 @@ Outcome fail_allocation(Where where, int k) {
   return outcome;
 }
 
+// Whoever wakes the reader finds no memory to do so, once or three times on end: the reader hears of it all
+// the same.
+TEST(OutOfMemory, AReaderThatCouldNotBeWoken) {
+  set_log_level(LogLevel::kOff);
+  for (int times : {1, 3}) {
+    for (int first = 0; first < 8; ++first) {
+      ScriptedHouse house;
+      house.start();
+      Reader reader;
+      std::atomic<int> num_wakes{0};
+      reader.on_wake = [&] {
+        const int now = num_wakes++;
+        if (now >= first && now < first + times) throw std::bad_alloc();
+      };
+      ASSERT_TRUE(reader.admit(house.intake.get(), request_of("reader", 1, 2)));
+      const std::string text = reader.read();
+      EXPECT_TRUE(text == "error" || text == "Hello, world.") << first << ": " << text;
+    }
+  }
+}
+
 // Until the thread makes no k-th allocation any more.
 void fail_each(Where where, bool may_kill_the_engine, bool may_fail_others) {
   if (!can_allocations_fail()) GTEST_SKIP() << "ThreadSanitizer has operators of its own";
