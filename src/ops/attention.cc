@@ -210,6 +210,7 @@ class Plan {
   void work_on(const Item& item, int worker) {
     const AttentionKernels& kernel = kernels().attention;
     const AttnTask task = task_of(item, worker);
+    kernel.prepare(task);
     if (item.partial >= 0) return kernel.partition(task, item.part_begin, partials_ + item.partial);
     float* total = scratch(worker);
     kernel.partition(task, item.part_begin, total);  // as if merged into nothing

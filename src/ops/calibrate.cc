@@ -64,10 +64,10 @@ std::vector<Question> questions() {
       {Job::kPromptAttention,
        0.14,
        0.02,
-       {{{&T::attention_rows, 48}},
-        {{&T::attention_rows, 192}},
+       {{{&T::attention_rows, 96}},
+        {{&T::attention_rows, 512}},
         {{&T::attention_row_chunk, 6}},
-        {{&T::attention_row_chunk, 24}}}},
+        {{&T::attention_row_chunk, 12}}}},
       {Job::kSmallOps, 0.04, 0.05, {{{&T::work_per_thread, 1 << 15}}, {{&T::work_per_thread, 1 << 19}}}},
       {Job::kOneRow, 0.05, 0.03, {{{&T::pieces, 4}}, {{&T::pieces, 32}}}},
   };

@@ -23,8 +23,8 @@ struct CpuTuning {
   int64_t slice_words = 1024;  // words of k that a pass over them takes: 256 KB of a panel for 1,024
   // Attention.
   int64_t attention_ahead = 1;           // 1: the tile asks for what the next one reads
-  int64_t attention_rows = 96;           // rows of a prompt that share one pass over K and V
-  int64_t attention_row_chunk = 12;      // rows that pass through scores, softmax and values together
+  int64_t attention_rows = 256;          // rows of a prompt that share one pass over K and V
+  int64_t attention_row_chunk = 24;      // rows that pass through scores, softmax and values together
   int64_t attention_streamed_rows = 16;  // up to so many rows, all KV heads are read in one go
   int64_t attention_items = 4;           // pieces of work per thread, at least
   // Threads.

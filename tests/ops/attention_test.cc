@@ -432,6 +432,33 @@ TEST(Attention, LargeScoresNeitherOverflowNorVanish) {
   }
 }
 
+// The centre of the weights follows the maximum only when that is far above it.
+TEST(Attention, ScoresThatRiseOrFallAllAlong) {
+  for (DType dtype : {DType::kF32, DType::kBF16, DType::kI8, DType::kF8E4M3})
+    for (float slope :
+         {0.002f, 0.02f, 0.1f, -0.02f}) {  // 0.7, 7, 37 and -7 powers of two per tile of 64 keys
+      Case c{"slope", 2, 1, 16, 16, {{0, 40}, {700, 1}}, dtype};
+      Story story(c, 19);
+      for (auto& keys : story.keys)
+        for (int64_t p = 0; p < keys->rows(); ++p)
+          for (int64_t i = 0; i < 16; ++i) keys->row(p)[i] = slope * static_cast<float>(p);
+      for (auto& queries : story.queries)
+        for (int64_t p = 0; p < queries->rows(); ++p)
+          for (int64_t i = 0; i < queries->columns(); ++i) queries->row(p)[i] = 1;
+      Machine machine(1);
+      std::unique_ptr<Matrix> scalar;
+      for (Isa isa : machine_isas()) {
+        WithIsa with(isa);
+        auto out = play(story, machine, 16, 1);
+        if (scalar)
+          expect_same(*out, *scalar, isa_name(isa));
+        else
+          ASSERT_NO_FATAL_FAILURE(expect_near_reference(story, *out, isa_name(isa)));
+        if (!scalar) scalar = std::move(out);
+      }
+    }
+}
+
 TEST(Attention, NumbersThatHardwareTakesForZeroAreZeroOnEveryVariant) {
   for (DType dtype : {DType::kBF16, DType::kI8, DType::kF8E4M3}) {
     Case c{"tiny", 4, 2, 32, 16, {{0, 40}, {70, 1}}, dtype};

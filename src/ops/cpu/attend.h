@@ -6,10 +6,6 @@
 // a key. How a tile is worked through depends on the cache's format: attend_float.h, attend_bf16.h,
 // attend_int8.h, attend_fp8.h.
 #pragma once
-#if defined(__GNUC__) && !defined(__clang__)
-// GCC 12 takes the deliberately undefined operand of some intrinsics for an uninitialised variable.
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#endif
 // clang-format off
 #include "ops/cpu/attend_lanes.h"
 #include "ops/cpu/attend_tile.h"
@@ -38,7 +34,6 @@ template <class Cache>
 static void partition_of(const AttnTask& task, int64_t part, float* data) {
   reset(task, data);
   const Work work = work_of(task);
-  Cache::prepare(task, work);
   const int64_t begin_key = visible(task, 0, 0, INT64_MAX).begin;
   const int64_t end_key = visible(task, task.num_queries - 1, 0, INT64_MAX).end;
   const int64_t begin = at_least(begin_key / kKeyTile * kKeyTile, part * kPartition);
@@ -71,19 +66,27 @@ static void partition_of(const AttnTask& task, int64_t part, float* data) {
     state.weights(row)[0] = sum_lanes(load(state.weights(row)));
 }
 
-static void partition(const AttnTask& task, int64_t part, float* state) {
+// f(the cache of the task's format).
+template <class F>
+PAGODA_INLINE void with_cache(const AttnTask& task, F f) {
   switch (task.format) {
     case KvFormat::kF32:
-      return partition_of<FloatCache<float, KvFormat::kF32>>(task, part, state);
+      return f(FloatCache<float, KvFormat::kF32>());
     case KvFormat::kF16:
-      return partition_of<FloatCache<F16, KvFormat::kF16>>(task, part, state);
+      return f(FloatCache<F16, KvFormat::kF16>());
     case KvFormat::kBF16:
-      return partition_of<Bf16Cache>(task, part, state);
+      return f(Bf16Cache());
     case KvFormat::kInt8:
-      return partition_of<Int8Cache>(task, part, state);
+      return f(Int8Cache());
     case KvFormat::kFp8:
-      return partition_of<Fp8Cache>(task, part, state);
+      return f(Fp8Cache());
   }
+}
+static void prepare(const AttnTask& task) {
+  with_cache(task, [&](auto cache) { decltype(cache)::prepare(task, work_of(task)); });
+}
+static void partition(const AttnTask& task, int64_t part, float* state) {
+  with_cache(task, [&](auto cache) { partition_of<decltype(cache)>(task, part, state); });
 }
 
 // total = total and part, weighed against their common maximum. A part in which a row sees nothing leaves it
@@ -126,8 +129,8 @@ static void finish(const AttnTask& task, const float* data) {
 
 }  // namespace attn
 
-constexpr AttentionKernels kAttentionKernels = {attn::kv_store, attn::reset, attn::partition, attn::merge,
-                                                attn::finish};
+constexpr AttentionKernels kAttentionKernels = {attn::kv_store,  attn::prepare, attn::reset,
+                                                attn::partition, attn::merge,   attn::finish};
 
 }  // namespace
 }  // namespace pagoda::cpu

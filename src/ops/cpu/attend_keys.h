@@ -222,16 +222,20 @@ constexpr float kLog2E = 0x1.715476p0f;
 struct Center {
   V at, kept;
 };
-// Raises the row's maximum to that of the scores times `factor` > 0. It soon rarely grows: then the lanes
-// need not be compared with one another.
+// How far weights may grow beyond 1 before their center follows: a raise costs a rescaling of the row's sums,
+// and a branch that nobody can guess if it is taken for every new maximum.
+constexpr float kHeadroom = 8;
+
+// Raises the row's center to the maximum of the scores times `factor` > 0, if that is more than kHeadroom
+// above it.
 PAGODA_INLINE Center raise(float* maximum, const Four& s, float factor) {
   const V old = load(maximum), lanes = max(max(s.a, s.b), max(s.c, s.d));
   Center center = {max(broadcast(-0x1p126f), old), broadcast(1.0f)};
-  if (!any_above(mul(lanes, broadcast(factor)), old)) return center;
+  if (!any_above(mul(lanes, broadcast(factor)), add(old, broadcast(kHeadroom)))) return center;
   const V next = max(old, mul(spread_max(lanes), broadcast(factor)));
   store(maximum, next);
   center.at = max(broadcast(-0x1p126f), next);
-  if (!same_first(old, center.at)) center.kept = exp2(sub(old, center.at));
+  center.kept = exp2(sub(old, center.at));
   return center;
 }
 

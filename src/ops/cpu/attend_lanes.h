@@ -119,17 +119,6 @@ PAGODA_INLINE bool any_above(V a, V b) {
 #endif
 }
 
-// Whether two vectors of equal lanes are equal; NaN is not.
-PAGODA_INLINE bool same_first(V a, V b) {
-#if defined(__AVX512F__)
-  return _mm_comieq_ss(_mm512_castps512_ps128(a.r), _mm512_castps512_ps128(b.r)) != 0;
-#elif defined(__AVX2__)
-  return _mm_comieq_ss(_mm256_castps256_ps128(a.lo), _mm256_castps256_ps128(b.lo)) != 0;
-#else
-  return a.lane[0] == b.lane[0];
-#endif
-}
-
 }  // namespace attn
 }  // namespace
 }  // namespace pagoda::cpu

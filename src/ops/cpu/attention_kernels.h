@@ -97,6 +97,8 @@ struct KvStoreTask {
 
 struct AttentionKernels {
   void (*kv_store)(const KvStoreTask& task);
+  // Once before the task's partitions: its queries, as these read them, into its scratch.
+  void (*prepare)(const AttnTask& task);
   // A state holds, per KV head and row: the weighted sum of V (not divided yet), the sum of weights, the
   // maximum score.
   void (*reset)(const AttnTask& task, float* state);

@@ -25,21 +25,5 @@ PAGODA_INLINE V exp(V x) {
   return scale_pow2(p, shifted);
 }
 
-// The sum and the maximum of the lanes, pairwise: i + (i + 8), then 4, 2, 1.
-PAGODA_INLINE float sum_lanes(V a) {
-  float lane[16];
-  store(lane, a);
-  for (int width = 8; width > 0; width /= 2)
-    for (int i = 0; i < width; ++i) lane[i] = lane[i] + lane[i + width];
-  return lane[0];
-}
-PAGODA_INLINE float max_lanes(V a) {
-  float lane[16];
-  store(lane, a);
-  for (int width = 8; width > 0; width /= 2)
-    for (int i = 0; i < width; ++i) lane[i] = lane[i] > lane[i + width] ? lane[i] : lane[i + width];
-  return lane[0];
-}
-
 }  // namespace
 }  // namespace pagoda::cpu

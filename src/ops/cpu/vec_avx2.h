@@ -105,6 +105,18 @@ PAGODA_INLINE V max(V a, V b) {
 PAGODA_INLINE V min(V a, V b) {
   return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)};
 }
+PAGODA_INLINE float sum_lanes(V a) {
+  const __m256 eight = _mm256_add_ps(a.lo, a.hi);
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+PAGODA_INLINE float max_lanes(V a) {
+  const __m256 eight = _mm256_max_ps(a.lo, a.hi);
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
 PAGODA_INLINE __m256 blend_range(__m256 a, __m256 b, int64_t begin, int64_t end, int first) {
   __m256i inside = _mm256_andnot_si256(lanes_below(begin, first), lanes_below(end, first));
   return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(inside));

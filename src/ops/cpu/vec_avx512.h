@@ -1,6 +1,10 @@
 // vec_scalar.h in one 512-bit register; see there. With AVX512_BF16 and AVX512_VNNI the dot products are one
 // instruction each.
 #pragma once
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC 12 takes the deliberately undefined operand of some intrinsics for an uninitialised variable.
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
 #include <immintrin.h>
 
 #include "ops/cpu/kernels.h"
@@ -90,6 +94,18 @@ PAGODA_INLINE V max(V a, V b) {
 }
 PAGODA_INLINE V min(V a, V b) {
   return {_mm512_min_ps(a.r, b.r)};
+}
+PAGODA_INLINE float sum_lanes(V a) {
+  const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a.r), _mm512_extractf32x8_ps(a.r, 1));
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+PAGODA_INLINE float max_lanes(V a) {
+  const __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(a.r), _mm512_extractf32x8_ps(a.r, 1));
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
 PAGODA_INLINE V select_range(V a, V b, int64_t begin, int64_t end) {
   __mmask16 inside = static_cast<__mmask16>(lanes_below(end) & ~lanes_below(begin));

@@ -88,6 +88,17 @@ PAGODA_INLINE V max(V a, V b) {
 PAGODA_INLINE V min(V a, V b) {
   return each([&](int i) { return a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]; });
 }
+// The sum and the maximum of the lanes, pairwise: i and i + 8, then 4, 2, 1.
+PAGODA_INLINE float sum_lanes(V a) {
+  for (int width = 8; width > 0; width /= 2)
+    for (int i = 0; i < width; ++i) a.lane[i] = a.lane[i] + a.lane[i + width];
+  return a.lane[0];
+}
+PAGODA_INLINE float max_lanes(V a) {
+  for (int width = 8; width > 0; width /= 2)
+    for (int i = 0; i < width; ++i) a.lane[i] = a.lane[i] > a.lane[i + width] ? a.lane[i] : a.lane[i + width];
+  return a.lane[0];
+}
 // Lane i of a where begin <= i < end, else of b.
 PAGODA_INLINE V select_range(V a, V b, int64_t begin, int64_t end) {
   return each([&](int i) { return i >= begin && i < end ? a.lane[i] : b.lane[i]; });
