@@ -441,7 +441,7 @@ TEST(Attention, ScoresThatRiseOrFallAllAlong) {
       Story story(c, 19);
       for (auto& keys : story.keys)
         for (int64_t p = 0; p < keys->rows(); ++p)
-          for (int64_t i = 0; i < 16; ++i) keys->row(p)[i] = slope * static_cast<float>(p);
+          for (int64_t i = 0; i < 16; ++i) keys->row(p)[i] = slope * static_cast<float>(p + 1);
       for (auto& queries : story.queries)
         for (int64_t p = 0; p < queries->rows(); ++p)
           for (int64_t i = 0; i < queries->columns(); ++i) queries->row(p)[i] = 1;
