@@ -209,8 +209,10 @@ Result<std::vector<PreparedPrompt>> prepare(const ModelInfo& model, const Stream
     out.prompt = prompt.ids;
     out.n = request.n;
     out.priority = request.priority;
-    out.client_key = request.client_key;
-    out.weight = request.weight;
+    // A user's name can be invented: but for the fair policy's sake only tenants share.
+    const bool by_client = engine->config().scheduler.policy == SchedulingPolicy::kFair;
+    out.client_key = by_client ? request.client_key : request.tenant.key;
+    out.weight = by_client ? request.weight : request.tenant.weight;
     out.cache_salt_hash = salt_hash;
     out.arrival = request.arrival == Time{} ? std::chrono::steady_clock::now() : request.arrival;
     out.deadline = request.deadline;

@@ -73,7 +73,7 @@ void Scheduler::Impl::end(Sequence* seq, FinishReason finish, Time now, TokenEve
       break;
     case SequenceState::kForking:
     case SequenceState::kRunning:
-      rows.give_back(seq);
+      give_row_back(seq);
       break;
     case SequenceState::kEnded:
       PAGODA_CHECK(false, "a choice ends once");
@@ -150,8 +150,14 @@ void Scheduler::Impl::detach_siblings(RequestState* state) {
 
 void Scheduler::Impl::start_running(Sequence* seq) {
   rows.take(seq);
+  ++seq->client->num_seats;
   seq->row_announced = false;
   begin(seq);
+}
+
+void Scheduler::Impl::give_row_back(Sequence* seq) {
+  rows.give_back(seq);
+  --seq->client->num_seats;
 }
 
 int64_t Scheduler::Impl::rank_priority(const Request& request) const {
@@ -231,12 +237,13 @@ void Scheduler::Impl::enter(RequestState* state, std::unique_ptr<Request> reques
   state->num_live = state->num_not_begun = request->n;
   state->num_attached = request->n - 1;
   num_attached += request->n - 1;
+  Client* client = waiting.join(request->client_key, request->weight, request->n);
   for (int32_t i = 0; i < request->n; ++i) {
     Sequence& seq = state->choices[static_cast<std::size_t>(i)];
     seq.request = state;
     seq.choice = i;
     seq.rank = {rank_priority(*request), next_order++};
-    waiting.join(&seq, request->client_key, request->weight);
+    seq.client = client;
   }
   if (request->deadline != Time::max()) {
     if (deadlines.size() > 64 + 2 * requests.size()) {  // most have ended before their time
@@ -270,6 +277,7 @@ void Scheduler::Impl::refuse_hopeless(RequestState* state, Time now, std::vector
 void Scheduler::preempt_all() {
   PAGODA_CHECK(!impl_->in_flight, "a step is in flight");
   while (!impl_->running.empty()) impl_->preempt(impl_->running.back());
+  impl_->last_preemption = impl_->num_plans + 1;
 }
 
 void Scheduler::set_admission(bool open) {

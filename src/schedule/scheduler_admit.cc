@@ -17,10 +17,14 @@ void Scheduler::Impl::plan_waiting(Shares* shares, Time now, std::vector<TokenEv
   waiting.begin_walk();
   while (Sequence* seq = waiting.current()) {
     if (shares->prefills <= 0 || rows.num_free() == 0 || passed.size() == kMostPassed) return;
+    if (must_hold_back(*seq->client)) {
+      waiting.pass_client();
+      continue;
+    }
     const Verdict verdict = admit(seq, shares, now);
     if (verdict == Verdict::kAdmitted) {
-      waiting.take();
       start_running(seq);
+      waiting.take();
       insert_running(seq);
       for (Sequence* other : passed) ++other->num_overtaken;
     } else {
@@ -80,7 +84,7 @@ Scheduler::Impl::Verdict Scheduler::Impl::admit(Sequence* seq, Shares* shares, T
     prefix_queries += static_cast<uint64_t>(seq->num_prompt());
     prefix_hits += static_cast<uint64_t>(seq->num_cached - seq->num_external);
     ++prefix_requests;
-    WaitQueue::charge(seq, seq->num_prompt() - seq->num_cached, 0);
+    waiting.charge(seq, seq->num_prompt() - seq->num_cached, 0);
   }
   return Verdict::kAdmitted;
 }

@@ -172,7 +172,7 @@ void Scheduler::Impl::take_token(Sequence* seq, TokenId token, Time now) {
   }
   seq->last_token = now;
   ++step_stats.num_generated_tokens;
-  WaitQueue::charge(seq, 0, 1);
+  waiting.charge(seq, 0, 1);
   seq->tokens.push_back(token);
 }
 
@@ -187,7 +187,7 @@ void Scheduler::Impl::fork_from_leader(Sequence* seq) {
   Sequence* leader = &seq->request->choices[0];
   std::vector<BlockCopy> copies;
   if (!kv->fork(leader->kv, seq->num_prompt(), &seq->kv, &copies)) {
-    rows.give_back(seq);
+    give_row_back(seq);
     seq->state = SequenceState::kWaiting;
     waiting.insert(seq);
     return;

@@ -1,6 +1,6 @@
 // The scheduler's state and its parts: scheduler.cc is the door and the ends of sequences, scheduler_plan.cc
-// shares a step out among the running, scheduler_admit.cc lets the waiting in, scheduler_commit.cc settles
-// what a step has computed. Private to the schedule room.
+// shares a step out among the running, scheduler_share.cc the seats among clients, scheduler_admit.cc lets
+// the waiting in, scheduler_commit.cc settles what a step has computed. Private to the schedule room.
 #pragma once
 #include <memory>
 #include <string>
@@ -37,7 +37,8 @@ struct Scheduler::Impl {
   };
   StepPlan& plan(Time now, std::vector<TokenEvent>* out);
   Shares share_out();
-  const Sequence* shortest_waiting(int32_t shorter_than);
+  static bool is_next_short(const Sequence& a, const Sequence& b);
+  bool shorter_waits(const Sequence& than);
   void plan_running(Shares* shares);
   void plan_rest(Shares* shares);
   int32_t chunk(const Sequence& seq, int64_t limit) const;
@@ -50,6 +51,14 @@ struct Scheduler::Impl {
   void write_sequence(StepPlan* plan, Sequence* seq);
   void sample_siblings(StepPlan* plan, Sequence* leader, int32_t flat_index);
   void expire(Time now, std::vector<TokenEvent>* out);
+
+  // ---- scheduler_share.cc
+  void take_back();
+  void take_back_seat(const Sequence& next);
+  void take_back_blocks(Client* client, Rank rank, int64_t wanted);
+  Sequence* most_greedy(const Client& client, Rank rank, double (Client::*has)() const);
+  void count_blocks();
+  bool must_hold_back(const Client& client) const;
 
   // ---- scheduler_admit.cc
   enum class Verdict : uint8_t { kAdmitted, kDoesNotFit, kNotReady, kNoMemory };
@@ -90,7 +99,8 @@ struct Scheduler::Impl {
   void drop_copies(const Sequence* seq);
   int64_t rank_priority(const Request& request) const;
   void start_running(Sequence* seq);  // takes a row
-  void begin(Sequence* seq);          // it has waited for its first row
+  void give_row_back(Sequence* seq);
+  void begin(Sequence* seq);  // it has waited for its first row
   void insert_running(Sequence* seq);
   TokenEvent event_of(const Sequence& seq) const;
   void check() const;
@@ -107,6 +117,13 @@ struct Scheduler::Impl {
   int32_t num_attached = 0;  // choices in no queue, over all requests
   bool admission = true;
   RowPool rows;
+  struct Lender {  // who has given a seat back last, and what it may have until then
+    uint64_t client = 0;
+    int32_t most_seats = 0;
+    uint64_t until = 0;  // plan
+  };
+  Lender lender;
+  bool any_stalled = false, had_no_room = false;  // in the plan before
   StepBudget budget;
 
   struct PendingCopy {

@@ -15,6 +15,7 @@ StepPlan& Scheduler::Impl::plan(Time now, std::vector<TokenEvent>* out) {
   expire(now, out);
 
   num_not_ready = 0;
+  take_back();
   Shares shares = share_out();
   plan_running(&shares);
   if (!shares.short_of_blocks && shares.may_admit) plan_waiting(&shares, now, out);
@@ -47,8 +48,7 @@ Scheduler::Impl::Shares Scheduler::Impl::share_out() {
     }
     ++demand.num_prefilling;
     if (shares.first == nullptr) shares.first = seq;
-    if (shares.shortest == nullptr || seq->num_remaining() < shares.shortest->num_remaining())
-      shares.shortest = seq;
+    if (shares.shortest == nullptr || is_next_short(*seq, *shares.shortest)) shares.shortest = seq;
   }
   long_prefill_threshold = config.long_prefill_token_threshold;
   if (const auto num = static_cast<int32_t>(running.size()) + waiting.size();
@@ -66,21 +66,27 @@ Scheduler::Impl::Shares Scheduler::Impl::share_out() {
     shares.prefills = budget.prefill_tokens(demand);
   }
   shares.may_admit = can_admit && budget.has_room_for_more(demand);
+  had_no_room = can_admit && !shares.may_admit;
   shares.half = shares.total = shares.prefills;
   if (shares.first == nullptr) return shares;
-  if (shares.may_admit && shortest_waiting(shares.shortest->num_remaining()) != nullptr)
-    shares.shortest = nullptr;
+  if (shares.may_admit && shorter_waits(*shares.shortest)) shares.shortest = nullptr;
   if (shares.shortest != shares.first) shares.half = (shares.prefills + 1) / 2;
   return shares;
 }
 
-// Whether one of those who are next to be let in has less to compute than that.
-const Sequence* Scheduler::Impl::shortest_waiting(int32_t shorter_than) {
+// Of two prompts: that of the client that holds less, else the shorter.
+bool Scheduler::Impl::is_next_short(const Sequence& a, const Sequence& b) {
+  const double seats_a = a.client->seats(), seats_b = b.client->seats();
+  return seats_a != seats_b ? seats_a < seats_b : a.num_remaining() < b.num_remaining();
+}
+
+// Whether that is so of one of those who are next to be let in.
+bool Scheduler::Impl::shorter_waits(const Sequence& than) {
   constexpr int kLookAt = 16;
   waiting.begin_walk();
   for (int i = 0; i < kLookAt && waiting.current() != nullptr; ++i, waiting.pass())
-    if (waiting.current()->num_tokens() < shorter_than) return waiting.current();
-  return nullptr;
+    if (is_next_short(*waiting.current(), than)) return true;
+  return false;
 }
 
 // Others may have computed, since it was admitted, what this prompt would compute next.
@@ -122,7 +128,10 @@ void Scheduler::Impl::plan_running(Shares* shares) {
       limit = shares->prefills - (shares->first->num_scheduled == 0 ? shares->half : 0);
     const int32_t num = limit <= 0 ? 0 : decodes ? 1 : chunk(*seq, limit);
     if (num == 0) continue;
-    if (!make_room(seq, num, i, &shares->short_of_blocks)) continue;  // it keeps its blocks and waits
+    if (!make_room(seq, num, i, &shares->short_of_blocks)) {  // it keeps its blocks and waits
+      seq->stalled = any_stalled = true;
+      continue;
+    }
     (decodes ? shares->decodes : shares->prefills) -= num;
   }
 }
@@ -150,6 +159,7 @@ bool Scheduler::Impl::make_room(Sequence* seq, int32_t num_scheduled, std::size_
     Sequence* victim = cheapest_victim(place, static_cast<int32_t>(missing));
     if (victim == nullptr) return false;
     preempt(victim);
+    last_preemption = num_plans + 1;
   }
   return true;
 }
@@ -162,26 +172,33 @@ bool Scheduler::Impl::schedule(Sequence* seq, int32_t num_more) {
   return true;
 }
 
-// Of those behind `place`: under the priority policy of the lowest priority, under the fair one of the client
-// served most; among these one that frees enough with the least to compute again, else the one that frees
-// most (perhaps nothing: blocks that two share are free when both have gone), then the last.
+// Of those behind `place`: under the priority policy of the lowest priority, else under the fair one of the
+// client served most, under others of the one that holds most; but for the sake of the first in rank, never
+// of one that holds less than the client that wants them. Among these one that frees enough with the least to
+// compute again, else the one that frees most (perhaps nothing: blocks that two share are free when both have
+// gone), then the last.
 Sequence* Scheduler::Impl::cheapest_victim(std::size_t place, int32_t num_missing) {
   struct Cost {
     int64_t priority;  // as a cost: the lower, the better to take
-    double served;
+    double greed;
     bool too_little;
     int32_t work;
     auto operator<=>(const Cost&) const = default;
   };
   Sequence* best = nullptr;
   Cost best_cost{};
+  const Client* taker = running[place]->client;
+  const bool is_fair = config.policy == SchedulingPolicy::kFair, contested = waiting.is_contested();
+  if (contested) count_blocks();
   for (std::size_t i = running.size(); i-- > place + 1;) {
     Sequence* seq = running[i];
     if (seq->num_scheduled > 0) continue;
+    const Client* client = seq->client;
+    if (contested && place > 0 && client != taker && client->blocks() < taker->blocks()) continue;
+    const double greed = is_fair ? client->served : contested ? client->blocks() : 0;
     const int32_t num_freed = kv->num_exclusive(seq->kv);
     const bool too_little = num_freed < num_missing;
-    const Cost cost{-seq->rank.priority, seq->client == nullptr ? 0 : -seq->client->served, too_little,
-                    too_little ? -num_freed : seq->num_computed};
+    const Cost cost{-seq->rank.priority, -greed, too_little, too_little ? -num_freed : seq->num_computed};
     if (best != nullptr && !(cost < best_cost)) continue;
     best = seq;
     best_cost = cost;
@@ -193,14 +210,13 @@ Sequence* Scheduler::Impl::cheapest_victim(std::size_t place, int32_t num_missin
 void Scheduler::Impl::preempt(Sequence* seq) {
   drop_copies(seq);
   kv->release(&seq->kv);
-  rows.give_back(seq);
+  give_row_back(seq);
   running.erase(std::find(running.begin(), running.end(), seq));
   seq->num_computed = seq->num_scheduled = 0;
   seq->state = SequenceState::kWaiting;
   waiting.insert(seq);
   ++num_preemptions;
   ++seq->num_preemptions;
-  last_preemption = num_plans + 1;
 }
 
 void Scheduler::Impl::write_plan(StepPlan* plan) {
@@ -235,7 +251,7 @@ void Scheduler::Impl::sample_siblings(StepPlan* plan, Sequence* leader, int32_t 
   if (state->num_attached == 0) return;
   const Sequence* twin = leader->row_step == plan->step_id ? leader : nullptr;
   for (Sequence& seq : state->choices) {
-    if (rows.num_free() == 0) break;
+    if (rows.num_free() == 0 || must_hold_back(*seq.client)) break;
     if (seq.state != SequenceState::kAttached) continue;
     if (!materialize(&seq)) break;  // it comes in again by itself, and is refused if nothing has changed
     seq.state = SequenceState::kForking;

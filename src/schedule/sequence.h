@@ -29,7 +29,7 @@ struct Rank {
 
 struct Sequence {
   RequestState* request = nullptr;
-  Client* client = nullptr;  // under the fair policy
+  Client* client = nullptr;  // null once it has ended
   int32_t choice = 0;
   SequenceState state = SequenceState::kAttached;
   bool last_of_request = false;  // its end was the request's
@@ -46,6 +46,7 @@ struct Sequence {
   int32_t num_prompt_reported = 0;  // prompt tokens 1 .. this have had their log-probabilities handed out
   int32_t num_scheduled = 0;        // tokens in the plan that is being made
   int32_t num_preemptions = 0;
+  bool stalled = false;  // it ran, but found no blocks for its next tokens
 
   // While it waits: how many have passed it, and what it lacked when it was last tried, in which plan.
   int32_t num_overtaken = 0, blocks_wanted = 0;

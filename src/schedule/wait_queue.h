@@ -1,7 +1,9 @@
-// Those who wait for a row and for blocks, in the order of the policy. fcfs and priority: one queue by rank.
-// fair: one queue per client; the client that has been served least, by weighted tokens, goes next (virtual
-// token counters: Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024). A walk looks at them
-// in that order, takes some and passes others.
+// Those who wait for a row and for blocks, in the order of the policy, and whose they are. The clients who
+// have somebody waiting take turns: under fcfs and priority the one that holds the fewest seats (rows) goes
+// next, by weight, then the one that had the fewest turns; under priority among those whose first is the most
+// important. Under fair it is the one that has been served least, by weighted tokens (virtual token counters:
+// Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024). Within a client it goes by rank; so
+// one client alone is served by rank. A walk looks at them in that order, takes some and passes others.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -13,48 +15,59 @@
 
 namespace pagoda {
 
-// Under the fair policy: what one client waits for, and what it has been given.
+// What one client waits for, and what it holds and has been given.
 struct Client {
   uint64_t key = 0;
   double weight = 1;
-  double served = 0;  // tokens by cost and weight; never less, as it begins to wait, than the least waiting's
+  // Turns, or under fair tokens by cost; by weight. Never less, as it begins to wait, than the least
+  // waiting's.
+  double served = 0;
   int32_t num_active = 0;  // its choices that have not ended
+  int32_t num_seats = 0;   // rows that they have
+  int64_t num_blocks = 0;  // that they held when they were counted last
   SequenceQueue waiting;
+  int32_t place = -1;          // in the list of those with somebody waiting
   Sequence* cursor = nullptr;  // of the walk
+
+  double seats() const { return num_seats / weight; }
+  double blocks() const { return static_cast<double>(num_blocks) / weight; }
 };
 
 class WaitQueue {
  public:
   explicit WaitQueue(SchedulingPolicy policy) : policy_(policy) {}
 
-  // A sequence enters and leaves the engine: its client becomes or ceases to be active.
-  // prepare() comes first and is all that may find no memory.
+  // `count` choices of a client enter the engine; each leaves by itself. prepare() comes first and is all
+  // that may find no memory.
   void prepare(uint64_t client_key);
-  void join(Sequence* seq, uint64_t client_key, uint32_t weight);
+  Client* join(uint64_t client_key, uint32_t weight, int32_t count);
   void leave(Sequence* seq);
-  // Charges a sequence's client; costs nothing under other policies.
-  static void charge(Sequence* seq, int64_t num_prompt_tokens, int64_t num_output_tokens);
+  // Charges a sequence's client; costs nothing under other policies than fair.
+  void charge(Sequence* seq, int64_t num_prompt_tokens, int64_t num_output_tokens) const;
 
   bool empty() const { return size_ == 0; }
   int32_t size() const { return size_; }
+  // Several clients have choices that have not ended.
+  bool is_contested() const { return num_clients_ > 1; }
   void insert(Sequence* seq);
   void remove(Sequence* seq);
 
   void begin_walk();
-  Sequence* current() const { return current_; }  // null: the walk is over
-  void pass();                                    // leaves the current one in its place
-  void take();                                    // takes the current one out; charge its client before
+  Sequence* current() const { return walk_.empty() ? nullptr : walk_.front()->cursor; }  // null: it is over
+  void pass();         // leaves the current one in its place
+  void pass_client();  // and all that its client waits for
+  void take();         // takes the current one out; give it its seat and charge its client before
 
  private:
-  void advance();
   bool is_fair() const { return policy_ == SchedulingPolicy::kFair; }
+  void advance(Sequence* next);
 
   const SchedulingPolicy policy_;
-  SequenceQueue queue_;  // fcfs, priority
   std::unordered_map<uint64_t, std::unique_ptr<Client>> clients_;
-  std::vector<Client*> walk_;  // a heap: those with someone left in this walk, the least served on top
-  Sequence* current_ = nullptr;
-  double last_served_ = 0;  // of the client that was the last to have nobody waiting any more
+  int32_t num_clients_ = 0;       // that are active
+  std::vector<Client*> waiting_;  // those with somebody waiting
+  std::vector<Client*> walk_;     // a heap: those with someone left in this walk, who goes next on top
+  double last_served_ = 0;        // of the client that was the last to have nobody waiting any more
   int32_t size_ = 0;
 };
 

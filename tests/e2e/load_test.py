@@ -175,6 +175,21 @@ class Tenants(unittest.TestCase):
             wait_until(lambda: server.metric("vllm:num_requests_running") == 0)
             self.assertEqual(self.ask(server, large | {"n": 4097}, key="a")[0], 400)
 
+    def test_a_key_that_holds_all_seats_gives_some_back(self):
+        for policy in ("fcfs", "fair", "priority"):
+            with self.subTest(policy=policy), Server("--api-key", "a", "b", "--scheduling-policy", policy, "--max-num-seqs", 8,
+                                                     "--max-num-queued-reqs", 1000) as server:
+                holder = threading.Thread(target=lambda: self.ask(
+                    server, {"prompt": [5], "n": 400, "max_tokens": 900, "ignore_eos": True}, key="a", timeout=300), daemon=True)
+                holder.start()
+                wait_until(lambda: server.metric("vllm:num_requests_running") == 8)
+                ended = server.metric("vllm:request_success_total")
+                for i in range(10):
+                    self.assertEqual(self.ask(server, {"prompt": [6, i], "max_tokens": 4}, key="b")[0], 200)
+                others = server.metric("vllm:request_success_total") - ended - 10
+                self.assertLess(others, 9, "it waited for whole generations of the other key")
+                self.assertGreaterEqual(server.metric("vllm:num_preemptions_total"), 1)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -33,12 +33,14 @@ int64_t Laws::steps_alone() const {
 }
 
 // Who has just become ready ends before all who are here, each after the other, and those who may overtake
-// it, would have ended.
+// it, would have ended; of other clients as many may come later, by weight.
 int64_t Laws::bound() const {
   int64_t num_ahead = 0;
   for (const auto& [id, live] : *live_)
     num_ahead += live.held ? 0 : static_cast<int64_t>(live.choices.size());
-  return num_steps_ - slack_ + (num_ahead + 1 + config_.scheduler.max_overtakes) * steps_alone();
+  constexpr int64_t kMostWeight = 3;
+  const int64_t turns = config_.num_clients > 1 ? 1 + (config_.num_clients - 1) * kMostWeight : 1;
+  return num_steps_ - slack_ + (num_ahead + 1 + config_.scheduler.max_overtakes) * turns * steps_alone();
 }
 
 void Laws::wait(Choice* choice) {
@@ -141,15 +143,14 @@ std::vector<Choice*> Laws::take_new_rows(const StepPlan& plan) {
   return admitted;
 }
 
-// Nobody is passed by more than max_overtakes. Under fcfs and priority by those behind in rank, under fair by
-// those behind of the same client. Who waits for the disk may be passed freely.
+// Nobody is passed by more than max_overtakes of those behind in rank of the same client; clients take turns.
+// Who waits for the disk may be passed freely.
 void Laws::check_overtaking(const std::vector<Choice*>& admitted) {
   if (admitted.empty() || config_.has_disk()) return;
-  const bool fair = config_.scheduler.policy == SchedulingPolicy::kFair;
   for (const Choice* one : admitted) {
     for (Choice* other : waiting_) {
       if (!(other->rank < one->rank)) break;
-      if (fair && other->live->client != one->live->client) continue;
+      if (other->live->client != one->live->client) continue;
       ++counts_->overtakes;
       EXPECT_LE(++other->num_overtaken, config_.scheduler.max_overtakes) << "a barred one was passed";
     }
