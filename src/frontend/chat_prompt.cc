@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "contract/content_part.h"
+
 namespace pagoda {
 namespace {
 
@@ -15,13 +17,6 @@ constexpr std::string_view kContinuesHere = "PAGODA_CONTINUES_FINAL_MESSAGE_HERE
 bool has_role(const Object& message, std::string_view role) {
   const Value* found = message.find("role");
   return found != nullptr && found->is_string() && found->as_string() == role;
-}
-
-Value text_part(std::string text) {
-  Object part;
-  part.append("type", "text");
-  part.append("text", std::move(text));
-  return Value(std::move(part));
 }
 
 // The message's content as a list of text parts: empty for null, and where there is none.

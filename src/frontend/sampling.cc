@@ -163,9 +163,9 @@ Status judge_length(const ModelInfo& model, const GenerateRequest& request, std:
   if (num_prompt_tokens >= context) return too_long(model, request, num_prompt_tokens);
   const auto room = static_cast<int64_t>(context - num_prompt_tokens);
   const SamplingFields& fields = request.sampling;
-  // The operator's limit holds for everybody; the model's own is a default.
+  // The operator's limit holds for everybody; the model's own is the default of chats.
   const auto limit = static_cast<int64_t>(default_number(model, "max_new_tokens", 0));
-  const int64_t otherwise = limit > 0 ? limit : request.is_chat() ? room : kDefaultCompletionTokens;
+  const int64_t otherwise = !request.is_chat() ? kDefaultCompletionTokens : limit > 0 ? limit : room;
   int64_t max_tokens = std::min(fields.max_tokens.value_or(otherwise), room);
   if (limit > 0 && model.max_new_tokens_is_limit) max_tokens = std::min(max_tokens, limit);
   max_tokens = std::max<int64_t>(max_tokens, 1);

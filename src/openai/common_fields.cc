@@ -32,18 +32,8 @@ void read_stop(Fields* fields, const RequestLimits& limits, GenerateRequest* req
                                      limits.stop_bytes_max, bytes));
 }
 
-// Token ids of whatever size: below 0 none is in a vocabulary, and what is too large for one is judged where
-// the vocabulary is known.
 void read_token_ids(Fields* fields, const char* name, std::vector<TokenId>* out) {
-  std::vector<int64_t> ids;
-  fields->read(name, &ids, kTokenIdsMax);
-  out->reserve(ids.size());
-  for (int64_t id : ids) {
-    if (id < 0)
-      return fields->fail(
-          invalid_argument(fmt::format("{}: token id {} is out of vocabulary", name, id), name));
-    out->push_back(static_cast<TokenId>(std::min<int64_t>(id, kInt32Max)));
-  }
+  fields->read(name, out, kTokenIdsMax, TokenIds::kAny);
   std::sort(out->begin(), out->end());
   out->erase(std::unique(out->begin(), out->end()), out->end());
 }
@@ -60,12 +50,11 @@ void read_logit_bias(Fields* fields, SamplingFields* sampling) {
     if (!value.ok()) return fields->fail(value.status());
     if (std::isnan(*value))
       return fields->fail(invalid_argument("logit_bias: a bias is not a number", "logit_bias"));
-    Result<int64_t> id = judge_integer(Value(member.key), 0, kInt64Max, "logit_bias");
+    Result<int64_t> id = judge_integer(Value(member.key), 0, kInt32Max, "logit_bias");
     if (!id.ok())
       return fields->fail(invalid_argument(
           "logit_bias: Keys should be token ids, " + describe_value(Value(member.key)), "logit_bias"));
-    out.emplace_back(static_cast<TokenId>(std::min(*id, kInt32Max)),
-                     static_cast<float>(std::clamp(*value, -100.0, 100.0)));
+    out.emplace_back(static_cast<TokenId>(*id), static_cast<float>(std::clamp(*value, -100.0, 100.0)));
   }
   // "7" and "07" are one id: the last one holds, as in a dictionary.
   std::stable_sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -82,7 +71,10 @@ void read_sampling(Fields* fields, const RequestLimits& limits, SamplingFields* 
   if (sampling->seed == -1) sampling->seed.reset();  // vLLM's word for "any"
   fields->read("temperature", &sampling->temperature);
   fields->read("top_p", &sampling->top_p);
-  fields->read("top_k", &sampling->top_k);
+  if (const Value* top_k = fields->get("top_k")) {  // more than there are is all of them
+    Result<int64_t> count = judge_integer(*top_k, "top_k");
+    count.ok() ? void(sampling->top_k = *count) : fields->fail(count.status());
+  }
   fields->read("min_p", &sampling->min_p);
   fields->read("repetition_penalty", &sampling->repetition_penalty);
   read_token_ids(fields, "stop_token_ids", &sampling->stop_token_ids);
@@ -175,7 +167,8 @@ void read_common_fields(Fields* fields, const RequestLimits& limits, GenerateReq
   fields->read("model", &request->model);
   std::optional<int64_t> n;
   fields->read("n", &n);
-  if (n) request->n = static_cast<int32_t>(std::clamp<int64_t>(*n, 0, kInt32Max));
+  if (n && *n > kInt32Max) fields->fail(n_too_large(*n, limits.n_max));
+  if (n) request->n = static_cast<int32_t>(std::clamp<int64_t>(*n, kInt32Min, kInt32Max));
   read_sampling(fields, limits, &request->sampling);
   read_stop(fields, limits, request);
   read_stream(fields, request);

@@ -8,21 +8,18 @@
 namespace pagoda {
 namespace {
 
-// [1, 2, 3]; `where` is the list's own location. An id that no vocabulary has stays one.
+// [1, 2, 3]; `where` is the list's own location.
 Result<std::vector<TokenId>> judge_ids(const Array& items, const std::string& where) {
   if (items.empty()) return invalid_argument(where + ": a prompt has at least one token");
   std::vector<TokenId> ids;
   ids.reserve(items.size());
   for (std::size_t i = 0; i < items.size(); ++i) {
-    if (items[i].is_int() && items[i].as_int() >= 0) {  // without building a location
-      ids.push_back(static_cast<TokenId>(std::min(items[i].as_int(), kInt32Max)));
+    if (items[i].is_int() && items[i].as_int() >= 0 && items[i].as_int() <= kInt32Max) {
+      ids.push_back(static_cast<TokenId>(items[i].as_int()));  // without building a location
       continue;
     }
-    PAGODA_TRY(int64_t id, judge_integer(items[i], join_location(where, i)));
-    if (id < 0)
-      return field_error(join_location(where, i),
-                         "Input should be greater than or equal to 0, " + describe_value(items[i]));
-    ids.push_back(static_cast<TokenId>(std::min(id, kInt32Max)));
+    PAGODA_TRY(TokenId id, judge_token_id(items[i], join_location(where, i), "", TokenIds::kFromZero));
+    ids.push_back(id);
   }
   return ids;
 }

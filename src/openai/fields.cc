@@ -71,8 +71,11 @@ void Fields::read(std::string_view name, std::string* out) {
 }
 
 void Fields::read(std::string_view name, std::optional<int64_t>* out) {
-  auto number =
-      judged(name, [](const Value& value, const std::string& where) { return judge_integer(value, where); });
+  auto number = judged(name, [&](const Value& value, const std::string& where) -> Result<int64_t> {
+    Result<int64_t> whole = judge_integer(value, kInt64Min, kInt64Max, where);
+    if (whole.ok() || !judge_integer(value, where).ok()) return whole;
+    return invalid_argument(whole.status().message(), where);  // it fits the schema, which has no bounds
+  });
   if (number) *out = number;
 }
 
@@ -93,7 +96,7 @@ void Fields::read(std::string_view name, std::optional<double>* out) {
   if (auto number = judged(name, judge_number)) *out = number;
 }
 
-void Fields::read(std::string_view name, std::vector<int64_t>* out, std::size_t count_max) {
+void Fields::read(std::string_view name, std::vector<TokenId>* out, std::size_t count_max, TokenIds kind) {
   const Value* value = get(name);
   if (value == nullptr) return;
   const std::string where = join_location(where_, name);
@@ -102,11 +105,11 @@ void Fields::read(std::string_view name, std::vector<int64_t>* out, std::size_t 
   if (items.size() > count_max) return fail(too_many(where, count_max, items.size()));
   out->reserve(items.size());
   for (std::size_t i = 0; i < items.size(); ++i) {
-    if (items[i].is_int()) {  // without building a location
-      out->push_back(items[i].as_int());
+    if (items[i].is_int() && items[i].as_int() >= 0 && items[i].as_int() <= kInt32Max) {
+      out->push_back(static_cast<TokenId>(items[i].as_int()));  // without building a location
       continue;
     }
-    Result<int64_t> id = judge_integer(items[i], join_location(where, i));
+    Result<TokenId> id = judge_token_id(items[i], join_location(where, i), where, kind);
     if (!id.ok()) return fail(id.status());
     out->push_back(*id);
   }

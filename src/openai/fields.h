@@ -31,12 +31,12 @@ class Fields {
 
   void read(std::string_view name, bool* out);
   void read(std::string_view name, std::string* out);
-  // Without bounds, what is beyond int64 saturates; its range is judged elsewhere.
+  // Without bounds, what is beyond int64 is refused, and the rest judged elsewhere.
   void read(std::string_view name, std::optional<int64_t>* out);
   void read(std::string_view name, std::optional<int64_t>* out, int64_t low, int64_t high);
   void read(std::string_view name, int64_t* out, int64_t low, int64_t high);
   void read(std::string_view name, std::optional<double>* out);
-  void read(std::string_view name, std::vector<int64_t>* out, std::size_t count_max);
+  void read(std::string_view name, std::vector<TokenId>* out, std::size_t count_max, TokenIds kind);
   void read(std::string_view name, std::vector<std::string>* out, std::size_t count_max);
   void read(std::string_view name, Object* out);
   void read(std::string_view name, Array* out);

@@ -135,6 +135,18 @@ Result<int64_t> judge_integer(const Value& value, int64_t low, int64_t high, std
   return integer.number;
 }
 
+Result<TokenId> judge_token_id(const Value& value, std::string_view where, std::string_view field,
+                               TokenIds kind) {
+  PAGODA_TRY(int64_t id, judge_integer(value, where));
+  if (id < 0 && kind == TokenIds::kFromZero)
+    return field_error(where, "Input should be greater than or equal to 0, " + describe_value(value));
+  if (id < 0 || id > kInt32Max)
+    return invalid_argument(
+        fmt::format("{}: token id is out of vocabulary, {}", where, describe_value(value)),
+        std::string(field));
+  return static_cast<TokenId>(id);
+}
+
 Result<double> judge_number(const Value& value, std::string_view where) {
   if (value.is_number()) return value.as_double();
   if (value.is_bool()) return value.as_bool() ? 1.0 : 0.0;

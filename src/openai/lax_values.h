@@ -9,10 +9,12 @@
 
 #include "base/status.h"
 #include "base/value.h"
+#include "contract/types.h"
 
 namespace pagoda {
 
 inline constexpr int64_t kInt32Max = std::numeric_limits<int32_t>::max();
+inline constexpr int64_t kInt32Min = std::numeric_limits<int32_t>::min();
 inline constexpr int64_t kInt64Max = std::numeric_limits<int64_t>::max();
 inline constexpr int64_t kInt64Min = std::numeric_limits<int64_t>::min();
 
@@ -32,6 +34,11 @@ Status type_error(std::string_view where, const char* wanted, const Value& value
 // Beyond int64 an integer saturates, unless bounds are given.
 Result<int64_t> judge_integer(const Value& value, std::string_view where);
 Result<int64_t> judge_integer(const Value& value, int64_t low, int64_t high, std::string_view where);
+// A token's id of the list `field`; one that no vocabulary can have is named as it was sent. Below 0 it does
+// not fit the schema of lists that are `kFromZero`.
+enum class TokenIds { kFromZero, kAny };
+Result<TokenId> judge_token_id(const Value& value, std::string_view where, std::string_view field,
+                               TokenIds kind);
 // NaN and infinities come in as strings.
 Result<double> judge_number(const Value& value, std::string_view where);
 Result<bool> judge_bool(const Value& value, std::string_view where);

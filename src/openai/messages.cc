@@ -3,17 +3,11 @@
 #include <optional>
 
 #include "base/json.h"
+#include "contract/content_part.h"
 #include "openai/common_fields.h"
 
 namespace pagoda {
 namespace {
-
-Value text_part(std::string text) {
-  Object part;
-  part.append("type", "text");
-  part.append("text", std::move(text));
-  return Value(std::move(part));
-}
 
 // Where the text of a part of this type is; nullptr: not a part of text.
 const char* text_member(std::string_view type) {
@@ -105,8 +99,26 @@ void read_role(Fields* fields, Object* out) {
   out->append("role", std::move(role));
 }
 
-const std::string& role_of(const Object& message) {
-  return message.find("role")->as_string();
+// Of OpenAI's roles each has its own members, and what it does not have is not looked at, whatever it is;
+// other roles may have all of them.
+struct RoleMembers {
+  explicit RoleMembers(std::string_view role)
+      : is_assistant(role == "assistant"),
+        is_developer(role == "developer"),
+        is_tool(role == "tool"),
+        is_other(!is_assistant && !is_developer && !is_tool && role != "system" && role != "user" &&
+                 role != "function") {}
+  bool is_assistant, is_developer, is_tool, is_other;
+};
+
+// What an assistant thought, by either name: for the template to judge. Null: nothing.
+Value take_reasoning(Fields* fields, const RoleMembers& role) {
+  for (const char* name : {"reasoning", "reasoning_content"}) {
+    std::string text;
+    if (role.is_other) fields->read(name, &text);
+    if (Value* value = fields->get(name); value != nullptr && role.is_assistant) return std::move(*value);
+  }
+  return {};
 }
 
 Result<Value> judge_message(Value* message, const std::string& where) {
@@ -116,36 +128,30 @@ Result<Value> judge_message(Value* message, const std::string& where) {
   Object out;
   read_role(&fields, &out);
   if (!fields.ok()) return fields.finish();
-  bool is_assistant = role_of(out) == "assistant";
+  const RoleMembers role(out.find("role")->as_string());
   if (Value* content = fields.get("content")) {
     PAGODA_RETURN_IF_ERROR(judge_content(content, join_location(where, "content")));
     out.append("content", std::move(*content));
   } else {
     out.append("content", Value());
   }
-  if (fields.has("name")) {
+  if (fields.has("name") && !role.is_tool) {
     std::string name;
     fields.read("name", &name);
     out.append("name", std::move(name));
   }
-  if (Value* calls = fields.get("tool_calls")) {
+  if (Value* calls = fields.get("tool_calls"); calls != nullptr && (role.is_assistant || role.is_other)) {
     PAGODA_RETURN_IF_ERROR(judge_tool_calls(calls, join_location(where, "tool_calls")));
-    if (is_assistant && !calls->as_array().empty()) out.append("tool_calls", std::move(*calls));
+    if (role.is_assistant && !calls->as_array().empty()) out.append("tool_calls", std::move(*calls));
   }
-  if (fields.has("tool_call_id")) {
+  if (fields.has("tool_call_id") && (role.is_tool || role.is_other)) {
     std::string id;
     fields.read("tool_call_id", &id);
     out.append("tool_call_id", std::move(id));
   }
-  if (role_of(out) == "developer") {
-    Array tools;
-    fields.read("tools", &tools);
-    if (!tools.empty()) out.append("tools", Value(std::move(tools)));
-  }
-  std::string reasoning;
-  fields.read("reasoning_content", &reasoning);
-  fields.read("reasoning", &reasoning);
-  if (!reasoning.empty() && is_assistant) {  // templates know it by either name
+  if (const Value* tools = fields.get("tools"); tools != nullptr && role.is_developer && tools->is_array())
+    if (!tools->as_array().empty()) out.append("tools", *tools);
+  if (Value reasoning = take_reasoning(&fields, role); !reasoning.is_null()) {
     out.append("reasoning", reasoning);
     out.append("reasoning_content", std::move(reasoning));
   }

@@ -16,7 +16,7 @@ namespace pagoda {
 
 // Limits that judge requests; from the server's flags.
 struct RequestLimits {
-  int32_t n_max = 16384;  // no more than the queue ever holds
+  int32_t n_max = 16384;                   // no more than the queue ever holds
   std::size_t stop_strings_max = 1024;     // also of bad_words
   std::size_t stop_bytes_max = 256 << 10;  // of all stop strings together; also of bad_words
   std::size_t prompts_max = 4096;          // in one text completion

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "openai/common_fields.h"
 
 namespace pagoda {
@@ -39,13 +37,7 @@ Result<DetokenizeRequest> parse_detokenize_request(std::string_view body) {
   fields.read("model", &request.model);
   if (!fields.given("tokens")) fields.fail("tokens", "Field required");
   fields.never_null({"tokens"});
-  std::vector<int64_t> ids;
-  fields.read("tokens", &ids, std::size_t{1} << 24);
-  request.tokens.reserve(ids.size());
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    if (ids[i] < 0) fields.fail(join_location("tokens", i), "Input should be greater than or equal to 0");
-    request.tokens.push_back(static_cast<TokenId>(std::clamp<int64_t>(ids[i], 0, kInt32Max)));
-  }
+  fields.read("tokens", &request.tokens, std::size_t{1} << 24, TokenIds::kFromZero);
   PAGODA_RETURN_IF_ERROR(fields.finish());
   return request;
 }

@@ -40,8 +40,7 @@ struct ApiServer::Impl {
     ::mallopt(M_TRIM_THRESHOLD, 8 << 20);
     http.on_burst_over(
         [pool = intake->text_pool()] { static_cast<void>(pool->submit([] { ::malloc_trim(0); })); });
-    add_chat_route(&http, &context);
-    add_completion_route(&http, &context);
+    add_completion_routes(&http, &context);
     add_models_routes(&http, &context);
     add_tokenize_routes(&http, &context);
     add_health_routes(&http, &context);

@@ -4,7 +4,8 @@
 
 #include "base/json.h"
 #include "http/cors.h"
-#include "openai/lax_values.h"
+#include "openai/requests.h"
+#include "server/query.h"
 #include "server/reply.h"
 #include "server/routes.h"
 
@@ -12,45 +13,6 @@ namespace pagoda {
 namespace {
 
 using Writer = std::shared_ptr<ResponseWriter>;
-
-// All values of `name` in "a=1&b=2"; none of ours needs percent signs.
-std::vector<std::string> query_values(std::string_view query, std::string_view name) {
-  std::vector<std::string> values;
-  while (!query.empty()) {
-    std::string_view pair = query.substr(0, query.find('&'));
-    query.remove_prefix(std::min(pair.size() + 1, query.size()));
-    std::size_t equals = std::min(pair.find('='), pair.size());
-    if (pair.substr(0, equals) == name) values.emplace_back(pair.substr(std::min(equals + 1, pair.size())));
-  }
-  return values;
-}
-
-std::string query_place(const char* name) {
-  return std::string("query.") + name;
-}
-
-// The last value, which must be one of these; `otherwise` if there is none.
-Result<std::string> query_choice(const HttpRequest& request, const char* name, std::string otherwise,
-                                 const std::vector<std::string>& choices) {
-  std::vector<std::string> values = query_values(request.query, name);
-  if (values.empty()) return otherwise;
-  std::string list;
-  for (const std::string& choice : choices) {
-    if (values.back() == choice) return choice;
-    list += (list.empty() ? "" : ", ") + choice;
-  }
-  return invalid_argument(
-      std::string(name) + ": Input should be one of " + list + ", got '" + values.back().substr(0, 100) + "'",
-      query_place(name));
-}
-
-Result<bool> query_bool(const HttpRequest& request, const char* name, bool otherwise) {
-  std::vector<std::string> values = query_values(request.query, name);
-  if (values.empty()) return otherwise;
-  Result<bool> flag = judge_bool(Value(values.back()), name);
-  if (!flag.ok()) return invalid_argument(flag.status().message(), query_place(name));
-  return flag;
-}
 
 std::string member(const char* name, Value value) {
   Object out;
@@ -98,23 +60,18 @@ void sleep(RouteContext* context, const HttpRequest& request, const Writer& writ
 }
 
 void wake_up(RouteContext* context, const HttpRequest& request, const Writer& writer) {
+  Result<std::vector<std::string>> named = query_choices(request, "tags", {"weights", "kv_cache"});
+  if (!named.ok()) return writer->send(error_response(named.status()));
   bool weights = false, kv_cache = false;
-  std::vector<std::string> tags = query_values(request.query, "tags");
-  for (const std::string& tag : tags) {
-    if (tag != "weights" && tag != "kv_cache")
-      return writer->send(error_response(
-          invalid_argument("tags: Input should be weights or kv_cache, got '" + tag.substr(0, 100) + "'",
-                           query_place("tags"))));
-    (tag == "weights" ? weights : kv_cache) = true;
-  }
-  auto done = [engine = context->engine, writer, tags](const Status& status) {
+  for (const std::string& tag : *named) (tag == "weights" ? weights : kv_cache) = true;
+  auto done = [engine = context->engine, writer, tags = *named](const Status& status) {
     if (!status.ok()) return writer->send(error_response(status));
     Object out;  // weights alone do not wake it
     out.append("status", engine->is_sleeping() ? "sleeping" : "awake");
     out.append("tags", tags.empty() ? Value() : Value(Array(tags.begin(), tags.end())));
     writer->send(json_response(write_json(Value(std::move(out)))));
   };
-  context->engine->wake_up(weights || tags.empty(), kv_cache || tags.empty(), std::move(done));
+  context->engine->wake_up(weights || named->empty(), kv_cache || named->empty(), std::move(done));
 }
 
 void abort_requests(RouteContext* context, const HttpRequest& request, const Writer& writer) {

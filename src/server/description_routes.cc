@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "openai/api_description.h"
 #include "server/auth.h"
+#include "server/query.h"
 #include "server/reply.h"
 #include "server/routes.h"
 
@@ -57,7 +58,8 @@ void add_description_routes(HttpServer* http, RouteContext* context) {
                   json_response(write_json(Value(context->intake->model().tokenizer_config))));
   if (config.dev_mode)
     http->on("GET", "/server_info", [context](HttpRequest request, std::shared_ptr<ResponseWriter> writer) {
-      writer->send(server_info(*context, request.query.find("config_format=json") != std::string::npos));
+      Result<std::string> format = query_choice(request, "config_format", "text", {"text", "json"});
+      writer->send(format.ok() ? server_info(*context, *format == "json") : error_response(format.status()));
     });
 }
 

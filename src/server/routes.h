@@ -15,11 +15,11 @@ struct RouteContext {
 };
 
 // Each is a file of its own.
-void add_chat_route(HttpServer* http, RouteContext* context);        // POST /v1/chat/completions
-void add_completion_route(HttpServer* http, RouteContext* context);  // POST /v1/completions
-void add_models_routes(HttpServer* http, RouteContext* context);     // GET /v1/models, /v1/models/{id}
-void add_tokenize_routes(HttpServer* http, RouteContext* context);   // POST /tokenize, /detokenize
-void add_health_routes(HttpServer* http, RouteContext* context);     // /health, /ping, /version, /load
+// POST /v1/chat/completions, /v1/completions
+void add_completion_routes(HttpServer* http, RouteContext* context);
+void add_models_routes(HttpServer* http, RouteContext* context);    // GET /v1/models, /v1/models/{id}
+void add_tokenize_routes(HttpServer* http, RouteContext* context);  // POST /tokenize, /detokenize
+void add_health_routes(HttpServer* http, RouteContext* context);    // /health, /ping, /version, /load
 // /pause, /resume, /is_paused, /abort_requests, /sleep, /wake_up, /is_sleeping, /reset_prefix_cache: in
 // developer mode, or where there are keys.
 void add_control_routes(HttpServer* http, RouteContext* context);

@@ -411,7 +411,8 @@ TEST(Intake, DefaultsOfLength) {
   limited.model.default_sampling.set("max_new_tokens", 5);
   limited.start();
   EXPECT_EQ(ask(&limited, chat).choices.at({0, 0}).num_output_tokens, 5);
-  chat.sampling.max_tokens = 9;  // the model's own is a default
+  EXPECT_EQ(ask(&limited, text).choices.at({0, 0}).num_output_tokens, 16);  // of chats alone, as in vLLM
+  chat.sampling.max_tokens = 9;                                             // the model's own is a default
   EXPECT_EQ(ask(&limited, chat).choices.at({0, 0}).num_output_tokens, 9);
   ScriptedHouse strict;
   strict.script = house.script;

@@ -90,6 +90,36 @@ TEST(ChatRequest, MessagesAreNormalized) {
             R"({"role":"tool","content":"42","tool_call_id":"1"}])");
 }
 
+// Members that a role does not have are not looked at, and an assistant's thoughts are the template's to
+// judge.
+TEST(ChatRequest, EachRoleHasItsMembers) {
+  GenerateRequest request = chat(R"({"messages":[
+    {"role":"user","content":"u","reasoning":5,"tool_call_id":5,"tool_calls":[{"a":1}]},
+    {"role":"assistant","content":"a","reasoning":5,"tool_call_id":5},
+    {"role":"assistant","content":"b","reasoning_content":""},
+    {"role":"tool","content":"t","tool_call_id":"1","name":5,"reasoning_content":[1]}]})");
+  EXPECT_EQ(write_json(Value(std::get<ChatPrompt>(request.prompt).messages)),
+            R"([{"role":"user","content":"u"},)"
+            R"({"role":"assistant","content":"a","reasoning":5,"reasoning_content":5},)"
+            R"({"role":"assistant","content":"b","reasoning":"","reasoning_content":""},)"
+            R"({"role":"tool","content":"t","tool_call_id":"1"}])");
+}
+
+// An error names the number that was sent, whatever it is kept in.
+TEST(BadFields, NumbersAreNamedAsTheyWereSent) {
+  const BadCase cases[] = {{R"({"tokens":[1,2147483648]})", "2147483648"},
+                           {R"({"tokens":["99999999999999999999"]})", "99999999999999999999"},
+                           {R"({"tokens":[99999999999999999999]})", "1e+20"}};
+  for (const BadCase& bad : cases) {
+    Result<DetokenizeRequest> request = parse_detokenize_request(bad.field);
+    ASSERT_FALSE(request.ok()) << bad.field;
+    EXPECT_NE(request.status().message().find(bad.param), std::string::npos) << request.status().message();
+    EXPECT_EQ(request.status().message().find("2147483647"), std::string::npos);
+  }
+  Status status = parse_chat_request(chat_body(R"("n":3000000000)"), {}).status();
+  EXPECT_NE(status.message().find("got 3000000000"), std::string::npos) << status.message();
+}
+
 // What agents send back of a conversation, with what vLLM makes of it.
 TEST(ChatRequest, HistoriesOfAgentsAreTaken) {
   struct Case {
@@ -200,6 +230,7 @@ TEST(BadFields, Messages) {
       {R"({"messages":[{"role":"assistant","tool_calls":{}}]})", "body.messages.0.tool_calls"},
       {R"({"messages":[{"role":"assistant","tool_calls":[{}]}]})", "body.messages.0.tool_calls.0.function"},
       {R"({"messages":[{"role":"tool","content":"x","tool_call_id":1}]})", "body.messages.0.tool_call_id"},
+      {R"({"messages":[{"role":"ipython","content":"x","reasoning":5}]})", "body.messages.0.reasoning"},
   };
   for (const BadCase& bad : cases)
     expect_error(parse_chat_request(bad.field, {}).status(), bad.param, bad.field);

@@ -1,0 +1,26 @@
+#include "server/parse_body.h"
+#include "server/reply.h"
+#include "server/routes.h"
+
+namespace pagoda {
+
+// Chats and texts alike: the request is read, and a Generation answers it.
+void add_completion_routes(HttpServer* http, RouteContext* context) {
+  const auto add = [=](const char* path, auto parse_request) {
+    auto parse = [parse_request, limits = context->config.limits](std::string_view body) {
+      return parse_request(body, limits);
+    };
+    auto begin = [context](const HttpRequest& asked, GenerateRequest request,
+                           std::shared_ptr<ResponseWriter> writer) {
+      Generation::begin(context, asked, std::move(request), std::move(writer));
+    };
+    auto on_request = [=](HttpRequest request, std::shared_ptr<ResponseWriter> writer) {
+      parse_body_then(context, std::move(request), std::move(writer), parse, begin);
+    };
+    http->on("POST", path, on_request, {.judge = check_content_type});
+  };
+  add("/v1/chat/completions", parse_chat_request);
+  add("/v1/completions", parse_completion_request);
+}
+
+}  // namespace pagoda
