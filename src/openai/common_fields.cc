@@ -153,6 +153,15 @@ void read_inert(Fields* fields) {
     fields->ignore(name);
 }
 
+void read_n(Fields* fields, const RequestLimits& limits, GenerateRequest* request) {
+  const Value* value = fields->get("n");
+  if (value == nullptr) return;
+  Result<int64_t> n = judge_integer(*value, "n");
+  if (!n.ok()) return fields->fail(n.status());
+  if (*n > kInt32Max) fields->fail(n_too_large(describe_value(*value), limits.n_max));
+  request->n = static_cast<int32_t>(std::clamp<int64_t>(*n, kInt32Min, kInt32Max));
+}
+
 }  // namespace
 
 int32_t logprobs_count(int64_t count) {
@@ -165,10 +174,7 @@ void read_common_fields(Fields* fields, const RequestLimits& limits, GenerateReq
                       "add_special_tokens", "priority", "request_id", "routed_experts_prompt_start",
                       "mm_payload"});
   fields->read("model", &request->model);
-  std::optional<int64_t> n;
-  fields->read("n", &n);
-  if (n && *n > kInt32Max) fields->fail(n_too_large(*n, limits.n_max));
-  if (n) request->n = static_cast<int32_t>(std::clamp<int64_t>(*n, kInt32Min, kInt32Max));
+  read_n(fields, limits, request);
   read_sampling(fields, limits, &request->sampling);
   read_stop(fields, limits, request);
   read_stream(fields, request);

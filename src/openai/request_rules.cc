@@ -136,11 +136,11 @@ void check_completion_rules(Fields* fields) {
   check_cache_salt(fields);
 }
 
-Status n_too_large(int64_t n, int32_t n_max) {
+Status n_too_large(const std::string& got, int32_t n_max) {
   return invalid_argument(
-      fmt::format("n must be at most {}, got {}. To increase this limit, set "
+      fmt::format("n must be at most {}, {}. To increase this limit, set "
                   "--max-num-queued-reqs, and VLLM_MAX_N_SEQUENCES beyond 16384.",
-                  n_max, n));
+                  n_max, got));
 }
 
 Status judge_ranges(const GenerateRequest& request, int32_t n_max) {
@@ -149,7 +149,7 @@ Status judge_ranges(const GenerateRequest& request, int32_t n_max) {
     return number && *number >= low && *number <= high;
   };
   if (request.n < 1) return invalid_argument(fmt::format("n must be at least 1, got {}.", request.n));
-  if (request.n > n_max) return n_too_large(request.n, n_max);
+  if (request.n > n_max) return n_too_large(fmt::format("got {}", request.n), n_max);
   PAGODA_RETURN_IF_ERROR(
       judge_range(s.presence_penalty, in(s.presence_penalty, -2, 2), "in [-2, 2]", "presence_penalty", ""));
   PAGODA_RETURN_IF_ERROR(judge_range(s.frequency_penalty, in(s.frequency_penalty, -2, 2), "in [-2, 2]",

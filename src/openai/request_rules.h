@@ -13,7 +13,7 @@ void check_tool_rules(Fields* fields);
 
 // Ranges of the numbers, once all of them are read.
 Status judge_ranges(const GenerateRequest& request, int32_t n_max);
-Status n_too_large(int64_t n, int32_t n_max);
+Status n_too_large(const std::string& got, int32_t n_max);
 
 // Known fields of what this server does not have: nothing asked for passes, the rest is an error that names
 // the field. Each would change the answer, so none is passed over in silence.

@@ -117,7 +117,7 @@ TEST(BadFields, NumbersAreNamedAsTheyWereSent) {
     EXPECT_EQ(request.status().message().find("2147483647"), std::string::npos);
   }
   Status status = parse_chat_request(chat_body(R"("n":3000000000)"), {}).status();
-  EXPECT_NE(status.message().find("got 3000000000"), std::string::npos) << status.message();
+  EXPECT_NE(status.message().find("got integer 3000000000"), std::string::npos) << status.message();
 }
 
 // What agents send back of a conversation, with what vLLM makes of it.
@@ -341,7 +341,6 @@ TEST(CompletionRequest, PromptForms) {
   EXPECT_EQ(prompts(R"(["a","b"])"), (std::vector<TextPrompt>{"a", "b"}));
   EXPECT_EQ(prompts(R"([1,2])"), (std::vector<TextPrompt>{Ids{1, 2}}));
   EXPECT_EQ(prompts(R"([true,"2"])"), (std::vector<TextPrompt>{Ids{1, 2}}));
-  EXPECT_EQ(prompts(R"([18446744073709551616])"), (std::vector<TextPrompt>{Ids{2147483647}})) << "no such id";
   EXPECT_EQ(prompts(R"([[1],[2,3]])"), (std::vector<TextPrompt>{Ids{1}, Ids{2, 3}}));
 }
 
