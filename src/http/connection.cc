@@ -43,10 +43,11 @@ HeadLimits head_limits(const HttpServerConfig& config) {
   return limits;
 }
 
-// The client's own id where it is printable and short, or 128 random bits.
+// The client's own id where it is short and shows all that it holds, or 128 random bits.
 std::string request_id_for(const HttpRequest& request) {
   auto given = request.header("x-request-id");
-  if (given && !given->empty() && given->size() <= kRequestIdBytesMax) return std::string(*given);
+  if (given && !given->empty() && given->size() <= kRequestIdBytesMax && escape_for_log(*given) == *given)
+    return std::string(*given);
   unsigned char bytes[16];
   std::string id;
   if (RAND_bytes(bytes, sizeof(bytes)) != 1) return id;
@@ -367,7 +368,9 @@ asio::awaitable<void> Connection::write_loop(std::shared_ptr<Connection> self) {
     }
     self->keep_alive_at_ = kNever;
     for (std::size_t sent = 0; sent < out.size();) {
-      self->write_deadline_ = after(self->patience(self->core_->config.write_timeout_s));
+      // On a spare seat the whole answer has that time: who takes it byte by byte keeps no probe out.
+      if (self->ticket_.seat != Places::Seat::kSpare || self->write_deadline_ == kNever)
+        self->write_deadline_ = after(self->patience(self->core_->config.write_timeout_s));
       self->arm_timer();
       error_code ec;
       asio::const_buffer buffer(out.data() + sent, std::min(out.size() - sent, kWriteBytes));
@@ -465,7 +468,7 @@ void Connection::close() {
 }
 
 void Connection::drain() {
-  if (awaits_head() && in_.empty()) close();
+  if (phase_ == Phase::kRead) close();
 }
 
 void Connection::arm_timer() {

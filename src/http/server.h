@@ -105,7 +105,7 @@ class HttpServer {
   Status start();
   int port() const;
   int num_connections() const;
-  // Stops listening; connections without a request in progress close; the others close after their answer.
+  // Stops listening; connections whose request has not come whole close; the others close after their answer.
   void drain();
   // Closes everything and joins the I/O threads.
   void stop();

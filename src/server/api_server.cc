@@ -79,8 +79,8 @@ bool ApiServer::drain_and_stop(double timeout_s) {
   impl.context.engine->stop_admission();
   impl.http.drain();
   bool drained = wait_until(deadline, [&] { return impl.context.generations.size() == 0; });
-  wait_until(std::max(deadline, Clock::now() + kFlushTime),
-             [&] { return !drained || impl.http.num_connections() == 0; });
+  if (!drained) impl.context.generations.cut_off_all();
+  wait_until(std::max(deadline, Clock::now() + kFlushTime), [&] { return impl.http.num_connections() == 0; });
   impl.http.stop();
   impl.context.generations.clear();
   return drained;

@@ -1,8 +1,8 @@
 // The server room: which path answers what, one file per route. It joins http to openai, frontend, engine and
 // metrics and holds no logic of its own beyond that: keys, draining, streaming of deltas. Threads: handlers
 // and everything that reads an OutputStream run on the I/O thread of their connection; large
-// bodies are parsed, large answers written, /tokenize and /detokenize work on the text pool. Nothing here waits.
-// Invariant: a generation whose client has gone is cancelled in the engine.
+// bodies are parsed, large answers written, /tokenize and /detokenize work on the text pool. Nothing here
+// waits. Invariant: a generation whose client has gone is cancelled in the engine.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -51,7 +51,7 @@ class ApiServer {
   Status start();
   int port() const;
   // Refuses new requests with 503, lets the others end (at most timeout_s), then closes everything. False:
-  // some were cut off. Afterwards the engine takes no requests either.
+  // some were cut off, and told so. Afterwards the engine takes no requests either.
   bool drain_and_stop(double timeout_s);
 
  private:

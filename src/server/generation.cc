@@ -124,6 +124,15 @@ std::size_t GenerationSet::abort_all() {
   return all.size();
 }
 
+void GenerationSet::cut_off_all() {
+  std::vector<std::shared_ptr<Generation>> all;
+  {
+    std::lock_guard lock(mutex_);
+    all.assign(members_.begin(), members_.end());
+  }
+  for (const auto& generation : all) generation->cut_off();
+}
+
 void Generation::begin(RouteContext* context, const HttpRequest& http, GenerateRequest request,
                        std::shared_ptr<ResponseWriter> writer) {
   const ApiServerConfig& config = context->config;
@@ -183,6 +192,20 @@ std::string_view Generation::bare_id() const {
 void Generation::abort() {
   std::lock_guard lock(stream_mutex_);
   if (stream_ != nullptr) stream_->abort();
+}
+
+void Generation::cut_off() {
+  writer_->post([self = shared_from_this()] {
+    if (self->ended_) return;
+    {
+      std::lock_guard lock(self->stream_mutex_);
+      if (self->stream_ != nullptr) self->stream_->cancel();
+    }
+    self->fail(to_api_error(
+        {StatusCode::kUnavailable, "The server is shutting down: the request was ended before its answer."}));
+    if (!self->events_.empty()) self->writer_->write(std::exchange(self->events_, {}));
+    if (self->streaming_) self->writer_->finish();
+  });
 }
 
 void Generation::cancel() {

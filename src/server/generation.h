@@ -29,6 +29,8 @@ class GenerationSet {
   void abort(const std::vector<std::string>& ids);
   // All; how many.
   std::size_t abort_all();
+  // The server ends: each is told so, as far as bytes can still be sent.
+  void cut_off_all();
 
  private:
   mutable std::mutex mutex_;
@@ -53,6 +55,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void cancel();
   // Ends what is unfinished; the client gets what there is. Any thread.
   void abort();
+  // Ends it with an error (503, or an event in a stream). Any thread.
+  void cut_off();
   // Of the answer, with and without its prefix.
   std::string_view id() const { return head_.id; }
   std::string_view bare_id() const;

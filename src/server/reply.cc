@@ -6,6 +6,7 @@
 #include <mutex>
 #include <random>
 
+#include "base/log.h"
 #include "base/rng.h"
 #include "base/utf8.h"
 #include "openai/responses.h"
@@ -85,12 +86,13 @@ std::optional<HttpResponse> check_content_type(const HttpRequest& request) {
 }
 
 std::string choose_request_id(const HttpRequest& request, const std::string& from_body) {
+  // It goes into log lines and back to the client: it shows all that it holds.
+  auto is_fit = [](std::string_view id) {
+    return !id.empty() && id.size() <= kRequestIdMax && escape_for_log(id) == id;
+  };
   std::string_view header = request.header("x-request-id").value_or("");
-  if (!header.empty() && header.size() <= kRequestIdMax) return std::string(header);
-  bool printable =  // it goes into log lines
-      std::none_of(from_body.begin(), from_body.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
-  if (!from_body.empty() && from_body.size() <= kRequestIdMax && printable) return from_body;
-  return random_id();
+  if (is_fit(header)) return std::string(header);
+  return is_fit(from_body) ? from_body : random_id();
 }
 
 }  // namespace pagoda

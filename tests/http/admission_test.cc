@@ -145,12 +145,16 @@ class Crowded : public ::testing::Test {
   void SetUp() override {
     HttpServerConfig config = local_config();
     config.connections_max = 3;
+    config.write_timeout_s = 1;
     server_ = make_guarded_with_hold(config);
   }
   std::unique_ptr<HttpServer> make_guarded_with_hold(const HttpServerConfig& config) {
     auto server = make_server(config);
     server->on("POST", "/hold", held_.handler());
     server->on("GET", "/probe", [](HttpRequest, Writer writer) { writer->send(text("up")); },
+               {.probe = true});
+    server->on("GET", "/long",
+               [](HttpRequest, Writer writer) { writer->send(text(std::string(64u << 20, 'x'))); },
                {.probe = true});
     start(server.get());
     return server;
@@ -236,6 +240,24 @@ TEST_F(Crowded, NoNumberOfBodiesThatNeverComeKeepsAProbeOut) {
   }
   auto probe = connect(head("GET /probe", length(0)));
   EXPECT_EQ(body_of(probe->read_all()), "up");
+  for (const Writer& writer : writers) writer->send(text("done"));
+}
+
+TEST_F(Crowded, ASpareSeatIsNotHeldByTakingTheAnswerBitByBit) {
+  std::vector<std::unique_ptr<RawClient>> busy;
+  std::vector<Writer> writers;
+  for (int i = 0; i < 3; ++i) {
+    busy.push_back(connect(head("POST /hold", length(1)) + "x"));
+    writers.push_back(held_.take());
+  }
+  RawClient slow(server_->port(), 4096);
+  slow.send(head("GET /long", ""));
+  std::size_t taken = 0;
+  EXPECT_TRUE(eventually([&] {
+    taken += slow.read_piece(20).size();
+    return taken > 0 && server_->num_connections() == 3;
+  })) << taken;
+  EXPECT_LT(taken, 64u << 20);
   for (const Writer& writer : writers) writer->send(text("done"));
 }
 

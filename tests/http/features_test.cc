@@ -161,6 +161,11 @@ TEST(RequestId, IsEchoedOrMade) {
   EXPECT_EQ(made.size(), 32u);
   EXPECT_NE(id_of(""), made);
   EXPECT_EQ(id_of("X-Request-Id: " + std::string(5000, 'x') + "\r\n").size(), 32u);
+  EXPECT_EQ(id_of("X-Request-Id: caf\u00e9 \u6f22\r\n"), "caf\u00e9 \u6f22");
+  for (const char* hidden : {"a\u009b31m", "a\u202eb", "a\u2028b", "a\u200bb", "\ufeffa",
+                             "a\xff"
+                             "b"})
+    EXPECT_EQ(id_of(std::string("X-Request-Id: ") + hidden + "\r\n").size(), 32u) << hidden;
 }
 
 TEST(AccessLog, LooksLikeUvicornsAndLeavesOutWhatIsExcluded) {

@@ -64,6 +64,11 @@ class RawClient {
     received_.erase(0, at + mark.size());
     return out;
   }
+  // What one read gives.
+  std::string read_piece(int timeout_ms = 10000) {
+    read_some(std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms));
+    return std::exchange(received_, {});
+  }
   std::string read_all(int timeout_ms = 10000) {
     auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
     while (!eof_ && read_some(end)) {

@@ -20,7 +20,11 @@ TEST(Server, DrainsWithoutLosingAnAnswer) {
   Held held;
   server->on("GET", "/hold", held.handler());
   start(server.get());
-  RawClient busy(server->port()), idle(server->port());
+  RawClient busy(server->port()), idle(server->port()), half_head(server->port()), half_body(server->port());
+  half_head.send("GET / HT");
+  half_body.send("POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n");
+  EXPECT_EQ(status_of(half_body.read_until("\r\n\r\n")), 100);
+  half_body.send("half");
   idle.send(kGet);
   EXPECT_EQ(body_of(idle.read_answer()), "hello");
   busy.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -28,6 +32,10 @@ TEST(Server, DrainsWithoutLosingAnAnswer) {
   server->drain();
   idle.read_all();
   EXPECT_TRUE(idle.eof());
+  for (RawClient* half : {&half_head, &half_body}) {
+    EXPECT_EQ(half->read_all(5000), "");
+    EXPECT_TRUE(half->eof()) << "it is not waited for";
+  }
   EXPECT_TRUE(eventually([&] { return !RawClient(server->port()).connected(); }))
       << "nobody listens any more";
   EXPECT_TRUE(eventually([&] { return server->num_connections() == 1; }));

@@ -311,6 +311,11 @@ TEST(ApiServer, KeysAndRequestIds) {
   body = R"({"prompt":"x","request_id":"mine\nINFO forged"})";
   response = site.call("POST", kText, body, {{"Authorization", "Bearer k2"}});
   EXPECT_EQ(at(json(response.body), {"id"}).as_string().find("forged"), std::string::npos);
+  for (const char* hidden : {"a\u009b31m", "a\u202eb", "a\u200bb"}) {
+    response = site.call("POST", kText, std::string(R"({"prompt":"x","request_id":")") + hidden + "\"}",
+                         {{"Authorization", "Bearer k2"}, {"X-Request-Id", hidden}});
+    EXPECT_EQ(at(json(response.body), {"id"}).as_string().find(hidden), std::string::npos) << hidden;
+  }
 }
 
 TEST(ApiServer, FullQueueIs503WithRetryAfter) {
@@ -394,16 +399,22 @@ TEST(ApiServer, StopsInTimeWithRequestsInside) {
   Gate gate;
   site.house.on_step = [&] { return gate.enter(); };
   site.start();
-  std::thread client([&] {
-    ClientRequest request;
-    request.method = "POST";
-    request.url = site.url(kText);
-    request.body = R"({"prompt":"x"})";
-    (void)http_request(request);
-  });
+  HttpResponse whole, stream;
+  std::thread client([&] { whole = site.post(kText, R"({"prompt":"x"})"); });
+  std::thread reader([&] { stream = site.post(kText, R"({"prompt":"x","stream":true})"); });
   gate.wait_entered();
+  while (site.get("/load").body != R"({"server_load":2})")
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
   EXPECT_FALSE(site.server->drain_and_stop(0.05));
   client.join();
+  reader.join();
+  EXPECT_EQ(whole.status, 503) << whole.body;
+  EXPECT_NE(at(json(whole.body), {"error", "message"}).as_string().find("shutting down"), std::string::npos);
+  // Its prompt may have been taken by then, or not.
+  EXPECT_NE(stream.body.find("shutting down"), std::string::npos) << stream.body;
+  if (stream.status == 200) {
+    EXPECT_NE(stream.body.find("data: [DONE]"), std::string::npos) << stream.body;
+  }
   gate.open();
   EXPECT_TRUE(site.house.engine->drain(60)) << "what was cut off is cancelled in the engine";
 }
