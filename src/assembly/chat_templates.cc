@@ -7,6 +7,7 @@
 #include "base/file_content.h"
 #include "base/log.h"
 #include "base/mmap.h"
+#include "base/utf8.h"
 
 namespace pagoda {
 namespace {
@@ -41,7 +42,7 @@ Status add_list(const std::string& where, const Array& list, NamedTemplates* tem
 // The member chat_template of a file: one template or several.
 Status add_field(const std::string& where, const Object& file, NamedTemplates* templates) {
   const Value* field = file.find("chat_template");
-  if (field == nullptr || field->is_null()) return {};
+  if (field == nullptr || field->is_null() || *field == Value("")) return {};
   if (field->is_string()) return add_named(where, kDefault, *field, templates);
   if (field->is_array()) return add_list(where, field->as_array(), templates);
   if (!field->is_object())
@@ -78,6 +79,11 @@ std::string names_of(const NamedTemplates& named) {
 }
 
 Result<std::shared_ptr<const ChatTemplate>> parse(const NamedTemplate& named) {
+  const std::string where = "chat template of " + named.where + ": ";
+  if (named.source.find_first_not_of(" \t\r\n") == std::string::npos)
+    return invalid_argument(where + "it is empty: no chat could be written with it", "chat_template");
+  if (named.source.find('\0') != std::string::npos || !is_valid_utf8(named.source))
+    return invalid_argument(where + "it is not UTF-8 text; save it as that", "chat_template");
   auto parsed = ChatTemplate::parse(named.source);
   if (!parsed.ok()) return std::move(parsed.status()).with_context("chat template of " + named.where);
   return parsed;
@@ -89,7 +95,7 @@ Result<NamedTemplate> template_of_flag(const NamedTemplates& named, const std::s
   if (std::filesystem::exists(flag, ignored)) {
     PAGODA_TRY(std::string source, read_file(flag, kFileBytesMax));
     if (!source.empty()) PAGODA_RETURN_IF_ERROR(judge_content(source, flag));
-    return NamedTemplate{std::move(source), "--chat-template"};
+    return NamedTemplate{std::move(source), "--chat-template '" + flag + "'"};
   }
   if (auto found = named.find(flag); found != named.end()) return found->second;
   if (flag.find('{') != std::string::npos) return NamedTemplate{flag, "--chat-template"};

@@ -123,6 +123,28 @@ TEST(TextAssets, APointerInAFilesPlaceIsNamed) {
   EXPECT_THAT(load(folder, folder.file("template.jinja")).status().message(), HasSubstr("git lfs pull"));
 }
 
+TEST(TextAssets, AFileThatIsNoTemplateIsNamed) {
+  using namespace std::string_literals;
+  for (const char* name : {"chat_template.jinja", "additional_chat_templates/default.jinja"}) {
+    for (const std::string& text : {""s, " \n"s, "\xff\xfe{\0{\0"s, "\xe9"s}) {
+      TempDir folder;
+      std::filesystem::create_directory(folder.file("additional_chat_templates"));
+      write_file(folder.file(name), text);
+      EXPECT_THAT(load(folder).status().message(), HasSubstr(folder.file(name))) << text;
+      EXPECT_THAT(load(folder, folder.file(name)).status().message(), HasSubstr(folder.file(name))) << text;
+    }
+  }
+}
+
+TEST(TextAssets, ADanglingLinkIsNamed) {
+  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+                           "chat_template.json", "chat_template.jinja"}) {
+    TempDir folder;
+    std::filesystem::create_symlink("/nonexistent", folder.file(name));
+    EXPECT_THAT(load(folder).status().message(), HasSubstr(folder.file(name) + "' is a link")) << name;
+  }
+}
+
 TEST(TextAssets, ErrorsNameTheFile) {
   TempDir folder;
   write_file(folder.file("tokenizer.json"), "{}");
