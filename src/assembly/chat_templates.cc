@@ -69,6 +69,9 @@ Status add_folder(const ModelFiles& files, NamedTemplates* templates) {
     PAGODA_TRY(std::optional<std::string> source, files.read(name));
     if (source) (*templates)[it->path().stem().string()] = {std::move(*source), files.path_of(name)};
   }
+  if (error && error != std::errc::no_such_file_or_directory)
+    return io_error(
+        fmt::format("'{}' can not be read as a folder: {}", files.path_of(kFolder), error.message()));
   return {};
 }
 

@@ -103,12 +103,64 @@ Status read_request_limits(RequestLimits* limits) {
   return {};
 }
 
+// A key that no header can carry would lock everybody out.
+Status judge_key(const std::string& where, std::string_view key) {
+  const auto is_control = [](unsigned char c) { return c < ' ' || c == 0x7f; };
+  if (key.find_first_not_of(" \t\r\n") == std::string_view::npos)
+    return invalid_argument(where + " must not be empty", "api-key");
+  if (std::any_of(key.begin(), key.end(), is_control))
+    return invalid_argument(where + " holds a control character, which no request's header can carry",
+                            "api-key");
+  if (key.front() == ' ' || key.back() == ' ')
+    return invalid_argument(where + " begins or ends with a blank, which no request's header keeps",
+                            "api-key");
+  return {};
+}
+
+// Blanks around the variable's key are left out: a key read from a file brings its newline along.
+Status read_keys(const FlagValues& flags, std::vector<std::string>* keys) {
+  *keys = flags.list("api-key");
+  for (const std::string& key : *keys) PAGODA_RETURN_IF_ERROR(judge_key("--api-key", key));
+  if (!keys->empty()) return {};
+  std::string key = variable_text("VLLM_API_KEY").value_or("");
+  if (key.empty()) return {};
+  key.erase(key.find_last_not_of(" \t\r\n") + 1);
+  key.erase(0, key.find_first_not_of(" \t\r\n"));
+  PAGODA_RETURN_IF_ERROR(judge_key("VLLM_API_KEY", key));
+  keys->push_back(std::move(key));
+  return {};
+}
+
+// What has no effect here is judged all the same: a wrong number is a slip of whoever typed it.
+Status judge_parallel(const FlagValues& flags) {
+  constexpr int64_t kMost = 1 << 24;
+  struct Range {
+    const char* name;
+    int64_t least, most;
+  };
+  constexpr Range kRanges[] = {
+      {"tensor-parallel-size", 1, kMost},
+      {"pipeline-parallel-size", 1, kMost},
+      {"data-parallel-size", 1, kMost},
+      {"decode-context-parallel-size", 1, kMost},
+      {"prefill-context-parallel-size", 1, kMost},
+      {"data-parallel-rank", 0, kMost},
+      {"data-parallel-start-rank", 0, kMost},
+      {"data-parallel-size-local", 0, kMost},
+      {"data-parallel-rpc-port", 1, 65535},
+      {"nnodes", 1, kMost},
+      {"node-rank", 0, kMost},
+      {"max-parallel-loading-workers", 1, kMost},
+  };
+  for (const Range& range : kRanges)
+    if (flags.given(range.name))
+      PAGODA_RETURN_IF_ERROR(number_in(flags, range.name, range.least, range.least, range.most).status());
+  return {};
+}
+
 Status read_api(const FlagValues& flags, ApiServerConfig* api) {
-  api->api_keys = flags.list("api-key");
-  if (api->api_keys.empty())
-    if (auto key = variable_text("VLLM_API_KEY")) api->api_keys.push_back(*key);
-  for (const std::string& key : api->api_keys)
-    if (key.empty()) return invalid_argument("--api-key must not be empty", "api-key");
+  PAGODA_RETURN_IF_ERROR(read_keys(flags, &api->api_keys));
+  PAGODA_RETURN_IF_ERROR(judge_parallel(flags));
   api->version = kVersion;
   api->system_fingerprint = std::string("pagoda-") + kVersion;
   api->enable_log_requests = flags.flag("enable-log-requests", false);

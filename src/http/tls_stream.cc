@@ -6,6 +6,7 @@
 #include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <string_view>
 #include <utility>
 
 #include "base/mmap.h"
@@ -107,6 +108,24 @@ Status load_files(ssl::context& context, const TlsConfig& config) {
   return {};
 }
 
+// OpenSSL takes lists such as NULL too, whose ciphers no client could use: each cipher of TLS 1.2 must
+// encrypt and name who it talks to. Those of TLS 1.3, which OpenSSL adds to every list, do not count.
+Status set_ciphers(SSL_CTX* native, const std::string& ciphers) {
+  const bool known = SSL_CTX_set_cipher_list(native, ciphers.c_str()) == 1;
+  ERR_clear_error();
+  if (!known) return invalid_argument("OpenSSL knows no cipher in \"" + ciphers + "\"", "ssl_ciphers");
+  const STACK_OF(SSL_CIPHER)* list = SSL_CTX_get_ciphers(native);
+  int usable = 0;
+  for (int i = 0; i < sk_SSL_CIPHER_num(list); ++i) {
+    const SSL_CIPHER* cipher = sk_SSL_CIPHER_value(list, i);
+    if (std::string_view(SSL_CIPHER_get_version(cipher)) == "TLSv1.3") continue;
+    usable +=
+        SSL_CIPHER_get_cipher_nid(cipher) != NID_undef && SSL_CIPHER_get_auth_nid(cipher) != NID_auth_null;
+  }
+  if (usable > 0) return {};
+  return invalid_argument("no cipher in \"" + ciphers + "\" both encrypts and authenticates", "ssl_ciphers");
+}
+
 }  // namespace
 
 TlsContext::TlsContext(std::unique_ptr<ssl::context> context) : context_(std::move(context)) {}
@@ -123,10 +142,7 @@ Result<std::shared_ptr<TlsContext>> TlsContext::for_server(const TlsConfig& conf
   SSL_CTX_set_session_id_context(native, kSessionContext, sizeof(kSessionContext) - 1);
   PAGODA_RETURN_IF_ERROR(load_files(*context, config));
   const std::string& ciphers = config.ciphers.empty() ? kForwardSecret : config.ciphers;
-  if (SSL_CTX_set_cipher_list(native, ciphers.c_str()) != 1) {
-    ERR_clear_error();
-    return invalid_argument("OpenSSL knows no cipher in \"" + ciphers + "\"", "ssl_ciphers");
-  }
+  PAGODA_RETURN_IF_ERROR(set_ciphers(native, ciphers));
   if (config.cert_reqs < 0 || config.cert_reqs > 2)
     return invalid_argument("ssl_cert_reqs is 0 (none), 1 (optional) or 2 (required)", "ssl_cert_reqs");
   if (config.cert_reqs > 0 && config.ca_certs.empty())

@@ -136,6 +136,12 @@ TEST(TextAssets, AFileThatIsNoTemplateIsNamed) {
   }
 }
 
+TEST(TextAssets, AFolderOfTemplatesThatIsNoFolderIsNamed) {
+  TempDir folder;
+  write_file(folder.file("additional_chat_templates"), "{{ x }}");
+  EXPECT_THAT(load(folder).status().message(), HasSubstr(folder.file("additional_chat_templates")));
+}
+
 TEST(TextAssets, ADanglingLinkIsNamed) {
   for (const char* name : {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
                            "chat_template.json", "chat_template.jinja"}) {

@@ -32,6 +32,29 @@ TEST(ServeOptions, WithoutFlags) {
   EXPECT_FALSE(options.quiet);
 }
 
+TEST(ServeOptions, KeysThatNoHeaderCarriesAreRefused) {
+  for (const char* key : {"", " ", "k\n", "a\tb", "\x7f", " k", "k "})
+    EXPECT_EQ(options_of({"--api-key", key}).status().param(), "api-key") << key;
+  EXPECT_EQ(options_of({"--api-key", "a b"}).value().api.api_keys.at(0), "a b");
+  for (const char* key : {" ", "\n", "a\nb"}) {
+    setenv("VLLM_API_KEY", key, 1);
+    EXPECT_THAT(options_of({}).status().message(), HasSubstr("VLLM_API_KEY")) << key;
+  }
+  setenv("VLLM_API_KEY", " key\r\n", 1);
+  EXPECT_EQ(options_of({}).value().api.api_keys.at(0), "key");
+  unsetenv("VLLM_API_KEY");
+}
+
+TEST(ServeOptions, NumbersWithoutEffectAreJudgedToo) {
+  for (const char* name : {"--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size",
+                           "--nnodes", "--decode-context-parallel-size", "--prefill-context-parallel-size"}) {
+    for (const char* number : {"0", "-1"})
+      EXPECT_THAT(options_of({name, number}).status().message(), HasSubstr(name)) << number;
+    EXPECT_TRUE(options_of({name, "1"}).ok()) << name;
+  }
+  EXPECT_THAT(options_of({"--node-rank", "-1"}).status().message(), HasSubstr("--node-rank"));
+}
+
 TEST(ServeOptions, EachFlagReachesItsPlace) {
   ServeOptions options = options_of({"folder",
                                      "--port",

@@ -233,6 +233,8 @@ TEST_F(Tls, NamesTheFileAtFault) {
       {cert, key, "", "", 2, "ssl_ca_certs", "ssl_ca_certs"},
       {cert, key, "", "", 7, "ssl_cert_reqs", "required"},
       {cert, key, "", "NO-SUCH-CIPHER", 0, "ssl_ciphers", "NO-SUCH-CIPHER"},
+      {cert, key, "", "NULL", 0, "ssl_ciphers", "both encrypts"},
+      {cert, key, "", "aNULL", 0, "ssl_ciphers", "both encrypts"},
       {"", key, "", "", 0, "ssl_certfile", "certificate"},
   };
   for (const Case& one : cases) {
