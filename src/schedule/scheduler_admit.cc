@@ -54,6 +54,7 @@ void Scheduler::Impl::fail_waiting(Sequence* seq, Time now, std::vector<TokenEve
   end(seq, FinishReason::kError, now, std::move(event), out);
   if (seq->choice == 0) detach_siblings(state);
   flush_ended();
+  lost_waiting = true;
 }
 
 bool Scheduler::Impl::materialize(Sequence* seq) const {

@@ -124,6 +124,7 @@ struct Scheduler::Impl {
   };
   Lender lender;
   bool any_stalled = false, had_no_room = false;  // in the plan before
+  bool lost_waiting = false;                      // one of the waiting found no memory to begin
   StepBudget budget;
 
   struct PendingCopy {

@@ -18,7 +18,13 @@ StepPlan& Scheduler::Impl::plan(Time now, std::vector<TokenEvent>* out) {
   take_back();
   Shares shares = share_out();
   plan_running(&shares);
-  if (!shares.short_of_blocks && shares.may_admit) plan_waiting(&shares, now, out);
+  if (!shares.short_of_blocks && shares.may_admit) {
+    // One that found no memory to begin leaves its siblings in the line, whom the walk may have passed.
+    do {
+      lost_waiting = false;
+      plan_waiting(&shares, now, out);
+    } while (lost_waiting && running.empty() && !waiting.empty());
+  }
   plan_rest(&shares);
   write_plan(plan);
   kv->take_moves(plan->work.empty(), &plan->moves);

@@ -140,5 +140,32 @@ TEST_F(OutOfMemory, AnyAllocationMayFail) {
   EXPECT_GT(num_ended, 10);
 }
 
+// The first of three alone in the house finds none when it is let in: the same plan lets the next one in.
+TEST_F(OutOfMemory, SiblingsOfOneThatCouldNotBegin) {
+  if (!can_allocations_fail()) GTEST_SKIP();
+  allocations_may_fail = true;
+  int num_lost = 0;
+  for (int64_t k = 0;; ++k) {
+    SetUp();
+    events_.clear();
+    ASSERT_TRUE(keep_memory_reserve());
+    UseOfReserve use;
+    const RequestId id = submit(9, 3, 3);
+    const int64_t failures = num_failures;
+    allocations_until_failure = k;
+    EXPECT_FALSE(plan().empty());
+    allocations_until_failure = -1;
+    do commit();
+    while (!plan().empty());
+    const Ends of_it = ends()[id];
+    EXPECT_EQ(of_it.no_memory + of_it.other, 3) << k;
+    num_lost += of_it.no_memory;
+    EXPECT_EQ(kv_->num_free(), 100);
+    if (num_failures == failures) break;
+  }
+  allocations_may_fail = false;
+  EXPECT_GT(num_lost, 0);
+}
+
 }  // namespace
 }  // namespace pagoda
