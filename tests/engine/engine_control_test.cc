@@ -216,7 +216,7 @@ TEST(EngineControl, AHangIsSeen) {
     return Status::ok_status();
   };
   Engine& engine = house.start();
-  EXPECT_EQ(engine.stalled_s(), 0);
+  EXPECT_LT(engine.stalled_s(), 0.01);  // its thread may not have come to rest yet
   auto sink = std::make_shared<Sink>();
   house.submit(house.request({1}, 3), sink);
   ASSERT_TRUE(gate.wait_inside());
