@@ -26,7 +26,7 @@ int usable_cpu_count();
 // tests.
 uint64_t usable_memory_bytes(const std::string& root = "");
 // Bytes free right now within usable_memory_bytes: MemAvailable, address space, and the room under the
-// cgroups' limits, where cached files that nobody has used lately count as room.
+// cgroups' limits, where the inactive page cache counts as available.
 uint64_t available_memory_bytes(const std::string& root = "");
 
 }  // namespace pagoda

@@ -1,8 +1,8 @@
-// What is put by for the hour without memory. Some threads can not stop half way (the engine's, which keeps
-// the books of all requests; the publisher's): where an allocation of theirs finds no memory, a piece of a
-// reserve of address space is given back to the system, the allocation is tried again, and the engine, told
-// by memory_is_short(), ends a request between two steps and puts a new reserve by. Allocations of all other
-// threads fail as ever, with std::bad_alloc, and with them the one request they were for.
+// A reserve of address space for running out of memory. Two threads cannot fail in the middle of their work:
+// the engine's, which owns the state of all requests, and the publisher's. Where an allocation of theirs
+// fails, a piece of the reserve is unmapped and the allocation is retried; the engine, told by
+// memory_is_short(), refills the reserve between two steps, and ends requests while that is not possible. On
+// all other threads an allocation fails with std::bad_alloc, and with it the one request it was for.
 #pragma once
 #include <cstddef>
 

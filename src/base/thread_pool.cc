@@ -236,7 +236,7 @@ struct TaskPool::Impl {
     ++num_tasks;
   }
 
-  // Allocates nothing: on the pool's threads there is nobody to tell.
+  // Allocates nothing: no caller on the pool's threads could catch std::bad_alloc.
   Task take() noexcept {
     auto own = tasks.find(turns.front());
     Task task = std::move(own->second.front());

@@ -131,7 +131,7 @@ Status read_keys(const FlagValues& flags, std::vector<std::string>* keys) {
   return {};
 }
 
-// What has no effect here is judged all the same: a wrong number is a slip of whoever typed it.
+// Flags without effect are validated all the same: a value out of range is a typing error.
 Status judge_parallel(const FlagValues& flags) {
   constexpr int64_t kMost = 1 << 24;
   struct Range {

@@ -67,7 +67,7 @@ void Engine::Impl::keep_cache() {
   if (Status done = run(plan); !done.ok()) log_warning("the cache is not kept: {}", done.message());
 }
 
-// Whoever has come in until the inbox closed gets the event too.
+// Requests that arrived before the inbox closed get the event too.
 void Engine::Impl::end_everything(FinishReason reason, const std::string& error) {
   inbox.finish();
   take_inbox();
@@ -102,8 +102,8 @@ void Engine::Impl::end_commands() {
   control.end(ended);
 }
 
-// After an exception in the middle of something: the books may not be looked at any more, so it ends whoever
-// it knows to be inside by what it has of them itself; where there is no memory, without any.
+// After an exception: the scheduler's state may be inconsistent and is not read. Ends every request that this
+// class itself knows to be inside; allocates nothing where there is no memory.
 void Engine::Impl::abandon() noexcept {
   inbox.finish();
   batch.clear();
@@ -141,8 +141,8 @@ void Engine::Impl::end_guest(Guest guest) noexcept {
   }
 }
 
-// A thread that hangs in a kernel or a system call can not be ended from here: the process ends, and whoever
-// supervises it starts another.
+// A thread that hangs in a kernel or a system call cannot be ended from here: the process exits, and its
+// supervisor restarts it.
 void Engine::Impl::watch() {
   if (config.watchdog_timeout_s <= 0) return;
   auto stalled_s = [this] { return pulse.stalled_s(clock_now()); };

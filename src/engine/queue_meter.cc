@@ -81,7 +81,7 @@ bool QueueMeter::has_room(Lack what, int64_t amount) const {
   return (what == Lack::kTokens && max_[i] == 0) || amount <= max_[i] - held_[i];
 }
 
-// What may throw comes before the books are touched, or leaves them as they were.
+// Strong exception guarantee: what may throw comes before any state is changed.
 QueueMeter::Answer QueueMeter::take_choices(const Tenant& tenant, int32_t choices, Time now, GiveWay give_way,
                                             std::shared_ptr<QueueClaim>* claim) {
   auto fresh = std::make_shared<QueueClaim>();

@@ -412,23 +412,28 @@ TEST(Attention, InfiniteValuesBehindFiniteKeysReachNoOtherToken) {
   }
 }
 
+// The scalar variant against the reference, all others bit for bit against it.
+void expect_alike_and_near(Story& story) {
+  Machine machine(1);
+  std::unique_ptr<Matrix> scalar;
+  for (Isa isa : machine_isas()) {
+    WithIsa with(isa);
+    auto out = play(story, machine, 16, 1);
+    if (scalar)
+      expect_same(*out, *scalar, isa_name(isa));
+    else
+      ASSERT_NO_FATAL_FAILURE(expect_near_reference(story, *out, isa_name(isa)));
+    if (!scalar) scalar = std::move(out);
+  }
+}
+
 TEST(Attention, LargeScoresNeitherOverflowNorVanish) {
   for (DType dtype : {DType::kF32, DType::kBF16, DType::kI8, DType::kF8E4M3}) {
     Case c{"large", 2, 1, 16, 16, {{0, 300}}, dtype};
     Story story(c, 12);
     for (int32_t p = 0; p < 300; ++p)
       for (int64_t i = 0; i < 16; ++i) story.keys[0]->row(p)[i] *= 200.0f * static_cast<float>(p % 7 + 1);
-    Machine machine(1);
-    std::unique_ptr<Matrix> scalar;
-    for (Isa isa : machine_isas()) {
-      WithIsa with(isa);
-      auto out = play(story, machine, 16, 1);
-      if (scalar)
-        expect_same(*out, *scalar, isa_name(isa));
-      else
-        ASSERT_NO_FATAL_FAILURE(expect_near_reference(story, *out, isa_name(isa)));
-      if (!scalar) scalar = std::move(out);
-    }
+    ASSERT_NO_FATAL_FAILURE(expect_alike_and_near(story));
   }
 }
 
@@ -445,17 +450,7 @@ TEST(Attention, ScoresThatRiseOrFallAllAlong) {
       for (auto& queries : story.queries)
         for (int64_t p = 0; p < queries->rows(); ++p)
           for (int64_t i = 0; i < queries->columns(); ++i) queries->row(p)[i] = 1;
-      Machine machine(1);
-      std::unique_ptr<Matrix> scalar;
-      for (Isa isa : machine_isas()) {
-        WithIsa with(isa);
-        auto out = play(story, machine, 16, 1);
-        if (scalar)
-          expect_same(*out, *scalar, isa_name(isa));
-        else
-          ASSERT_NO_FATAL_FAILURE(expect_near_reference(story, *out, isa_name(isa)));
-        if (!scalar) scalar = std::move(out);
-      }
+      ASSERT_NO_FATAL_FAILURE(expect_alike_and_near(story));
     }
 }
 
