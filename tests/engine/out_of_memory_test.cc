@@ -150,7 +150,7 @@ TEST_F(EngineWithoutMemory, AnyAllocationOfAStepMayFail) {
     num_ended += num_bad;
     if (num_failures == failures) break;
   }
-  EXPECT_GT(num_ended, 3);
+  EXPECT_GT(num_ended, 0);  // how many depends on who shares the step
 }
 
 }  // namespace
