@@ -15,6 +15,7 @@
 #include <condition_variable>
 #include <csignal>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -254,6 +255,14 @@ void append_escaped(std::string* out, uint32_t code) {
                              : fmt::format("\\U{:08x}", code);
 }
 
+// `message`: the beginning of one of `size` bytes.
+void write_line(LogLevel level, std::string_view message, std::size_t size) {
+  const std::string_view shown = fitting(message);
+  std::string line = escape_for_log(shown);
+  if (shown.size() < size) line += fmt::format("... ({} bytes left out)", size - shown.size());
+  logger().log(level_of(level), lines_are_json ? std::string_view(json_text(line)) : std::string_view(line));
+}
+
 }  // namespace
 
 std::string escape_for_log(std::string_view text) {
@@ -303,12 +312,7 @@ bool log_enabled(LogLevel level) noexcept {
 void log_write(LogLevel level, std::string_view message) noexcept {
   if (!log_enabled(level)) return;
   try {
-    const std::string_view shown = fitting(message);
-    std::string line = escape_for_log(shown);
-    if (shown.size() < message.size())
-      line += fmt::format("... ({} bytes left out)", message.size() - shown.size());
-    logger().log(level_of(level),
-                 lines_are_json ? std::string_view(json_text(line)) : std::string_view(line));
+    write_line(level, message, message.size());
   } catch (const std::exception&) {  // no memory for the line
     num_dropped.fetch_add(1, std::memory_order_relaxed);
   }
@@ -316,7 +320,12 @@ void log_write(LogLevel level, std::string_view message) noexcept {
 
 void log_format(LogLevel level, fmt::string_view format, fmt::format_args args) noexcept {
   try {
-    log_write(level, fmt::vformat(format, args));
+    if (!log_enabled(level)) return;
+    // Behind what fits, a little more: the last character may have to go.
+    std::string message;
+    const std::size_t size =
+        fmt::vformat_to_n(std::back_inserter(message), kMessageBytesMax + 4, format, args).size;
+    write_line(level, message, size);
   } catch (const std::exception&) {
     num_dropped.fetch_add(1, std::memory_order_relaxed);
   }

@@ -9,6 +9,7 @@
 
 #include "assembly/chat_templates.h"
 #include "assembly/text_assets.h"
+#include "base/excerpt.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/commands.h"
@@ -135,9 +136,10 @@ int run_tokenize(const std::vector<std::string>& arguments) {
 
 int fail(const std::string& message) {
   constexpr std::chrono::seconds kPatience{1};
+  constexpr std::size_t kMessageCharsMax = 16 << 10;  // it may quote what a file holds
   std::fflush(stdout);
   flush_log(kPatience);
-  write_within(STDERR_FILENO, "error: " + message + "\n", kPatience);
+  write_within(STDERR_FILENO, "error: " + excerpt(message, kMessageCharsMax) + "\n", kPatience);
   return 1;
 }
 

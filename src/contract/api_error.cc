@@ -2,8 +2,13 @@
 
 #include <algorithm>
 
+#include "base/excerpt.h"
+
 namespace pagoda {
 namespace {
+
+// Both may quote what a request holds.
+constexpr std::size_t kMessageCharsMax = 16 << 10, kParamCharsMax = 1024;
 
 // A place in the request rather than a field: it does not fit the schema, which vLLM gives another type.
 bool is_place(const std::string& param) {
@@ -19,7 +24,8 @@ Status no_memory_for_answer() {
 }
 
 ApiError to_api_error(const Status& status) {
-  ApiError error{400, status.message(), "BadRequestError", status.param(), 0};
+  ApiError error{400, excerpt(status.message(), kMessageCharsMax), "BadRequestError",
+                 excerpt(status.param(), kParamCharsMax), 0};
   auto become = [&](int http_status, const char* type) {
     error.http_status = http_status;
     error.type = type;

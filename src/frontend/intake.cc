@@ -9,6 +9,7 @@
 #include <random>
 
 #include "base/cancel.h"
+#include "base/excerpt.h"
 #include "base/log.h"
 #include "frontend/chat_prompt.h"
 #include "frontend/salt_hash.h"
@@ -242,9 +243,9 @@ Status Intake::check_model_name(const std::string& name) const {
   const auto& names = model_->served_names;
   if (name.empty() || model_->accept_any_name || std::find(names.begin(), names.end(), name) != names.end())
     return {};
-  return not_found(
-      fmt::format("The model `{}` does not exist. Valid aliases: {}.", name, fmt::join(names, ", ")),
-      "model");
+  return not_found(fmt::format("The model `{}` does not exist. Valid aliases: {}.", excerpt(name, 200),
+                               fmt::join(names, ", ")),
+                   "model");
 }
 
 Result<std::shared_ptr<OutputStream>> Intake::admit(GenerateRequest request, std::function<void()> wake) {

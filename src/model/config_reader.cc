@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "base/json.h"
+#include "base/excerpt.h"
 
 namespace pagoda {
 namespace {
@@ -10,8 +10,7 @@ namespace {
 // The value as text, short enough for a message.
 std::string shown(const Value& value) {
   constexpr std::size_t kShown = 80;
-  std::string text = write_json(value);
-  return text.size() <= kShown ? text : std::string(value.type_name());
+  return json_excerpt(value, kShown);
 }
 
 }  // namespace

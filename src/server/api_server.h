@@ -25,7 +25,7 @@ struct ApiServerConfig {
   RequestLimits limits;
   std::string version, system_fingerprint;
   bool enable_log_requests = false, enable_log_outputs = false;
-  int max_log_len = -1;  // bytes of a prompt or an answer per log line; -1: all
+  int max_log_len = -1;  // characters of a prompt or an answer per log line; -1: all
   bool enable_prompt_tokens_details = false, enable_force_include_usage = false;
   bool enable_per_request_metrics = false;  // `metrics` in answers of one choice: how long it took
   int64_t stream_interval = 1;              // tokens per streamed piece

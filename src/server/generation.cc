@@ -7,53 +7,19 @@
 #include <utility>
 
 #include "base/hash.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "base/memory_reserve.h"
-#include "base/utf8.h"
 #include "frontend/chat_prompt.h"
 #include "http/sse.h"
 #include "server/client.h"
 #include "server/reply.h"
+#include "server/request_log.h"
 #include "server/routes.h"
 
 namespace pagoda {
 namespace {
 
 constexpr Time kNever{};
-
-std::string clip(const std::string& text, int max_len) {
-  if (max_len < 0 || text.size() <= static_cast<std::size_t>(max_len)) return text;
-  std::string_view head = std::string_view(text).substr(0, static_cast<std::size_t>(max_len));
-  return std::string(head.substr(0, complete_utf8_prefix(head)));
-}
-
-std::string prompt_for_log(const GenerateRequest& request) {
-  if (request.is_chat()) return write_json(Value(std::get<ChatPrompt>(request.prompt).messages));
-  Array prompts;
-  for (const TextPrompt& prompt : std::get<std::vector<TextPrompt>>(request.prompt)) {
-    if (const auto* text = std::get_if<std::string>(&prompt)) {
-      prompts.emplace_back(*text);
-    } else {
-      Array ids;
-      for (TokenId id : std::get<std::vector<TokenId>>(prompt)) ids.emplace_back(id);
-      prompts.emplace_back(std::move(ids));
-    }
-  }
-  return write_json(Value(std::move(prompts)));
-}
-
-void log_request(const GenerateRequest& request, int max_len) {
-  const SamplingFields& sampling = request.sampling;
-  auto shown = [](const auto& field) { return field ? fmt::format("{}", *field) : std::string("default"); };
-  log_info(
-      "Received request {}: prompt: {}, params: SamplingParams(n={}, temperature={}, top_p={}, top_k={}, "
-      "seed={}, "
-      "max_tokens={}, stop={}), stream: {}.",
-      request.request_id, clip(prompt_for_log(request), max_len), request.n, shown(sampling.temperature),
-      shown(sampling.top_p), shown(sampling.top_k), shown(sampling.seed), shown(sampling.max_tokens),
-      request.stop.size(), request.stream);
-}
 
 // What an answer costs to write: tokens, each with its alternatives.
 constexpr std::size_t kWrittenAtOnce = 4096;
@@ -270,7 +236,10 @@ void Generation::take(TextDelta&& delta) {
   choice.num_cached = std::max(choice.num_cached, delta.num_cached_tokens);
   choice.num_output = delta.num_output_tokens;
   if (delta.finish != FinishReason::kNone) choice.stations = delta.stations;
-  if (context_->config.enable_log_outputs) choice.logged_text += delta.text;
+  constexpr std::size_t kCharBytesMax = 4;
+  if (context_->config.enable_log_outputs &&
+      choice.logged_text.size() < kCharBytesMax * logged_chars(context_->config.max_log_len))
+    choice.logged_text += delta.text;
   if (!request_.stream) return choice.result.append(std::move(delta));
   stream_delta(std::move(delta), &choice, index);
 }
@@ -377,7 +346,7 @@ void Generation::fail(const ApiError& error) {
 void Generation::log_output() const {
   for (const Choice& choice : choices_)
     log_info("Generated response {}: choice: {}, output: {}, output tokens: {}.", head_.id,
-             choice.result.index, write_json(Value(clip(choice.logged_text, context_->config.max_log_len))),
+             choice.result.index, output_for_log(choice.logged_text, context_->config.max_log_len),
              choice.num_output);
 }
 

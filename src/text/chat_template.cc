@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "base/excerpt.h"
 #include "text/jinja_content.h"
 #include "text/jinja_eval.h"
 #include "text/jinja_parser.h"
@@ -9,8 +10,10 @@
 namespace pagoda {
 namespace {
 
+constexpr std::size_t kMessageCharsMax = 4096;  // it may quote what a request holds
+
 Status to_status(const jinja::Fault& fault, const std::string& where) {
-  std::string message = fault.kind + ": " + fault.message;
+  std::string message = fault.kind + ": " + excerpt(fault.message, kMessageCharsMax);
   if (fault.line > 0) message += " (" + where + "line " + std::to_string(fault.line) + ")";
   return invalid_argument(std::move(message));
 }
@@ -30,8 +33,9 @@ class JinjaTemplate : public ChatTemplate {
       return interpreter.run();
     } catch (const jinja::Fault& fault) {
       // What the template itself raises is a message to the caller: no line, as in Python.
-      return fault.kind == "TemplateError" ? invalid_argument(fault.kind + ": " + fault.message)
-                                           : to_status(fault, "chat template ");
+      if (fault.kind == "TemplateError")
+        return invalid_argument(fault.kind + ": " + excerpt(fault.message, kMessageCharsMax));
+      return to_status(fault, "chat template ");
     } catch (const std::bad_alloc&) {
       return invalid_argument("LimitError: the chat template needs more memory than there is");
     }

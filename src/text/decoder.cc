@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/excerpt.h"
 #include "base/utf8.h"
 #include "text/byte_level.h"
 #include "text/json_fields.h"
@@ -87,7 +88,7 @@ Status Decoder::add(const Value& json, const std::string& path, int depth) {
     fused_ = true;
   } else {
     return invalid_argument(
-        "tokenizer.json: " + path + ": the decoder " + type +
+        "tokenizer.json: " + path + ": the decoder " + excerpt(type, 60) +
         " is not built; ByteLevel, Metaspace, Replace, ByteFallback, Fuse, Strip and Sequence are");
   }
   return Status();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/excerpt.h"
 #include "text/json_fields.h"
 
 namespace pagoda {
@@ -75,7 +76,7 @@ Status Normalizer::add(const Value& json, const std::string& path, int depth) {
   } else if (type == "Replace") {
     return add_replace(json, path);
   } else {
-    return invalid_argument("tokenizer.json: " + path + ": the normalizer " + type +
+    return invalid_argument("tokenizer.json: " + path + ": the normalizer " + excerpt(type, 60) +
                             " is not built; NFC, NFD, NFKC, NFKD, Prepend, Replace and Sequence are");
   }
   return check_growth(path, growth_);

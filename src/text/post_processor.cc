@@ -1,5 +1,6 @@
 #include "text/post_processor.h"
 
+#include "base/excerpt.h"
 #include "text/bpe.h"
 #include "text/json_fields.h"
 
@@ -15,12 +16,13 @@ Status append_special(const Value& json, const std::string& path, const std::str
   const Value* specials = optional_member(json, "special_tokens");
   const Value* entry = specials == nullptr ? nullptr : specials->find(name);
   if (entry == nullptr)
-    return invalid_argument("tokenizer.json: " + path + ".special_tokens has no member " + name +
+    return invalid_argument("tokenizer.json: " + path + ".special_tokens has no member " + excerpt(name, 60) +
                             ", which the template names");
-  PAGODA_TRY(const Array* members, array_field(*entry, path + ".special_tokens." + name, "ids"));
+  PAGODA_TRY(const Array* members, array_field(*entry, path + ".special_tokens." + excerpt(name, 60), "ids"));
   for (const Value& id : *members) {
     if (!id.is_int() || id.as_int() < 0 || id.as_int() > kTokenIdMax || ids->size() >= kIdsMax)
-      return wrong_type(path + ".special_tokens." + name + ".ids", "an array of a few token ids", &id);
+      return wrong_type(path + ".special_tokens." + excerpt(name, 60) + ".ids", "an array of a few token ids",
+                        &id);
     ids->push_back(static_cast<int32_t>(id.as_int()));
   }
   return Status();
@@ -76,7 +78,7 @@ Status read_processor(const Value& json, const std::string& path, int depth, Pos
   }
   if (type != "Sequence")
     return invalid_argument(
-        "tokenizer.json: " + path + ": the post-processor " + type +
+        "tokenizer.json: " + path + ": the post-processor " + excerpt(type, 60) +
         " is not built; TemplateProcessing, ByteLevel, BertProcessing, RobertaProcessing and "
         "Sequence are");
   PAGODA_TRY(const Array* members, array_field(json, path, "processors"));

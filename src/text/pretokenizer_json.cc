@@ -1,6 +1,7 @@
 // Reading of the `pre_tokenizer` member.
 #include <algorithm>
 
+#include "base/excerpt.h"
 #include "base/utf8.h"
 #include "text/json_fields.h"
 #include "text/pretokenizer.h"
@@ -18,7 +19,7 @@ Result<SplitBehavior> behavior_field(const Value& json, const std::string& path)
   if (name == "MergedWithPrevious") return SplitBehavior::kMergedWithPrevious;
   if (name == "MergedWithNext") return SplitBehavior::kMergedWithNext;
   if (name == "Contiguous") return SplitBehavior::kContiguous;
-  return invalid_argument("tokenizer.json: " + path + ".behavior: unknown value " + name);
+  return invalid_argument("tokenizer.json: " + path + ".behavior: unknown value " + excerpt(name, 60));
 }
 
 }  // namespace
@@ -58,7 +59,7 @@ Status PreTokenizer::add(const Value& json, const std::string& path, int depth) 
     steps_.push_back(SplitChars{CharKind::kWhiteSpace, SplitBehavior::kRemoved});
   } else {
     return invalid_argument(
-        "tokenizer.json: " + path + ": the pre-tokenizer " + type +
+        "tokenizer.json: " + path + ": the pre-tokenizer " + excerpt(type, 60) +
         " is not built; Split, ByteLevel, Metaspace, Punctuation, Digits, WhitespaceSplit and Sequence are");
   }
   return Status();

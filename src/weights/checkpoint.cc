@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/excerpt.h"
 #include "base/file_content.h"
 #include "base/json.h"
 #include "base/mmap.h"
@@ -25,6 +26,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kIndexName = "model.safetensors.index.json";
 constexpr std::size_t kIndexBytesMax = 100'000'000, kShardsMax = 10'000, kIndexValuesMax = 2'000'000;
+constexpr std::size_t kNameShown = 200;
 
 class SafetensorsCheckpoint : public Checkpoint {
  public:
@@ -88,13 +90,13 @@ Result<std::unordered_map<std::string, std::string>> read_weight_map(const std::
   std::unordered_map<std::string, std::string> shard_of;
   for (const Member& member : map->as_object()) {
     if (!member.value.is_string())
-      return invalid_argument(
-          fmt::format("'{}': the shard of tensor '{}' is not a string", index_path, member.key));
+      return invalid_argument(fmt::format("'{}': the shard of tensor '{}' is not a string", index_path,
+                                          excerpt(member.key, kNameShown)));
     if (!is_plain_name(member.value.as_string()))
       return invalid_argument(
           fmt::format("'{}': shard {} of tensor '{}' is refused: expected the plain name of a file "
                       "in the same folder",
-                      index_path, write_json(member.value), member.key));
+                      index_path, json_excerpt(member.value, kNameShown), excerpt(member.key, kNameShown)));
     shard_of.emplace(member.key, member.value.as_string());
   }
   return shard_of;

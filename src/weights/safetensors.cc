@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/excerpt.h"
 #include "base/file_content.h"
 #include "base/json.h"
 #include "base/utf8.h"
@@ -23,8 +24,7 @@ Status bad_file(const std::string& file, const std::string& what) {
 // Names come from the file: keep what is printed of them short.
 std::string quoted(const std::string& name) {
   constexpr std::size_t kShown = 200;
-  return name.size() <= kShown ? "'" + name + "'"
-                               : "'" + name.substr(0, complete_utf8_prefix(name.substr(0, kShown))) + "...'";
+  return "'" + excerpt(name, kShown) + "'";
 }
 
 uint64_t read_u64_le(std::span<const std::byte> bytes) {
@@ -57,14 +57,16 @@ Result<Range> parse_entry(const std::string& file, const Value& info, StoredTens
   bool overflow = false, has_zero = false;
   for (const Value& size : shape->as_array()) {
     if (!size.is_int() || size.as_int() < 0)
-      return bad("shape " + write_json(*shape) + " holds something other than sizes (0 to 2^63 - 1)");
+      return bad("shape " + json_excerpt(*shape, kRankMax) +
+                 " holds something other than sizes (0 to 2^63 - 1)");
     out->shape.push_back(size.as_int());
     has_zero |= size.as_int() == 0;
     uint64_t factor =
         std::max<uint64_t>(static_cast<uint64_t>(size.as_int()), 1);  // a zero hides no absurd size
     overflow |= __builtin_mul_overflow(num_bytes, factor, &num_bytes);
   }
-  if (overflow || num_bytes > INT64_MAX) return bad("the size of shape " + write_json(*shape) + " overflows");
+  if (overflow || num_bytes > INT64_MAX)
+    return bad("the size of shape " + json_excerpt(*shape, kRankMax) + " overflows");
   if (has_zero) num_bytes = 0;
 
   const Value* offsets = info.find("data_offsets");
@@ -72,7 +74,7 @@ Result<Range> parse_entry(const std::string& file, const Value& info, StoredTens
     return bad("`data_offsets` is missing or not a pair");
   const Value &begin = offsets->as_array()[0], &end = offsets->as_array()[1];
   if (!begin.is_int() || !end.is_int() || begin.as_int() < 0 || end.as_int() < begin.as_int())
-    return bad("invalid data_offsets " + write_json(*offsets) + ": expected 0 <= begin <= end");
+    return bad("invalid data_offsets " + json_excerpt(*offsets, 40) + ": expected 0 <= begin <= end");
   Range range{static_cast<uint64_t>(begin.as_int()), static_cast<uint64_t>(end.as_int())};
   if (range.end - range.begin != num_bytes)
     return bad(fmt::format("shape {} of {} takes {} bytes, but data_offsets [{}, {}] hold {}",
