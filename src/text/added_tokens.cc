@@ -4,6 +4,7 @@
 #include <cstring>
 #include <unordered_map>
 
+#include "base/cancel.h"
 #include "base/utf8.h"
 #include "text/bpe.h"
 #include "text/char_class.h"
@@ -13,6 +14,7 @@ namespace pagoda {
 namespace {
 
 constexpr std::size_t kTokensMax = 1 << 20;
+constexpr std::size_t kTriesAtOnce = 1 << 12;
 constexpr std::size_t kContentBytesMax = 1024;  // bounds the work at one place of a hostile text
 
 std::size_t previous_char(std::string_view text, std::size_t pos) {
@@ -99,56 +101,86 @@ std::vector<AddedToken> merge_added_tokens(std::vector<AddedToken> tokens) {
   return merged;
 }
 
-int32_t AddedTokenMatcher::child(int32_t node, unsigned char byte) const {
-  int32_t at = nodes_[static_cast<std::size_t>(node)].first_child;
-  while (at >= 0 && nodes_[static_cast<std::size_t>(at)].byte != byte)
-    at = nodes_[static_cast<std::size_t>(at)].next_sibling;
-  return at;
+// Of the sorted patterns, those that have the first `depth` bytes of a node in common.
+struct AddedTokenMatcher::Range {
+  std::size_t begin, end, depth;
+};
+
+AddedTokenMatcher::AddedTokenMatcher(std::vector<Pattern> patterns) {
+  std::erase_if(patterns, [](const Pattern& one) { return one.first.empty(); });
+  std::stable_sort(patterns.begin(), patterns.end(),
+                   [](const Pattern& a, const Pattern& b) { return a.first < b.first; });
+  auto last_of_each = std::unique(patterns.rbegin(), patterns.rend(),
+                                  [](const Pattern& a, const Pattern& b) { return a.first == b.first; });
+  patterns.erase(patterns.begin(), last_of_each.base());
+  if (patterns.empty()) return;
+  for (const auto& [text, token] : patterns) {
+    rules_.push_back({token->id, token->special, token->single_word, token->lstrip, token->rstrip});
+    const auto first = static_cast<unsigned char>(text[0]);
+    begins_[first] = true;
+    first_byte_ = first_byte_ == -1 || first_byte_ == first ? first : -2;
+  }
+  nodes_.resize(1);
+  first_bytes_.resize(1);
+  std::vector<Range> waiting = {{0, patterns.size(), 0}};  // one per node
+  for (std::size_t node = 0; node < waiting.size(); ++node)
+    grow(node, Range(waiting[node]), patterns, &waiting);
 }
 
-void AddedTokenMatcher::add(const AddedToken& token, std::string_view pattern) {
-  if (pattern.empty()) return;
-  int32_t node = 0;
-  for (char c : pattern) {
-    auto byte = static_cast<unsigned char>(c);
-    int32_t next = child(node, byte);
-    if (next < 0) {
-      next = static_cast<int32_t>(nodes_.size());
-      int32_t* first = &nodes_[static_cast<std::size_t>(node)].first_child;
-      Node added{byte, -1, *first, -1};
-      *first = next;
-      nodes_.push_back(added);
-    }
-    node = next;
+// All that the patterns of a range go on with in common leads to its node; where they part are its children.
+// Every byte of the patterns is looked at once.
+void AddedTokenMatcher::grow(std::size_t node, const Range& range, const std::vector<Pattern>& sorted,
+                             std::vector<Range>* waiting) {
+  const std::string &first = sorted[range.begin].first, &last = sorted[range.end - 1].first;
+  const std::size_t depth = static_cast<std::size_t>(
+      std::mismatch(first.begin() + static_cast<std::ptrdiff_t>(range.depth), first.end(),
+                    last.begin() + static_cast<std::ptrdiff_t>(range.depth), last.end())
+          .first -
+      first.begin());
+  nodes_[node].label = static_cast<uint32_t>(labels_.size());
+  nodes_[node].label_size = static_cast<uint32_t>(depth - range.depth);
+  labels_.append(first, range.depth, depth - range.depth);
+  std::size_t begin = range.begin;
+  if (first.size() == depth) nodes_[node].rule = static_cast<int32_t>(begin++);
+  nodes_[node].first_child = static_cast<uint32_t>(nodes_.size());
+  while (begin < range.end) {
+    const char byte = sorted[begin].first[depth];
+    std::size_t end = begin;
+    while (end < range.end && sorted[end].first[depth] == byte) ++end;
+    waiting->push_back({begin, end, depth});
+    nodes_.emplace_back();
+    first_bytes_ += byte;
+    begin = end;
   }
-  nodes_[static_cast<std::size_t>(node)].token = static_cast<int32_t>(tokens_.size());
-  tokens_.push_back(token);
-  auto first = static_cast<unsigned char>(pattern[0]);
-  begins_[first] = true;
-  first_byte_ = first_byte_ == -1 || first_byte_ == first ? first : -2;
+  nodes_[node].num_children = static_cast<uint32_t>(nodes_.size()) - nodes_[node].first_child;
 }
 
 int32_t AddedTokenMatcher::longest(std::string_view text, std::size_t pos, bool skip_special,
                                    std::size_t* end) const {
-  int32_t best = -1, node = 0;
-  for (std::size_t i = pos; i < text.size(); ++i) {
-    node = child(node, static_cast<unsigned char>(text[i]));
-    if (node < 0) break;
-    int32_t token = nodes_[static_cast<std::size_t>(node)].token;
-    if (token < 0 || (skip_special && tokens_[static_cast<std::size_t>(token)].special)) continue;
-    best = token;
-    *end = i + 1;
+  int32_t best = -1;
+  for (std::size_t at = 0;;) {
+    const Node& node = nodes_[at];
+    if (text.compare(pos, node.label_size, labels_.data() + node.label, node.label_size) != 0) return best;
+    pos += node.label_size;
+    if (node.rule >= 0 && !(skip_special && rules_[static_cast<std::size_t>(node.rule)].special)) {
+      best = node.rule;
+      *end = pos;
+    }
+    if (pos == text.size() || node.num_children == 0) return best;
+    const char* children = first_bytes_.data() + node.first_child;
+    const void* child = std::memchr(children, static_cast<unsigned char>(text[pos]), node.num_children);
+    if (child == nullptr) return best;
+    at = node.first_child + static_cast<std::size_t>(static_cast<const char*>(child) - children);
   }
-  return best;
 }
 
 void AddedTokenMatcher::split(std::string_view text, bool at_start, bool skip_special,
                               AddedTokenSink* sink) const {
-  std::size_t done = 0;
+  std::size_t done = 0, num_tried = 0;
   auto emit_plain = [&](std::size_t end) {
     if (done < end) sink->plain(text.substr(done, end - done), at_start && done == 0);
   };
-  for (std::size_t i = 0; i < text.size() && !tokens_.empty();) {
+  for (std::size_t i = 0; i < text.size() && !rules_.empty();) {
     if (first_byte_ >= 0) {
       const void* found = std::memchr(text.data() + i, first_byte_, text.size() - i);
       if (found == nullptr) break;
@@ -161,9 +193,10 @@ void AddedTokenMatcher::split(std::string_view text, bool at_start, bool skip_sp
     int32_t index = longest(text, i, skip_special, &end);
     if (index < 0) {
       ++i;
+      if (++num_tried % kTriesAtOnce == 0 && is_work_cancelled()) throw EncodingCancelled();
       continue;
     }
-    const AddedToken& token = tokens_[static_cast<std::size_t>(index)];
+    const Rule& token = rules_[static_cast<std::size_t>(index)];
     std::size_t begin = i;
     i = end;
     if (token.single_word && touches_word(text, begin, end)) continue;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -41,29 +42,41 @@ class AddedTokenSink {
   virtual void token(int32_t id) = 0;
 };
 
-// Finds a fixed set of patterns.
+// Finds a fixed set of patterns, a text to look for and its token each: the content, or its normalized form.
 class AddedTokenMatcher {
  public:
-  // `pattern` is what to look for: the content, or its normalized form. An empty pattern is never found.
-  void add(const AddedToken& token, std::string_view pattern);
-  bool empty() const { return tokens_.empty(); }
+  using Pattern = std::pair<std::string, const AddedToken*>;
+
+  AddedTokenMatcher() = default;
+  // An empty pattern is never found; of two alike the later one is.
+  explicit AddedTokenMatcher(std::vector<Pattern> patterns);
+  bool empty() const { return rules_.empty(); }
   // `at_start`: `text` begins where the whole input begins. With `skip_special`, special tokens are plain
   // text. Requires: valid UTF-8.
   void split(std::string_view text, bool at_start, bool skip_special, AddedTokenSink* sink) const;
 
  private:
-  // A trie; the children of a node are a list.
-  struct Node {
-    unsigned char byte = 0;
-    int32_t first_child = -1, next_sibling = -1;
-    int32_t token = -1;  // index into tokens_ of the pattern that ends here
+  struct Rule {
+    int32_t id;
+    bool special, single_word, lstrip, rstrip;
   };
-  int32_t child(int32_t node, unsigned char byte) const;
-  // The longest pattern that begins at `pos`: index into tokens_ and its end; -1 if none.
+  // Of a trie in which what nothing branches off from is one step (Morrison, JACM 1968): at most two nodes
+  // per pattern, the children of one next to each other.
+  struct Node {
+    uint32_t label = 0, label_size = 0;  // in labels_: what leads here from the parent
+    uint32_t first_child = 0, num_children = 0;
+    int32_t rule = -1;  // index into rules_ of the pattern that ends here
+  };
+  struct Range;
+  void grow(std::size_t node, const Range& range, const std::vector<Pattern>& sorted,
+            std::vector<Range>* waiting);
+  // The longest pattern that begins at `pos`: index into rules_ and its end; -1 if none.
   int32_t longest(std::string_view text, std::size_t pos, bool skip_special, std::size_t* end) const;
 
-  std::vector<AddedToken> tokens_;
-  std::vector<Node> nodes_ = std::vector<Node>(1);
+  std::vector<Rule> rules_;
+  std::vector<Node> nodes_;
+  std::string labels_;
+  std::string first_bytes_;         // [nodes]: of the labels; the root's is not looked at
   std::array<bool, 256> begins_{};  // bytes that some pattern begins with
   int first_byte_ = -1;             // if there is only one such byte; -2 if there are several
 };

@@ -29,6 +29,11 @@ class BpeModel {
     bool piece_cache = true;
   };
 
+  struct Spelling {
+    int32_t id;
+    std::string text;
+  };
+
   // From the `model` member of tokenizer.json.
   static Result<BpeModel> load(const Value& model, const Options& options);
 
@@ -37,15 +42,18 @@ class BpeModel {
 
   // -1 if there is no such token.
   int32_t token_to_id(std::string_view spelling) const { return spelled_ids_.find(spelling); }
-  // The vocabulary by id, empty where it has a hole. Encoding does not need it.
-  std::vector<std::string> take_spellings() { return std::move(spellings_); }
+  // The vocabulary by ascending id, nothing empty. Encoding does not need it.
+  std::vector<Spelling> take_spellings() { return std::move(spellings_); }
+  // 1 + the largest id, which may have an empty spelling.
+  int32_t id_end() const { return id_end_; }
 
  private:
   Status load_options(const Value& model);
   Status load_vocabulary(const Value& model);
   Status load_merges(const Value& model);
   Status add_merge(const Value& merge, std::size_t index);
-  Status split_merge(std::string_view merge, std::size_t index, int32_t* left, int32_t* right) const;
+  Status split_merge(std::string_view merge, std::size_t index, std::string_view* left,
+                     std::string_view* right) const;
   void restore_no_break_spaces();
   void index_units();
   void find_safe_cuts();
@@ -59,10 +67,11 @@ class BpeModel {
   Options options_;
   bool ignore_merges_ = false, byte_fallback_ = false, fuse_unknown_ = false;
   int32_t unknown_id_ = -1;
-  uint32_t serial_ = 0;                 // owner of entries in the piece cache
-  std::vector<std::string> spellings_;  // [1 + largest id]
-  TokenMap spelled_ids_;                // by spelling
-  TokenMap byte_piece_ids_;             // byte-level with ignore_merges: by the bytes that a token stands for
+  uint32_t serial_ = 0;  // owner of entries in the piece cache
+  int32_t id_end_ = 0;
+  std::vector<Spelling> spellings_;
+  TokenMap spelled_ids_;     // by spelling
+  TokenMap byte_piece_ids_;  // byte-level with ignore_merges: by the bytes that a token stands for
   std::array<int32_t, 256> byte_ids_{};  // byte-level: of single bytes; otherwise of <0x00>..<0xFF>. -1: none
   std::array<int32_t, 128> ascii_ids_{};  // of single ASCII characters, not byte-level. -1: none
   MergeMap merges_;

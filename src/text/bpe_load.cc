@@ -2,10 +2,12 @@
 #include <algorithm>
 #include <atomic>
 
+#include "base/excerpt.h"
 #include "base/utf8.h"
 #include "text/bpe.h"
 #include "text/byte_level.h"
 #include "text/json_fields.h"
+#include "text/token_table.h"
 
 namespace pagoda {
 namespace {
@@ -24,8 +26,7 @@ std::string merge_path(std::size_t index) {
 }
 
 std::string quoted(std::string_view token) {
-  std::string text = sanitize_utf8(token.substr(0, 60));
-  return "\"" + text + (token.size() > 60 ? "...\"" : "\"");
+  return "\"" + excerpt(token, 60) + "\"";
 }
 
 }  // namespace
@@ -35,7 +36,8 @@ Result<BpeModel> BpeModel::load(const Value& model, const Options& options) {
   if (!model.is_object()) return wrong_type("model", "an object", &model);
   // Files made before the member existed leave `type` out.
   PAGODA_TRY(std::string type, string_field_or(model, "model", "type", "BPE"));
-  if (type != "BPE") return invalid_argument("tokenizer.json: model.type " + type + " is not built; BPE is");
+  if (type != "BPE")
+    return invalid_argument("tokenizer.json: model.type " + excerpt(type, 60) + " is not built; BPE is");
   BpeModel bpe;
   bpe.options_ = options;
   bpe.serial_ = next_serial.fetch_add(1);
@@ -81,12 +83,19 @@ Status BpeModel::load_vocabulary(const Value& model) {
     id_max = std::max(id_max, id);
     bytes += token.key.size();
   }
-  spellings_.resize(static_cast<std::size_t>(id_max + 1));
+  id_end_ = static_cast<int32_t>(id_max + 1);
   spelled_ids_.reserve(vocabulary->as_object().size(), bytes);
+  std::vector<int32_t> ids;
   for (const Member& token : vocabulary->as_object()) {
     auto id = static_cast<int32_t>(token.value.as_int());
-    spellings_[static_cast<std::size_t>(id)] = token.key;
+    if (!token.key.empty()) ids.push_back(id);
     spelled_ids_.insert(token.key, id);
+  }
+  const IdPlaces places(id_end_, ids);
+  spellings_.resize(static_cast<std::size_t>(places.size()));
+  for (const Member& token : vocabulary->as_object()) {  // of several that have one id the last is shown
+    auto id = static_cast<int32_t>(token.value.as_int());
+    if (!token.key.empty()) spellings_[static_cast<std::size_t>(places.place(id))] = {id, token.key};
   }
   PAGODA_TRY(std::string unknown, string_field_or(model, "model", "unk_token", ""));
   if (!unknown.empty()) unknown_id_ = spelled_ids_.find(unknown);
@@ -102,28 +111,28 @@ Status BpeModel::load_merges(const Value& model) {
 }
 
 Status BpeModel::add_merge(const Value& merge, std::size_t index) {
-  int32_t left = -1, right = -1;
+  std::string_view left_spelling, right_spelling;
   if (merge.is_string()) {
-    PAGODA_RETURN_IF_ERROR(split_merge(merge.as_string(), index, &left, &right));
+    PAGODA_RETURN_IF_ERROR(split_merge(merge.as_string(), index, &left_spelling, &right_spelling));
   } else {
     if (!merge.is_array() || merge.as_array().size() != 2 || !merge.as_array()[0].is_string() ||
         !merge.as_array()[1].is_string())
       return wrong_type(merge_path(index), "a string or a pair of strings", &merge);
-    left = spelled_ids_.find(merge.as_array()[0].as_string());
-    right = spelled_ids_.find(merge.as_array()[1].as_string());
-    if (left < 0 || right < 0)
-      return invalid_argument("tokenizer.json: " + merge_path(index) + " names " +
-                              quoted(merge.as_array()[left < 0 ? 0 : 1].as_string()) +
-                              ", which is not in model.vocab");
+    left_spelling = merge.as_array()[0].as_string();
+    right_spelling = merge.as_array()[1].as_string();
+    for (std::string_view one : {left_spelling, right_spelling})
+      if (spelled_ids_.find(one) < 0)
+        return invalid_argument("tokenizer.json: " + merge_path(index) + " names " + quoted(one) +
+                                ", which is not in model.vocab");
   }
-  const std::string& left_spelling = spellings_[static_cast<std::size_t>(left)];
-  const std::string& right_spelling = spellings_[static_cast<std::size_t>(right)];
-  std::string joined = left_spelling + right_spelling;
+  const int32_t left = spelled_ids_.find(left_spelling), right = spelled_ids_.find(right_spelling);
+  std::string joined(left_spelling);
+  joined += right_spelling;
   int32_t merged = spelled_ids_.find(joined);
   if (merged < 0)
     return invalid_argument("tokenizer.json: " + merge_path(index) + " makes " + quoted(joined) +
                             ", which is not in model.vocab");
-  auto stands_for_unknown = [&](int32_t id, const std::string& spelling) {
+  auto stands_for_unknown = [&](int32_t id, std::string_view spelling) {
     return id == unknown_id_ || (spelling.size() == 6 && spelling.starts_with("<0x"));
   };
   if (stands_for_unknown(left, left_spelling) || stands_for_unknown(right, right_spelling)) cuts_ = false;
@@ -133,26 +142,24 @@ Status BpeModel::add_merge(const Value& merge, std::size_t index) {
 
 // "left right". A token may itself hold spaces in files that lost their no-break spaces; then the space that
 // parts two known tokens with a known sum is the one.
-Status BpeModel::split_merge(std::string_view merge, std::size_t index, int32_t* left, int32_t* right) const {
+Status BpeModel::split_merge(std::string_view merge, std::size_t index, std::string_view* left,
+                             std::string_view* right) const {
   std::size_t space = merge.find(' ');
   if (space == std::string_view::npos)
     return invalid_argument("tokenizer.json: " + merge_path(index) +
                             " must be two tokens with a space between, found " + quoted(merge));
   bool single = merge.find(' ', space + 1) == std::string_view::npos;
   for (; space != std::string_view::npos; space = merge.find(' ', space + 1)) {
-    std::string_view first = merge.substr(0, space), second = merge.substr(space + 1);
-    *left = spelled_ids_.find(first);
-    *right = spelled_ids_.find(second);
-    if (single) break;
-    bool fits = !first.empty() && !second.empty() && *left >= 0 && *right >= 0;
-    if (fits && spelled_ids_.find(std::string(first) + std::string(second)) >= 0) return Status();
+    *left = merge.substr(0, space);
+    *right = merge.substr(space + 1);
+    const bool known = spelled_ids_.find(*left) >= 0 && spelled_ids_.find(*right) >= 0;
+    const bool fits = known && !left->empty() && !right->empty() &&
+                      spelled_ids_.find(std::string(*left) + std::string(*right)) >= 0;
+    if (fits || (single && known)) return Status();
     if (space > 256) break;  // no token is that long; keeps a hostile line linear
-    *left = -1;
   }
-  if (*left < 0 || *right < 0)
-    return invalid_argument("tokenizer.json: " + merge_path(index) + " " + quoted(merge) +
-                            " names a token that is not in model.vocab");
-  return Status();
+  return invalid_argument("tokenizer.json: " + merge_path(index) + " " + quoted(merge) +
+                          " names a token that is not in model.vocab");
 }
 
 // Where every space becomes "▁" before BPE, a token with a plain space could never match. Copies of
@@ -160,10 +167,9 @@ Status BpeModel::split_merge(std::string_view merge, std::size_t index, int32_t*
 // read as what it was, unless the vocabulary has that as well.
 void BpeModel::restore_no_break_spaces() {
   bool changed = false;
-  std::size_t bytes = 0, count = 0;
-  for (std::string& spelling : spellings_) {
+  std::size_t bytes = 0;
+  for (auto& [id, spelling] : spellings_) {
     bytes += spelling.size() + 8;
-    count += !spelling.empty();
     if (spelling.find(' ') == std::string::npos || spelling.size() > 64) continue;
     std::string mended;
     for (char c : spelling) c == ' ' ? mended += kNoBreakSpace : mended += c;
@@ -174,9 +180,8 @@ void BpeModel::restore_no_break_spaces() {
   }
   if (!changed) return;
   spelled_ids_ = TokenMap();
-  spelled_ids_.reserve(count, bytes);
-  for (std::size_t id = 0; id < spellings_.size(); ++id)
-    if (!spellings_[id].empty()) spelled_ids_.insert(spellings_[id], static_cast<int32_t>(id));
+  spelled_ids_.reserve(spellings_.size(), bytes);
+  for (const auto& [id, spelling] : spellings_) spelled_ids_.insert(spelling, id);
 }
 
 void BpeModel::index_units() {
@@ -194,13 +199,10 @@ void BpeModel::index_units() {
   }
   if (!options_.byte_level || !ignore_merges_) return;
   std::size_t bytes = 0;
-  for (const std::string& spelling : spellings_) bytes += spelling.size();
+  for (const auto& [id, spelling] : spellings_) bytes += spelling.size();
   byte_piece_ids_.reserve(spellings_.size(), bytes);
-  for (std::size_t id = 0; id < spellings_.size(); ++id) {
-    if (spellings_[id].empty()) continue;
-    if (auto piece = byte_level_decode(spellings_[id]))
-      byte_piece_ids_.insert(*piece, static_cast<int32_t>(id));
-  }
+  for (const auto& [id, spelling] : spellings_)
+    if (auto piece = byte_level_decode(spelling)) byte_piece_ids_.insert(*piece, id);
 }
 
 // A merge joins two characters only if some token holds them side by side. Where "▁" follows a character that
@@ -209,7 +211,7 @@ void BpeModel::index_units() {
 void BpeModel::find_safe_cuts() {
   cuts_ = cuts_ && !options_.byte_level && !ignore_merges_ && spelled_ids_.find(kMark) >= 0;
   if (!cuts_) return;
-  for (const std::string& spelling : spellings_) {
+  for (const auto& [id, spelling] : spellings_) {
     for (std::size_t at = spelling.find(kMark, 1); at != std::string::npos;
          at = spelling.find(kMark, at + 1)) {
       std::size_t before = at - 1;

@@ -1,8 +1,10 @@
 // Hash tables of the tokenizer: byte string -> id, and pair of ids -> merge. Filled once, then read from any
-// thread. Open addressing with linear probing, at most half full.
+// thread. Open addressing with linear probing, at most half full, under a secret of the process: no file can
+// make all its keys fall into one place.
 #pragma once
 #include <cstdint>
 #include <cstring>
+#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,9 +17,14 @@ inline uint64_t mix_bits(uint64_t a, uint64_t b) {
   return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
 }
 
+inline const uint64_t kHashSecret = [] {
+  std::random_device device;
+  return uint64_t{device()} << 32 | device();
+}();
+
 inline uint64_t hash_bytes(std::string_view bytes) {
   constexpr uint64_t kMul = 0x9E3779B97F4A7C15ull, kOther = 0xD6E8FEB86659FD93ull;
-  uint64_t hash = bytes.size() * kMul;
+  uint64_t hash = bytes.size() * kMul ^ kHashSecret;
   const char* p = bytes.data();
   std::size_t left = bytes.size();
   for (; left >= 8; left -= 8, p += 8) {
@@ -105,7 +112,7 @@ class MergeMap {
   }
   std::size_t find_slot(uint64_t key) const {
     std::size_t mask = slots_.size() - 1;
-    std::size_t i = mix_bits(key ^ 0xD6E8FEB86659FD93ull, 0x9E3779B97F4A7C15ull) & mask;
+    std::size_t i = mix_bits(key ^ kHashSecret, 0x9E3779B97F4A7C15ull) & mask;
     while (slots_[i].key != key && slots_[i].key != kFree) i = (i + 1) & mask;
     return i;
   }

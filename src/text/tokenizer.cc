@@ -1,6 +1,6 @@
 #include "text/tokenizer.h"
 
-#include <unordered_map>
+#include <unordered_set>
 
 #include "base/cancel.h"
 #include "base/json.h"
@@ -12,11 +12,13 @@
 #include "text/normalizer.h"
 #include "text/post_processor.h"
 #include "text/pretokenizer.h"
+#include "text/token_table.h"
 
 namespace pagoda {
 namespace {
 
 constexpr std::size_t kFileBytesMax = std::size_t{1} << 30;
+constexpr std::size_t kNormalizedBytesMax = std::size_t{64} << 20;
 constexpr std::size_t kValuesMax = std::size_t{16} << 20;  // a million merges have three each
 
 class BpeTokenizer final : public Tokenizer {
@@ -25,13 +27,17 @@ class BpeTokenizer final : public Tokenizer {
 
   void encode(std::string_view text, const EncodeOptions& options, std::vector<int32_t>* ids) const override;
   std::string decode(std::span<const int32_t> ids, bool skip_special_tokens) const override;
-  int32_t vocab_size() const override { return static_cast<int32_t>(spellings_.size()); }
+  int32_t vocab_size() const override { return vocab_size_; }
   std::optional<int32_t> token_to_id(std::string_view token) const override;
   std::string_view id_to_token(int32_t id) const override {
-    return known(id) ? std::string_view(spellings_[static_cast<std::size_t>(id)]) : std::string_view();
+    const int32_t place = places_.place(id);
+    return place >= 0 ? spellings_[place] : std::string_view();
   }
   std::string_view token_bytes(int32_t id) const override;
-  bool is_special(int32_t id) const override { return known(id) && special_[static_cast<std::size_t>(id)]; }
+  bool is_special(int32_t id) const override {
+    const int32_t place = places_.place(id);
+    return place >= 0 && special_[static_cast<std::size_t>(place)];
+  }
   bool strips_leading_space() const override {
     return decoder_.start_rule().drop_marks ||
            (decoder_.start_rule().strip_max > 0 && decoder_.start_rule().strip == " ");
@@ -43,11 +49,11 @@ class BpeTokenizer final : public Tokenizer {
   class NormalizedParts;
   class RawParts;
 
-  bool known(int32_t id) const {
-    return id >= 0 && id < vocab_size() && !spellings_[static_cast<std::size_t>(id)].empty();
-  }
-  int32_t id_of(const AddedToken& token) const;
+  bool known(int32_t id) const { return places_.place(id) >= 0; }
   Status add_tokens(std::vector<AddedToken> tokens);
+  Status number_tokens(const std::vector<BpeModel::Spelling>& vocabulary, std::vector<AddedToken>* added);
+  void list_tokens(const std::vector<BpeModel::Spelling>& vocabulary, const std::vector<AddedToken>& added);
+  Status find_tokens(const std::vector<AddedToken>& added);
   Status judge_post_processor() const;
   Status collect_bytes();
 
@@ -57,11 +63,11 @@ class BpeTokenizer final : public Tokenizer {
   Decoder decoder_;
   PostProcessor post_processor_;
   AddedTokenMatcher raw_tokens_, normalized_tokens_;
-  std::unordered_map<std::string, int32_t> added_ids_;
-  std::vector<std::string> spellings_;  // [vocab_size]; empty: no such token
-  std::vector<bool> special_;           // [vocab_size]
-  std::string bytes_;                   // of all tokens, one after the other
-  std::vector<uint32_t> bytes_begin_;   // [vocab_size + 1] into bytes_
+  TokenMap added_ids_;
+  int32_t vocab_size_ = 0;
+  IdPlaces places_;  // of all tokens, none of them empty; the tables below are by place
+  TextTable spellings_, bytes_;
+  std::vector<bool> special_;
 };
 
 Result<std::shared_ptr<const Tokenizer>> BpeTokenizer::load(const Value& json,
@@ -89,49 +95,91 @@ Result<std::shared_ptr<const Tokenizer>> BpeTokenizer::load(const Value& json,
   return std::shared_ptr<const Tokenizer>(std::move(tokenizer));
 }
 
-// As `tokenizers` counts: a token that the vocabulary spells has its id there, every other the next one
-// behind all others. What the file says counts only where it fills a hole in the vocabulary.
-int32_t BpeTokenizer::id_of(const AddedToken& token) const {
-  const int32_t in_vocabulary = bpe_.token_to_id(token.content);
-  if (in_vocabulary >= 0) return in_vocabulary;
-  const bool fills_a_hole =
-      token.id >= 0 && token.id < vocab_size() && spellings_[static_cast<std::size_t>(token.id)].empty();
-  return fills_a_hole ? token.id : vocab_size();
+Status BpeTokenizer::add_tokens(std::vector<AddedToken> tokens) {
+  const std::vector<BpeModel::Spelling> vocabulary = bpe_.take_spellings();
+  std::vector<AddedToken> added = merge_added_tokens(std::move(tokens));
+  PAGODA_RETURN_IF_ERROR(number_tokens(vocabulary, &added));
+  list_tokens(vocabulary, added);
+  return find_tokens(added);
 }
 
-Status BpeTokenizer::add_tokens(std::vector<AddedToken> tokens) {
-  spellings_ = bpe_.take_spellings();
-  special_.resize(spellings_.size());
-  for (AddedToken& token : merge_added_tokens(std::move(tokens))) {
-    token.id = id_of(token);
+// As `tokenizers` counts: a token that the vocabulary spells has its id there, every other the next one
+// behind all others. What the file says counts only where it fills a hole in the vocabulary.
+Status BpeTokenizer::number_tokens(const std::vector<BpeModel::Spelling>& vocabulary,
+                                   std::vector<AddedToken>* added) {
+  vocab_size_ = bpe_.id_end();
+  std::vector<int32_t> ids;
+  for (const auto& [id, text] : vocabulary) ids.push_back(id);
+  const IdPlaces spelled(vocab_size_, ids);
+  std::unordered_set<int32_t> filled;
+  for (AddedToken& token : *added) {
+    if (const int32_t id = bpe_.token_to_id(token.content); id >= 0) {
+      token.id = id;
+    } else if (token.id < 0 || token.id >= vocab_size_ || spelled.place(token.id) >= 0 ||
+               !filled.insert(token.id).second) {
+      token.id = vocab_size_++;
+      filled.insert(token.id);
+    }
     if (token.id > kTokenIdMax)
       return invalid_argument("tokenizer.json: with its added tokens it has more than " +
                               std::to_string(kTokenIdMax + 1) + " ids");
-    auto index = static_cast<std::size_t>(token.id);
-    if (index == spellings_.size()) {
-      spellings_.emplace_back();
-      special_.push_back(false);
-    }
-    spellings_[index] = token.content;
-    special_[index] = token.special;
-    added_ids_[token.content] = token.id;
-    if (token.normalized)
-      normalized_tokens_.add(token, normalizer_.normalize(token.content));
-    else
-      raw_tokens_.add(token, token.content);
   }
-  return Status();
+  return {};
+}
+
+void BpeTokenizer::list_tokens(const std::vector<BpeModel::Spelling>& vocabulary,
+                               const std::vector<AddedToken>& added) {
+  std::vector<int32_t> ids;
+  std::size_t bytes = 0, added_bytes = 0;
+  for (const auto& [id, text] : vocabulary) {
+    ids.push_back(id);
+    bytes += text.size();
+  }
+  for (const AddedToken& token : added) {
+    ids.push_back(token.id);
+    added_bytes += token.content.size();
+  }
+  places_ = IdPlaces(vocab_size_, ids);
+  const auto count = static_cast<std::size_t>(places_.size());
+  std::vector<std::string_view> texts(count);
+  special_.resize(count);
+  added_ids_.reserve(added.size(), added_bytes);
+  for (const auto& [id, text] : vocabulary) texts[static_cast<std::size_t>(places_.place(id))] = text;
+  for (const AddedToken& token : added) {
+    const auto place = static_cast<std::size_t>(places_.place(token.id));
+    texts[place] = token.content;
+    special_[place] = token.special;
+    added_ids_.insert(token.content, token.id);
+  }
+  spellings_.reserve(count, bytes + added_bytes);
+  for (std::string_view text : texts) spellings_.add(text);
+}
+
+Status BpeTokenizer::find_tokens(const std::vector<AddedToken>& added) {
+  std::vector<AddedTokenMatcher::Pattern> raw, normalized;
+  std::size_t bytes = 0;
+  for (const AddedToken& token : added) {
+    if (!token.normalized) {
+      raw.emplace_back(token.content, &token);
+      continue;
+    }
+    normalized.emplace_back(normalizer_.normalize(token.content), &token);
+    bytes += normalized.back().first.size();
+    if (bytes > kNormalizedBytesMax)
+      return invalid_argument("tokenizer.json: the normalizer makes more than 64 MiB of the added tokens");
+  }
+  raw_tokens_ = AddedTokenMatcher(std::move(raw));
+  normalized_tokens_ = AddedTokenMatcher(std::move(normalized));
+  return {};
 }
 
 Status BpeTokenizer::collect_bytes() {
-  bytes_begin_.reserve(spellings_.size() + 1);
-  for (const std::string& spelling : spellings_) {
-    bytes_begin_.push_back(static_cast<uint32_t>(bytes_.size()));
-    bytes_ += decoder_.token_bytes(spelling);
-    if (bytes_.size() > kFileBytesMax)
+  bytes_.reserve(static_cast<std::size_t>(places_.size()), spellings_.num_bytes());
+  for (int32_t place = 0; place < places_.size(); ++place) {
+    bytes_.add(decoder_.token_bytes(spellings_[place]));
+    if (bytes_.num_bytes() > kFileBytesMax)
       return invalid_argument("tokenizer.json: the decoder makes more than 1 GiB of the vocabulary");
   }
-  bytes_begin_.push_back(static_cast<uint32_t>(bytes_.size()));
   return Status();
 }
 
@@ -228,16 +276,15 @@ std::string BpeTokenizer::decode(std::span<const int32_t> ids, bool skip_special
 }
 
 std::optional<int32_t> BpeTokenizer::token_to_id(std::string_view token) const {
-  if (auto added = added_ids_.find(std::string(token)); added != added_ids_.end()) return added->second;
-  int32_t id = bpe_.token_to_id(token);
+  int32_t id = added_ids_.find(token);
+  if (id < 0) id = bpe_.token_to_id(token);
   if (id < 0) return std::nullopt;
   return id;
 }
 
 std::string_view BpeTokenizer::token_bytes(int32_t id) const {
-  if (!known(id)) return {};
-  auto index = static_cast<std::size_t>(id);
-  return std::string_view(bytes_).substr(bytes_begin_[index], bytes_begin_[index + 1] - bytes_begin_[index]);
+  const int32_t place = places_.place(id);
+  return place >= 0 ? bytes_[place] : std::string_view();
 }
 
 std::string BpeTokenizer::first_token_bytes(int32_t id, int* strip_left) const {
