@@ -2,6 +2,8 @@
 // makes of the same conversations with real templates.
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <map>
 
@@ -9,18 +11,26 @@
 #include "base/mmap.h"
 #include "frontend/chat_prompt.h"
 #include "openai/requests.h"
+#include "tests/server/site.h"
 #include "tests/testing/test_data.h"
 
 namespace pagoda {
 namespace {
 
-constexpr int64_t kNow = 1721952000;  // 26 Jul 2024
+constexpr int64_t kNow = 1721952000;
+constexpr char kDate[] = "26 Jul 2024";  // which that is
 
 // The expected texts have the date in one spelling, whatever format their templates ask for.
-std::string with_one_date(std::string text) {
-  for (std::string_view date : {"2024-07-26", "July 26, 2024"})
-    for (std::size_t at; (at = text.find(date)) != std::string::npos;)
-      text.replace(at, date.size(), "26 Jul 2024");
+std::string with_one_date(std::string text, int64_t now = kNow) {
+  const auto clock = static_cast<std::time_t>(now);
+  std::tm day{};
+  ::gmtime_r(&clock, &day);
+  for (const char* format : {"%Y-%m-%d", "%B %d, %Y", "%d %b %Y"}) {
+    char date[64];
+    const std::size_t size = std::strftime(date, sizeof date, format, &day);
+    for (std::size_t at = 0; (at = text.find(date, at)) != std::string::npos; at += std::strlen(kDate))
+      text.replace(at, size, kDate);
+  }
   return text;
 }
 
@@ -74,6 +84,73 @@ TEST(ChatVectors, TheServerRendersAsTransformersDoes) {
           << where;
   }
   EXPECT_GE(vectors->as_array().size(), 455u);
+}
+
+// A server whose model has room for the longest prompt in bytes, which are its tokens.
+struct ChatSite : testing::Site {
+  explicit ChatSite(std::shared_ptr<const ChatTemplate> chat_template) {
+    house.model.chat_template = std::move(chat_template);
+    house.model.max_model_len = house.config.scheduler.max_model_len = 1 << 14;
+    house.config.scheduler.max_num_batched_tokens = 1 << 14;
+    house.num_blocks = 1 << 10;
+    house.model.trust_request_chat_template = true;
+    start();
+  }
+  // The text that these ids stand for, or what the server says instead of telling them.
+  std::string prompt_of(const std::string& path, const char* ids, Object body) const {
+    HttpResponse response = post(path, write_json(Value(std::move(body))));
+    Value answer = testing::json(response.body);
+    if (response.status != 200) return testing::at(answer, {"error", "message"}).as_string();
+    std::vector<TokenId> tokens;
+    for (const Value& id : testing::at(answer, {ids}).as_array())
+      tokens.push_back(static_cast<TokenId>(id.as_int()));
+    return house.model.tokenizer->decode(tokens, false);
+  }
+};
+
+void expect_prompt(const Value& vector, const std::string& prompt, int64_t began, const std::string& where) {
+  const Value* error = vector.find("error");
+  if (error != nullptr)
+    EXPECT_NE(prompt.find("The chat template refused the request: " + error->as_string() + ": "),
+              std::string::npos)
+        << where << ": expected " << error->as_string() << ", got " << prompt;
+  else
+    EXPECT_EQ(with_one_date(with_one_date(prompt, began), std::time(nullptr)),
+              vector.find("expected")->as_string())
+        << where;
+}
+
+// Over HTTP: what the model is given to go on from, with the template of the server, and what /tokenize says
+// with the same template sent along.
+TEST(ChatVectors, TheModelIsShownWhatTransformersRenders) {
+  PAGODA_TEST_DATA_OR_SKIP(dir, "chat_templates");
+  Result<Value> vectors = parse_json(read_file(dir + "/vectors.json").value());
+  ASSERT_TRUE(vectors.ok());
+  std::map<std::string, std::vector<const Value*>> by_template;
+  for (const Value& vector : vectors->as_array())
+    by_template[vector.find("template")->as_string()].push_back(&vector);
+  ChatSite other(testing::ScriptedHouse().model.chat_template);
+  const std::time_t began = std::time(nullptr);
+  std::size_t num_shown = 0;
+  for (const auto& [name, of_template] : by_template) {
+    ChatSite site(model_with(dir + "/" + name).chat_template);
+    const std::string source = read_file(dir + "/" + name).value();
+    for (const Value* vector : of_template) {
+      const std::string where = name + " / " + vector->find("case")->as_string();
+      Object body = body_of(vector->find("context")->as_object());
+      Object tokenize = body;
+      tokenize.set("chat_template", source);
+      expect_prompt(*vector, other.prompt_of("/tokenize", "tokens", std::move(tokenize)), began,
+                    where + ", /tokenize");
+      body.set("max_tokens", 1);
+      body.set("return_token_ids", true);
+      expect_prompt(*vector, site.prompt_of(testing::kChat, "prompt_token_ids", std::move(body)), began,
+                    where);
+      ++num_shown;
+    }
+  }
+  EXPECT_GE(num_shown, 455U);
+  EXPECT_GE(by_template.size(), 65U);
 }
 
 const char kCall[] =

@@ -52,6 +52,7 @@ struct ScriptedHouse {
   ModelInfo model;
   EngineConfig config;
   Script script;
+  int32_t num_blocks = 400;         // of 16 tokens
   std::function<Status()> on_step;  // in every step, on the engine thread; may wait, or fail
 
   ScriptedHouse();
@@ -195,9 +196,9 @@ inline ScriptedHouse::~ScriptedHouse() {
 }
 
 inline void ScriptedHouse::start() {
-  constexpr int32_t kBlockSize = 16, kNumBlocks = 400;
+  constexpr int32_t kBlockSize = 16;
   const std::vector<KvGroupSpec> groups = {{kBlockSize, 0}};
-  engine = std::make_unique<Engine>(config, std::make_unique<KvManager>(groups, kNumBlocks),
+  engine = std::make_unique<Engine>(config, std::make_unique<KvManager>(groups, num_blocks),
                                     std::make_unique<ScriptedRunner>(script, on_step), &metrics);
   restart_text_pool(2);
 }
