@@ -141,6 +141,13 @@ class LoadingInterrupt {
   std::jthread watcher_;
 };
 
+// The HTTP room calls its settings by their fields: here they are flags.
+int fail_to_bind(const Status& status) {
+  std::string flag = status.param();
+  std::ranges::replace(flag, '_', '-');
+  return fail(flag.empty() ? status.message() : "flag --" + flag + ": " + status.message());
+}
+
 // Fails early, before minutes of loading, if the address is taken.
 Status try_address(const HttpServerConfig& config) {
   HttpServer probe(config);
@@ -149,7 +156,7 @@ Status try_address(const HttpServerConfig& config) {
 
 int serve(const ServeOptions& options, const Signals& signals) {
   share_one_heap_under_a_limit();
-  if (Status status = try_address(options.http); !status.ok()) return fail(status.message());
+  if (Status status = try_address(options.http); !status.ok()) return fail_to_bind(status);
   log_info("Pagoda {}: loading {}", kVersion,
            options.model.model.empty() ? kDemoModelName : options.model.model);
   std::optional<LoadingInterrupt> interrupt(std::in_place, signals);
@@ -166,7 +173,7 @@ int serve(const ServeOptions& options, const Signals& signals) {
   Assembly& parts = **assembly;
 
   ApiServer server(options.api_config(), parts.intake.get(), parts.engine.get(), &parts.metrics);
-  if (Status status = server.bind(); !status.ok()) return fail(status.message());
+  if (Status status = server.bind(); !status.ok()) return fail_to_bind(status);
   CpuBinding off_the_compute_cores(parts.cpus.spare);
   if (Status status = server.start(); !status.ok()) return fail(status.message());
   print_welcome(server, options, parts);

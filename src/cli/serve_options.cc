@@ -37,10 +37,10 @@ Status read_http(const FlagValues& flags, HttpServerConfig* http) {
   http->tls.cert_reqs = static_cast<int>(cert_reqs);
   if (http->tls.keyfile.empty() != http->tls.certfile.empty())
     return invalid_argument("--ssl-certfile and --ssl-keyfile go together", "ssl-certfile");
-  if (http->tls.certfile.empty() && (cert_reqs > 0 || !http->tls.ca_certs.empty()))
+  const bool sets_tls = cert_reqs > 0 || !http->tls.ca_certs.empty() || !http->tls.ciphers.empty();
+  if (http->tls.certfile.empty() && sets_tls)
     return invalid_argument(
-        "certificates of clients (--ssl-cert-reqs, --ssl-ca-certs) need TLS: give --ssl-certfile and "
-        "--ssl-keyfile",
+        "--ssl-cert-reqs, --ssl-ca-certs and --ssl-ciphers need TLS: give --ssl-certfile and --ssl-keyfile",
         "ssl-certfile");
   PAGODA_RETURN_IF_ERROR(read_list(flags, "allowed-origins", &http->cors.allowed_origins));
   PAGODA_RETURN_IF_ERROR(read_list(flags, "allowed-methods", &http->cors.allowed_methods));
@@ -103,8 +103,10 @@ Status read_request_limits(RequestLimits* limits) {
   return {};
 }
 
-// A key that no header can carry would lock everybody out.
-Status judge_key(const std::string& where, std::string_view key) {
+// A key that no request can bring would lock everybody out. Bytes above 0x7f are bytes like others: keys are
+// compared as headers carry them.
+Status judge_key(const std::string& where, std::string_view key, std::size_t header_bytes_max) {
+  constexpr std::size_t kOtherHeaders = 256;
   const auto is_control = [](unsigned char c) { return c < ' ' || c == 0x7f; };
   if (key.find_first_not_of(" \t\r\n") == std::string_view::npos)
     return invalid_argument(where + " must not be empty", "api-key");
@@ -114,19 +116,24 @@ Status judge_key(const std::string& where, std::string_view key) {
   if (key.front() == ' ' || key.back() == ' ')
     return invalid_argument(where + " begins or ends with a blank, which no request's header keeps",
                             "api-key");
+  if (key.size() + kOtherHeaders > header_bytes_max)
+    return invalid_argument(where + " has " + std::to_string(key.size()) +
+                                " bytes, which no request can bring: its headers may have " +
+                                std::to_string(header_bytes_max) + " (--h11-max-incomplete-event-size)",
+                            "api-key");
   return {};
 }
 
 // Blanks around the variable's key are left out: a key read from a file brings its newline along.
-Status read_keys(const FlagValues& flags, std::vector<std::string>* keys) {
+Status read_keys(const FlagValues& flags, std::size_t header_bytes_max, std::vector<std::string>* keys) {
   *keys = flags.list("api-key");
-  for (const std::string& key : *keys) PAGODA_RETURN_IF_ERROR(judge_key("--api-key", key));
+  for (const std::string& key : *keys) PAGODA_RETURN_IF_ERROR(judge_key("--api-key", key, header_bytes_max));
   if (!keys->empty()) return {};
   std::string key = variable_text("VLLM_API_KEY").value_or("");
   if (key.empty()) return {};
   key.erase(key.find_last_not_of(" \t\r\n") + 1);
   key.erase(0, key.find_first_not_of(" \t\r\n"));
-  PAGODA_RETURN_IF_ERROR(judge_key("VLLM_API_KEY", key));
+  PAGODA_RETURN_IF_ERROR(judge_key("VLLM_API_KEY", key, header_bytes_max));
   keys->push_back(std::move(key));
   return {};
 }
@@ -159,7 +166,6 @@ Status judge_parallel(const FlagValues& flags) {
 }
 
 Status read_api(const FlagValues& flags, ApiServerConfig* api) {
-  PAGODA_RETURN_IF_ERROR(read_keys(flags, &api->api_keys));
   PAGODA_RETURN_IF_ERROR(judge_parallel(flags));
   api->version = kVersion;
   api->system_fingerprint = std::string("pagoda-") + kVersion;
@@ -356,6 +362,7 @@ void describe_settings(const FlagValues& flags, ServeOptions* options) {
 Result<ServeOptions> serve_options(const ParsedCommand& command) {
   ServeOptions options;
   PAGODA_RETURN_IF_ERROR(read_http(command.flags, &options.http));
+  PAGODA_RETURN_IF_ERROR(read_keys(command.flags, options.http.header_bytes_max, &options.api.api_keys));
   PAGODA_RETURN_IF_ERROR(read_api(command.flags, &options.api));
   PAGODA_RETURN_IF_ERROR(read_model(command, &options.model));
   describe_settings(command.flags, &options);

@@ -35,13 +35,21 @@ TEST(ServeOptions, WithoutFlags) {
 TEST(ServeOptions, KeysThatNoHeaderCarriesAreRefused) {
   for (const char* key : {"", " ", "k\n", "a\tb", "\x7f", " k", "k "})
     EXPECT_EQ(options_of({"--api-key", key}).status().param(), "api-key") << key;
-  EXPECT_EQ(options_of({"--api-key", "a b"}).value().api.api_keys.at(0), "a b");
-  for (const char* key : {" ", "\n", "a\nb"}) {
+  const std::string longest(65536 - 256, 'k');
+  for (const std::string& key :
+       {std::string("a b"), std::string("cl\u00e9"), std::string("\xff\x80"), longest})
+    EXPECT_EQ(options_of({"--api-key", key}).value().api.api_keys.at(0), key);
+  EXPECT_THAT(options_of({"--api-key", longest + "k"}).status().message(),
+              HasSubstr("--h11-max-incomplete-event-size"));
+  EXPECT_TRUE(options_of({"--api-key", longest + "k", "--h11-max-incomplete-event-size", "70000"}).ok());
+  for (const char* key : {" ", "\n", "a\nb", "a\x1f"}) {
     setenv("VLLM_API_KEY", key, 1);
     EXPECT_THAT(options_of({}).status().message(), HasSubstr("VLLM_API_KEY")) << key;
   }
-  setenv("VLLM_API_KEY", " key\r\n", 1);
-  EXPECT_EQ(options_of({}).value().api.api_keys.at(0), "key");
+  for (const char* key : {"key", "cl\u00e9", "\xff\x80"}) {
+    setenv("VLLM_API_KEY", (std::string(" ") + key + "\r\n").c_str(), 1);
+    EXPECT_EQ(options_of({}).value().api.api_keys.at(0), key);
+  }
   unsetenv("VLLM_API_KEY");
 }
 
@@ -220,6 +228,7 @@ TEST(ServeOptions, WhatIsOutOfRangeIsNamed) {
       {{"--ssl-certfile", "c.pem"}, "go together"},
       {{"--ssl-cert-reqs", "2"}, "need TLS"},
       {{"--ssl-ca-certs", "c.pem"}, "need TLS"},
+      {{"--ssl-ciphers", "HIGH"}, "need TLS"},
       {{"--api-key="}, "--api-key must not be empty"},
       {{"a", "b"}, "one model at a time"},
       {{"a", "--model", "b"}, "two models are given"},

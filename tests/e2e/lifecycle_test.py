@@ -128,6 +128,21 @@ class Lifecycle(unittest.TestCase):
                 self.assertEqual(client.getresponse().status, 200)
                 client.close()
                 self.assertNotIn(b"200", server.raw(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", timeout=3)[:20])
+            both = ("--ssl-certfile", cert, "--ssl-keyfile", key)
+            for arguments, flag in (((*both, "--ssl-ciphers", "NO-SUCH"), "--ssl-ciphers: "),
+                                    ((*both, "--ssl-ciphers", "NULL"), "--ssl-ciphers: "),
+                                    (("--ssl-ciphers", "NO-SUCH"), "--ssl-ciphers"),
+                                    ((*both, "--ssl-certfile", key), "--ssl-certfile: "),
+                                    ((*both, "--ssl-certfile", folder), "--ssl-certfile: "),
+                                    ((*both, "--ssl-keyfile", cert), "--ssl-keyfile: "),
+                                    ((*both, "--ssl-keyfile", "/nowhere"), "--ssl-keyfile: "),
+                                    ((*both, "--ssl-cert-reqs", "1"), "--ssl-ca-certs: "),
+                                    ((*both, "--ssl-cert-reqs", "3"), "--ssl-cert-reqs "),
+                                    ((*both, "--ssl-cert-reqs", "x"), "--ssl-cert-reqs: "),
+                                    ((*both, "--ssl-ca-certs", key), "--ssl-ca-certs: "),
+                                    (("--uds", "x" * 200), "--uds: ")):
+                with self.subTest(arguments=arguments[-2:]):
+                    self.assertIn(flag, run("serve", "--port", "0", *arguments, code=1)[1])
 
     def test_dummy_weights_of_any_shape(self):
         config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 96, "num_hidden_layers": 3,

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/server/site.h"
+
 namespace pagoda {
 namespace {
 
@@ -62,6 +64,50 @@ TEST(Auth, KeysGuardEverythingButProbes) {
     }
     EXPECT_FALSE(check_api_key(request, {}).has_value()) << "no key is set";
   }
+}
+
+// Over HTTP, keys of any bytes that a header may have: alike are those whose bytes are, whatever text they
+// are meant to be.
+TEST(Auth, KeysAreBytes) {
+  testing::Site site;
+  site.config.api_keys = {"cl\u00e9", "\xff\xfe\x80", "\xc2\x85", "\U0001F511 k", "a\u00a0"};
+  site.start();
+  const std::pair<std::string, int> cases[] = {
+      {"cl\u00e9", 200},
+      {"\xff\xfe\x80", 200},
+      {"\xc2\x85", 200},
+      {"\U0001F511 k", 200},
+      {"a\u00a0", 200},
+      {"cl\xe9", 401},     // Latin-1
+      {"cle\u0301", 401},  // decomposed
+      {"cl", 401},
+      {"cl\xc3", 401},
+      {"cl\u00e9\xc3", 401},
+      {"\xff\xfe", 401},
+      {"\xff\xfe\x80\x80", 401},
+      {"\x7f\x7e", 0},
+      {"a", 401},
+      {"\u00c3\u00a9", 401},
+      {"\U0001F511", 401},
+      {"a\u00a0\u00a0", 401},
+  };
+  for (const auto& [key, status] : cases) {
+    HttpResponse response = site.call("GET", "/v1/models", "", {{"Authorization", "Bearer " + key}});
+    EXPECT_EQ(response.status, status == 0 ? 400 : status) << escape_for_log(key);
+  }
+}
+
+TEST(Auth, ComparesWholeKeys) {
+  const std::string secret = "cl\xc3\xa9";
+  EXPECT_TRUE(equal_in_constant_time(secret, secret));
+  for (std::size_t at = 0; at < secret.size(); ++at)
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string other = secret;
+      other[at] = static_cast<char>(other[at] ^ 1 << bit);
+      EXPECT_FALSE(equal_in_constant_time(secret, other));
+    }
+  EXPECT_FALSE(equal_in_constant_time(secret, secret + secret));
+  EXPECT_FALSE(equal_in_constant_time(secret, ""));
 }
 
 }  // namespace
