@@ -24,6 +24,13 @@ bool Excerpt::next() {
   return left_ > 0;
 }
 
+std::size_t Excerpt::take(std::size_t count) {
+  const std::size_t taken = std::min(count, left_);
+  left_ -= taken;
+  cut_ = cut_ || taken < count;
+  return taken;
+}
+
 std::string_view Excerpt::of(std::string_view text) {
   std::size_t end = 0;
   while (end < text.size() && next()) {

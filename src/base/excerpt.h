@@ -24,6 +24,8 @@ class Excerpt {
   Value of(const Value& value);
   Array of(const Array& items);
   Object of(const Object& object);
+  // How many of so many values fit.
+  std::size_t take(std::size_t count);
 
   std::size_t left() const { return left_; }
   bool has_cut() const { return cut_; }

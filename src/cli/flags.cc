@@ -12,6 +12,10 @@
 namespace pagoda {
 namespace {
 
+bool is_list(const FlagSpec& spec) {
+  return spec.kind == FlagKind::kList || spec.kind == FlagKind::kIntList;
+}
+
 const FlagSpec* find_flag(std::span<const FlagSpec> table, std::string_view name) {
   for (const FlagSpec& spec : table)
     if (name == spec.name || (!name.empty() && name == spec.alias)) return &spec;
@@ -162,7 +166,7 @@ class Normalizer {
       out_.texts[name].push_back(value.value_or("true"));
       return {};
     }
-    if (spec->kind == FlagKind::kList && !value) return list(*spec);
+    if (is_list(*spec) && !value) return list(*spec);
     if (!value) {
       if (at_ + 1 >= arguments_.size() || arguments_[at_ + 1].starts_with("--"))
         return invalid_argument("flag --" + name + " needs a value", name);
@@ -206,22 +210,27 @@ Status check_choice(const FlagSpec& spec, const std::string& text) {
       spec.name);
 }
 
+Result<Value> convert_int(const FlagSpec& spec, const std::string& text) {
+  Result<int64_t> number = parse_human_int(text);
+  if (!number.ok()) return std::move(number.status()).with_context("flag --" + std::string(spec.name));
+  return Value(*number);
+}
+
 Result<Value> convert(const FlagSpec& spec, const std::vector<std::string>& texts) {
   const std::string& text = texts.back();
   std::string flag = "--" + std::string(spec.name);
-  for (const std::string& item : spec.kind == FlagKind::kList ? texts : std::vector{text})
+  for (const std::string& item : is_list(spec) ? texts : std::vector{text})
     PAGODA_RETURN_IF_ERROR(check_choice(spec, item));
   switch (spec.kind) {
     case FlagKind::kBool:
       if (text == "true" || text == "True" || text == "1") return Value(true);
       if (text == "false" || text == "False" || text == "0") return Value(false);
       return invalid_argument("flag " + flag + " is a switch: " + flag + " or --no-" + spec.name, spec.name);
-    case FlagKind::kInt: {
+    case FlagKind::kIntOrAuto:
       if (text == "auto") return Value(int64_t{-1});
-      Result<int64_t> number = parse_human_int(text);
-      if (!number.ok()) return std::move(number.status()).with_context("flag " + flag);
-      return Value(*number);
-    }
+      [[fallthrough]];
+    case FlagKind::kInt:
+      return convert_int(spec, text);
     case FlagKind::kFloat: {
       double number = 0;
       auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -234,6 +243,14 @@ Result<Value> convert(const FlagSpec& spec, const std::vector<std::string>& text
     case FlagKind::kList: {
       Array list;
       for (const std::string& item : texts) list.emplace_back(item);
+      return Value(std::move(list));
+    }
+    case FlagKind::kIntList: {
+      Array list;
+      for (const std::string& item : texts) {
+        PAGODA_TRY(Value number, convert_int(spec, item));
+        list.push_back(std::move(number));
+      }
       return Value(std::move(list));
     }
     case FlagKind::kJson: {
@@ -315,7 +332,7 @@ std::string help_text(std::span<const FlagSpec> table, const std::string& usage,
     if (group != spec.group) out += "\n" + (group = spec.group) + ":\n";
     std::string left = "  --" + std::string(spec.name);
     if (*spec.short_name != 0) left += ", -" + std::string(spec.short_name);
-    static constexpr const char* kArguments[] = {"", " N", " X", " TEXT", " TEXT...", " JSON"};
+    static constexpr const char* kArguments[] = {"", " N", " N", " X", " TEXT", " TEXT...", " N...", " JSON"};
     left += kArguments[static_cast<int>(spec.kind)];
     if (*spec.alias != 0) left += ", --" + std::string(spec.alias);
     left.resize(std::max<std::size_t>(left.size() + 2, 46), ' ');

@@ -15,7 +15,8 @@
 
 namespace pagoda {
 
-enum class FlagKind { kBool, kInt, kFloat, kString, kList, kJson };
+// kIntOrAuto: "auto" is -1.
+enum class FlagKind { kBool, kInt, kIntOrAuto, kFloat, kString, kList, kIntList, kJson };
 // kLater: understood by vLLM, not built here yet. kForeign: there is nothing here that it would set (CUDA,
 // Python).
 enum class FlagState { kWorks, kLater, kForeign };
@@ -33,7 +34,7 @@ struct FlagSpec {
 };
 
 // Values that were given; absent ones are not in the map. kBool: bool; kInt: int; kFloat: double; kString:
-// string; kList: array of strings; kJson: the parsed value.
+// string; kList: array of strings; kIntList: array of ints; kJson: the parsed value.
 class FlagValues {
  public:
   bool given(const std::string& name) const { return values_.count(name) != 0; }

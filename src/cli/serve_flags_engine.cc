@@ -144,7 +144,7 @@ constexpr FlagSpec kTable[] = {
     {"worker-cls", "", kParallel, kString, "auto", "Python worker class.", kForeign},
     {"cpu-distributed-timeout-seconds", "", kParallel, kInt, "", "Patience with other ranks on CPUs.",
      kLater},
-    {"numa-bind-nodes", "", kParallel, kList, "", "NUMA node of each worker.", kLater},
+    {"numa-bind-nodes", "", kParallel, kIntList, "", "NUMA node of each worker.", kLater},
     {"numa-bind-cpus", "", kParallel, kList, "", "CPUs of each worker.", kLater},
     {"dcp-comm-backend", "", kParallel, kString, "", "Exchange between devices that share a context.", kLater,
      "a2a, ag_rs"},
@@ -207,7 +207,7 @@ constexpr FlagSpec kTable[] = {
 
     {"compilation-config", "cc", kOther, kJson, "", "torch.compile.", kForeign},
     {"optimization-level", "O", kOther, kString, "2", "torch.compile.", kForeign},
-    {"cudagraph-capture-sizes", "", kOther, kList, "", "CUDA graphs.", kForeign},
+    {"cudagraph-capture-sizes", "", kOther, kIntList, "", "CUDA graphs.", kForeign},
     {"max-cudagraph-capture-size", "", kOther, kInt, "", "CUDA graphs.", kForeign},
     {"attention-backend", "", kOther, kString, "", "Attention kernels of CUDA.", kForeign},
     {"performance-mode", "", kOther, kString, "balanced", "What to tune for.", kLater,

@@ -37,7 +37,7 @@ constexpr FlagSpec kTable[] = {
     {"hf-token", "", kModel, kString, "", "Token of the hub.", kLater},
     {"hf-overrides", "", kModel, kJson, "{}", "JSON merged into config.json."},
     {"config-format", "", kModel, kString, "auto", "hf, mistral.", kLater},
-    {"max-model-len", "", kModel, kInt, "from config.json",
+    {"max-model-len", "", kModel, kIntOrAuto, "from config.json",
      "Longest sequence; auto or -1: the longest that fits."},
     {"quantization", "q", kModel, kString, "none",
      "Quantize the weights while they are loaded: int8, int4, int4-g32, int4-zp, int4-g32-zp."},

@@ -28,8 +28,8 @@ std::string prompt_for_log(const GenerateRequest& request, int chars_max) {
       continue;
     }
     const auto& ids = std::get<std::vector<TokenId>>(prompt);
-    Array shown(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(std::min(ids.size(), excerpt.left())));
-    prompts.emplace_back(excerpt.of(shown));
+    const auto end = ids.begin() + static_cast<std::ptrdiff_t>(excerpt.take(ids.size()));
+    prompts.emplace_back(Array(ids.begin(), end));
   }
   return write_json(Value(std::move(prompts)));
 }

@@ -23,7 +23,7 @@ const FlagSpec* spec_of(const std::string& name) {
 std::string sample_value(const VllmFlag& flag) {
   const std::string value = flag.value, choices = flag.choices;
   if (!choices.empty()) return choices.substr(0, choices.find(", "));
-  if (value == "int") return "3";
+  if (value == "int" || value == "ints") return "3";
   if (value == "float") return "0.5";
   return value == "json" ? "{}" : "x";
 }
@@ -76,14 +76,37 @@ TEST(ServeFlags, ChoicesAreJudgedAndNamed) {
   }
 }
 
+// Also where they change nothing.
 TEST(ServeFlags, ValuesAreJudgedByTheirKind) {
   for (const VllmFlag& flag : kVllmFlags) {
     const std::string value = flag.value, name = std::string("--") + flag.name;
-    if (*flag.choices != 0 || (value != "int" && value != "float" && value != "json")) continue;
-    auto parsed = parse_flags(serve_flag_table(), {name + "=[{"});
-    EXPECT_FALSE(parsed.ok()) << name;
-    EXPECT_THAT(parsed.status().message(), HasSubstr(spec_of(flag.name)->name));
-    EXPECT_FALSE(parse_flags(serve_flag_table(), {name + "=None"})->flags.given(spec_of(flag.name)->name));
+    const bool whole = value == "int" || value == "ints", number = whole || value == "float";
+    if (!number && value != "json") continue;
+    const FlagSpec& spec = *spec_of(flag.name);
+    std::vector<std::string> wrong = {"[{"};
+    if (number) wrong.insert(wrong.end(), {"x", "", "3x", "0x10", "nan", "inf", "1e999", "true", "[3]"});
+    if (number && spec.kind != FlagKind::kIntOrAuto) wrong.emplace_back("auto");
+    if (whole) wrong.insert(wrong.end(), {"1.5", "99999999999999999999"});
+    for (const std::string& text : wrong) {
+      auto parsed = parse_flags(serve_flag_table(), {name + "=" + text});
+      EXPECT_FALSE(parsed.ok()) << name << "=" << text;
+      EXPECT_THAT(parsed.status().message(), HasSubstr(std::string("flag --") + spec.name));
+    }
+    EXPECT_FALSE(parse_flags(serve_flag_table(), {name + "=None"})->flags.given(spec.name)) << name;
+  }
+}
+
+TEST(ServeFlags, EveryNumberOfAListIsJudged) {
+  auto parsed =
+      parse_flags(serve_flag_table(), {"--numa-bind-nodes", "0", "1", "--cudagraph-capture-sizes=4"});
+  ASSERT_TRUE(parsed.ok()) << parsed.status().message();
+  EXPECT_EQ(parsed->flags.json("numa-bind-nodes"), Value(Array{0, 1}));
+  EXPECT_EQ(parsed->flags.json("cudagraph-capture-sizes"), Value(Array{4}));
+  for (const char* name : {"--numa-bind-nodes", "--cudagraph-capture-sizes"}) {
+    auto bad = parse_flags(serve_flag_table(), {name, "0", "x", "1"});
+    ASSERT_FALSE(bad.ok()) << name;
+    EXPECT_THAT(bad.status().message(),
+                HasSubstr(std::string("flag ") + name + ": 'x' is not a whole number"));
   }
 }
 
