@@ -39,11 +39,11 @@ class Reader {
  public:
   // False: it was refused.
   bool admit(Intake* intake, GenerateRequest request) try {
-    auto wake = [this] {
+    auto wake = [signal = signal_, on_wake = on_wake] {
       if (on_wake) on_wake();
-      std::lock_guard lock(mutex_);
-      awake_ = true;
-      changed_.notify_all();
+      std::lock_guard lock(signal->mutex);
+      signal->awake = true;
+      signal->changed.notify_all();
     };
     Result<std::shared_ptr<OutputStream>> stream = intake->admit(std::move(request), wake);
     if (stream.ok()) stream_ = *stream;
@@ -62,28 +62,34 @@ class Reader {
         if (delta.error) return "error";
         if (delta.choice == 0) text += delta.text;
       }
-      std::unique_lock lock(mutex_);
-      if (!stream_->done() && !changed_.wait_until(lock, end, [this] { return awake_; })) return "no answer";
-      awake_ = false;
+      std::unique_lock lock(signal_->mutex);
+      if (!stream_->done() && !signal_->changed.wait_until(lock, end, [this] { return signal_->awake; }))
+        return "no answer";
+      signal_->awake = false;
     }
     return text;
   }
 
   void hear_of_its_beginning() {
-    std::unique_lock lock(mutex_);
-    EXPECT_TRUE(changed_.wait_for(lock, std::chrono::seconds(30), [this] { return awake_; }));
-    awake_ = false;
+    std::unique_lock lock(signal_->mutex);
+    EXPECT_TRUE(signal_->changed.wait_for(lock, std::chrono::seconds(30), [this] { return signal_->awake; }));
+    signal_->awake = false;
     TextDelta delta;
     EXPECT_FALSE(stream_->next(&delta) && !delta.text.empty());
   }
 
-  std::function<void()> on_wake;  // on the publisher's thread, but where the request fails before the engine
+  // On the publisher's thread, but where the request fails before the engine. It may be called after the
+  // reader has read everything and is gone: what it refers to must outlive the house.
+  std::function<void()> on_wake;
 
  private:
+  struct Signal {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool awake = false;
+  };
+  const std::shared_ptr<Signal> signal_ = std::make_shared<Signal>();
   std::shared_ptr<OutputStream> stream_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool awake_ = false;
 };
 
 enum class Where { kCaller, kTextPool, kEngine, kPublisher };
@@ -105,9 +111,8 @@ void wait_for(const std::function<bool()>& condition) {
 // The k-th allocation that the thread makes for the victim fails.
 Outcome fail_allocation(Where where, int k) {
   Outcome outcome;
+  std::atomic<bool> arm_publisher{false}, arm_engine{false}, hold_engine{where == Where::kPublisher};
   ScriptedHouse house;
-  std::atomic<bool> arm_engine{false};
-  std::atomic<bool> hold_engine{where == Where::kPublisher};
   house.on_step = [&] {
     while (hold_engine) std::this_thread::yield();
     if (arm_engine.exchange(false)) allocations_until_failure = k;
@@ -116,7 +121,6 @@ Outcome fail_allocation(Where where, int k) {
   house.start();
   const int64_t before = num_failures.load();
   Reader victim, other;
-  std::atomic<bool> arm_publisher{false};
   other.on_wake = [&] {
     if (arm_publisher.exchange(false)) allocations_until_failure = k;
   };
@@ -162,10 +166,10 @@ TEST(OutOfMemory, AReaderThatCouldNotBeWoken) {
   set_log_level(LogLevel::kOff);
   for (int times : {1, 3}) {
     for (int first = 0; first < 8; ++first) {
+      std::atomic<int> num_wakes{0};
       ScriptedHouse house;
       house.start();
       Reader reader;
-      std::atomic<int> num_wakes{0};
       reader.on_wake = [&] {
         const int now = num_wakes++;
         if (now >= first && now < first + times) throw std::bad_alloc();
