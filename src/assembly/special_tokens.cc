@@ -82,6 +82,7 @@ class Gathered {
     }
   }
   void set(const std::string& name, const Value& value, TokenReader* reader) {
+    if (!reader->status().ok()) return;
     auto at = std::find_if(named_.begin(), named_.end(), [&](const auto& one) { return one.first == name; });
     if (at == named_.end()) {
       if (named_.size() == kNamesMax) return reader->fail("too many names end in _token");

@@ -120,12 +120,12 @@ Status BpeModel::add_merge(const Value& merge, std::size_t index) {
       return wrong_type(merge_path(index), "a string or a pair of strings", &merge);
     left_spelling = merge.as_array()[0].as_string();
     right_spelling = merge.as_array()[1].as_string();
-    for (std::string_view one : {left_spelling, right_spelling})
-      if (spelled_ids_.find(one) < 0)
-        return invalid_argument("tokenizer.json: " + merge_path(index) + " names " + quoted(one) +
-                                ", which is not in model.vocab");
   }
   const int32_t left = spelled_ids_.find(left_spelling), right = spelled_ids_.find(right_spelling);
+  if (left < 0 || right < 0)
+    return invalid_argument("tokenizer.json: " + merge_path(index) + " names " +
+                            quoted(left < 0 ? left_spelling : right_spelling) +
+                            ", which is not in model.vocab");
   std::string joined(left_spelling);
   joined += right_spelling;
   int32_t merged = spelled_ids_.find(joined);
@@ -148,15 +148,16 @@ Status BpeModel::split_merge(std::string_view merge, std::size_t index, std::str
   if (space == std::string_view::npos)
     return invalid_argument("tokenizer.json: " + merge_path(index) +
                             " must be two tokens with a space between, found " + quoted(merge));
-  bool single = merge.find(' ', space + 1) == std::string_view::npos;
-  for (; space != std::string_view::npos; space = merge.find(' ', space + 1)) {
+  *left = merge.substr(0, space);
+  *right = merge.substr(space + 1);
+  if (right->find(' ') == std::string_view::npos) return Status();
+  constexpr std::size_t kLeftBytesMax = 256;  // no token is that long; keeps a hostile line linear
+  for (; space <= kLeftBytesMax; space = merge.find(' ', space + 1)) {
     *left = merge.substr(0, space);
     *right = merge.substr(space + 1);
-    const bool known = spelled_ids_.find(*left) >= 0 && spelled_ids_.find(*right) >= 0;
-    const bool fits = known && !left->empty() && !right->empty() &&
-                      spelled_ids_.find(std::string(*left) + std::string(*right)) >= 0;
-    if (fits || (single && known)) return Status();
-    if (space > 256) break;  // no token is that long; keeps a hostile line linear
+    if (!left->empty() && !right->empty() && spelled_ids_.find(*left) >= 0 &&
+        spelled_ids_.find(*right) >= 0 && spelled_ids_.find(std::string(*left) + std::string(*right)) >= 0)
+      return Status();
   }
   return invalid_argument("tokenizer.json: " + merge_path(index) + " " + quoted(merge) +
                           " names a token that is not in model.vocab");

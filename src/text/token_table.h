@@ -10,8 +10,8 @@
 
 namespace pagoda {
 
-// A set of ids, and which place each has among them: a bit per id up to the largest, and the number of ids
-// before each word of them.
+// A set of ids, and which place each has among them: up to the first hole, which is mostly the end, the id
+// itself; behind it a bit per id, and the number of ids before each word of them.
 class IdPlaces {
  public:
   // Requires: 0 <= id < end.
@@ -24,17 +24,19 @@ class IdPlaces {
       before += static_cast<uint32_t>(std::popcount(word.bits));
     }
     size_ = static_cast<int32_t>(before);
+    while (num_dense_ / 64 < words_.size() && (words_[num_dense_ / 64].bits >> num_dense_ % 64 & 1) != 0)
+      ++num_dense_;
   }
   IdPlaces() = default;
 
   int32_t size() const { return size_; }
   // In ascending order of ids; -1 if it is not of the set.
   int32_t place(int32_t id) const {
+    if (static_cast<uint32_t>(id) < num_dense_) return id;
     const std::size_t index = static_cast<uint32_t>(id) / 64;  // of a negative one: far beyond
     if (index >= words_.size()) return -1;
     const Word& word = words_[index];
     const uint32_t at = static_cast<uint32_t>(id) % 64;
-    if (word.bits == ~uint64_t{0}) return static_cast<int32_t>(word.before + at);  // nearly everywhere
     if ((word.bits >> at & 1) == 0) return -1;
     const uint64_t lower = word.bits & ((uint64_t{1} << at) - 1);
     return static_cast<int32_t>(word.before + static_cast<uint32_t>(std::popcount(lower)));
@@ -46,6 +48,7 @@ class IdPlaces {
     uint32_t before = 0;
   };
   std::vector<Word> words_;
+  uint32_t num_dense_ = 0;
   int32_t size_ = 0;
 };
 
