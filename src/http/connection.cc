@@ -23,18 +23,9 @@ namespace {
 
 constexpr std::size_t kReadBytes = 16 * 1024;          // one TLS record
 constexpr std::size_t kPipelinedBytesMax = 64 * 1024;  // kept while an answer is made; then reading waits
-constexpr std::size_t kWriteBytes = 256 * 1024;        // per write, so that progress is seen
 constexpr std::size_t kDiscardBytesMax = 8u << 20;
-constexpr std::chrono::milliseconds kLingerTime{1000};
 constexpr std::size_t kRequestIdBytesMax = 256;
 constexpr double kSpareTimeout = 5;  // seconds: a probe is quick
-constexpr auto kNever = std::chrono::steady_clock::time_point::max();
-
-std::chrono::steady_clock::time_point after(double seconds) {
-  auto delay = std::chrono::duration<double>(seconds);
-  return std::chrono::steady_clock::now() +
-         std::chrono::duration_cast<std::chrono::steady_clock::duration>(delay);
-}
 
 HeadLimits head_limits(const HttpServerConfig& config) {
   HeadLimits limits;
@@ -84,9 +75,7 @@ Connection::~Connection() {
 
 void Connection::start() {
   io_->connections().insert(this);
-  parser_ = std::make_unique<RequestParser>(head_limits(core_->config), core_->config.body_bytes_max);
-  read_deadline_ = after(patience(core_->config.header_timeout_s));
-  arm_timer();
+  await_request(patience(core_->config.header_timeout_s));
   spawn(read_loop(shared_from_this()));
   if (ticket_.seat == Places::Seat::kSpare) return core_->places.begin_wait(this);
   // After what has arrived by now: who asks at once is not taken for one who waits.
@@ -95,12 +84,28 @@ void Connection::start() {
   });
 }
 
+void Connection::await_request(double seconds) {
+  phase_ = Phase::kRead;
+  head_judged_ = body_started_ = blank_skipped_ = false;
+  parser_ = std::make_unique<RequestParser>(head_limits(core_->config), core_->config.body_bytes_max);
+  read_deadline_ = after(seconds);
+  arm_timer();
+}
+
+Connection::Clock::time_point Connection::after(double seconds) {
+  return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
+
 double Connection::patience(double seconds) const {
   return ticket_.seat == Places::Seat::kSpare ? std::min(kSpareTimeout, seconds) : seconds;
 }
 
 bool Connection::awaits_head() const {
   return phase_ == Phase::kRead && !head_judged_;
+}
+
+bool Connection::has_begun_request() const {
+  return phase_ == Phase::kRead && (!in_.empty() || body_started_);
 }
 
 void Connection::leave() {
@@ -267,7 +272,9 @@ std::shared_ptr<Exchange> Connection::begin_exchange() {
   exchange_ = {.method = request_.method,
                .route = core_->route_of(request_.path),
                .request_bytes = request_.body.size()};
-  return std::make_shared<Exchange>(shared_from_this(), std::move(frame_));
+  auto exchange = std::make_shared<Exchange>(shared_from_this(), std::move(frame_));
+  answering_ = exchange;
+  return exchange;
 }
 
 void Connection::dispatch() {
@@ -303,141 +310,6 @@ void Connection::refuse(HttpError error) {
   wake_writer();
 }
 
-// Without memory for this the client would wait for ever for what the outbox holds.
-void Connection::wake_writer() {
-  if (outbox_.wake_posted) return;
-  const bool posted =
-      insist([this] { outbox_.wake_posted = io_->post([self = shared_from_this()] { self->on_wake(); }); });
-  if (!posted) throw std::bad_alloc();
-}
-
-void Connection::on_wake() {
-  UseOfReserve to_answer;
-  bool cut;
-  int status;
-  {
-    std::lock_guard lock(outbox_.mutex);
-    outbox_.wake_posted = false;
-    cut = outbox_.cut;
-    status = std::exchange(outbox_.started_status, 0);
-  }
-  note_status(status);
-  if (closed_) return;
-  if (cut) return close();
-  if (writing_) return;
-  writing_ = true;
-  spawn(write_loop(shared_from_this()));
-}
-
-void Connection::note_status(int status) {
-  if (status == 0) return;
-  exchange_.status = status;
-  if (!log_line_.empty()) log_info("{} {} {}", log_line_, status, reason_phrase(status));
-}
-
-void Connection::report() {
-  if (asked_at_ == Clock::time_point{}) return;
-  exchange_.seconds = std::chrono::duration<double>(Clock::now() - asked_at_).count();
-  asked_at_ = {};
-  constexpr int kClientClosedRequest = 499;  // as nginx has it
-  if (exchange_.status == 0) exchange_.status = kClientClosedRequest;
-  if (core_->observer) core_->observer(exchange_);
-}
-
-asio::awaitable<void> Connection::write_loop(std::shared_ptr<Connection> self) {
-  Outbox& box = self->outbox_;
-  std::string& out = self->out_;
-  for (;;) {
-    bool complete, keep_alive;
-    {
-      std::lock_guard lock(box.mutex);
-      keep_alive = !box.keep_alive.empty();
-      out.clear();
-      out.swap(box.pending);
-      complete = box.complete;
-    }
-    if (out.empty()) {
-      self->writing_ = false;
-      if (complete)
-        self->answer_done();
-      else if (keep_alive) {
-        self->keep_alive_at_ = after(self->core_->config.sse_keep_alive_s);
-        self->arm_timer();
-      }
-      co_return;
-    }
-    self->keep_alive_at_ = kNever;
-    for (std::size_t sent = 0; sent < out.size();) {
-      // On a spare seat the whole answer has that time: who takes it byte by byte keeps no probe out.
-      if (self->ticket_.seat != Places::Seat::kSpare || self->write_deadline_ == kNever)
-        self->write_deadline_ = after(self->patience(self->core_->config.write_timeout_s));
-      self->arm_timer();
-      error_code ec;
-      asio::const_buffer buffer(out.data() + sent, std::min(out.size() - sent, kWriteBytes));
-      std::size_t n = co_await self->stream_->write_some(buffer, ec);
-      if (self->closed_) co_return;
-      if (ec) {
-        self->close();
-        co_return;
-      }
-      sent += n;
-      self->exchange_.response_bytes += n;
-      std::lock_guard lock(box.mutex);
-      box.unsent -= n;
-    }
-    self->write_deadline_ = kNever;
-  }
-}
-
-void Connection::send_keep_alive() {
-  keep_alive_at_ = kNever;
-  std::lock_guard lock(outbox_.mutex);
-  outbox_.pending += outbox_.keep_alive;
-  outbox_.unsent += outbox_.keep_alive.size();
-  wake_writer();
-}
-
-void Connection::answer_done() {
-  int status;
-  {
-    std::lock_guard lock(outbox_.mutex);
-    status = std::exchange(outbox_.started_status, 0);
-    outbox_.complete = false;
-    if (outbox_.pending.capacity() > kWriteBytes)
-      std::string().swap(outbox_.pending);  // an idle client holds no large answer's memory
-  }
-  if (out_.capacity() > kWriteBytes) std::string().swap(out_);
-  note_status(status);
-  report();
-  ++num_answers_;
-  if (close_after_answer_ || input_ended_ || core_->draining) return start_linger();
-  phase_ = Phase::kRead;
-  head_judged_ = body_started_ = blank_skipped_ = false;
-  parser_ = std::make_unique<RequestParser>(head_limits(core_->config), core_->config.body_bytes_max);
-  read_deadline_ = after(in_.empty() ? core_->config.idle_timeout_s : core_->config.header_timeout_s);
-  arm_timer();
-  resume_.cancel();
-  if (!in_.empty()) advance();
-  if (awaits_head() && !closed_) core_->places.begin_wait(this);
-}
-
-// Closing at once would reset the connection if bytes of the client are still under way, and the client might
-// then never see the answer (RFC 9112, section 9.6).
-void Connection::start_linger() {
-  if (input_ended_) return close();
-  phase_ = Phase::kLinger;
-  in_.clear();
-  read_deadline_ = Clock::now() + kLingerTime;
-  core_->places.begin_wait(this);
-  arm_timer();
-  resume_.cancel();
-  spawn(linger(shared_from_this()));
-}
-
-asio::awaitable<void> Connection::linger(std::shared_ptr<Connection> self) {
-  co_await self->stream_->finish_writing();
-}
-
 void Connection::close() {
   if (closed_) return;
   closed_ = true;
@@ -468,7 +340,17 @@ void Connection::close() {
 }
 
 void Connection::drain() {
+  if (has_begun_request()) return refuse({503, "The server is shutting down: try again later."});
   if (phase_ == Phase::kRead) close();
+}
+
+void Connection::cut_off(const HttpResponse& answer) {
+  UseOfReserve to_tell;
+  try {
+    if (auto exchange = answering_.lock()) exchange->send(answer);  // unless there is one
+  } catch (const std::exception& e) {
+    log_error("{} could not be told that its request is cut off: {}", remote_, e.what());
+  }
 }
 
 void Connection::arm_timer() {
@@ -491,8 +373,7 @@ void Connection::on_timer() {
   }
   if (now >= keep_alive_at_) send_keep_alive();
   if (now >= read_deadline_) {
-    bool in_request = phase_ == Phase::kRead && (!in_.empty() || body_started_);
-    if (!in_request) return close();
+    if (!has_begun_request()) return close();
     refuse({408, body_started_ ? "The request's body did not arrive in time."
                                : "The request's headers did not arrive in time."});
   }

@@ -33,6 +33,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void start();
   void close();
   void drain();
+  // A request without an answer hears this one.
+  void cut_off(const HttpResponse& answer);
   // Another takes the place: closes, unless there is a request by now.
   void leave();
 
@@ -56,11 +58,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
   static boost::asio::awaitable<void> write_loop(std::shared_ptr<Connection> self);
   static boost::asio::awaitable<void> linger(std::shared_ptr<Connection> self);
   void spawn(boost::asio::awaitable<void> work);
+  void await_request(double seconds);
   void on_bytes(std::size_t n);
   void on_input_end();
   void advance();
   void send_continue();
   bool awaits_head() const;
+  bool has_begun_request() const;  // and not all of it has come
   void on_head();
   std::optional<HttpResponse> judge_request();
   void begin_body();
@@ -74,6 +78,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void answer_done();
   void start_linger();
 
+  static constexpr auto kNever = Clock::time_point::max();
+  static Clock::time_point after(double seconds);
   // For this client: less on a spare seat.
   double patience(double seconds) const;
   void arm_timer();
@@ -98,6 +104,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const ServerCore::Route* route_ = nullptr;
   std::shared_ptr<BodyShare> body_share_;
   AnswerFrame frame_;
+  std::weak_ptr<Exchange> answering_;
   int num_answers_ = 0;
   std::size_t discarded_ = 0;
   HttpExchangeStats exchange_;    // the one under way ...

@@ -50,7 +50,7 @@ struct HttpServer::Impl {
 
   void adopt(int fd, int family, const std::string& remote);
   bool hand_on(int fd, int family, const std::string& remote, Places::Seat seat);
-  void on_each_connection(void (Connection::*action)());
+  void on_each_connection(std::function<void(Connection&)> action);
 };
 
 namespace {
@@ -100,12 +100,12 @@ bool HttpServer::Impl::hand_on(int fd, int family, const std::string& remote, Pl
       [core = core, io, fd, family, remote, seat] { open_connection(core, io, fd, family, remote, seat); });
 }
 
-void HttpServer::Impl::on_each_connection(void (Connection::*action)()) {
+void HttpServer::Impl::on_each_connection(std::function<void(Connection&)> action) {
   for (const auto& io : threads) {
     io->post([io, action] {
       std::vector<std::shared_ptr<Connection>> all;  // the action changes the set
       for (Connection* connection : io->connections()) all.push_back(connection->shared_from_this());
-      for (const auto& connection : all) (connection.get()->*action)();
+      for (const auto& connection : all) action(*connection);
     });
   }
 }
@@ -179,13 +179,20 @@ int HttpServer::port() const {
 int HttpServer::num_connections() const {
   return impl_->core->places.taken();
 }
+int HttpServer::num_requests() const {
+  return impl_->core->places.at_work();
+}
 
 void HttpServer::drain() {
   if (impl_->threads.empty() || impl_->core->draining.exchange(true)) return;
   impl_->threads[0]->post([impl = impl_.get()] {
     impl->listener->close();
-    impl->on_each_connection(&Connection::drain);
+    impl->on_each_connection([](Connection& connection) { connection.drain(); });
   });
+}
+
+void HttpServer::cut_off(HttpResponse answer) {
+  impl_->on_each_connection([answer = std::move(answer)](Connection& one) { one.cut_off(answer); });
 }
 
 void HttpServer::stop() {
@@ -193,7 +200,7 @@ void HttpServer::stop() {
   if (impl_->threads.empty()) return impl_->listener->close();
   impl_->threads[0]->post([impl = impl_.get()] {
     impl->listener->close();
-    impl->on_each_connection(&Connection::close);
+    impl->on_each_connection([](Connection& connection) { connection.close(); });
   });
   // The first thread tells the others what to close, so it is the first to end.
   for (const auto& io : impl_->threads) io->join();

@@ -105,8 +105,13 @@ class HttpServer {
   Status start();
   int port() const;
   int num_connections() const;
-  // Stops listening; connections whose request has not come whole close; the others close after their answer.
+  // Those with a request: its head has come, and its answer is not out.
+  int num_requests() const;
+  // Stops listening. A request that has not come whole is refused (503), idle connections close, the others
+  // close after their answer.
   void drain();
+  // Answers so every request that has no answer yet; one whose stream has begun is its handler's to end.
+  void cut_off(HttpResponse answer);
   // Closes everything and joins the I/O threads.
   void stop();
 

@@ -78,8 +78,13 @@ bool ApiServer::drain_and_stop(double timeout_s) {
   Impl& impl = *impl_;
   impl.context.engine->stop_admission();
   impl.http.drain();
-  bool drained = wait_until(deadline, [&] { return impl.context.generations.size() == 0; });
-  if (!drained) impl.context.generations.cut_off_all();
+  const bool drained = wait_until(deadline, [&] { return impl.http.num_requests() == 0; });
+  if (!drained) {
+    const Status why(StatusCode::kUnavailable,
+                     "The server is shutting down: the request was ended before its answer.");
+    impl.context.generations.cut_off_all(why);  // streams hear of it in an event
+    impl.http.cut_off(error_response(why));
+  }
   wait_until(std::max(deadline, Clock::now() + kFlushTime), [&] { return impl.http.num_connections() == 0; });
   impl.http.stop();
   impl.context.generations.clear();

@@ -90,13 +90,13 @@ std::size_t GenerationSet::abort_all() {
   return all.size();
 }
 
-void GenerationSet::cut_off_all() {
+void GenerationSet::cut_off_all(const Status& why) {
   std::vector<std::shared_ptr<Generation>> all;
   {
     std::lock_guard lock(mutex_);
     all.assign(members_.begin(), members_.end());
   }
-  for (const auto& generation : all) generation->cut_off();
+  for (const auto& generation : all) generation->cut_off(why);
 }
 
 void Generation::begin(RouteContext* context, const HttpRequest& http, GenerateRequest request,
@@ -160,15 +160,14 @@ void Generation::abort() {
   if (stream_ != nullptr) stream_->abort();
 }
 
-void Generation::cut_off() {
-  writer_->post([self = shared_from_this()] {
+void Generation::cut_off(const Status& why) {
+  writer_->post([self = shared_from_this(), why] {
     if (self->ended_) return;
     {
       std::lock_guard lock(self->stream_mutex_);
       if (self->stream_ != nullptr) self->stream_->cancel();
     }
-    self->fail(to_api_error(
-        {StatusCode::kUnavailable, "The server is shutting down: the request was ended before its answer."}));
+    self->fail(to_api_error(why));
     if (!self->events_.empty()) self->writer_->write(std::exchange(self->events_, {}));
     if (self->streaming_) self->writer_->finish();
   });

@@ -30,7 +30,7 @@ class GenerationSet {
   // All; how many.
   std::size_t abort_all();
   // The server ends: each is told so, as far as bytes can still be sent.
-  void cut_off_all();
+  void cut_off_all(const Status& why);
 
  private:
   mutable std::mutex mutex_;
@@ -56,7 +56,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   // Ends what is unfinished; the client gets what there is. Any thread.
   void abort();
   // Ends it with an error (503, or an event in a stream). Any thread.
-  void cut_off();
+  void cut_off(const Status& why);
   // Of the answer, with and without its prefix.
   std::string_view id() const { return head_.id; }
   std::string_view bare_id() const;

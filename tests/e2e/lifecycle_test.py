@@ -59,9 +59,9 @@ class Lifecycle(unittest.TestCase):
             template.write("{% for a in range(4000) %}{% for b in range(4000) %}{% endfor %}{% endfor %}")
             template.flush()
             with Server("--chat-template", template.name, "--shutdown-timeout", 1) as server:
+                answers = []
                 def ask(path):
-                    with contextlib.suppress(OSError, http.client.HTTPException):
-                        server.post(path, {"messages": [{"role": "user", "content": "x"}]})
+                    answers.append(server.post(path, {"messages": [{"role": "user", "content": "x"}]}))
                 clients = [threading.Thread(target=ask, args=(path,)) for path in ("/tokenize", "/v1/chat/completions") * 8]
                 for client in clients:
                     client.start()
@@ -71,6 +71,9 @@ class Lifecycle(unittest.TestCase):
                 self.assertLess(time.monotonic() - started, 4)
                 for client in clients:
                     client.join()
+                self.assertEqual([status for status, _, _ in answers], [503] * len(clients))
+                for _, body, _ in answers:
+                    self.assertIn("shutting down", json.loads(body)["error"]["message"])
 
     def test_a_killed_server_leaves_its_port_free(self):
         with Server() as server:

@@ -33,8 +33,10 @@ TEST(Server, DrainsWithoutLosingAnAnswer) {
   idle.read_all();
   EXPECT_TRUE(idle.eof());
   for (RawClient* half : {&half_head, &half_body}) {
-    EXPECT_EQ(half->read_all(5000), "");
-    EXPECT_TRUE(half->eof()) << "it is not waited for";
+    std::string answer = half->read_until("later.\"}", 5000);
+    EXPECT_EQ(status_of(answer), 503) << "it is not waited for";
+    EXPECT_NE(answer.find("shutting down"), std::string::npos) << answer;
+    half->close();
   }
   EXPECT_TRUE(eventually([&] { return !RawClient(server->port()).connected(); }))
       << "nobody listens any more";
@@ -44,6 +46,38 @@ TEST(Server, DrainsWithoutLosingAnAnswer) {
   EXPECT_EQ(body_of(answer), "whole");
   EXPECT_NE(answer.find("connection: close"), std::string::npos) << answer;
   busy.close();
+  EXPECT_TRUE(eventually([&] { return server->num_connections() == 0; }));
+}
+
+TEST(Server, WhatHasNoAnswerHearsThatItIsCutOff) {
+  HttpServerConfig config = local_config();
+  config.num_threads = 2;
+  auto server = make_server(config);
+  Held held[3];
+  const char* const paths[] = {"/new", "/stream", "/answered"};
+  for (int i = 0; i < 3; ++i) server->on("GET", paths[i], held[i].handler());
+  start(server.get());
+  RawClient fresh(server->port()), stream(server->port()), answered(server->port());
+  RawClient* const clients[] = {&fresh, &stream, &answered};
+  Writer writers[3];
+  for (int i = 0; i < 3; ++i) {
+    clients[i]->send("GET " + std::string(paths[i]) + " HTTP/1.1\r\nHost: a\r\n\r\n");
+    writers[i] = held[i].take();
+  }
+  writers[1]->start_stream(200, "text/plain", {});
+  writers[2]->send(text("whole"));
+  EXPECT_EQ(body_of(answered.read_answer()), "whole");
+  EXPECT_TRUE(eventually([&] { return server->num_requests() == 2; }));
+  server->drain();
+  server->cut_off(text("over", 503));
+  EXPECT_EQ(body_of(fresh.read_answer()), "over");
+  writers[0]->send(text("too late"));
+  EXPECT_EQ(fresh.read_all(), "");
+  EXPECT_TRUE(eventually([&] { return server->num_requests() == 1; }));
+  writers[1]->write("end");
+  writers[1]->finish();
+  EXPECT_NE(stream.read_all().find("\r\n\r\n3\r\nend\r\n0\r\n"), std::string::npos);
+  for (RawClient* client : clients) client->close();
   EXPECT_TRUE(eventually([&] { return server->num_connections() == 0; }));
 }
 

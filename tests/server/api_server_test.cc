@@ -373,52 +373,6 @@ TEST(ApiServer, FailureInMidStreamIsAnEvent) {
   EXPECT_EQ(site.post(kText, R"({"prompt":"x"})").status, 503);
 }
 
-TEST(ApiServer, DrainsWhatIsRunning) {
-  Site site;
-  Gate gate;
-  site.house.on_step = [&] { return gate.enter(); };
-  site.start();
-  std::string text;
-  std::thread client([&] {
-    text = at(json(site.post(kText, R"({"prompt":"x"})").body), {"choices", "0", "text"}).as_string();
-  });
-  gate.wait_entered();
-  std::thread opener([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    gate.open();
-  });
-  EXPECT_TRUE(site.server->drain_and_stop(60));
-  client.join();
-  opener.join();
-  EXPECT_EQ(text, "Hello, world.");
-  EXPECT_EQ(site.house.engine->reserve(1).status().code(), StatusCode::kUnavailable);
-}
-
-TEST(ApiServer, StopsInTimeWithRequestsInside) {
-  Site site;
-  Gate gate;
-  site.house.on_step = [&] { return gate.enter(); };
-  site.start();
-  HttpResponse whole, stream;
-  std::thread client([&] { whole = site.post(kText, R"({"prompt":"x"})"); });
-  std::thread reader([&] { stream = site.post(kText, R"({"prompt":"x","stream":true})"); });
-  gate.wait_entered();
-  while (site.get("/load").body != R"({"server_load":2})")
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  EXPECT_FALSE(site.server->drain_and_stop(0.05));
-  client.join();
-  reader.join();
-  EXPECT_EQ(whole.status, 503) << whole.body;
-  EXPECT_NE(at(json(whole.body), {"error", "message"}).as_string().find("shutting down"), std::string::npos);
-  // Its prompt may have been taken by then, or not.
-  EXPECT_NE(stream.body.find("shutting down"), std::string::npos) << stream.body;
-  if (stream.status == 200) {
-    EXPECT_NE(stream.body.find("data: [DONE]"), std::string::npos) << stream.body;
-  }
-  gate.open();
-  EXPECT_TRUE(site.house.engine->drain(60)) << "what was cut off is cancelled in the engine";
-}
-
 TEST(ApiServer, ManyClients) {
   Site site;
   site.start();

@@ -122,9 +122,9 @@ class Gate {
     changed_.wait(lock, [&] { return open_; });
     return {};
   }
-  void wait_entered() {
+  void wait_entered(int how_many = 1) {
     std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, std::chrono::seconds(60), [&] { return entered_ > 0; });
+    changed_.wait_for(lock, std::chrono::seconds(60), [&] { return entered_ >= how_many; });
   }
   void open() {
     std::lock_guard lock(mutex_);
