@@ -1,7 +1,5 @@
 #include "bench/step/driver.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <chrono>
 
@@ -95,11 +93,7 @@ Result<StepDriver::Tuning> StepDriver::tuning_of(const std::string& wish, const 
   const Calibration found = calibrate(
       {decoder.matrices(), kv_dtype, shape.num_heads, shape.num_kv_heads, shape.head_dim, kBlockSize},
       *stream);
-  return Tuning{
-      found.tuning,
-      fmt::format("{} (measured in {:.0f} ms; one row reads {:.1f} GB/s, {:+.0f} %{})",
-                  pagoda::tuning_text(found.tuning), found.seconds * 1e3, found.read_bytes_per_s / 1e9,
-                  found.gain * 100, found.disturbed ? ", disturbed" : "")};
+  return Tuning{found.tuning, calibration_text(found)};
 }
 
 Result<std::unique_ptr<StepDriver>> StepDriver::create(const DriverOptions& options) {

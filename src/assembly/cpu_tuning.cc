@@ -105,9 +105,7 @@ Status tune_cpu(const CpuTuneWish& wish, const Decoder& decoder, DType kv_dtype,
       log_warning("CPU tuning is measured anew: {}.", file.status().message());
   }
   const Calibration found = calibrate(model, compute->stream);
-  log_info("CPU tuning, measured in {:.0f} ms: {}; one stream reads weights at {:.1f} GB/s ({:+.0f} %){}",
-           found.seconds * 1e3, tuning_text(found.tuning), found.read_bytes_per_s / 1e9, found.gain * 100,
-           found.disturbed ? "; others used the CPUs meanwhile: it is not kept" : "");
+  log_info("CPU tuning, {}{}", calibration_text(found), found.disturbed ? ": it is not kept" : "");
   use(found.tuning);
   if (path.empty() || found.disturbed) return {};
   Status status = write_tuning_file(path, {stamp, found.tuning});

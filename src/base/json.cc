@@ -103,11 +103,13 @@ struct Builder {
     text.append(part.data(), part.size());
     double number = approximate;
     std::from_chars(text.data(), text.data() + text.size(), number);
-    text.clear();
     if (!std::isfinite(number)) {
+      constexpr std::size_t kNamedBytes = 60;
+      too_large = text.size() <= kNamedBytes ? text : text.substr(0, kNamedBytes) + "...";
       ec = bj::error::exponent_overflow;
       return false;
     }
+    text.clear();
     return put(Value(number), ec);
   }
   bool on_bool(bool b, bj::error_code& ec) { return put(Value(b), ec); }
@@ -133,6 +135,7 @@ struct Builder {
 
   const bool reject_duplicates;
   bool duplicate = false, too_many = false;
+  std::string too_large;  // the number that is
   std::size_t values_left;
   Value root;
   std::vector<Value> stack;
@@ -156,7 +159,9 @@ Result<Value> parse_json(std::string_view text, const JsonLimits& limits, std::s
                               std::to_string(used));
     if (parser.handler().too_many)
       return invalid_argument("the JSON has more than " + std::to_string(limits.values_max) + " values");
-    return invalid_argument("invalid JSON at byte " + std::to_string(used) + ": " + ec.message());
+    const std::string& number = parser.handler().too_large;
+    const std::string why = number.empty() ? ec.message() : "the number " + number + " is too large";
+    return invalid_argument("invalid JSON at byte " + std::to_string(used) + ": " + why);
   }
   return std::move(parser.handler().root);
 }

@@ -23,6 +23,10 @@ Status no_memory_for_answer() {
           "log-probabilities (logprobs, top_logprobs, prompt_logprobs), or try again later."};
 }
 
+Status no_time_for_answer() {
+  return {StatusCode::kTimeout, "The request's time ran out before there was an answer: the server is busy."};
+}
+
 ApiError to_api_error(const Status& status) {
   ApiError error{400, excerpt(status.message(), kMessageCharsMax), "BadRequestError",
                  excerpt(status.param(), kParamCharsMax), 0};

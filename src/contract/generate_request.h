@@ -1,6 +1,5 @@
 #pragma once
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <string>
 #include <variant>
@@ -12,8 +11,8 @@
 
 namespace pagoda {
 
-// Stands for "log-probabilities of the whole vocabulary" where a number of alternatives is wanted.
-inline constexpr int32_t kAllLogprobs = std::numeric_limits<int32_t>::max();
+// As a number of alternatives: log-probabilities of the whole vocabulary.
+inline constexpr int64_t kAllLogprobs = -1;
 
 // Sampling fields as the client gave them: ranges judged, defaults not yet filled in (generation_config.json
 // supplies them in frontend/).
@@ -29,8 +28,8 @@ struct SamplingFields {
 
 // A chat, before its template is rendered.
 struct ChatPrompt {
-  Array messages;  // each an object with a role; content a string, null or an array of text parts
-  Value tools;     // null or an array of tool objects
+  Array messages;             // each an object with a role; content a string, null or an array of text parts
+  Value tools;                // null or an array of tool objects
   Object template_kwargs;     // chat_template_kwargs, documents, reasoning_effort...
   std::string chat_template;  // empty: the model's
   bool add_generation_prompt = true, continue_final_message = false;
@@ -46,13 +45,20 @@ struct GenerateRequest {
   std::string model;       // as the client named it; empty: the first served name
   std::variant<ChatPrompt, std::vector<TextPrompt>> prompt;  // a text completion may hold several prompts
   bool is_chat() const { return prompt.index() == 0; }
+  // It can be large, and is needed no more. What kind it was is still known.
+  void drop_prompt() {
+    if (is_chat())
+      prompt = ChatPrompt();
+    else
+      prompt = std::vector<TextPrompt>();
+  }
   SamplingFields sampling;
   int32_t n = 1;
   std::vector<std::string> stop;
   bool include_stop_str_in_output = false, skip_special_tokens = true, spaces_between_special_tokens = true;
   bool add_special_tokens = true;  // chat: false, the template writes them
   bool echo = false;
-  int32_t num_logprobs = -1, num_prompt_logprobs = -1;  // alternatives; -1: none; kAllLogprobs
+  std::optional<int64_t> num_logprobs, num_prompt_logprobs;  // alternatives, from 0, or kAllLogprobs
   int64_t truncate_prompt_tokens = 0;  // 0: no; -1: to the context; otherwise keep k tokens ...
   bool truncate_right = false;         // ... the first ones instead of the last
   bool return_token_ids = false, return_tokens_as_token_ids = false;

@@ -27,12 +27,14 @@ Status check_ids(const ModelInfo& model, const std::vector<TokenId>& ids, const 
   return {};
 }
 
-Result<int32_t> judge_logprobs(const ModelInfo& model, int32_t wanted, const char* kind, const char* field) {
-  if (wanted < 0) return -1;
-  int32_t most = model.max_logprobs < 0 ? model.vocab_size : model.max_logprobs;
-  if (wanted == kAllLogprobs && most >= model.vocab_size) return model.vocab_size;
-  if (wanted <= most) return std::min(wanted, model.vocab_size);
-  std::string asked = wanted == kAllLogprobs ? std::string("the whole vocabulary") : std::to_string(wanted);
+Result<int32_t> judge_logprobs(const ModelInfo& model, std::optional<int64_t> wanted, const char* kind,
+                               const char* field) {
+  if (!wanted) return -1;
+  const bool all = *wanted == kAllLogprobs;
+  const int32_t most = model.max_logprobs < 0 ? model.vocab_size : model.max_logprobs;
+  if (all ? most >= model.vocab_size : *wanted <= most)
+    return all ? model.vocab_size : static_cast<int32_t>(std::min<int64_t>(*wanted, model.vocab_size));
+  const std::string asked = all ? "the whole vocabulary" : std::to_string(*wanted);
   return invalid_argument(
       fmt::format("{}: Requested {} logprobs of {}, which is greater than max allowed: {}", field, kind,
                   asked, most),
@@ -123,9 +125,9 @@ Status judge_max_tokens(const ModelInfo& model, const SamplingFields& fields) {
 
 }  // namespace
 
-int32_t wanted_prompt_logprobs(const GenerateRequest& request) {
-  if (request.num_prompt_logprobs >= 0) return request.num_prompt_logprobs;
-  return request.echo && !request.is_chat() ? request.num_logprobs : -1;
+std::optional<int64_t> wanted_prompt_logprobs(const GenerateRequest& request) {
+  if (request.num_prompt_logprobs) return request.num_prompt_logprobs;
+  return request.echo && !request.is_chat() ? request.num_logprobs : std::nullopt;
 }
 
 Result<SamplingParams> resolve_sampling(const ModelInfo& model, const GenerateRequest& request,

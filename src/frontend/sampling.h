@@ -7,15 +7,15 @@
 namespace pagoda {
 
 // What the request alone decides about log-probabilities of the prompt: echo with logprobs wants them too.
-int32_t wanted_prompt_logprobs(const GenerateRequest& request);
+std::optional<int64_t> wanted_prompt_logprobs(const GenerateRequest& request);
 
 // Everything of the request that needs the model but not the prompt: defaults of generation_config.json,
 // token ids, bad words, the bound on log-probabilities. max_tokens stays unset: see judge_length.
 Result<SamplingParams> resolve_sampling(const ModelInfo& model, const GenerateRequest& request,
                                         uint64_t random_seed);
 
-// Fits max_tokens into what the context leaves for a prompt of this many tokens, and judges min_tokens by it. A
-// completion that asks for 0 tokens (echo alone) computes one, which the stream drops.
+// Fits max_tokens into what the context leaves for a prompt of this many tokens, and judges min_tokens by it.
+// A completion that asks for 0 tokens (echo alone) computes one, which the stream drops.
 Status judge_length(const ModelInfo& model, const GenerateRequest& request, std::size_t num_prompt_tokens,
                     SamplingParams* params);
 

@@ -36,14 +36,14 @@ StreamCore::StreamCore(std::shared_ptr<const ModelInfo> model, Engine* engine, G
       engine_(engine),
       request_(std::move(request)),
       num_prompts_(count_prompts(request_)),
-      wants_prompt_logprobs_(wanted_prompt_logprobs(request_) >= 0),
+      wants_prompt_logprobs_(wanted_prompt_logprobs(request_).has_value()),
       echo_only_(request_.sampling.max_tokens == 0),
       stops_(std::make_shared<StopStrings>(request_.stop)),
       wake_(std::make_shared<std::function<void()>>(std::move(wake))) {}
 
 void StreamCore::start(std::vector<PreparedPrompt> prompts) {
   if (started_.exchange(true)) return;  // too late
-  drop_prompt();
+  request_.drop_prompt();
   // The reader sees prompts_ through the mailbox's lock, taken by the first event after this.
   prompts_.resize(prompts.size());
   for (std::size_t i = 0; i < prompts.size(); ++i) {
@@ -81,14 +81,6 @@ void StreamCore::start(std::vector<PreparedPrompt> prompts) {
     if (too_late) engine_->cancel(id);
   }
   note_admitted();
-}
-
-// It can be large, and nobody reads it any more. What kind it was is still asked for.
-void StreamCore::drop_prompt() {
-  if (request_.is_chat())
-    request_.prompt = ChatPrompt();
-  else
-    request_.prompt = std::vector<TextPrompt>();
 }
 
 void StreamCore::note_admitted() {
@@ -199,9 +191,7 @@ bool StreamCore::read(Letter* letter, TextDelta* delta) {
     log_error("Request {} failed in the engine: {}", request_.request_id, why.message());
     letter->error = to_api_error(why);
   }
-  if (timed_out_unheard(*letter))
-    letter->error = to_api_error(
-        {StatusCode::kTimeout, "The request's time ran out before there was an answer: the server is busy."});
+  if (timed_out_unheard(*letter)) letter->error = to_api_error(no_time_for_answer());
   if (letter->error) {
     delta->error = std::move(letter->error);
     finish();
@@ -301,7 +291,7 @@ void StreamCore::take_tokens(Choice* choice, const TokenEvent& event, TextDelta*
   for (std::size_t i = 0; i < rows.token.size() && !stopped; ++i) {
     ++choice->num_output;
     delta->token_ids.push_back(rows.token[i]);
-    if (request_.num_logprobs >= 0) delta->logprobs.push_back(logprob_text(rows, i));
+    if (request_.num_logprobs) delta->logprobs.push_back(logprob_text(rows, i));
     // The token that ends an answer is not part of its text.
     bool is_end = event.finish == FinishReason::kStop && i + 1 == rows.token.size();
     if (is_end && !request_.include_stop_str_in_output) continue;

@@ -46,8 +46,8 @@ class StreamCore : public Expirable, public std::enable_shared_from_this<StreamC
   void fail(const Status& status);
   // Until start() nobody else looks at the deadline.
   void expire() override;
-  // Text pool, when it needs the request's prompt no more: that can be large.
-  void drop_prompt();
+  // Text pool, when it needs the request's prompt no more.
+  void drop_prompt() { request_.drop_prompt(); }
   // The engine's publishing thread.
   void put(int32_t prompt_index, TokenEvent&& event);
   // There was no memory for what it should have been told: it ends with an error. Any thread.

@@ -1,6 +1,7 @@
 #pragma once
 #include "base/cancel.h"
 #include "base/status.h"
+#include "contract/api_error.h"
 #include "contract/tenant.h"
 #include "contract/types.h"
 #include "frontend/deadlines.h"
@@ -20,10 +21,7 @@ class TextJob : public Expirable {
     fail(why);
     cancel();
   }
-  void expire() final {
-    give_up(
-        {StatusCode::kTimeout, "The request's time ran out before there was an answer: the server is busy."});
-  }
+  void expire() final { give_up(no_time_for_answer()); }
   const CancelToken* unwanted() const { return &unwanted_; }
   const Tenant& tenant() const { return tenant_; }
   Time deadline() const { return deadline_; }

@@ -15,7 +15,7 @@ void read_logprobs(Fields* fields, GenerateRequest* request) {
   fields->read("logprobs", &wanted);
   std::optional<int64_t> top;
   fields->read("top_logprobs", &top);
-  if (wanted) request->num_logprobs = logprobs_count(top.value_or(0));
+  if (wanted) request->num_logprobs = top.value_or(0);
 }
 
 // Answers are text.

@@ -72,7 +72,7 @@ std::string write_chat_response(const ResponseHead& head, const GenerateRequest&
   }
   out += "],\"service_tier\":null";
   append_usage(&out, usage);
-  if (request.num_prompt_logprobs >= 0 && !choices.empty())
+  if (request.num_prompt_logprobs && !choices.empty())
     append_prompt_logprobs(&out, choices[0].whole.prompt_logprobs);
   else
     out += ",\"prompt_logprobs\":null";

@@ -73,7 +73,9 @@ void read_sampling(Fields* fields, const RequestLimits& limits, SamplingFields* 
   fields->read("top_p", &sampling->top_p);
   if (const Value* top_k = fields->get("top_k")) {  // more than there are is all of them
     Result<int64_t> count = judge_integer(*top_k, "top_k");
-    count.ok() ? void(sampling->top_k = *count) : fields->fail(count.status());
+    if (!count.ok()) return fields->fail(count.status());
+    if (*count == kInt64Min) fields->fail(top_k_too_small(describe_value(*top_k)));  // or beyond
+    sampling->top_k = *count;
   }
   fields->read("min_p", &sampling->min_p);
   fields->read("repetition_penalty", &sampling->repetition_penalty);
@@ -102,12 +104,6 @@ void read_stream(Fields* fields, GenerateRequest* request) {
   inner.ignore("include_obfuscation");
   fields->fail(inner.finish());
   request->continuous_usage = request->continuous_usage && request->include_usage;
-}
-
-void read_prompt_logprobs(Fields* fields, GenerateRequest* request) {
-  std::optional<int64_t> count;
-  fields->read("prompt_logprobs", &count);
-  if (count) request->num_prompt_logprobs = logprobs_count(*count);
 }
 
 // When and for whom: does not change the answer.
@@ -158,15 +154,12 @@ void read_n(Fields* fields, const RequestLimits& limits, GenerateRequest* reques
   if (value == nullptr) return;
   Result<int64_t> n = judge_integer(*value, "n");
   if (!n.ok()) return fields->fail(n.status());
+  if (*n < kInt32Min) fields->fail(n_too_small(describe_value(*value)));
   if (*n > kInt32Max) fields->fail(n_too_large(describe_value(*value), limits.n_max));
   request->n = static_cast<int32_t>(std::clamp<int64_t>(*n, kInt32Min, kInt32Max));
 }
 
 }  // namespace
-
-int32_t logprobs_count(int64_t count) {
-  return count < 0 ? kAllLogprobs : static_cast<int32_t>(std::min<int64_t>(count, kInt32Max - 1));
-}
 
 void read_common_fields(Fields* fields, const RequestLimits& limits, GenerateRequest* request) {
   fields->never_null({"use_beam_search", "length_penalty", "include_stop_str_in_output", "ignore_eos",
@@ -187,7 +180,7 @@ void read_common_fields(Fields* fields, const RequestLimits& limits, GenerateReq
   std::string side = "left";
   fields->read_choice("truncation_side", &side, {"left", "right"});
   request->truncate_right = side == "right";
-  read_prompt_logprobs(fields, request);
+  fields->read("prompt_logprobs", &request->num_prompt_logprobs);
   fields->read("echo", &request->echo);
   fields->read("add_special_tokens", &request->add_special_tokens);
   fields->read("return_token_ids", &request->return_token_ids);

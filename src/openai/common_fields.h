@@ -14,8 +14,6 @@ Result<Value> parse_body(std::string_view body);
 // The fields that chat and text completions share: sampling, stops, streaming, and those that are known but
 // refused. Ranges are not judged here (request_rules.h).
 void read_common_fields(Fields* fields, const RequestLimits& limits, GenerateRequest* request);
-// A number of alternatives as the request has it; below 0 they are all.
-int32_t logprobs_count(int64_t count);
 
 // Judges and normalizes: only role, content, name, tool_calls (arguments parsed), tool_call_id and reasoning
 // stay. Content is a string, null, or a list of {"type": "text", "text": ...}.

@@ -79,12 +79,6 @@ void read_prompt(Fields* fields, const RequestLimits& limits, GenerateRequest* r
   }
 }
 
-void read_logprobs(Fields* fields, GenerateRequest* request) {
-  std::optional<int64_t> top;
-  fields->read("logprobs", &top);
-  if (top) request->num_logprobs = logprobs_count(*top);
-}
-
 void read_suffix(Fields* fields) {
   std::string suffix;
   fields->read("suffix", &suffix);
@@ -111,7 +105,7 @@ Result<GenerateRequest> parse_completion_request(std::string_view body, const Re
   read_prompt(&fields, limits, &request);
   read_common_fields(&fields, limits, &request);
   fields.read("max_tokens", &request.sampling.max_tokens);
-  read_logprobs(&fields, &request);
+  fields.read("logprobs", &request.num_logprobs);
   read_suffix(&fields);
   read_best_of(&fields, request.n);
   fields.fail(judge_ranges(request, limits.n_max));

@@ -41,7 +41,7 @@ std::string write_completion_response(const ResponseHead& head, const GenerateRe
     if (i > 0) out += ',';
     int32_t text_offset = 0;
     append_choice(&out, request, choices[i].whole, choices[i].index, &text_offset);
-    if (request.num_prompt_logprobs >= 0 && choices[i].whole.choice == 0)
+    if (request.num_prompt_logprobs && choices[i].whole.choice == 0)
       append_prompt_logprobs(&out, choices[i].whole.prompt_logprobs);
     else
       out += ",\"prompt_logprobs\":null";

@@ -136,6 +136,14 @@ void check_completion_rules(Fields* fields) {
   check_cache_salt(fields);
 }
 
+Status n_too_small(const std::string& got) {
+  return invalid_argument(fmt::format("n must be at least 1, {}.", got));
+}
+
+Status top_k_too_small(const std::string& got) {
+  return invalid_argument(fmt::format("top_k must be 0 (disable), or at least 1, {}.", got));
+}
+
 Status n_too_large(const std::string& got, int32_t n_max) {
   return invalid_argument(
       fmt::format("n must be at most {}, {}. To increase this limit, set "
@@ -148,7 +156,7 @@ Status judge_ranges(const GenerateRequest& request, int32_t n_max) {
   auto in = [](const std::optional<double>& number, double low, double high) {
     return number && *number >= low && *number <= high;
   };
-  if (request.n < 1) return invalid_argument(fmt::format("n must be at least 1, got {}.", request.n));
+  if (request.n < 1) return n_too_small(fmt::format("got {}", request.n));
   if (request.n > n_max) return n_too_large(fmt::format("got {}", request.n), n_max);
   PAGODA_RETURN_IF_ERROR(
       judge_range(s.presence_penalty, in(s.presence_penalty, -2, 2), "in [-2, 2]", "presence_penalty", ""));
@@ -162,8 +170,7 @@ Status judge_ranges(const GenerateRequest& request, int32_t n_max) {
       judge_range(s.temperature, in(s.temperature, 0, 2), "in [0, 2]", "temperature", "temperature"));
   PAGODA_RETURN_IF_ERROR(
       judge_range(s.top_p, in(s.top_p, 0, 1) && *s.top_p > 0, "in (0, 1]", "top_p", "top_p"));
-  if (s.top_k && *s.top_k < -1)
-    return invalid_argument(fmt::format("top_k must be 0 (disable), or at least 1, got {}.", *s.top_k));
+  if (s.top_k && *s.top_k < -1) return top_k_too_small(fmt::format("got {}", *s.top_k));
   PAGODA_RETURN_IF_ERROR(judge_range(s.min_p, in(s.min_p, 0, 1), "in [0, 1]", "min_p", ""));
   const bool echo_alone = request.echo && !request.is_chat();  // max_tokens 0 is for that
   if (s.max_tokens && *s.max_tokens < (echo_alone ? 0 : 1))

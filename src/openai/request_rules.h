@@ -13,7 +13,10 @@ void check_tool_rules(Fields* fields);
 
 // Ranges of the numbers, once all of them are read.
 Status judge_ranges(const GenerateRequest& request, int32_t n_max);
+// For numbers that do not fit what the request holds: `got` is as describe_value has it.
+Status n_too_small(const std::string& got);
 Status n_too_large(const std::string& got, int32_t n_max);
+Status top_k_too_small(const std::string& got);
 
 // Known fields of what this server does not have: nothing asked for passes, the rest is an error that names
 // the field. Each would change the answer, so none is passed over in silence.

@@ -143,7 +143,7 @@ void append_ids(std::string* out, std::string_view name, bool wanted, const std:
 }
 
 void append_chat_logprobs(std::string* out, const GenerateRequest& request, const TextDelta& delta) {
-  if (request.num_logprobs < 0) {
+  if (!request.num_logprobs) {
     *out += ",\"logprobs\":null";
     return;
   }
@@ -165,7 +165,7 @@ void append_chat_logprobs(std::string* out, const GenerateRequest& request, cons
 
 void append_completion_logprobs(std::string* out, const GenerateRequest& request, const TextDelta& delta,
                                 int32_t* text_offset) {
-  if (request.num_logprobs < 0) {
+  if (!request.num_logprobs) {
     *out += ",\"logprobs\":null";
     return;
   }

@@ -1,5 +1,6 @@
 #include "ops/calibrate.h"
 
+#include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -386,6 +387,12 @@ Calibration calibrate(const CalibrationModel& model, Stream& stream, double seco
   stream.set_tuning(before);
   found.seconds = seconds_since(start);
   return found;
+}
+
+std::string calibration_text(const Calibration& found) {
+  return fmt::format("measured in {:.0f} ms: {}; one stream reads weights at {:.1f} GB/s ({:+.0f} %){}",
+                     found.seconds * 1e3, tuning_text(found.tuning), found.read_bytes_per_s / 1e9,
+                     found.gain * 100, found.disturbed ? "; others used the CPUs meanwhile" : "");
 }
 
 std::vector<CpuTuning> calibration_candidates() {

@@ -2,6 +2,7 @@
 // model's own packed weights and on a cache of its shape, spread over more memory than caches hold. All
 // candidates give the same bits, so that a wrong answer costs time and nothing else.
 #pragma once
+#include <string>
 #include <vector>
 
 #include "ops/matmul.h"
@@ -31,6 +32,9 @@ inline constexpr std::size_t kCalibrationBytes = std::size_t{64} << 20;
 // where its best time and its median are clearly better than the default's, and where no other process took
 // the CPUs meanwhile. Leaves the stream's tuning as it was. Requires: weights of kCalibrationBytes.
 Calibration calibrate(const CalibrationModel& model, Stream& stream, double seconds = 0.09);
+
+// "measured in 92 ms: near_bytes 2048; one stream reads weights at 47.2 GB/s (+4 %)"
+std::string calibration_text(const Calibration& found);
 
 // Everything that calibrate() may choose, one change from the defaults each; for tests.
 std::vector<CpuTuning> calibration_candidates();

@@ -37,10 +37,7 @@ std::size_t num_prompts(const GenerateRequest& request) {
 // The request as the writers of answers need it: prompts can be large and are not among that.
 GenerateRequest without_prompt(GenerateRequest* request) {
   auto prompt = std::move(request->prompt);
-  if (prompt.index() == 0)
-    request->prompt = ChatPrompt();
-  else
-    request->prompt = std::vector<TextPrompt>();
+  request->drop_prompt();
   GenerateRequest shape = *request;
   request->prompt = std::move(prompt);
   return shape;
@@ -260,7 +257,7 @@ void Generation::stream_delta(TextDelta&& delta, Choice* choice, int32_t index) 
   if (!gather_piece(&delta, choice)) return;
   // Without a tokenizer no token has a text; that it has come is told all the same.
   bool shows = !delta.text.empty() || !delta.prompt_text.empty() || delta.finish != FinishReason::kNone ||
-               request_.num_logprobs >= 0 || request_.return_token_ids || request_.continuous_usage ||
+               request_.num_logprobs || request_.return_token_ids || request_.continuous_usage ||
                context_->intake->model().tokenizer == nullptr;
   if (!shows) return;
   Usage usage = choice_usage(*choice);

@@ -24,7 +24,7 @@ using testing::ScriptedHouse;
 
 constexpr int kAllocationsMax = 3000;
 
-GenerateRequest request_of(const std::string& text, int32_t n, int32_t num_logprobs) {
+GenerateRequest request_of(const std::string& text, int32_t n, std::optional<int64_t> num_logprobs) {
   GenerateRequest request;
   request.prompt = std::vector<TextPrompt>{text};
   request.n = n;
@@ -125,7 +125,7 @@ Outcome fail_allocation(Where where, int k) {
     if (arm_publisher.exchange(false)) allocations_until_failure = k;
   };
   allocations_may_fail = where == Where::kPublisher;  // it may be done before the victim is there
-  EXPECT_TRUE(other.admit(house.intake.get(), request_of("other", 1, -1)));
+  EXPECT_TRUE(other.admit(house.intake.get(), request_of("other", 1, {})));
   if (where == Where::kPublisher) {
     other.hear_of_its_beginning();  // from the text pool; what wakes it next is the publisher
     arm_publisher = true;
@@ -155,7 +155,7 @@ Outcome fail_allocation(Where where, int k) {
   wait_for([&] { return house.engine->reserve(house.config.scheduler.max_num_queued_reqs).ok(); });
   wait_for([&] { return house.engine->stats().num_running == 0; });
   Reader next;
-  EXPECT_TRUE(next.admit(house.intake.get(), request_of("next", 1, -1)));
+  EXPECT_TRUE(next.admit(house.intake.get(), request_of("next", 1, {})));
   EXPECT_EQ(next.read(), "Hello, world.");
   return outcome;
 }

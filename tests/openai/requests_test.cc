@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "base/json.h"
+#include "openai/lax_values.h"
 #include "tests/openai/bodies.h"
 
 namespace pagoda {
@@ -26,8 +27,8 @@ TEST(ChatRequest, DefaultsAreTheApis) {
                request.sampling.max_tokens || request.sampling.seed);
   EXPECT_FALSE(request.stream || request.include_usage || request.echo || request.add_special_tokens);
   EXPECT_TRUE(request.skip_special_tokens);
-  EXPECT_EQ(request.num_logprobs, -1);
-  EXPECT_EQ(request.num_prompt_logprobs, -1);
+  EXPECT_FALSE(request.num_logprobs);
+  EXPECT_FALSE(request.num_prompt_logprobs);
   const auto& prompt = std::get<ChatPrompt>(request.prompt);
   EXPECT_TRUE(prompt.add_generation_prompt);
   EXPECT_TRUE(prompt.tools.is_null());
@@ -116,8 +117,49 @@ TEST(BadFields, NumbersAreNamedAsTheyWereSent) {
     EXPECT_NE(request.status().message().find(bad.param), std::string::npos) << request.status().message();
     EXPECT_EQ(request.status().message().find("2147483647"), std::string::npos);
   }
-  Status status = parse_chat_request(chat_body(R"("n":3000000000)"), {}).status();
-  EXPECT_NE(status.message().find("got integer 3000000000"), std::string::npos) << status.message();
+  const BadCase fields[] = {
+      {R"("n":3000000000)", "got integer 3000000000"},
+      {R"("n":-3000000000)", "got integer -3000000000"},
+      {R"("n":-1e30)", "got number -1e+30"},
+      {R"("n":"-99999999999999999999")", "got string \"-99999999999999999999\""},
+      {R"("top_k":-1e30)", "got number -1e+30"},
+      {R"("top_k":"-99999999999999999999")", "got string \"-99999999999999999999\""},
+      {R"("top_k":-9223372036854775808)", "got integer -9223372036854775808"},
+      {R"("min_tokens":-9223372036854775808)", "got -9223372036854775808"},
+      {R"("max_tokens":1e30)", "got number 1e+30"},
+      {R"("seed":1e30)", "got number 1e+30"},
+      {R"("priority":-1e30)", "got number -1e+30"},
+      {R"("prompt_logprobs":1e30)", "got number 1e+30"},
+      {R"("prompt_logprobs":-2147483649)", "got integer -2147483649"},
+      {R"("truncate_prompt_tokens":-2147483649)", "got integer -2147483649"},
+      {R"("temperature":2147483648)", "got 2147483648"},
+      {R"("temperature":1e400)", "the number 1e400 is too large"},
+      {R"("top_k":-1e400)", "the number -1e400 is too large"},
+  };
+  for (const BadCase& bad : fields) {
+    for (const Status& status : {parse_chat_request(chat_body(bad.field), {}).status(),
+                                 parse_completion_request(text_body(bad.field), {}).status()}) {
+      ASSERT_FALSE(status.ok()) << bad.field;
+      EXPECT_NE(status.message().find(bad.param), std::string::npos) << status.message();
+    }
+  }
+}
+
+// Judged where the model is known; beyond that a count is only handed on.
+TEST(CommonFields, CountsOfLogprobsStayWhatWasSent) {
+  const std::pair<const char*, int64_t> counts[] = {{"0", 0},
+                                                    {"-1", kAllLogprobs},
+                                                    {"2147483647", 2147483647},
+                                                    {"2147483648", 2147483648},
+                                                    {"9223372036854775807", kInt64Max}};
+  for (const auto& [count, expected] : counts) {
+    const std::string prompt = R"(,"prompt_logprobs":)" + std::string(count);
+    GenerateRequest of_text = text(text_body(R"("logprobs":)" + std::string(count) + prompt));
+    EXPECT_EQ(of_text.num_logprobs, expected);
+    EXPECT_EQ(of_text.num_prompt_logprobs, expected);
+    EXPECT_EQ(chat(chat_body(R"("logprobs":true,"top_logprobs":)" + std::string(count))).num_logprobs,
+              expected);
+  }
 }
 
 // What agents send back of a conversation, with what vLLM makes of it.

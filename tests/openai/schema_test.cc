@@ -124,13 +124,13 @@ TEST(OpenAiSchema, AnswersAndChunksValidate) {
     ASSERT_TRUE(value.ok()) << json;
     EXPECT_EQ(checker.check(*value, schema), "") << json;
   };
-  for (int num_logprobs : {-1, 2}) {
+  for (std::optional<int64_t> num_logprobs : {std::optional<int64_t>(), std::optional<int64_t>(2)}) {
     GenerateRequest chat, text;
     chat.prompt = ChatPrompt();
     text.prompt = std::vector<TextPrompt>{"x"};
     for (GenerateRequest* request : {&chat, &text}) {
       request->num_logprobs = num_logprobs;
-      request->return_token_ids = num_logprobs > 0;
+      request->return_token_ids = num_logprobs.has_value();
       request->num_prompt_logprobs = num_logprobs;
     }
     for (FinishReason finish : {FinishReason::kStop, FinishReason::kLength}) {

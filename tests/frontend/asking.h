@@ -1,0 +1,106 @@
+// Requests to a scripted engine, and all that is read of their answers.
+#pragma once
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "frontend/intake.h"
+#include "tests/testing/scripted_house.h"
+
+namespace pagoda::testing {
+
+constexpr std::chrono::seconds kPatience{60};  // only a hang reaches it
+
+// What a wake-up does in a server: the reader runs again.
+class Reader {
+ public:
+  std::function<void()> wake() {
+    return [state = state_] {
+      std::lock_guard lock(state->mutex);
+      ++state->wakes;
+      state->changed.notify_all();
+    };
+  }
+  bool wait(int* seen) {
+    std::unique_lock lock(state_->mutex);
+    bool woken = state_->changed.wait_for(lock, kPatience, [&] { return state_->wakes > *seen; });
+    *seen = state_->wakes;
+    return woken;
+  }
+
+ private:
+  struct State {
+    std::mutex mutex;
+    std::condition_variable changed;
+    int wakes = 0;
+  };
+  std::shared_ptr<State> state_ = std::make_shared<State>();
+};
+
+struct Whole {
+  Status refused;  // by admit
+  std::optional<ApiError> error;
+  std::map<std::pair<int, int>, TextDelta> choices;  // (prompt, choice) -> all deltas together
+  std::vector<std::string> pieces;                   // of (0, 0)
+};
+
+inline Whole ask(ScriptedHouse* house, GenerateRequest request) {
+  Whole whole;
+  Reader reader;
+  auto stream = house->intake->admit(std::move(request), reader.wake());
+  if (!stream.ok()) {
+    whole.refused = stream.status();
+    return whole;
+  }
+  int seen = 0;
+  TextDelta delta;
+  while (!(*stream)->done()) {
+    if (!(*stream)->next(&delta)) {
+      EXPECT_TRUE((*stream)->done() || reader.wait(&seen)) << "nobody wakes the reader";
+      if (seen == 0 && !(*stream)->done()) break;
+      continue;
+    }
+    if (delta.error) whole.error = delta.error;
+    TextDelta& all = whole.choices[{delta.prompt_index, delta.choice}];
+    EXPECT_EQ(all.finish, FinishReason::kNone) << "a delta after the last";
+    if (delta.prompt_index == 0 && delta.choice == 0) whole.pieces.push_back(delta.text);
+    all.text += delta.text;
+    all.prompt_text += delta.prompt_text;
+    all.token_ids.insert(all.token_ids.end(), delta.token_ids.begin(), delta.token_ids.end());
+    all.logprobs.insert(all.logprobs.end(), delta.logprobs.begin(), delta.logprobs.end());
+    all.prompt_logprobs.insert(all.prompt_logprobs.end(), delta.prompt_logprobs.begin(),
+                               delta.prompt_logprobs.end());
+    if (!delta.prompt_token_ids.empty()) all.prompt_token_ids = delta.prompt_token_ids;
+    all.finish = delta.finish;
+    all.stop_reason = delta.stop_reason;
+    all.num_prompt_tokens = delta.num_prompt_tokens;
+    all.num_output_tokens = delta.num_output_tokens;
+  }
+  return whole;
+}
+
+inline GenerateRequest text_request(const std::string& prompt = "hi") {
+  GenerateRequest request;
+  request.prompt = std::vector<TextPrompt>{prompt};
+  request.sampling.max_tokens = 100;
+  return request;
+}
+inline GenerateRequest chat_request(const std::string& content = "hi") {
+  Object message;
+  message.append("role", "user");
+  message.append("content", content);
+  ChatPrompt chat;
+  chat.messages.push_back(Value(std::move(message)));
+  GenerateRequest request;
+  request.prompt = std::move(chat);
+  request.add_special_tokens = false;
+  return request;
+}
+
+}  // namespace pagoda::testing

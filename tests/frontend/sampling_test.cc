@@ -1,0 +1,210 @@
+#include "frontend/sampling.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "tests/frontend/asking.h"
+
+namespace pagoda {
+namespace {
+
+using testing::ask;
+using testing::bytes_of;
+using testing::chat_request;
+using testing::ScriptedHouse;
+using testing::text_request;
+using testing::Whole;
+
+TEST(Intake, ContextLength) {
+  ScriptedHouse house;
+  house.start();
+  struct Case {
+    std::size_t prompt;
+    std::optional<int64_t> max_tokens;
+    int64_t truncate;
+    const char* param;  // null: accepted
+    int num_prompt;
+  } cases[] = {
+      {255, 1, 0, nullptr, 255},
+      {256, 1, 0, "max_tokens", 0},
+      {257, 1, 0, "input_tokens", 0},
+      {256, {}, 0, "max_tokens", 0},
+      {255, {}, 0, nullptr, 255},
+      {250, 6, 0, nullptr, 250},
+      {250, 7, 0, nullptr, 250},  // fitted into what is left
+      {1, 256, 0, nullptr, 1},
+      {255, 256, 0, nullptr, 255},
+      {1, 257, 0, "max_tokens", 0},  // more than any prompt leaves
+      {300, 257, 0, "max_tokens", 0},
+      {1, std::numeric_limits<int64_t>::max(), 0, "max_tokens", 0},
+      {5000, 8, 248, nullptr, 248},
+      {5000, 8, -1, nullptr, 248},
+      {5000, {}, -1, nullptr, 255},
+      {3, 8, -1, nullptr, 3},
+      {3, 8, 257, "truncate_prompt_tokens", 0},
+      {5000, 9, 248, nullptr, 248},
+  };
+  for (const Case& one : cases) {
+    GenerateRequest request = text_request();
+    request.prompt = std::vector<TextPrompt>{std::vector<TokenId>(one.prompt, 'a')};
+    request.sampling.max_tokens = one.max_tokens;
+    request.truncate_prompt_tokens = one.truncate;
+    Whole whole = ask(&house, request);
+    if (one.param != nullptr) {
+      ASSERT_TRUE(whole.error) << one.prompt;
+      EXPECT_EQ(whole.error->http_status, 400);
+      EXPECT_EQ(whole.error->param, one.param) << one.prompt << " " << whole.error->message;
+      EXPECT_NE(whole.error->message.find("256"), std::string::npos) << whole.error->message;
+    } else {
+      ASSERT_FALSE(whole.error) << whole.error->message;
+      EXPECT_EQ(whole.choices.at({0, 0}).num_prompt_tokens, one.num_prompt);
+    }
+  }
+  // Refused by its bytes, before tokenizing.
+  Whole whole = ask(&house, text_request(std::string(1 << 20, 'x')));
+  EXPECT_NE(whole.error->message.find("bytes"), std::string::npos);
+}
+
+TEST(Intake, WhatIsAskedForIsFittedIntoTheContext) {
+  ScriptedHouse house;
+  house.script = [](const std::vector<TokenId>&, int32_t) { return std::vector<TokenId>(1000, 'a'); };
+  house.start();
+  GenerateRequest request = text_request();
+  request.prompt = std::vector<TextPrompt>{std::vector<TokenId>(200, 'a')};
+  request.sampling.max_tokens = 250;
+  TextDelta answer = ask(&house, request).choices.at({0, 0});
+  EXPECT_EQ(answer.num_output_tokens, 56);
+  EXPECT_EQ(answer.finish, FinishReason::kLength);
+  request.sampling.min_tokens = 57;  // judged by what is left
+  EXPECT_NE(ask(&house, request).error->message.find("max_tokens=56"), std::string::npos);
+  GenerateRequest chat = chat_request();
+  chat.sampling.max_tokens = 257;
+  EXPECT_EQ(ask(&house, chat).error->message,
+            "max_tokens=257 cannot be greater than max_model_len=256. Please request fewer output tokens.");
+  chat.sampling.is_max_completion_tokens = true;
+  EXPECT_EQ(ask(&house, chat).error->param, "max_completion_tokens");
+}
+
+TEST(Intake, SeedMinusOneIsRandom) {
+  ScriptedHouse house;
+  GenerateRequest request = text_request();
+  for (int64_t seed : {int64_t{-2}, int64_t{0}, int64_t{7}}) {
+    request.sampling.seed = seed;
+    EXPECT_EQ(resolve_sampling(house.model, request, 12345)->seed, static_cast<uint64_t>(seed));
+  }
+  request.sampling.seed = -1;
+  EXPECT_EQ(resolve_sampling(house.model, request, 12345)->seed, 12345u);
+}
+
+TEST(Intake, BadWordsAreBadBehindASpaceToo) {
+  ScriptedHouse house;
+  GenerateRequest request = text_request();
+  request.sampling.bad_words = {"ab", "  cd", "e"};
+  Result<SamplingParams> params = resolve_sampling(house.model, request, 0);
+  ASSERT_TRUE(params.ok());
+  EXPECT_EQ(params->bad_words,
+            (std::vector<std::vector<TokenId>>{bytes_of("ab"), bytes_of(" ab"), bytes_of("cd"),
+                                               bytes_of(" cd"), bytes_of("e"), bytes_of(" e")}));
+}
+
+TEST(Intake, DefaultsOfLength) {
+  ScriptedHouse house;
+  house.script = [](const std::vector<TokenId>&, int32_t) { return std::vector<TokenId>(1000, 'a'); };
+  house.start();
+  GenerateRequest text = text_request(), chat = chat_request();
+  text.sampling.max_tokens.reset();
+  EXPECT_EQ(ask(&house, text).choices.at({0, 0}).num_output_tokens, 16);
+  TextDelta answer = ask(&house, chat).choices.at({0, 0});
+  EXPECT_EQ(answer.num_output_tokens, 256 - answer.num_prompt_tokens);
+  EXPECT_EQ(answer.finish, FinishReason::kLength);
+
+  ScriptedHouse limited;
+  limited.script = house.script;
+  limited.model.default_sampling.set("max_new_tokens", 5);
+  limited.start();
+  EXPECT_EQ(ask(&limited, chat).choices.at({0, 0}).num_output_tokens, 5);
+  EXPECT_EQ(ask(&limited, text).choices.at({0, 0}).num_output_tokens, 16);  // of chats alone, as in vLLM
+  chat.sampling.max_tokens = 9;                                             // the model's own is a default
+  EXPECT_EQ(ask(&limited, chat).choices.at({0, 0}).num_output_tokens, 9);
+  ScriptedHouse strict;
+  strict.script = house.script;
+  strict.model.default_sampling.set("max_new_tokens", 5);
+  strict.model.max_new_tokens_is_limit = true;
+  strict.start();
+  EXPECT_EQ(ask(&strict, chat).choices.at({0, 0}).num_output_tokens, 5);
+}
+
+TEST(Intake, RefusesWhatTheModelCanNotDo) {
+  ScriptedHouse house;
+  house.model.max_logprobs = 4;
+  house.start();
+  using Change = std::function<void(GenerateRequest*)>;
+  struct Case {
+    const char* param;
+    Change change;
+  } cases[] = {
+      {"", [](GenerateRequest* r) { r->n = 2, r->sampling.temperature = 0; }},
+      {"logit_bias",
+       [](GenerateRequest* r) {
+         r->sampling.logit_bias = {{262, 1.0f}};
+       }},
+      {"stop_token_ids", [](GenerateRequest* r) { r->sampling.stop_token_ids = {262}; }},
+      {"allowed_token_ids",
+       [](GenerateRequest* r) {
+         r->sampling.allowed_token_ids = {1, 999999};
+       }},
+      {"logprobs", [](GenerateRequest* r) { r->num_logprobs = 5; }},
+      {"logprobs", [](GenerateRequest* r) { r->num_logprobs = kAllLogprobs; }},
+      {"prompt_logprobs", [](GenerateRequest* r) { r->num_prompt_logprobs = 5; }},
+      {"", [](GenerateRequest* r) { r->sampling.min_tokens = 101; }},
+      {"allowed_token_ids",
+       [](GenerateRequest* r) {
+         r->sampling.allowed_token_ids = r->sampling.stop_token_ids = {5};
+         r->sampling.min_tokens = 1;
+       }},
+      {"",
+       [](GenerateRequest* r) {
+         r->prompt = std::vector<TextPrompt>{std::vector<TokenId>{1, 262}};
+       }},
+      {"",
+       [](GenerateRequest* r) {
+         r->prompt = std::vector<TextPrompt>{"a", std::vector<TokenId>{262}};
+       }},
+      {"",
+       [](GenerateRequest* r) { r->prompt = std::vector<TextPrompt>{""}, r->add_special_tokens = false; }},
+      {"chat_template",
+       [](GenerateRequest* r) {
+         *r = chat_request();
+         std::get<ChatPrompt>(r->prompt).chat_template = "x";
+       }},
+  };
+  for (const Case& one : cases) {
+    GenerateRequest request = text_request();
+    one.change(&request);
+    Whole whole = ask(&house, request);
+    ASSERT_TRUE(whole.error) << one.param;
+    EXPECT_EQ(whole.error->http_status, 400);
+    EXPECT_EQ(whole.error->param, one.param) << whole.error->message;
+  }
+  for (const int64_t count : {int64_t{5}, int64_t{1} << 31, std::numeric_limits<int64_t>::max()}) {
+    for (auto field : {&GenerateRequest::num_logprobs, &GenerateRequest::num_prompt_logprobs}) {
+      GenerateRequest request = text_request();
+      request.*field = count;
+      Whole whole = ask(&house, request);
+      ASSERT_TRUE(whole.error) << count;
+      EXPECT_NE(whole.error->message.find(" of " + std::to_string(count) + ","), std::string::npos)
+          << whole.error->message;
+    }
+  }
+  GenerateRequest unknown = text_request();
+  unknown.model = "gpt-4";
+  Whole whole = ask(&house, unknown);
+  EXPECT_EQ(whole.refused.code(), StatusCode::kNotFound);
+  EXPECT_EQ(whole.refused.message(),
+            "The model `gpt-4` does not exist. Valid aliases: scripted, second/name.");
+  EXPECT_TRUE(house.engine->drain(60));
+}
+
+}  // namespace
+}  // namespace pagoda
