@@ -72,6 +72,10 @@ int ApiServer::port() const {
   return impl_->http.port();
 }
 
+int ApiServer::num_requests() const {
+  return impl_->http.num_requests();
+}
+
 bool ApiServer::drain_and_stop(double timeout_s) {
   auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(
                                      std::chrono::duration<double>(std::clamp(timeout_s, 0.0, 1e7)));

@@ -71,9 +71,10 @@ class Lifecycle(unittest.TestCase):
                 self.assertLess(time.monotonic() - started, 4)
                 for client in clients:
                     client.join()
-                self.assertEqual([status for status, _, _ in answers], [503] * len(clients))
-                for _, body, _ in answers:
-                    self.assertIn("shutting down", json.loads(body)["error"]["message"])
+                self.assertEqual(len(answers), len(clients), "everybody has an answer")
+                for status, body, _ in answers:  # some templates have used up their steps before
+                    self.assertIn(status, (400, 503))
+                    self.assertIn("shutting down" if status == 503 else "steps", json.loads(body)["error"]["message"])
 
     def test_a_killed_server_leaves_its_port_free(self):
         with Server() as server:

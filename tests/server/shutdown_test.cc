@@ -53,7 +53,7 @@ TEST(ApiServer, StopsInTimeWithRequestsInside) {
   std::thread client([&] { whole = site.post(kText, R"({"prompt":"x"})"); });
   std::thread reader([&] { stream = site.post(kText, R"({"prompt":"x","stream":true})"); });
   gate.wait_entered();
-  ASSERT_TRUE(eventually([&] { return site.get("/load").body == R"({"server_load":2})"; }));
+  EXPECT_TRUE(eventually([&] { return site.get("/load").body == R"({"server_load":2})"; }));
   EXPECT_FALSE(site.server->drain_and_stop(0.05));
   client.join();
   reader.join();
@@ -126,8 +126,7 @@ TEST(ApiServer, WhateverARequestWaitsForItHearsThatItIsCutOff) {
       EXPECT_TRUE(site.house.text_pool->submit([&] { static_cast<void>(text.enter()); }).ok());
     text.wait_entered(2);
   }
-  // Bodies that are not parsed yet, work on text and commands are no generations.
-  EXPECT_TRUE(eventually([&] { return site.get("/load").body == R"({"server_load":4})"; }));
+  EXPECT_TRUE(eventually([&] { return site.server->num_requests() == std::ssize(requests); }));
   step.open();
   EXPECT_FALSE(site.server->drain_and_stop(0.3));
   for (std::size_t i = 0; i < answers.size(); ++i) {
