@@ -76,8 +76,8 @@ std::string AsyncClient::Impl::wire_bytes(const Request& request) const {
 
 asio::awaitable<void> AsyncClient::Impl::work(std::shared_ptr<Call> call) {
   std::string bytes = wire_bytes(call->request);
-  Status status;
-  for (bool again = true; again;) {
+  Status status = judge_headers(call->request.headers);
+  for (bool again = status.ok(); again;) {
     // Every exception ends here: a coroutine of a request never takes the others with it.
     try {
       status = co_await attempt(call.get(), &bytes);

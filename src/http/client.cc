@@ -150,6 +150,7 @@ class Call {
 Result<HttpResponse> call(const ClientRequest& request,
                           const std::function<bool(std::string_view)>* on_data) {
   if (!is_token(request.method)) return invalid_argument("the HTTP method is not valid: " + request.method);
+  PAGODA_RETURN_IF_ERROR(judge_headers(request.headers));
   PAGODA_TRY(Url url, parse_url(request.url));
   return Call(request, std::move(url), on_data).run();
 }

@@ -3,6 +3,7 @@
 #include <netdb.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "http/framing.h"
@@ -36,6 +37,16 @@ Result<std::vector<SocketAddress>> find_addresses(const Url& url) {
   }
   ::freeaddrinfo(found);
   return out;
+}
+
+Status judge_headers(const HttpHeaders& headers) {
+  const auto is_control = [](unsigned char c) { return (c < ' ' && c != '\t') || c == 0x7f; };
+  for (const auto& [name, value] : headers) {
+    if (!is_token(name)) return invalid_argument("a header of the request has a name that is not valid");
+    if (std::any_of(value.begin(), value.end(), is_control))
+      return invalid_argument("the header " + name + " of the request holds a control character");
+  }
+  return {};
 }
 
 std::string render_request(const ClientRequest& request, const Url& url) {

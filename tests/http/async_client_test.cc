@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "http/client.h"
 #include "http/server.h"
 #include "tests/http/raw_client.h"
 
@@ -125,6 +127,47 @@ TEST(AsyncClient, AConnectionThatTheServerClosedMeanwhileIsReplaced) {
   client->start(get("/", count));
   client->run();
   EXPECT_EQ(num_good, 2);
+}
+
+// By both clients: of a value that ends a line another header would begin.
+TEST(AsyncClient, HeadersEndWhereTheyEnd) {
+  auto server = make_server(local_config());
+  std::atomic<int> num_seen{0};
+  server->on("GET", "/seen", [&](HttpRequest request, Writer writer) {
+    ++num_seen;
+    writer->send(text(std::string(request.header("x-a").value_or("")), 200));
+  });
+  start(server.get());
+  const std::pair<HttpHeaders, const char*> cases[] = {
+      {{{"X-A", "k\n"}}, "X-A"},
+      {{{"X-A", "k\r\nX-B: 1"}}, "X-A"},
+      {{{"X-A", std::string(1, '\0')}}, "X-A"},
+      {{{"X-A", "\x7f"}}, "X-A"},
+      {{{"X A", "k"}}, "name"},
+      {{{"", "k"}}, "name"},
+      {{{"X-A", "cl\xc3\xa9\t\xff"}}, ""},
+  };
+  for (const auto& [headers, words] : cases) {
+    const int before = num_seen;
+    ClientRequest request;
+    request.url = url_of(*server) + "/seen";
+    request.headers = headers;
+    auto client = AsyncClient::open(url_of(*server)).value();
+    Result<HttpResponse> async = Status(StatusCode::kInternal, "not told");
+    AsyncClient::Request other =
+        get("/seen", [&](Result<HttpResponse> response) { async = std::move(response); });
+    other.headers = headers;
+    client->start(std::move(other));
+    client->run();
+    for (const Result<HttpResponse>& answer : {http_request(request), async}) {
+      ASSERT_EQ(answer.ok(), *words == 0) << words;
+      if (answer.ok())
+        EXPECT_EQ(answer->body, headers[0].second);
+      else
+        EXPECT_THAT(answer.status().message(), HasSubstr(words));
+    }
+    EXPECT_EQ(num_seen - before, *words == 0 ? 2 : 0);
+  }
 }
 
 TEST(AsyncClient, TimeLimitRefusalAndNonsense) {

@@ -22,7 +22,7 @@ TEST(IdPlaces, AreThoseOfASortedList) {
   SplitMix64 rng(7);
   for (uint64_t spread : {1, 2, 50, 1000}) {
     std::vector<int32_t> ids;
-    int32_t next = static_cast<int32_t>(rng.below(100));
+    int32_t next = spread < 50 ? -1 : static_cast<int32_t>(rng.below(100));
     for (int i = 0; i < 1000; ++i) ids.push_back(next += 1 + static_cast<int32_t>(rng.below(spread)));
     const IdPlaces places(ids.back() + 1, ids);
     ASSERT_EQ(places.size(), 1000);
