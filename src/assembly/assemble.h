@@ -18,8 +18,8 @@ struct Assembly {
   std::unique_ptr<EngineMetrics> engine_metrics;
   std::shared_ptr<const ModelInfo> model;
   std::unique_ptr<Engine> engine;
-  std::unique_ptr<TaskPool> text_pool;
   std::unique_ptr<Intake> intake;
+  std::unique_ptr<TaskPool> text_pool;  // ends first: what runs on it uses the intake
   std::size_t weight_bytes = 0;
   CpuPlan cpus;  // threads besides the compute threads belong on cpus.spare
 };

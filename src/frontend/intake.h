@@ -43,7 +43,8 @@ class OutputStream {
 
 class Intake {
  public:
-  // All pointers outlive the Intake and its streams.
+  // The engine outlives the Intake and its streams. The text pool ends before the Intake, which its work uses,
+  // and after the last call of admit() and work().
   Intake(std::shared_ptr<const ModelInfo> model, Engine* engine, TaskPool* text_pool);
 
   // Takes places in the engine's queue first (kExhausted or kUnavailable at once, before any work on the

@@ -161,7 +161,6 @@ TEST(Admission, WorkEndsWhenItsReaderLeavesOrThePoolGoes) {
   busy.leave();
   EXPECT_EQ(Waiter(&house, text_of({1})).end(), 200);
   Waiter still(&house, endless_chat());
-  house.intake.reset();
   house.text_pool.reset();  // joins
   EXPECT_TRUE(house.engine->drain(60));
 }

@@ -190,8 +190,8 @@ inline ScriptedHouse::ScriptedHouse() {
 }
 
 inline ScriptedHouse::~ScriptedHouse() {
-  intake.reset();
   text_pool.reset();
+  intake.reset();
   engine.reset();
 }
 
@@ -204,7 +204,7 @@ inline void ScriptedHouse::start() {
 }
 
 inline void ScriptedHouse::restart_text_pool(int num_threads) {
-  intake.reset();
+  text_pool.reset();
   text_pool = std::make_unique<TaskPool>(num_threads, 256);
   intake = std::make_unique<Intake>(std::make_shared<const ModelInfo>(model), engine.get(), text_pool.get());
 }
