@@ -2,10 +2,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "base/value.h"
+#include "base/variant.h"
 #include "contract/tenant.h"
 #include "contract/types.h"
 
@@ -35,7 +35,7 @@ struct ChatPrompt {
   bool add_generation_prompt = true, continue_final_message = false;
 };
 // Text, or ids already.
-using TextPrompt = std::variant<std::string, std::vector<TokenId>>;
+using TextPrompt = Variant<std::string, std::vector<TokenId>>;
 
 // A request in the words of the API, fully judged as far as the request alone can tell: the last place with
 // settings as text. What needs the model (template, tokens, context length, vocabulary) is judged by
@@ -43,7 +43,7 @@ using TextPrompt = std::variant<std::string, std::vector<TokenId>>;
 struct GenerateRequest {
   std::string request_id;  // as the body gave it; the server makes it "chatcmpl-..." or "cmpl-..."
   std::string model;       // as the client named it; empty: the first served name
-  std::variant<ChatPrompt, std::vector<TextPrompt>> prompt;  // a text completion may hold several prompts
+  Variant<ChatPrompt, std::vector<TextPrompt>> prompt;  // a text completion may hold several prompts
   bool is_chat() const { return prompt.index() == 0; }
   // It can be large, and is needed no more. What kind it was is still known.
   void drop_prompt() {

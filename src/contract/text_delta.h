@@ -1,9 +1,9 @@
 #pragma once
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
+#include "base/variant.h"
 #include "contract/api_error.h"
 #include "contract/token_event.h"
 #include "contract/types.h"
@@ -36,7 +36,7 @@ struct TextDelta {
   std::string prompt_text;                    // with echo: on the first delta of each choice
   FinishReason finish = FinishReason::kNone;  // != kNone: the last delta of this choice
   // The stop string or stop token id that ended it.
-  std::variant<std::monostate, std::string, TokenId> stop_reason;
+  Variant<std::monostate, std::string, TokenId> stop_reason;
   int32_t num_prompt_tokens = 0, num_cached_tokens = 0, num_output_tokens = 0;  // of this choice so far
   Stations stations;              // as far as the choice has come; with its last delta
   std::optional<ApiError> error;  // the whole request failed; nothing follows

@@ -303,23 +303,24 @@ Result<std::string> Intake::render_chat(const ChatPrompt& chat) const {
 
 Result<std::vector<TokenId>> Intake::tokenize(const GenerateRequest& request) const {
   const bool chat = request.is_chat();
-  std::string text;
+  std::string rendered;
+  const std::string* text = &rendered;
   if (chat) {
-    PAGODA_TRY(text, render_chat(std::get<ChatPrompt>(request.prompt)));
+    PAGODA_TRY(rendered, render_chat(std::get<ChatPrompt>(request.prompt)));
   } else {
     const TextPrompt& prompt = std::get<std::vector<TextPrompt>>(request.prompt)[0];
     if (const auto* ids = std::get_if<std::vector<TokenId>>(&prompt)) {
       PAGODA_RETURN_IF_ERROR(check_vocabulary(*model_, *ids, "prompt"));
       return *ids;
     }
-    text = std::get<std::string>(prompt);
+    text = &std::get<std::string>(prompt);
   }
   const char* field = chat ? "messages" : "prompt";
   if (model_->tokenizer == nullptr)
     return invalid_argument(std::string(field) + ": the server runs without a tokenizer", field);
-  PAGODA_RETURN_IF_ERROR(judge_bytes(*model_, longest_token_, text.size(), field));
+  PAGODA_RETURN_IF_ERROR(judge_bytes(*model_, longest_token_, text->size(), field));
   std::vector<TokenId> ids;
-  model_->tokenizer->encode(text, {.add_special_tokens = request.add_special_tokens}, &ids);
+  model_->tokenizer->encode(*text, {.add_special_tokens = request.add_special_tokens}, &ids);
   return ids;
 }
 

@@ -68,7 +68,9 @@ void read_prompt(Fields* fields, const RequestLimits& limits, GenerateRequest* r
   Value* prompt = fields->get("prompt");
   if (prompt == nullptr) return;
   if (prompt->is_string()) {
-    request->prompt = std::vector<TextPrompt>{std::move(prompt->as_string())};
+    std::vector<TextPrompt> one;
+    one.emplace_back(std::move(prompt->as_string()));  // an initializer list would copy it
+    request->prompt = std::move(one);
   } else if (prompt->is_array()) {
     Result<std::vector<TextPrompt>> prompts = judge_prompt_list(&prompt->as_array(), limits.prompts_max);
     if (!prompts.ok()) return fields->fail(prompts.status());

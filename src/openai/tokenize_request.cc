@@ -24,7 +24,9 @@ Result<TokenizeRequest> parse_tokenize_request(std::string_view body, const Requ
     fields.never_null({"prompt"});
     fields.read("prompt", &prompt);
     fields.read("add_special_tokens", &request.add_special_tokens);
-    request.prompt = std::vector<TextPrompt>{TextPrompt(std::move(prompt))};
+    std::vector<TextPrompt> one;
+    one.emplace_back(std::move(prompt));  // an initializer list would copy it
+    request.prompt = std::move(one);
   }
   PAGODA_RETURN_IF_ERROR(fields.finish());
   return out;

@@ -3,11 +3,11 @@
 #pragma once
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "base/status.h"
 #include "base/value.h"
+#include "base/variant.h"
 #include "text/nfc.h"
 #include "text/regex.h"
 
@@ -39,7 +39,7 @@ class Normalizer {
     Regex from;
     std::string to;
   };
-  using Step = std::variant<Form, Prepend, ReplaceText, ReplaceRegex>;
+  using Step = Variant<Form, Prepend, ReplaceText, ReplaceRegex>;
 
   Status add(const Value& json, const std::string& path, int depth);
   void add_form(NormalForm form, double growth);

@@ -5,11 +5,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "base/status.h"
 #include "base/value.h"
+#include "base/variant.h"
 #include "text/regex.h"
 #include "text/scanner.h"
 
@@ -67,7 +67,7 @@ class PreTokenizer {
     Prepend prepend;
     bool split;
   };
-  using Step = std::variant<SplitRegex, SplitText, SplitChars, ByteLevel, Metaspace>;
+  using Step = Variant<SplitRegex, SplitText, SplitChars, ByteLevel, Metaspace>;
   struct Piece {
     std::string_view text;
     bool at_start;
