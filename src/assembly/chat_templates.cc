@@ -95,7 +95,7 @@ Result<std::shared_ptr<const ChatTemplate>> parse(const NamedTemplate& named) {
 // A flag that names no file is a name, or the template itself if it looks like one.
 Result<NamedTemplate> template_of_flag(const NamedTemplates& named, const std::string& flag) {
   std::error_code ignored;
-  if (std::filesystem::exists(flag, ignored)) {
+  if (std::filesystem::exists(std::filesystem::symlink_status(flag, ignored))) {
     PAGODA_TRY(std::string source, read_file(flag, kFileBytesMax));
     if (!source.empty()) PAGODA_RETURN_IF_ERROR(judge_content(source, flag));
     return NamedTemplate{std::move(source), "--chat-template '" + flag + "'"};

@@ -98,9 +98,6 @@ Result<std::optional<std::string>> ModelFiles::read(const std::string& name) con
     if (!may_be_empty || !text->empty()) PAGODA_RETURN_IF_ERROR(judge_content(*text, path_of(name)));
     return std::optional<std::string>(*std::move(text));
   }
-  std::error_code ignored;
-  if (fs::is_symlink(path_of(name), ignored) && text.status().code() == StatusCode::kNotFound)
-    return io_error("'" + path_of(name) + "' is a link to a file that is not there");
   if (text.status().code() == StatusCode::kNotFound) return std::optional<std::string>();
   return text.status();
 }

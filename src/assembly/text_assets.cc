@@ -30,7 +30,8 @@ Result<std::shared_ptr<const Tokenizer>> tokenizer_of(const ModelFiles& files, c
 
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::string& reference) {
   std::error_code ignored;
-  if (std::filesystem::is_regular_file(reference, ignored)) {
+  const bool is_there = std::filesystem::exists(std::filesystem::symlink_status(reference, ignored));
+  if (is_there && !std::filesystem::is_directory(reference, ignored)) {
     PAGODA_TRY(std::string json, read_file(reference));
     PAGODA_RETURN_IF_ERROR(judge_content(json, reference));
     return tokenizer_of(json, reference, {});

@@ -105,6 +105,9 @@ const std::byte* map_whole(int fd, std::size_t size) {
 
 Status cannot(const char* verb, const std::string& path) {
   const int error = errno;
+  struct stat link;
+  if (error == ENOENT && ::lstat(path.c_str(), &link) == 0)
+    return io_error("'" + path + "' is a link to a file that is not there");
   std::string message = std::string("cannot ") + verb + " '" + path + "': " + std::strerror(error);
   return error == ENOENT ? not_found(std::move(message)) : io_error(std::move(message));
 }

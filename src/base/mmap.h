@@ -11,9 +11,9 @@ namespace pagoda {
 
 class MappedFile {
  public:
-  // Error kIo with the path. An empty file maps to an empty span. A file truncated after the mapping raises
-  // SIGBUS when touched: install_sigbus_handler() turns that into a message that names the file, and exit
-  // code 1.
+  // Error kNotFound or, for all else (a link to nothing, too), kIo, with the path. An empty file maps to an
+  // empty span. A file truncated after the mapping raises SIGBUS when touched: install_sigbus_handler() turns
+  // that into a message that names the file, and exit code 1.
   static Result<MappedFile> open(const std::string& path);
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;

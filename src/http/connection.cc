@@ -269,6 +269,7 @@ std::shared_ptr<Exchange> Connection::begin_exchange() {
   read_deadline_ = kNever;
   frame_.close = close_after_answer_;
   asked_at_ = Clock::now();
+  ++core_->num_requests;
   exchange_ = {.method = request_.method,
                .route = core_->route_of(request_.path),
                .request_bytes = request_.body.size()};
@@ -299,6 +300,7 @@ void Connection::refuse(HttpError error) {
   log_line_.clear();
   log_debug("{}: refused with {}: {}", remote_, error.status, error.message);
   asked_at_ = Clock::now();
+  ++core_->num_requests;
   exchange_ = {.status = error.status};
   AnswerFrame frame;
   frame.close = true;

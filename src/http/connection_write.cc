@@ -57,6 +57,7 @@ void Connection::report() {
   if (asked_at_ == Clock::time_point{}) return;
   exchange_.seconds = std::chrono::duration<double>(Clock::now() - asked_at_).count();
   asked_at_ = {};
+  --core_->num_requests;
   constexpr int kClientClosedRequest = 499;  // as nginx has it
   if (exchange_.status == 0) exchange_.status = kClientClosedRequest;
   if (core_->observer) core_->observer(exchange_);

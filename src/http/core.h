@@ -30,6 +30,7 @@ struct ServerCore {
   std::function<void()> on_burst_over;                     // may be empty
   std::shared_ptr<TlsContext> tls;                         // null: plain
   std::atomic<bool> draining{false}, stopping{false};
+  std::atomic<int> num_requests{0};  // that are being answered
   Places places;
   std::shared_ptr<BodyBudget> bodies = std::make_shared<BodyBudget>();
 

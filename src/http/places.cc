@@ -33,11 +33,6 @@ int Places::taken() const {
   return taken_[0] + taken_[1];
 }
 
-int Places::at_work() const {
-  std::lock_guard lock(mutex_);
-  return taken_[0] + taken_[1] - static_cast<int>(waiting_[0].size() + waiting_[1].size());
-}
-
 void Places::begin_wait(Connection* connection) {
   std::lock_guard lock(mutex_);
   Ticket& ticket = connection->ticket();

@@ -27,8 +27,6 @@ class Places {
   Seat take(std::shared_ptr<Connection>* leaves);
   void give_back(Seat seat);
   int taken() const;
-  // Of those taken: by connections that do not wait.
-  int at_work() const;
 
   // While a connection has not the whole head of a request. Idempotent.
   void begin_wait(Connection* connection);

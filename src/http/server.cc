@@ -180,7 +180,7 @@ int HttpServer::num_connections() const {
   return impl_->core->places.taken();
 }
 int HttpServer::num_requests() const {
-  return impl_->core->places.at_work();
+  return impl_->core->num_requests;
 }
 
 void HttpServer::drain() {

@@ -105,7 +105,7 @@ class HttpServer {
   Status start();
   int port() const;
   int num_connections() const;
-  // Those with a request: its head has come, and its answer is not out.
+  // Those that have come whole, or are refused, and whose answers are not out.
   int num_requests() const;
   // Stops listening. A request that has not come whole is refused (503), idle connections close, the others
   // close after their answer.

@@ -50,7 +50,7 @@ class ApiServer {
   Status bind();
   Status start();
   int port() const;
-  // Those that are being received or answered, of whatever route.
+  // Those that are being answered, of whatever route.
   int num_requests() const;
   // Refuses new requests with 503, lets the others end (at most timeout_s), then closes everything. False:
   // some were cut off, and told so. Afterwards the engine takes no requests either.

@@ -214,9 +214,10 @@ Result<std::unique_ptr<Checkpoint>> Checkpoint::open(const std::string& path) {
   std::error_code error;
   if (!fs::is_directory(path, error)) return open_files({path});
   fs::path folder(path);
-  if (fs::exists(folder / kIndexName, error)) return open_sharded(folder);
-  if (fs::exists(folder / "model.safetensors", error))
-    return open_files({(folder / "model.safetensors").string()});
+  // A link to nothing counts: it is an error, not absent.
+  auto is_there = [&](const char* name) { return fs::exists(fs::symlink_status(folder / name, error)); };
+  if (is_there(kIndexName)) return open_sharded(folder);
+  if (is_there("model.safetensors")) return open_files({(folder / "model.safetensors").string()});
   PAGODA_TRY(std::vector<std::string> paths, list_safetensors(folder));
   return open_files(paths);
 }
