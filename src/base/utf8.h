@@ -8,6 +8,7 @@
 namespace pagoda {
 
 inline constexpr uint32_t kReplacementChar = 0xFFFD;
+inline constexpr std::string_view kReplacementText = "\xEF\xBF\xBD";
 
 struct Utf8Char {
   uint32_t code_point;  // kReplacementChar where ill-formed

@@ -21,6 +21,9 @@ struct TokenText {
 struct TokenLogprobText {
   TokenText token;
   bool has_logprob = true;
+  int32_t text_offset = 0;  // where in the choice's text its name stands, in characters; with echo behind the
+                            // prompt
+  std::string open;         // see token_name()
   std::vector<TokenText> top;  // descending
 };
 

@@ -18,9 +18,10 @@ class ChoiceText {
 
   // Appends what has become certain to `out`. True: a stop string is complete, and nothing follows.
   bool push(int32_t token, int32_t num_output_tokens, std::string* out);
-  // The end of the tokens: appends what was held back, but for the bytes of an unfinished character, which
-  // are no text.
+  // The end of the tokens: appends what was held back, but for bytes at the end that are no characters.
   void finish(std::string* out);
+  // Of the text so far, with what is held back for a stop string.
+  std::size_t num_characters() const { return detokenizer_ ? detokenizer_->num_characters() : 0; }
   // Requires: push has returned true.
   const std::string& stop_string() const { return stops_->strings()[*stopped_by_]; }
 

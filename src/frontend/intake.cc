@@ -162,9 +162,9 @@ class PromptMaker {
     return true;
   }
 
+  // An echo shows the prompt as it is, whatever is left out of answers.
   std::string decode(const std::vector<TokenId>& ids) const {
-    return model_.tokenizer == nullptr ? std::string()
-                                       : model_.tokenizer->decode(ids, request_.skip_special_tokens);
+    return model_.tokenizer == nullptr ? std::string() : model_.tokenizer->decode(ids, false);
   }
 
   const ModelInfo& model_;

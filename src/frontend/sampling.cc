@@ -125,11 +125,6 @@ Status judge_max_tokens(const ModelInfo& model, const SamplingFields& fields) {
 
 }  // namespace
 
-std::optional<int64_t> wanted_prompt_logprobs(const GenerateRequest& request) {
-  if (request.num_prompt_logprobs) return request.num_prompt_logprobs;
-  return request.echo && !request.is_chat() ? request.num_logprobs : std::nullopt;
-}
-
 Result<SamplingParams> resolve_sampling(const ModelInfo& model, const GenerateRequest& request,
                                         uint64_t random_seed) {
   const SamplingFields& fields = request.sampling;
@@ -144,7 +139,7 @@ Result<SamplingParams> resolve_sampling(const ModelInfo& model, const GenerateRe
   PAGODA_RETURN_IF_ERROR(check_ids(model, fields.allowed_token_ids, "allowed_token_ids"));
   PAGODA_TRY(params.num_logprobs, judge_logprobs(model, request.num_logprobs, "sample", "logprobs"));
   PAGODA_TRY(params.num_prompt_logprobs,
-             judge_logprobs(model, wanted_prompt_logprobs(request), "prompt", "prompt_logprobs"));
+             judge_logprobs(model, request.num_prompt_logprobs, "prompt", "prompt_logprobs"));
   PAGODA_RETURN_IF_ERROR(tokenize_bad_words(model, fields.bad_words, &params));
   if (!request.stop.empty() && model.tokenizer == nullptr)
     return invalid_argument("stop: the server runs without a tokenizer; use stop_token_ids", "stop");

@@ -6,9 +6,6 @@
 
 namespace pagoda {
 
-// What the request alone decides about log-probabilities of the prompt: echo with logprobs wants them too.
-std::optional<int64_t> wanted_prompt_logprobs(const GenerateRequest& request);
-
 // Everything of the request that needs the model but not the prompt: defaults of generation_config.json,
 // token ids, bad words, the bound on log-probabilities. max_tokens stays unset: see judge_length.
 Result<SamplingParams> resolve_sampling(const ModelInfo& model, const GenerateRequest& request,

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/memory_reserve.h"
+#include "base/utf8.h"
 #include "frontend/sampling.h"
 
 namespace pagoda {
@@ -36,7 +37,7 @@ StreamCore::StreamCore(std::shared_ptr<const ModelInfo> model, Engine* engine, G
       engine_(engine),
       request_(std::move(request)),
       num_prompts_(count_prompts(request_)),
-      wants_prompt_logprobs_(wanted_prompt_logprobs(request_).has_value()),
+      wants_prompt_logprobs_(request_.num_prompt_logprobs.has_value()),
       echo_only_(request_.sampling.max_tokens == 0),
       stops_(std::make_shared<StopStrings>(request_.stop)),
       wake_(std::make_shared<std::function<void()>>(std::move(wake))) {}
@@ -51,6 +52,9 @@ void StreamCore::start(std::vector<PreparedPrompt> prompts) {
     prompt.id = prompts[i].request->id;
     prompt.ids = std::move(prompts[i].ids);
     prompt.echo_text = std::move(prompts[i].echo_text);
+    if (request_.echo) prompt.num_echoed = count_code_points(prompt.echo_text);
+    if (wants_prompt_logprobs_ && model_->tokenizer != nullptr)
+      prompt.text.emplace(model_->tokenizer, false, true);
     prompt.choices.resize(static_cast<std::size_t>(request_.n));
     bool skips = request_.skip_special_tokens;
     bool at_start = std::all_of(prompt.ids.begin(), prompt.ids.end(), [&](TokenId id) {
@@ -239,7 +243,7 @@ bool StreamCore::read_event(int32_t prompt_index, TokenEvent* event, TextDelta* 
     if (event->finish == FinishReason::kNone) return false;
     delta->finish = event->finish == FinishReason::kStop ? FinishReason::kLength : event->finish;
   } else {
-    take_tokens(&choice, *event, delta);
+    take_tokens(prompt, &choice, *event, delta);
   }
   delta->num_output_tokens = choice.num_output;
   note_times(&choice, *event, delta);
@@ -262,14 +266,41 @@ void StreamCore::note_times(Choice* choice, const TokenEvent& event, TextDelta* 
 
 void StreamCore::take_prompt_logprobs(Prompt* prompt, const TokenRows& rows) {
   if (rows.token.empty()) return;
-  if (prompt->logprobs.empty() && !prompt->ids.empty()) {  // nothing predicts the first token
-    TokenLogprobText first;
-    first.token = token_text(prompt->ids[0], 0, 0);
-    first.has_logprob = false;
-    prompt->logprobs.push_back(std::move(first));
-  }
+  if (prompt->logprobs.empty()) place_first_token(prompt);
   for (std::size_t i = 0; i < rows.token.size() && prompt->logprobs.size() < prompt->ids.size(); ++i)
-    prompt->logprobs.push_back(logprob_text(rows, i));
+    place_prompt_token(prompt, logprob_text(rows, i));
+  if (prompt->logprobs.size() == prompt->ids.size()) align_with_echo(prompt);
+}
+
+// Nothing predicts it.
+void StreamCore::place_first_token(Prompt* prompt) const {
+  if (prompt->ids.empty()) return;
+  TokenLogprobText first;
+  first.token = token_text(prompt->ids[0], 0, 0);
+  first.has_logprob = false;
+  place_prompt_token(prompt, std::move(first));
+  if (prompt->ids.size() == 1) align_with_echo(prompt);
+}
+
+void StreamCore::place_prompt_token(Prompt* prompt, TokenLogprobText token) const {
+  if (prompt->text) {
+    const std::size_t before = prompt->text->num_characters();
+    prompt->text->push(token.token.id);
+    prompt->places.place(before, prompt->text->num_characters(), &token);
+  }
+  prompt->logprobs.push_back(std::move(token));
+}
+
+// Tokens that the tokenizer has put before a text are not echoed: the prompt's tokens end where the echo
+// does.
+void StreamCore::align_with_echo(Prompt* prompt) const {
+  if (!prompt->text) return;
+  prompt->text->finish();
+  const std::size_t shown = prompt->text->num_characters();
+  const auto unseen = static_cast<int32_t>(shown - std::min(shown, prompt->num_echoed));
+  for (TokenLogprobText& token : prompt->logprobs)
+    token.text_offset = std::max(token.text_offset - unseen, 0);
+  prompt->text.reset();
 }
 
 void StreamCore::begin_choice(Prompt* prompt, Choice* choice, TextDelta* delta) {
@@ -278,24 +309,26 @@ void StreamCore::begin_choice(Prompt* prompt, Choice* choice, TextDelta* delta) 
   if (request_.echo) delta->prompt_text = prompt->echo_text;
   if (!wants_prompt_logprobs_) return;
   // A prompt of one token has no rows to wait for.
-  if (prompt->logprobs.empty() && !prompt->ids.empty()) {
-    prompt->logprobs.emplace_back().token = token_text(prompt->ids[0], 0, 0);
-    prompt->logprobs.back().has_logprob = false;
-  }
+  if (prompt->logprobs.empty()) place_first_token(prompt);
   if (request_.echo || delta->choice == 0) delta->prompt_logprobs = prompt->logprobs;
 }
 
-void StreamCore::take_tokens(Choice* choice, const TokenEvent& event, TextDelta* delta) {
+void StreamCore::take_tokens(const Prompt& prompt, Choice* choice, const TokenEvent& event,
+                             TextDelta* delta) {
   const TokenRows& rows = event.out;
   bool stopped = false;
   for (std::size_t i = 0; i < rows.token.size() && !stopped; ++i) {
     ++choice->num_output;
     delta->token_ids.push_back(rows.token[i]);
-    if (request_.num_logprobs) delta->logprobs.push_back(logprob_text(rows, i));
+    const std::size_t before = choice->text->num_characters();
     // The token that ends an answer is not part of its text.
     bool is_end = event.finish == FinishReason::kStop && i + 1 == rows.token.size();
-    if (is_end && !request_.include_stop_str_in_output) continue;
-    stopped = choice->text->push(rows.token[i], choice->num_output, &delta->text);
+    if (!is_end || request_.include_stop_str_in_output)
+      stopped = choice->text->push(rows.token[i], choice->num_output, &delta->text);
+    if (!request_.num_logprobs) continue;
+    TokenLogprobText& token = delta->logprobs.emplace_back(logprob_text(rows, i));
+    choice->places.place(prompt.num_echoed + before, prompt.num_echoed + choice->text->num_characters(),
+                         &token);
   }
   if (!stopped && event.finish != FinishReason::kNone) choice->text->finish(&delta->text);
   if (stopped) {

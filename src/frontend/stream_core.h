@@ -15,6 +15,7 @@
 #include "frontend/choice_text.h"
 #include "frontend/deadlines.h"
 #include "frontend/model_info.h"
+#include "frontend/token_places.h"
 
 namespace pagoda {
 
@@ -63,6 +64,7 @@ class StreamCore : public Expirable, public std::enable_shared_from_this<StreamC
  private:
   struct Choice {
     std::unique_ptr<ChoiceText> text;
+    TokenPlaces places;
     int32_t num_output = 0;
     Time first_token{};  // when it was read
     bool begun = false, ended = false;
@@ -72,6 +74,9 @@ class StreamCore : public Expirable, public std::enable_shared_from_this<StreamC
     std::vector<TokenId> ids;
     std::string echo_text;
     std::vector<TokenLogprobText> logprobs;  // of the prompt, as far as they have come
+    std::size_t num_echoed = 0;              // characters before the answer's text
+    std::optional<IncrementalDetokenizer> text;
+    TokenPlaces places;
     std::vector<Choice> choices;
     int32_t num_ended = 0;
   };
@@ -88,8 +93,11 @@ class StreamCore : public Expirable, public std::enable_shared_from_this<StreamC
   bool read(Letter* letter, TextDelta* delta);
   bool read_event(int32_t prompt_index, TokenEvent* event, TextDelta* delta);
   void take_prompt_logprobs(Prompt* prompt, const TokenRows& rows);
+  void place_first_token(Prompt* prompt) const;
+  void align_with_echo(Prompt* prompt) const;
+  void place_prompt_token(Prompt* prompt, TokenLogprobText token) const;
   void begin_choice(Prompt* prompt, Choice* choice, TextDelta* delta);
-  void take_tokens(Choice* choice, const TokenEvent& event, TextDelta* delta);
+  void take_tokens(const Prompt& prompt, Choice* choice, const TokenEvent& event, TextDelta* delta);
   void note_times(Choice* choice, const TokenEvent& event, TextDelta* delta) const;
   void end_choice(Prompt* prompt, Choice* choice, int32_t choice_index, bool still_running);
   TokenText token_text(TokenId id, float logprob, int32_t rank) const;

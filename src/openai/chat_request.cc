@@ -16,6 +16,10 @@ void read_logprobs(Fields* fields, GenerateRequest* request) {
   std::optional<int64_t> top;
   fields->read("top_logprobs", &top);
   if (wanted) request->num_logprobs = top.value_or(0);
+  // As vLLM: also without logprobs, unless top_logprobs is null. Streams have no place for them.
+  const bool null_top = fields->given("top_logprobs") && !fields->has("top_logprobs");
+  if (request->echo && !request->stream && !request->num_prompt_logprobs && !null_top)
+    request->num_prompt_logprobs = top.value_or(0);
 }
 
 // Answers are text.

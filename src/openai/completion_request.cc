@@ -108,6 +108,8 @@ Result<GenerateRequest> parse_completion_request(std::string_view body, const Re
   read_common_fields(&fields, limits, &request);
   fields.read("max_tokens", &request.sampling.max_tokens);
   fields.read("logprobs", &request.num_logprobs);
+  // Under echo the prompt's tokens are part of the answer.
+  if (request.echo && !request.num_prompt_logprobs) request.num_prompt_logprobs = request.num_logprobs;
   read_suffix(&fields);
   read_best_of(&fields, request.n);
   fields.fail(judge_ranges(request, limits.n_max));

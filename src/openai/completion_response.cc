@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "base/json.h"
 #include "openai/response_parts.h"
 
@@ -5,11 +7,10 @@ namespace pagoda {
 namespace {
 
 // A choice of a chunk or of a whole answer: both have the same members.
-void append_choice(std::string* out, const GenerateRequest& request, const TextDelta& delta, int32_t index,
-                   int32_t* text_offset) {
+void append_choice(std::string* out, const GenerateRequest& request, const TextDelta& delta, int32_t index) {
   *out += "{\"index\":" + std::to_string(index) + ",\"text\":";
   append_json_string(out, delta.prompt_text.empty() ? delta.text : delta.prompt_text + delta.text);
-  append_completion_logprobs(out, request, delta, text_offset);
+  append_completion_logprobs(out, request, delta);
   append_finish(out, delta);
   append_ids(out, "token_ids", request.return_token_ids, delta.token_ids);
   append_ids(out, "prompt_token_ids", request.return_token_ids && !delta.prompt_token_ids.empty(),
@@ -19,13 +20,12 @@ void append_choice(std::string* out, const GenerateRequest& request, const TextD
 }  // namespace
 
 std::string write_completion_chunk(const ResponseHead& head, const GenerateRequest& request,
-                                   const TextDelta& delta, int32_t index, int32_t* text_offset,
-                                   const Usage* running_usage) {
+                                   const TextDelta& delta, int32_t index, const Usage* running_usage) {
   std::string out;
   out.reserve(256);
   append_head(&out, head, "text_completion");
   out += ",\"choices\":[";
-  append_choice(&out, request, delta, index, text_offset);
+  append_choice(&out, request, delta, index);
   out += "}]";
   if (running_usage != nullptr) append_usage(&out, *running_usage);
   out += '}';
@@ -39,10 +39,10 @@ std::string write_completion_response(const ResponseHead& head, const GenerateRe
   out += ",\"choices\":[";
   for (std::size_t i = 0; i < choices.size(); ++i) {
     if (i > 0) out += ',';
-    int32_t text_offset = 0;
-    append_choice(&out, request, choices[i].whole, choices[i].index, &text_offset);
-    if (request.num_prompt_logprobs && choices[i].whole.choice == 0)
-      append_prompt_logprobs(&out, choices[i].whole.prompt_logprobs);
+    append_choice(&out, request, choices[i].whole, choices[i].index);
+    const auto of_prompt = static_cast<std::size_t>(choices[i].whole.choice);  // choices share their prompt
+    if (request.num_prompt_logprobs)
+      append_prompt_logprobs(&out, choices[i - std::min(i, of_prompt)].whole.prompt_logprobs);
     else
       out += ",\"prompt_logprobs\":null";
     out += '}';

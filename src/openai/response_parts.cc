@@ -5,7 +5,7 @@
 #include <unordered_set>
 
 #include "base/json.h"
-#include "base/utf8.h"
+#include "contract/token_name.h"
 
 namespace pagoda {
 namespace {
@@ -21,17 +21,19 @@ void append_logprob(std::string* out, float logprob) {
   *out += python_float_repr(logprob > kLogprobFloor ? static_cast<double>(logprob) : kLogprobFloor);
 }
 
-std::string token_text(const GenerateRequest& request, const TokenText& token) {
-  if (!request.return_tokens_as_token_ids) return sanitize_utf8(token.bytes);
+// `open`: see TokenLogprobText.
+std::string token_text(const GenerateRequest& request, const TokenText& token, const std::string& open) {
+  if (!request.return_tokens_as_token_ids) return token_name(open, token.bytes);
   std::string text = "token_id:";
   append_integer(&text, token.id);
   return text;
 }
 
 // token, logprob, bytes of one object, without its braces.
-void append_token(std::string* out, const GenerateRequest& request, const TokenText& token) {
+void append_token(std::string* out, const GenerateRequest& request, const TokenText& token,
+                  const std::string& open) {
   *out += "\"token\":";
-  append_json_string(out, token_text(request, token));
+  append_json_string(out, token_text(request, token, open));
   *out += ",\"logprob\":";
   append_logprob(out, token.logprob);
   *out += ",\"bytes\":[";
@@ -48,7 +50,7 @@ void append_top_object(std::string* out, const GenerateRequest& request, const T
   std::unordered_set<std::string> written;
   *out += '{';
   auto append_one = [&](const TokenText& one) {
-    std::string text = token_text(request, one);
+    std::string text = token_text(request, one, token.open);
     if (written.count(text) != 0) return;
     if (!written.empty()) *out += ',';
     append_json_string(out, text);
@@ -151,11 +153,12 @@ void append_chat_logprobs(std::string* out, const GenerateRequest& request, cons
   for (std::size_t i = 0; i < delta.logprobs.size(); ++i) {
     if (i > 0) *out += ',';
     *out += '{';
-    append_token(out, request, delta.logprobs[i].token);
+    const std::string& open = delta.logprobs[i].open;
+    append_token(out, request, delta.logprobs[i].token, open);
     *out += ",\"top_logprobs\":[";
     for (std::size_t j = 0; j < delta.logprobs[i].top.size(); ++j) {
       *out += j > 0 ? ",{" : "{";
-      append_token(out, request, delta.logprobs[i].top[j]);
+      append_token(out, request, delta.logprobs[i].top[j], open);
       *out += '}';
     }
     *out += "]}";
@@ -163,8 +166,7 @@ void append_chat_logprobs(std::string* out, const GenerateRequest& request, cons
   *out += "],\"refusal\":null}";
 }
 
-void append_completion_logprobs(std::string* out, const GenerateRequest& request, const TextDelta& delta,
-                                int32_t* text_offset) {
+void append_completion_logprobs(std::string* out, const GenerateRequest& request, const TextDelta& delta) {
   if (!request.num_logprobs) {
     *out += ",\"logprobs\":null";
     return;
@@ -174,10 +176,8 @@ void append_completion_logprobs(std::string* out, const GenerateRequest& request
     if (!tokens.empty()) {
       for (std::string* list : {&tokens, &logprobs, &tops, &offsets}) *list += ',';
     }
-    std::string text = token_text(request, one.token);
-    append_json_string(&tokens, text);
-    append_integer(&offsets, *text_offset);
-    *text_offset += static_cast<int32_t>(count_code_points(text));
+    append_json_string(&tokens, token_text(request, one.token, one.open));
+    append_integer(&offsets, one.text_offset);
     if (one.has_logprob) {
       append_logprob(&logprobs, one.token.logprob);
       append_top_object(&tops, request, one);
@@ -209,7 +209,7 @@ void append_prompt_logprobs(std::string* out, const std::vector<TokenLogprobText
       *out += ",\"rank\":";
       append_integer(out, one.rank);
       *out += ",\"decoded_token\":";
-      append_json_string(out, one.bytes);
+      append_json_string(out, token_name(tokens[i].open, one.bytes));
       *out += '}';
     };
     *out += '{';

@@ -17,8 +17,7 @@ void append_ids(std::string* out, std::string_view name, bool wanted, const std:
 // {"content": [...], "refusal": null}, or null when none were asked for.
 void append_chat_logprobs(std::string* out, const GenerateRequest& request, const TextDelta& delta);
 // {"tokens", "token_logprobs", "top_logprobs", "text_offset"}, or null. With echo the prompt's come first.
-void append_completion_logprobs(std::string* out, const GenerateRequest& request, const TextDelta& delta,
-                                int32_t* text_offset);
+void append_completion_logprobs(std::string* out, const GenerateRequest& request, const TextDelta& delta);
 // [null, {"id": {"logprob", "rank", "decoded_token"}}, ...].
 void append_prompt_logprobs(std::string* out, const std::vector<TokenLogprobText>& tokens);
 

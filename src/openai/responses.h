@@ -50,10 +50,8 @@ std::string write_chat_role_chunk(const ResponseHead& head, const GenerateReques
                                   const Usage* running_usage);
 std::string write_chat_chunk(const ResponseHead& head, const GenerateRequest& request, const TextDelta& delta,
                              int32_t index, const Usage* running_usage);
-// text_offset: characters of this choice's tokens before this chunk; moved on.
 std::string write_completion_chunk(const ResponseHead& head, const GenerateRequest& request,
-                                   const TextDelta& delta, int32_t index, int32_t* text_offset,
-                                   const Usage* running_usage);
+                                   const TextDelta& delta, int32_t index, const Usage* running_usage);
 // choices: [].
 std::string write_usage_chunk(const ResponseHead& head, const GenerateRequest& request, const Usage& usage);
 

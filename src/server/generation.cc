@@ -106,7 +106,7 @@ void Generation::begin(RouteContext* context, const HttpRequest& http, GenerateR
   if (config.enable_force_include_usage) request.include_usage = request.continuous_usage = true;
   ResponseHead head;
   head.id = request.request_id;
-  head.model = request.model.empty() ? model.served_names.front() : request.model;
+  head.model = model.served_names.front();
   head.system_fingerprint = config.system_fingerprint;
   head.created = static_cast<int64_t>(std::time(nullptr));
   if (request.is_chat()) head.role = answer_role(model, std::get<ChatPrompt>(request.prompt));
@@ -253,7 +253,7 @@ bool Generation::gather_piece(TextDelta* delta, Choice* choice) const {
 }
 
 void Generation::stream_delta(TextDelta&& delta, Choice* choice, int32_t index) {
-  begin_answer(delta.prompt_token_ids);
+  begin_answer(delta);
   if (!gather_piece(&delta, choice)) return;
   // Without a tokenizer no token has a text; that it has come is told all the same.
   bool shows = !delta.text.empty() || !delta.prompt_text.empty() || delta.finish != FinishReason::kNone ||
@@ -263,8 +263,7 @@ void Generation::stream_delta(TextDelta&& delta, Choice* choice, int32_t index) 
   Usage usage = choice_usage(*choice);
   const Usage* running = request_.continuous_usage ? &usage : nullptr;
   std::string chunk = request_.is_chat() ? write_chat_chunk(head_, request_, delta, index, running)
-                                         : write_completion_chunk(head_, request_, delta, index,
-                                                                  &choice->text_offset, running);
+                                         : write_completion_chunk(head_, request_, delta, index, running);
   events_ += sse_event(chunk);
 }
 
@@ -274,15 +273,15 @@ void Generation::start_stream() {
                         {{"cache-control", "no-cache"}, {"x-accel-buffering", "no"}});
 }
 
-void Generation::begin_answer(const std::vector<TokenId>& prompt_token_ids) {
+// The roles come before all tokens, though they leave with the first of any choice.
+void Generation::begin_answer(const TextDelta& first) {
   start_stream();
   if (std::exchange(begun_, true) || !request_.is_chat()) return;
-  for (std::size_t i = 0; i < choices_.size(); ++i) {
-    Usage usage = choice_usage(choices_[i]);
-    usage.completion_tokens = 0;  // the role comes before all tokens, though it leaves with the first
-    events_ += sse_event(write_chat_role_chunk(head_, request_, prompt_token_ids, static_cast<int32_t>(i),
-                                               request_.continuous_usage ? &usage : nullptr));
-  }
+  const Usage usage = {.prompt_tokens = first.num_prompt_tokens};
+  for (std::size_t i = 0; i < choices_.size(); ++i)
+    events_ +=
+        sse_event(write_chat_role_chunk(head_, request_, first.prompt_token_ids, static_cast<int32_t>(i),
+                                        request_.continuous_usage ? &usage : nullptr));
 }
 
 void Generation::leave() {

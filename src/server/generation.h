@@ -68,7 +68,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
     ChoiceResult held;   // streamed, but not yet sent: fewer tokens than a piece has
     bool begun = false;  // its first piece has been sent
     Stations stations;   // as far as is known
-    int32_t num_prompt = 0, num_cached = 0, num_output = 0, text_offset = 0;
+    int32_t num_prompt = 0, num_cached = 0, num_output = 0;
     std::string logged_text;
   };
 
@@ -82,7 +82,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void stream_delta(TextDelta&& delta, Choice* choice, int32_t index);
   void start_stream();
   // What a stream says before its first delta: a chat's role, in every choice.
-  void begin_answer(const std::vector<TokenId>& prompt_token_ids);
+  void begin_answer(const TextDelta& first);
   void end();
   void leave();  // from any thread: nothing more is to be done
   void fail(const ApiError& error);

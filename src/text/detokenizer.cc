@@ -14,15 +14,34 @@ std::string IncrementalDetokenizer::push(int32_t id) {
     pending_ += tokenizer_->first_token_bytes(id, &strip_left_);
   else
     pending_ += tokenizer_->token_bytes(id);
-  std::size_t complete = complete_utf8_prefix(pending_);
+  const std::size_t complete = complete_utf8_prefix(pending_);
   std::string text = sanitize_utf8(std::string_view(pending_).substr(0, complete));
   pending_.erase(0, complete);
-  return text;
+  std::size_t sure = text.size();
+  while (std::string_view(text).substr(0, sure).ends_with(kReplacementText)) sure -= kReplacementText.size();
+  const std::size_t to_hold = (text.size() - sure) / kReplacementText.size();
+  if (sure == 0) {
+    withheld_ += to_hold;
+    return {};
+  }
+  text.resize(sure);
+  return release(to_hold, std::move(text));
 }
 
 std::string IncrementalDetokenizer::finish() {
   std::string text = sanitize_utf8(pending_);
   pending_.clear();
+  return release(0, std::move(text));
+}
+
+std::string IncrementalDetokenizer::release(std::size_t to_hold, std::string text) {
+  if (withheld_ > 0) {
+    std::string before;
+    for (; withheld_ > 0; --withheld_) before += kReplacementText;
+    text.insert(0, before);
+  }
+  withheld_ = to_hold;
+  num_characters_ += count_code_points(text);
   return text;
 }
 

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <thread>
 
+#include "contract/token_name.h"
 #include "tests/frontend/asking.h"
 
 namespace pagoda {
@@ -13,6 +14,7 @@ namespace {
 using testing::ask;
 using testing::bytes_of;
 using testing::kBos;
+using testing::kEos;
 using testing::kStopNow;
 using testing::Reader;
 using testing::ScriptedHouse;
@@ -130,7 +132,7 @@ TEST(OutputStream, EchoAndLogprobs) {
   house.start();
   GenerateRequest request = text_request();
   request.echo = true;
-  request.num_logprobs = 2;
+  request.num_logprobs = request.num_prompt_logprobs = 2;
   TextDelta answer = ask(&house, request).choices.at({0, 0});
   EXPECT_EQ(answer.prompt_text, "hi");
   EXPECT_EQ(answer.text, "ok");
@@ -160,14 +162,88 @@ TEST(OutputStream, EchoAndLogprobs) {
   request = text_request();
   request.prompt = std::vector<TextPrompt>{std::vector<TokenId>{kBos, 'a', 'b'}};
   request.echo = true;
-  EXPECT_EQ(ask(&house, request).choices.at({0, 0}).prompt_text, "ab");
-  request.prompt = std::vector<TextPrompt>{std::vector<TokenId>{'a'}};  // nothing predicts its only token
-  request.num_logprobs = 0;
+  EXPECT_EQ(ask(&house, request).choices.at({0, 0}).prompt_text, "<s>ab");  // all of the prompt
+  request.prompt = std::vector<TextPrompt>{std::vector<TokenId>{'a'}};      // nothing predicts its only token
+  request.num_logprobs = request.num_prompt_logprobs = 0;
   request.n = 2;
   whole = ask(&house, request);
   for (int choice : {0, 1}) {
     EXPECT_EQ(whole.choices.at({0, choice}).prompt_logprobs.size(), 1u);
     EXPECT_EQ(whole.choices.at({0, choice}).text, "ok");
+  }
+}
+
+TEST(OutputStream, TokensAreNamedAndPlacedAsTheTextShowsThem) {
+  struct Case {
+    const char* what;
+    TextPrompt prompt;
+    bool echo;
+    std::vector<TokenId> script;  // a last kEos is added
+    const char* text;
+    std::vector<std::string> names;
+    std::vector<int32_t> offsets;
+  } cases[] = {
+      {"a character of four tokens",
+       "p",
+       false,
+       bytes_of("a😀b"),
+       "a😀b",
+       {"a", "", "", "", "😀", "b", "<eos>"},
+       {0, 1, 1, 1, 1, 2, 3}},
+      {"behind an echoed text and its BOS",
+       "é",
+       true,
+       bytes_of("日"),
+       "日",
+       {"<s>", "", "é", "", "", "日", "<eos>"},
+       {0, 0, 0, 1, 1, 1, 2}},
+      {"behind echoed ids, special ones too",
+       std::vector<TokenId>{kBos, 'a'},
+       true,
+       bytes_of("b"),
+       "b",
+       {"<s>", "a", "b", "<eos>"},
+       {0, 3, 4, 5}},
+      {"bytes of no character, within",
+       "p",
+       false,
+       {'a', 0x98, 'b'},
+       "a\uFFFDb",
+       {"a", "", "b", "<eos>"},
+       {0, 1, 2, 3}},
+      {"and at the end",
+       "p",
+       false,
+       {'a', 0x98, 0x98, 0xF0},
+       "a",
+       {"a", "", "", "", "<eos>"},
+       {0, 1, 1, 1, 1}},
+      {"nothing else", "p", false, {0x98, 0x98, 0x98}, "", {"", "", "", "<eos>"}, {0, 0, 0, 0}},
+  };
+  for (const Case& c : cases) {
+    ScriptedHouse house;
+    house.script = [&](const std::vector<TokenId>&, int32_t) { return c.script; };
+    house.start();
+    GenerateRequest request = text_request();
+    request.prompt = std::vector<TextPrompt>{c.prompt};
+    request.echo = c.echo;
+    request.num_logprobs = 0;
+    if (c.echo) request.num_prompt_logprobs = 0;
+    request.n = 2;  // each choice has its own state
+    const Whole whole = ask(&house, request);
+    for (int index : {0, 1}) {
+      const TextDelta& answer = whole.choices.at({0, index});
+      EXPECT_EQ(answer.text, c.text) << c.what;
+      std::vector<std::string> names;
+      std::vector<int32_t> offsets;
+      for (const auto* list : {&answer.prompt_logprobs, &answer.logprobs})
+        for (const TokenLogprobText& token : *list) {
+          names.push_back(token.token.id == kEos ? "<eos>" : token_name(token.open, token.token.bytes));
+          offsets.push_back(token.text_offset);
+        }
+      EXPECT_EQ(names, c.names) << c.what;
+      EXPECT_EQ(offsets, c.offsets) << c.what;
+    }
   }
 }
 

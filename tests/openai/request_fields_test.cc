@@ -256,6 +256,30 @@ TEST(StreamOptions, NoUsageUnlessAskedFor) {
   }
 }
 
+TEST(Echo, WantsLogProbabilitiesOfThePrompt) {
+  struct Case {
+    bool chat;
+    const char* fields;
+    std::optional<int64_t> prompt_logprobs;
+  } cases[] = {
+      {false, R"("echo":true)", {}},
+      {false, R"("echo":true,"logprobs":2)", 2},
+      {false, R"("echo":true,"logprobs":2,"stream":true)", 2},  // shown as the first tokens' own
+      {false, R"("echo":true,"logprobs":2,"prompt_logprobs":1)", 1},
+      {false, R"("logprobs":2)", {}},
+      {true, R"("echo":true)", 0},
+      {true, R"("echo":true,"logprobs":true,"top_logprobs":2)", 2},
+      {true, R"("echo":true,"logprobs":true,"top_logprobs":2,"prompt_logprobs":1)", 1},
+      {true, R"("echo":true,"top_logprobs":null)", {}},
+      {true, R"("echo":true,"stream":true)", {}},
+      {true, R"("logprobs":true,"top_logprobs":2)", {}},
+  };
+  for (const Case& c : cases) {
+    const GenerateRequest request = c.chat ? chat(chat_body(c.fields)) : text(text_body(c.fields));
+    EXPECT_EQ(request.num_prompt_logprobs, c.prompt_logprobs) << c.chat << c.fields;
+  }
+}
+
 TEST(TokensAsIds, TheRequestHasTheLastWord) {
   RequestLimits limits;
   limits.return_tokens_as_token_ids = true;

@@ -107,8 +107,8 @@ TEST(Logprobs, ChatShape) {
   const float kMinusInf = -std::numeric_limits<float>::infinity();
   delta.logprobs = {token(5, "\xc3", -0.5f, {{5, "\xc3", -0.5f, 1}, {6, "b", kMinusInf, 2}})};
   EXPECT_EQ(write_json(logprobs_of(write_chat_chunk(kHead, request, delta, 0, nullptr))),
-            R"({"content":[{"token":"�","logprob":-0.5,"bytes":[195],"top_logprobs":[)"
-            R"({"token":"�","logprob":-0.5,"bytes":[195]},{"token":"b","logprob":-9999.0,"bytes":[98]}]}],)"
+            R"({"content":[{"token":"","logprob":-0.5,"bytes":[195],"top_logprobs":[)"
+            R"({"token":"","logprob":-0.5,"bytes":[195]},{"token":"b","logprob":-9999.0,"bytes":[98]}]}],)"
             R"("refusal":null})");
   request.return_tokens_as_token_ids = true;
   EXPECT_EQ(logprobs_of(write_chat_chunk(kHead, request, delta, 0, nullptr))
@@ -124,12 +124,13 @@ TEST(Logprobs, CompletionShapeWithOffsetsInCharacters) {
   request.num_logprobs = 1;
   TextDelta delta;
   delta.logprobs = {token(5, "é", -0.5f, {{6, "x", -0.25f, 1}}),
-                    token(7, "bc", -1.0f, {{7, "bc", -1.0f, 1}})};
-  int32_t offset = 10;
-  EXPECT_EQ(write_json(logprobs_of(write_completion_chunk(kHead, request, delta, 0, &offset, nullptr))),
-            R"({"text_offset":[10,11],"token_logprobs":[-0.5,-1.0],"tokens":["é","bc"],)"
-            R"("top_logprobs":[{"x":-0.25,"é":-0.5},{"bc":-1.0}]})");
-  EXPECT_EQ(offset, 13);
+                    token(7, "\xa9", -1.0f, {{8, "\xa8", -0.5f, 1}})};
+  delta.logprobs[0].text_offset = 10;
+  delta.logprobs[1].text_offset = 11;
+  delta.logprobs[1].open = "\xc3";
+  EXPECT_EQ(write_json(logprobs_of(write_completion_chunk(kHead, request, delta, 0, nullptr))),
+            R"({"text_offset":[10,11],"token_logprobs":[-0.5,-1.0],"tokens":["é","é"],)"
+            R"("top_logprobs":[{"x":-0.25,"é":-0.5},{"è":-0.5,"é":-1.0}]})");
 }
 
 TEST(Logprobs, EchoPutsThePromptFirst) {
@@ -142,6 +143,8 @@ TEST(Logprobs, EchoPutsThePromptFirst) {
   choice.whole.prompt_logprobs = {token(1, "a", 0), token(2, "b", -2.0f)};
   choice.whole.prompt_logprobs[0].has_logprob = false;
   choice.whole.logprobs = {token(3, "c", -3.0f)};
+  choice.whole.prompt_logprobs[1].text_offset = 1;
+  choice.whole.logprobs[0].text_offset = 2;
   std::string json = write_completion_response(kHead, request, {choice}, {2, 1});
   EXPECT_EQ(write_json(logprobs_of(json)),
             R"({"text_offset":[0,1,2],"token_logprobs":[null,-2.0,-3.0],"tokens":["a","b","c"],)"
@@ -157,10 +160,13 @@ TEST(Logprobs, OfThePrompt) {
                                   token(2, "b", -2.0f, {{9, "z", -0.5f, 1}, {2, "b", -2.0f, 2}})};
   choice.whole.prompt_logprobs[0].has_logprob = false;
   choice.whole.prompt_logprobs[1].token.rank = 2;
-  Value value = *parse_json(write_completion_response(kHead, request, {choice}, {2, 1}));
-  EXPECT_EQ(write_json(*value.find("choices")->as_array()[0].find("prompt_logprobs")),
-            R"([null,{"2":{"logprob":-2.0,"rank":2,"decoded_token":"b"},)"
-            R"("9":{"logprob":-0.5,"rank":1,"decoded_token":"z"}}])");
+  ChoiceResult second;  // of the same prompt: all choices show it
+  second.index = second.whole.choice = 1;
+  Value value = *parse_json(write_completion_response(kHead, request, {choice, second}, {2, 1}));
+  for (const Value& shown : value.find("choices")->as_array())
+    EXPECT_EQ(write_json(*shown.find("prompt_logprobs")),
+              R"([null,{"2":{"logprob":-2.0,"rank":2,"decoded_token":"b"},)"
+              R"("9":{"logprob":-0.5,"rank":1,"decoded_token":"z"}}])");
 }
 
 TEST(Metrics, AreAddedToWhatIsWritten) {

@@ -139,8 +139,7 @@ TEST(OpenAiSchema, AnswersAndChunksValidate) {
       choice.append(sample_delta(finish));
       expect_valid(write_chat_response(head, chat, {choice}, usage), "CreateChatCompletionResponse");
       expect_valid(write_completion_response(head, text, {choice}, usage), "CreateCompletionResponse");
-      int32_t offset = 0;
-      expect_valid(write_completion_chunk(head, text, sample_delta(finish), 0, &offset, &usage),
+      expect_valid(write_completion_chunk(head, text, sample_delta(finish), 0, &usage),
                    "CreateCompletionResponse");
     }
     expect_valid(write_chat_role_chunk(head, chat, {1, 2}, 0, nullptr), "CreateChatCompletionStreamResponse");

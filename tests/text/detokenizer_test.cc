@@ -45,10 +45,14 @@ TEST(Detokenizer, ReplacesWhatCanNoLongerBecomeACharacter) {
   EXPECT_EQ(detokenizer.push(kByte + 0xBD), "");
   EXPECT_EQ(detokenizer.push(kA),
             "\xEF\xBF\xBD"
-            "a");                                             // one for the unfinished sequence
-  EXPECT_EQ(detokenizer.push(kByte + 0x80), "\xEF\xBF\xBD");  // can start nothing: at once
+            "a");  // one for the unfinished sequence
+  EXPECT_EQ(detokenizer.num_characters(), 2u);
+  EXPECT_EQ(detokenizer.push(kByte + 0x80), "");  // can start nothing, and may be the end of the text
+  EXPECT_EQ(detokenizer.push(kByte + 0x80), "");
   EXPECT_EQ(detokenizer.push(kByte + 0xE4), "");
-  EXPECT_EQ(detokenizer.finish(), "\xEF\xBF\xBD");
+  EXPECT_EQ(detokenizer.num_characters(), 2u);
+  EXPECT_EQ(detokenizer.finish(), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
+  EXPECT_EQ(detokenizer.num_characters(), 5u);
   EXPECT_EQ(detokenizer.finish(), "");
 }
 
