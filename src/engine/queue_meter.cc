@@ -267,7 +267,7 @@ bool QueueMeter::choose_within(Lack what, const Source& source, int64_t amount, 
   return true;
 }
 
-// Takes what it holds out of the books, so that the next choice sees what would be left. Requires: of `what`
+// Takes what it holds out of the counts, so that the next choice sees what would be left. Requires: of `what`
 // something is held by one that waits.
 void QueueMeter::choose_newest(Lack what, const Source& source, std::vector<Chosen>* chosen) {
   const std::size_t i = index_of(what);

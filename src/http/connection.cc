@@ -229,7 +229,7 @@ void Connection::on_head() {
   request_.remote_address = remote_;
   request_.path = core_->route_path(std::move(request_.path));
   frame_.head_only = request_.method == "HEAD";
-  // The query may hold what is nobody's business.
+  // The query may hold secrets.
   log_line_.clear();
   if (core_->logs_access(request_.path) && log_enabled(LogLevel::kInfo))
     log_line_ =

@@ -1,4 +1,4 @@
-// The books behind KvManager: kv_manager.cc is tables and references, prefix_cache.cc what can be found.
+// The state behind KvManager: kv_manager.cc is tables and references, prefix_cache.cc what can be found.
 // Private to the kv room.
 #pragma once
 #include <algorithm>

@@ -81,7 +81,7 @@ Status CpuModelRunner::wait(uint64_t step_id, StepResult* result) {
     result->device_ms =
         std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
     return {};
-  } catch (const std::bad_alloc&) {  // in the books of the rows
+  } catch (const std::bad_alloc&) {  // in the block tables of the rows
     failure_ = Status(StatusCode::kExhausted, "out of memory while a step ran");
     return failure_;
   }

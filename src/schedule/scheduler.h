@@ -106,7 +106,7 @@ class Scheduler {
   // Requests of which no choice waits for its first row any more, since the last call, to the end of `out`.
   void take_begun(std::vector<RequestId>* out);
   Request* find(RequestId id);
-  // Aborts where the books of rows, queues and blocks disagree. O(everything); tests only.
+  // Aborts where rows, queues and block tables disagree. O(everything); tests only.
   void check() const;
 
  private:
