@@ -85,7 +85,6 @@ TEST(Auth, KeysAreBytes) {
       {"cl\u00e9\xc3", 401},
       {"\xff\xfe", 401},
       {"\xff\xfe\x80\x80", 401},
-      {"\x7f\x7e", 0},
       {"a", 401},
       {"\u00c3\u00a9", 401},
       {"\U0001F511", 401},
@@ -93,7 +92,7 @@ TEST(Auth, KeysAreBytes) {
   };
   for (const auto& [key, status] : cases) {
     HttpResponse response = site.call("GET", "/v1/models", "", {{"Authorization", "Bearer " + key}});
-    EXPECT_EQ(response.status, status == 0 ? 400 : status) << escape_for_log(key);
+    EXPECT_EQ(response.status, status) << escape_for_log(key);
   }
 }
 
