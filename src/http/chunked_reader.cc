@@ -41,6 +41,7 @@ std::size_t ChunkedReader::feed(std::string_view in, std::string* data) {
 void ChunkedReader::take(char c) {
   switch (state_) {
     case State::kSize:
+    case State::kSizeBlanks:
     case State::kExtension:
     case State::kSizeLf:
       return take_size_line(c);
@@ -68,6 +69,10 @@ void ChunkedReader::take_size_line(char c) {
     if (!may_stand_in_line(c)) fail(400, "A chunk's size line has a control character, or no CR LF.");
   } else if (c == ';' && has_digit_) {
     state_ = State::kExtension;
+  } else if ((c == ' ' || c == '\t') && has_digit_) {
+    state_ = State::kSizeBlanks;
+  } else if (state_ == State::kSizeBlanks) {
+    fail(400, "A chunk's size is followed by something that is no extension.");
   } else if (int digit = hex_digit(c); digit < 0) {
     fail(400, "A chunk's size is not a hexadecimal number.");
   } else if (size_ >> 60 != 0) {

@@ -24,6 +24,7 @@ class ChunkedReader {
  private:
   enum class State {
     kSize,
+    kSizeBlanks,  // after the digits: senders may put some before a ';', and some put them at the end
     kExtension,
     kSizeLf,
     kData,

@@ -81,6 +81,9 @@ HttpError parse_target(std::string_view target, RequestHead* out) {
     rest.remove_prefix(scheme_end + 3);
     std::size_t path_start = std::min(rest.find_first_of("/?"), rest.size());
     if (path_start == 0) return bad("The request target has no host.");
+    // RFC 9110, section 4.2.4: an error; and a password has no place in a log.
+    if (rest.substr(0, path_start).find('@') != std::string_view::npos)
+      return bad("The request target has a user name: send an Authorization header instead.");
     rest.remove_prefix(path_start);
   }
   std::size_t question = rest.find('?');

@@ -6,8 +6,19 @@
 namespace pagoda {
 namespace {
 
+// Without a user's name and password, which would stand in a log from then on.
+std::string without_user(std::string text) {
+  std::size_t start = text.find("://");
+  if (start == std::string::npos) return text;
+  start += 3;
+  const std::size_t end = std::min(text.find_first_of("/?#", start), text.size());
+  const std::size_t at = text.substr(0, end).rfind('@');
+  if (at != std::string::npos && at >= start) text.replace(start, at - start, "...");
+  return text;
+}
+
 Status wrong_url(const std::string& text, const char* why) {
-  return invalid_argument("not a URL for HTTP (" + std::string(why) + "): " + text);
+  return invalid_argument("not a URL for HTTP (" + std::string(why) + "): " + without_user(text));
 }
 
 Result<Url> parse_unix(const std::string& text) {

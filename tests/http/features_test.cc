@@ -374,6 +374,13 @@ TEST(Client, RefusesWrongUrls) {
     request.url = url;
     EXPECT_EQ(http_request(request).status().code(), StatusCode::kInvalidArgument) << url;
   }
+  ClientRequest request;
+  for (const char* url : {"http://ann:secret@a/", "http://ann:secret@a b/", "ftp://sec@ret:secret@a"}) {
+    request.url = url;
+    const std::string error = http_request(request).status().message();
+    EXPECT_NE(error.find("://...@a"), std::string::npos) << error;
+    EXPECT_EQ(error.find("secret"), std::string::npos) << error;
+  }
 }
 
 // --- a full descriptor table ---
