@@ -116,9 +116,8 @@ constexpr FlagSpec kTable[] = {
      "Shares under --scheduling-policy fair, {\"client\": 2}: by API key if there are several, else by "
      "`user`."},
     {"max-connections", "", kOwn, kInt, "4096",
-     "Connections at a time, as far as the limit of open files allows; then the longest idle one is closed, "
-     "and "
-     "while none is idle newcomers are answered 503, but for /health and the like."},
+     "Connections at a time, as far as the limit of open files allows; then one that waits for its client is "
+     "closed for a newcomer, and while none waits newcomers are answered 503, but for /health and the like."},
     {"max-body-memory", "", kOwn, kInt, "256",
      "MiB that the bodies of all requests may take at a time, but for the first 64 KiB of each; then 503."},
     {"request-timeout", "", kOwn, kFloat, "none",

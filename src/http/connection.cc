@@ -57,14 +57,16 @@ Connection::Connection(std::shared_ptr<ServerCore> core, std::shared_ptr<IoThrea
       io_(std::move(io)),
       stream_(std::move(stream)),
       remote_(std::move(remote)),
-      ticket_{seat, false, {}},
+      ticket_{seat, false, 0, {}},
       read_buffer_(new char[kReadBytes]),
       timer_(io_->context()),
       resume_(io_->context()),
       read_deadline_(kNever),
       write_deadline_(kNever),
       keep_alive_at_(kNever),
-      armed_for_(kNever) {}
+      armed_for_(kNever),
+      stalls_at_(kNever),
+      write_patience_(seconds_of(core_->config.write_grace_s)) {}
 
 Connection::~Connection() {
   if (closed_) return;  // else it has not come as far as start()
@@ -75,13 +77,14 @@ Connection::~Connection() {
 
 void Connection::start() {
   io_->connections().insert(this);
+  HttpRequest nothing_yet;
+  nothing_yet.remote_address = remote_;
+  tenant_ = tenant_of(nothing_yet);
   await_request(patience(core_->config.header_timeout_s));
   spawn(read_loop(shared_from_this()));
-  if (ticket_.seat == Places::Seat::kSpare) return core_->places.begin_wait(this);
+  if (ticket_.seat == Places::Seat::kSpare) return note_wait();
   // After what has arrived by now: who asks at once is not taken for one who waits.
-  io_->post([self = shared_from_this()] {
-    if (!self->closed_ && self->awaits_head()) self->core_->places.begin_wait(self.get());
-  });
+  io_->post([self = shared_from_this()] { self->note_wait(); });
 }
 
 void Connection::await_request(double seconds) {
@@ -92,8 +95,12 @@ void Connection::await_request(double seconds) {
   arm_timer();
 }
 
+Connection::Clock::duration Connection::seconds_of(double seconds) {
+  return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
+
 Connection::Clock::time_point Connection::after(double seconds) {
-  return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  return Clock::now() + seconds_of(seconds);
 }
 
 double Connection::patience(double seconds) const {
@@ -108,8 +115,24 @@ bool Connection::has_begun_request() const {
   return phase_ == Phase::kRead && (!in_.empty() || body_started_);
 }
 
+bool Connection::waits_for_client() const {
+  return phase_ != Phase::kAnswer || stalled_;
+}
+
+void Connection::note_wait() {
+  if (closed_) return;
+  UseOfReserve to_go_on;
+  waits_for_client() ? core_->places.begin_wait(this, tenant_) : core_->places.end_wait(this);
+}
+
+std::uint64_t Connection::tenant_of(const HttpRequest& request) const {
+  return core_->tenant ? core_->tenant(request) : 0;
+}
+
 void Connection::leave() {
-  if (awaits_head() || phase_ == Phase::kLinger) close();
+  if (closed_ || !waits_for_client()) return;
+  log_debug("{}: closed for another: it has kept the server waiting", remote_);
+  close();
 }
 
 void Connection::spawn(asio::awaitable<void> work) {
@@ -165,7 +188,9 @@ void Connection::on_bytes(std::size_t n) {
     arm_timer();
   }
   in_.append(read_buffer_.get(), n);
-  if (phase_ == Phase::kRead) advance();
+  if (phase_ != Phase::kRead) return;
+  advance();
+  note_wait();
 }
 
 // An answer that is already whole is still delivered: some clients close their sending side once they have
@@ -220,7 +245,6 @@ void Connection::send_continue() {
 void Connection::on_head() {
   const RequestHead& head = parser_->head();
   head_judged_ = true;
-  core_->places.end_wait(this);
   close_after_answer_ = !head.keep_alive || ticket_.seat == Places::Seat::kSpare;
   const bool has_body = head.has_body();
   frame_ = {};
@@ -238,6 +262,7 @@ void Connection::on_head() {
   std::optional<HttpResponse> early;
   try {
     early = judge_request();
+    tenant_ = tenant_of(request_);
   } catch (const std::exception& e) {
     log_error("The filter of a request failed: {}", e.what());
     early = core_->error(500, "Internal Server Error");
@@ -267,6 +292,7 @@ std::optional<HttpResponse> Connection::judge_request() {
 std::shared_ptr<Exchange> Connection::begin_exchange() {
   phase_ = Phase::kAnswer;
   read_deadline_ = kNever;
+  note_wait();
   frame_.close = close_after_answer_;
   asked_at_ = Clock::now();
   ++core_->num_requests;
@@ -290,10 +316,10 @@ void Connection::dispatch() {
 }
 
 void Connection::refuse(HttpError error) {
-  phase_ = Phase::kLinger;
+  phase_ = Phase::kAnswer;
   read_deadline_ = kNever;
   close_after_answer_ = true;
-  core_->places.end_wait(this);
+  note_wait();
   in_.clear();
   body_share_.reset();
   parser_.reset();  // with what has come of the body
@@ -356,7 +382,7 @@ void Connection::cut_off(const HttpResponse& answer) {
 }
 
 void Connection::arm_timer() {
-  auto next = std::min({read_deadline_, write_deadline_, keep_alive_at_});
+  auto next = std::min({read_deadline_, write_deadline_, keep_alive_at_, stalls_at_});
   if (closed_ || next >= armed_for_) return;  // a timer that fires early looks again
   armed_for_ = next;
   timer_.expires_at(next);
@@ -374,6 +400,11 @@ void Connection::on_timer() {
     return close();
   }
   if (now >= keep_alive_at_) send_keep_alive();
+  if (now >= stalls_at_) {
+    stalls_at_ = kNever;
+    stalled_ = true;
+    note_wait();
+  }
   if (now >= read_deadline_) {
     if (!has_begun_request()) return close();
     refuse({408, body_started_ ? "The request's body did not arrive in time."

@@ -35,7 +35,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void drain();
   // A request without an answer hears this one.
   void cut_off(const HttpResponse& answer);
-  // Another takes the place: closes, unless there is a request by now.
+  // Another takes the place: closes, unless it is no longer for the client to go on.
   void leave();
 
   // Any thread, for Exchange.
@@ -50,8 +50,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   using Clock = std::chrono::steady_clock;
   enum class Phase {
     kRead,    // a request's head or body is awaited
-    kAnswer,  // a handler has it
-    kLinger,  // the last answer is on its way; what still arrives is thrown away until the client closes
+    kAnswer,  // a handler has it, or its answer is on its way
+    kLinger,  // the last answer is out; what still arrives is thrown away until the client closes
   };
 
   static boost::asio::awaitable<void> read_loop(std::shared_ptr<Connection> self);
@@ -64,6 +64,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void advance();
   void send_continue();
   bool awaits_head() const;
+  bool waits_for_client() const;
+  void note_wait();
+  std::uint64_t tenant_of(const HttpRequest& request) const;
   bool has_begun_request() const;  // and not all of it has come
   void on_head();
   std::optional<HttpResponse> judge_request();
@@ -73,12 +76,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void refuse(HttpError error);
   void on_wake();
   void send_keep_alive();
+  void note_taken(std::size_t n, Clock::duration waited);
   void note_status(int status);
   void report();
   void answer_done();
   void start_linger();
 
   static constexpr auto kNever = Clock::time_point::max();
+  static Clock::duration seconds_of(double seconds);
   static Clock::time_point after(double seconds);
   // For this client: less on a spare seat.
   double patience(double seconds) const;
@@ -90,11 +95,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::unique_ptr<Stream> stream_;
   std::string remote_;
   Places::Ticket ticket_;
+  std::uint64_t tenant_ = 0;  // whose it is, as far as its last head told
   Outbox outbox_;
 
   Phase phase_ = Phase::kRead;
   bool closed_ = false, writing_ = false, input_ended_ = false, close_after_answer_ = false,
-       head_judged_ = false, body_started_ = false, blank_skipped_ = false;
+       head_judged_ = false, body_started_ = false, blank_skipped_ = false, stalled_ = false;
   std::unique_ptr<char[]> read_buffer_;
   std::string in_;   // received, not yet parsed
   std::string out_;  // being written
@@ -113,6 +119,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   boost::asio::steady_timer timer_, resume_;
   Clock::time_point read_deadline_, write_deadline_, keep_alive_at_, armed_for_;
+  // When the answer's bytes wait for the client, who lets them wait so long and earns time by taking some.
+  Clock::time_point stalls_at_;
+  Clock::duration write_patience_;
 };
 
 }  // namespace pagoda

@@ -1,5 +1,6 @@
 // What a Connection does with an answer: writes what its outbox holds, tells who watches, and goes on to the
 // next request or closes.
+#include <algorithm>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <new>
@@ -18,6 +19,7 @@ namespace {
 
 constexpr std::size_t kWriteBytes = 256 * 1024;  // per write, so that progress is seen
 constexpr std::chrono::milliseconds kLingerTime{1000};
+constexpr double kSlowestClient = 16 * 1024;  // bytes per second; a slower one keeps the server waiting
 
 }  // namespace
 
@@ -90,6 +92,8 @@ asio::awaitable<void> Connection::write_loop(std::shared_ptr<Connection> self) {
       // On a spare seat the whole answer has that time: who takes it byte by byte keeps no probe out.
       if (self->ticket_.seat != Places::Seat::kSpare || self->write_deadline_ == kNever)
         self->write_deadline_ = after(self->patience(self->core_->config.write_timeout_s));
+      const auto began = Clock::now();
+      self->stalls_at_ = began + self->write_patience_;
       self->arm_timer();
       error_code ec;
       asio::const_buffer buffer(out.data() + sent, std::min(out.size() - sent, kWriteBytes));
@@ -100,12 +104,23 @@ asio::awaitable<void> Connection::write_loop(std::shared_ptr<Connection> self) {
         co_return;
       }
       sent += n;
+      self->note_taken(n, Clock::now() - began);
       self->exchange_.response_bytes += n;
       std::lock_guard lock(box.mutex);
       box.unsent -= n;
     }
     self->write_deadline_ = kNever;
   }
+}
+
+// The time that a client has to take more is used up by waiting and comes back with what it takes: whoever
+// takes a little now and then, or asks for many small answers, is no better than who takes nothing.
+void Connection::note_taken(std::size_t n, Clock::duration waited) {
+  const Clock::duration earned = seconds_of(static_cast<double>(n) / kSlowestClient);
+  write_patience_ = std::clamp(write_patience_ - waited + earned, Clock::duration::zero(),
+                               seconds_of(core_->config.write_grace_s));
+  stalls_at_ = kNever;
+  if (std::exchange(stalled_, false)) note_wait();
 }
 
 void Connection::send_keep_alive() {
@@ -133,7 +148,7 @@ void Connection::answer_done() {
   await_request(in_.empty() ? core_->config.idle_timeout_s : core_->config.header_timeout_s);
   resume_.cancel();
   if (!in_.empty()) advance();
-  if (awaits_head() && !closed_) core_->places.begin_wait(this);
+  note_wait();
 }
 
 // Closing at once would reset the connection if bytes of the client are still under way, and the client might
@@ -143,7 +158,7 @@ void Connection::start_linger() {
   phase_ = Phase::kLinger;
   in_.clear();
   read_deadline_ = Clock::now() + kLingerTime;
-  core_->places.begin_wait(this);
+  note_wait();
   arm_timer();
   resume_.cancel();
   spawn(linger(shared_from_this()));

@@ -26,9 +26,10 @@ struct ServerCore {
   Routes routes;  // path → method → route
   std::vector<HttpFilter> filters;
   std::function<std::string(int, const std::string&)> error_writer;
-  std::function<void(const HttpExchangeStats&)> observer;  // may be empty
-  std::function<void()> on_burst_over;                     // may be empty
-  std::shared_ptr<TlsContext> tls;                         // null: plain
+  std::function<void(const HttpExchangeStats&)> observer;   // may be empty
+  std::function<std::uint64_t(const HttpRequest&)> tenant;  // may be empty
+  std::function<void()> on_burst_over;                      // may be empty
+  std::shared_ptr<TlsContext> tls;                          // null: plain
   std::atomic<bool> draining{false}, stopping{false};
   std::atomic<int> num_requests{0};  // that are being answered
   Places places;

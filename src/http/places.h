@@ -1,25 +1,36 @@
-// Who may stay when there are more connections than places. A connection that waits for a request gives its
-// place to a newcomer, the one that has waited longest first; where all others are at work, the newcomer gets
-// a spare place, on which probes are answered and everybody else is told that the server is full. Internal to
-// this room. Threads: any.
+// Who may stay when there are more connections than places. A connection that waits for its client gives its
+// place to a newcomer: of the tenant with the most that wait the one that has waited longest, so that nobody
+// who opens many keeps the others out. Where all are at work, the newcomer gets a spare place, on which
+// probes are answered and everybody else is told that the server is full. Internal to this room. Threads:
+// any.
 #pragma once
+#include <cstddef>
+#include <cstdint>
 #include <list>
 #include <memory>
 #include <mutex>
+#include <set>
+#include <unordered_map>
 
 namespace pagoda {
 
 class Connection;
 
 class Places {
+  struct Waiter {
+    std::uint64_t turn;
+    Connection* connection;
+  };
+
  public:
   static constexpr int kSpare = 64;
   enum class Seat { kNone, kOrdinary, kSpare };
-  // One connection's, guarded by the mutex of Places.
+  // One connection's; but for the seat, guarded by the mutex of Places.
   struct Ticket {
     Seat seat = Seat::kNone;
     bool waits = false;
-    std::list<Connection*>::iterator place;
+    std::uint64_t tenant = 0;  // while it waits
+    std::list<Waiter>::iterator place;
   };
 
   void set_limit(int limit) { limit_ = limit; }
@@ -28,17 +39,37 @@ class Places {
   void give_back(Seat seat);
   int taken() const;
 
-  // While a connection has not the whole head of a request. Idempotent.
-  void begin_wait(Connection* connection);
+  // While it is for the client to go on: to send a request's head or its body, to take an answer, or to
+  // close. A connection that waits already begins anew.
+  void begin_wait(Connection* connection, std::uint64_t tenant);
+  // Idempotent; needs no memory.
   void end_wait(Connection* connection);
 
  private:
-  static std::size_t index(Seat seat) { return seat == Seat::kOrdinary ? 0 : 1; }
+  // A tenant's, the longest wait first.
+  using Line = std::list<Waiter>;
+  // Which tenant's turn it is to give: the most that wait, then the longest wait.
+  struct Rank {
+    std::size_t num_waiting;
+    std::uint64_t turn, tenant;
+    bool operator<(const Rank& other) const {
+      return num_waiting != other.num_waiting ? num_waiting > other.num_waiting : turn < other.turn;
+    }
+  };
+  struct Room {
+    int taken = 0;
+    std::unordered_map<std::uint64_t, Line> lines;  // by tenant
+    std::set<Rank> ranks;                           // of the lines that are not empty
+  };
+
+  static Rank rank_of(std::uint64_t tenant, const Line& line);
+  Room& room(Seat seat) { return rooms_[seat == Seat::kOrdinary ? 0 : 1]; }
+  void leave_line(Ticket* ticket);
 
   mutable std::mutex mutex_;
   int limit_ = 0;
-  int taken_[2] = {0, 0};              // by seat
-  std::list<Connection*> waiting_[2];  // by seat; the longest wait first
+  std::uint64_t num_waits_ = 0;
+  Room rooms_[2];  // the ordinary places and the spare ones
 };
 
 }  // namespace pagoda

@@ -143,6 +143,10 @@ void HttpServer::on_burst_over(std::function<void()> callback) {
   impl_->core->on_burst_over = std::move(callback);
 }
 
+void HttpServer::tenant(std::function<std::uint64_t(const HttpRequest&)> judge) {
+  impl_->core->tenant = std::move(judge);
+}
+
 void HttpServer::observe(std::function<void(const HttpExchangeStats&)> observer) {
   impl_->core->observer = std::move(observer);
 }

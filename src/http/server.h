@@ -39,14 +39,18 @@ struct HttpServerConfig {
   int header_count_max = 256;
   std::size_t body_bytes_max = 64u << 20;
   std::size_t body_memory_max = 256u << 20;  // of all bodies together, but for the start of each; then 503
-  // Lowered to what the limit of open files allows. When all are taken, the one that has waited longest for a
-  // request is closed; while none waits, newcomers are answered 503, unless they ask for a probe's route.
+  // Lowered to what the limit of open files allows. When all are taken, one that waits for its client (to
+  // send the rest of a request, or to take its answer) is closed for a newcomer: of the tenant with most of
+  // them the one that has waited longest. While none waits, newcomers are answered 503, unless they ask for a
+  // probe's route.
   int connections_max = 4096;
   double header_timeout_s =
       10;  // from a request's first byte (or the connection's start) to the end of its headers
-  double body_timeout_s = 60;               // and from there to the end of its body
-  double idle_timeout_s = 75;               // keep-alive without a request
-  double write_timeout_s = 30;              // a client that takes nothing for so long is cut off
+  double body_timeout_s = 60;   // and from there to the end of its body
+  double idle_timeout_s = 75;   // keep-alive without a request
+  double write_timeout_s = 30;  // a client that takes nothing for so long is cut off
+  double write_grace_s =
+      0.5;  // and one that lets an answer wait for so long counts as one that is waited for
   std::size_t write_buffer_max = 4u << 20;  // a stream with more unsent bytes is cut off
   double sse_keep_alive_s = 0;  // a comment in an event stream that is silent for so long; 0: none
   bool access_log = true;
@@ -94,6 +98,10 @@ class HttpServer {
 
   // Called on any thread when the last of many large bodies has been let go: a time to return memory.
   void on_burst_over(std::function<void()> callback);
+
+  // Whose connection it is, for who gives way when there are too many: asked when a head has come, and with
+  // the remote address alone before that. Without it all are of one tenant.
+  void tenant(std::function<std::uint64_t(const HttpRequest&)> judge);
 
   // Told of every exchange, on its I/O thread: must be quick.
   void observe(std::function<void(const HttpExchangeStats&)> observer);

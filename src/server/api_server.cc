@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "server/auth.h"
+#include "server/client.h"
 #include "server/reply.h"
 #include "server/routes.h"
 
@@ -32,6 +33,7 @@ struct ApiServer::Impl {
       : context{std::move(config), intake, engine, metrics, {}}, http(context.config.http) {
     http.before(
         [this](const HttpRequest& request) { return check_api_key(request, context.config.api_keys); });
+    http.tenant([this](const HttpRequest& request) { return connection_tenant(request, context.config); });
     http.error_body(plain_error_body);
     // Left to itself the allocator keeps what a burst of large requests took: it learns to serve blocks of up
     // to 32 MiB from its heaps, leaves twice as much at their ends, and what many small blocks took goes back

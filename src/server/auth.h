@@ -16,6 +16,8 @@ std::string_view presented_key(const HttpRequest& request);
 
 // Where there are keys.
 bool needs_key(std::string_view path);
+// Whether the request has one of the keys.
+bool has_key(const HttpRequest& request, const std::vector<std::string>& keys);
 // 401 if no key matches, but for the few paths of probes; nullopt lets the request pass.
 std::optional<HttpResponse> check_api_key(const HttpRequest& request, const std::vector<std::string>& keys);
 

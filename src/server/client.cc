@@ -42,6 +42,11 @@ Tenant tenant_of(const HttpRequest& http, const ApiServerConfig& config, std::st
   return {.key = hash_client(name), .weight = weight_of(config, name), .source = hash_client(source)};
 }
 
+uint64_t connection_tenant(const HttpRequest& http, const ApiServerConfig& config) {
+  if (has_key(http, config.api_keys)) return hash_client(presented_key(http));
+  return hash_client(network_of(http.remote_address));
+}
+
 Time deadline_of(const ApiServerConfig& config, double timeout_s, Time now) {
   double limit_s = timeout_s;
   if (config.request_timeout_s > 0 && (limit_s <= 0 || config.request_timeout_s < limit_s))

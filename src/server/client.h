@@ -16,6 +16,9 @@ std::string network_of(std::string_view remote_address);
 // peer's address; a source within it is the request's `user`, else its connection.
 Tenant tenant_of(const HttpRequest& http, const ApiServerConfig& config, std::string_view user);
 
+// Whose place among the connections it takes: a key's, where the request has one of ours, else the address's.
+uint64_t connection_tenant(const HttpRequest& http, const ApiServerConfig& config);
+
 // When the answer is no longer wanted; timeout_s: the request's own limit, 0 for none.
 Time deadline_of(const ApiServerConfig& config, double timeout_s, Time now);
 

@@ -118,6 +118,21 @@ class Http(unittest.TestCase):
             for connection in idle:
                 connection.close()
 
+    def test_requests_without_an_end_and_answers_without_a_reader_keep_nobody_out(self):
+        with Server("--max-connections", 32, "--api-key", "k", "j") as server:
+            other = {"Authorization": "Bearer j"}
+            unread = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 1000
+            for sent in (head("/ping", 10), head(TEXT, 10, other), head(TEXT, 10, other) + b"{", unread):
+                clients = []
+                for _ in range(100):
+                    clients.append(socket.create_connection(("127.0.0.1", server.port)))
+                    clients[-1].sendall(sent)
+                start = time.monotonic()
+                wait_until(lambda: server.post(TEXT, {"prompt": "a", "max_tokens": 1}, KEY)[0] == 200)
+                self.assertLess(time.monotonic() - start, 10)
+                for client in clients:
+                    client.close()
+
     def test_the_query_stays_out_of_the_log(self):
         with Server() as server:
             self.assertEqual(server.get("/version/?api_key=secret-in-query")[0], 200)

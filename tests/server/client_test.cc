@@ -111,5 +111,26 @@ TEST(Client, TheSmallerTimeLimitCounts) {
   }
 }
 
+TEST(ConnectionTenant, IsAKeyOfOursElseTheAddress) {
+  ApiServerConfig config;
+  config.api_keys = {"k1", "k2"};
+  auto tenant = [&](const char* authorization, const char* address) {
+    HttpRequest http;
+    http.remote_address = address;
+    if (*authorization != '\0') http.headers.emplace_back("authorization", authorization);
+    return connection_tenant(http, config);
+  };
+  const uint64_t stranger = tenant("", "10.0.0.1:1");
+  EXPECT_EQ(tenant("Bearer k1", "10.0.0.1:1"), tenant("Bearer k1", "10.0.0.2:2"));
+  EXPECT_NE(tenant("Bearer k1", "10.0.0.1:1"), tenant("Bearer k2", "10.0.0.1:1"));
+  EXPECT_NE(tenant("Bearer k1", "10.0.0.1:1"), stranger);
+  EXPECT_EQ(tenant("Bearer invented", "10.0.0.1:2"), stranger);
+  EXPECT_EQ(tenant("Bearer ", "10.0.0.1:2"), stranger);
+  EXPECT_NE(tenant("", "10.0.0.2:1"), stranger);
+  EXPECT_EQ(tenant("", "[2001:db8::1]:1"), tenant("", "[2001:db8::2]:1"));
+  config.api_keys.clear();
+  EXPECT_EQ(tenant("Bearer k1", "10.0.0.1:3"), stranger) << "nobody believes a key where there are none";
+}
+
 }  // namespace
 }  // namespace pagoda
