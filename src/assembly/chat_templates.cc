@@ -139,6 +139,7 @@ Result<ChatTemplates> choose_chat_templates(const NamedTemplates& named, const s
         "The model has several chat templates ({}) and none is named 'default': name the one to use with "
         "--chat-template.",
         names_of(named));
+    for (const auto& [name, unused] : named) chosen.names.push_back(name);
   }
   if (with_tools != named.end()) {
     PAGODA_TRY(chosen.with_tools, parse(with_tools->second));

@@ -2,6 +2,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "assembly/model_files.h"
 #include "text/chat_template.h"
@@ -25,6 +26,7 @@ struct ChatTemplates {
   std::shared_ptr<const ChatTemplate> plain;  // null: there is none
   std::string plain_source;
   std::shared_ptr<const ChatTemplate> with_tools;  // null: the same
+  std::vector<std::string> names;                  // of all, where none is the default
 };
 // `flag`: --chat-template: a file, the name of one of the model's templates, or the template itself; it then
 // serves all chats.

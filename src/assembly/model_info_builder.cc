@@ -115,6 +115,7 @@ Result<std::shared_ptr<const ModelInfo>> build_model_info(const ModelOptions& op
   info->tokenizer_config = std::move(assets.tokenizer_config);
   info->chat_template = assets.chat_template;
   info->tool_chat_template = assets.tool_chat_template;
+  info->chat_template_names = assets.chat_template_names;
   if (options.chat_template_content_format != "auto")
     info->content_parts = options.chat_template_content_format == "openai";
   info->default_template_kwargs = assets.special_tokens;

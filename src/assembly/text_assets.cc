@@ -82,6 +82,7 @@ Result<TextAssets> load_text_assets(const ModelFiles& files, const std::string& 
   PAGODA_TRY(ChatTemplates chosen, choose_chat_templates(templates, chat_template_flag));
   assets.chat_template = std::move(chosen.plain);
   assets.tool_chat_template = std::move(chosen.with_tools);
+  assets.chat_template_names = std::move(chosen.names);
   if (assets.chat_template) config.set("chat_template", std::move(chosen.plain_source));
   assets.tokenizer_config = shown_config(std::move(config));
   return assets;

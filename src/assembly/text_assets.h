@@ -13,6 +13,7 @@ struct TextAssets {
   std::shared_ptr<const Tokenizer> tokenizer;
   std::shared_ptr<const ChatTemplate> chat_template;       // null: the model has none
   std::shared_ptr<const ChatTemplate> tool_chat_template;  // null: the same as chat_template
+  std::vector<std::string> chat_template_names;            // those there are, where none is the default
   Object tokenizer_config;           // tokenizer_config.json as /tokenizer_info shows it
   std::string bos_token, eos_token;  // empty: none
   Object special_tokens;             // bos_token, eos_token, pad_token, image_token... for templates

@@ -1,4 +1,6 @@
 // `pagoda render` and `pagoda tokenize`: the text side of a model, without the model.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -70,6 +72,11 @@ Result<std::string> render(const FlagValues& flags, const std::string& chat_json
   for (const Member& member : chat.as_object()) context.set(member.key, member.value);
   bool tools = chat.find("tools") != nullptr && !chat.find("tools")->is_null();
   auto chat_template = tools && assets.tool_chat_template ? assets.tool_chat_template : assets.chat_template;
+  if (!chat_template && !assets.chat_template_names.empty())
+    return not_found(
+        fmt::format("none of this tokenizer's chat templates is the default; give the name of one "
+                    "with --chat-template: {}",
+                    fmt::join(assets.chat_template_names, ", ")));
   if (!chat_template) return not_found("this tokenizer has no chat template; give one with --chat-template");
   return chat_template->render(context, parse_now(flags.text("now")));
 }

@@ -28,10 +28,10 @@ struct SamplingFields {
 
 // A chat, before its template is rendered.
 struct ChatPrompt {
-  Array messages;             // each an object with a role; content a string, null or an array of text parts
-  Value tools;                // null or an array of tool objects
-  Object template_kwargs;     // chat_template_kwargs, documents, reasoning_effort...
-  std::string chat_template;  // empty: the model's
+  Array messages;  // each an object with a role; content a string, null or an array of parts (content_part.h)
+  Value tools;     // null or an array of tool objects
+  Object template_kwargs;  // chat_template_kwargs, documents, reasoning_effort...
+  Value chat_template;     // what the request brings as one, whatever it is; null: nothing
   bool add_generation_prompt = true, continue_final_message = false;
 };
 // Text, or ids already.
@@ -59,7 +59,7 @@ struct GenerateRequest {
   bool add_special_tokens = true;  // chat: false, the template writes them
   bool echo = false;
   std::optional<int64_t> num_logprobs, num_prompt_logprobs;  // alternatives, from 0, or kAllLogprobs
-  int64_t truncate_prompt_tokens = 0;  // 0: no; -1: to the context; otherwise keep k tokens ...
+  int64_t truncate_prompt_tokens = 0;  // 0: no; -1: to the context less one; otherwise keep k tokens ...
   bool truncate_right = false;         // ... the first ones instead of the last
   bool return_token_ids = false, return_tokens_as_token_ids = false;
   bool stream = false, include_usage = false, continuous_usage = false;

@@ -1,12 +1,17 @@
 #include "frontend/chat_prompt.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
+#include "base/excerpt.h"
 #include "contract/content_part.h"
 
 namespace pagoda {
 namespace {
 
+constexpr std::size_t kNamesBytes = 1000;  // of templates in an error
 constexpr std::string_view kSpace = " \t\n\r\f\v";
 // Claude Code writes it as the first line of its system prompt with a value that changes with every request.
 constexpr std::string_view kBillingHeader = "x-anthropic-billing-header";
@@ -19,7 +24,7 @@ bool has_role(const Object& message, std::string_view role) {
   return found != nullptr && found->is_string() && found->as_string() == role;
 }
 
-// The message's content as a list of text parts: empty for null, and where there is none.
+// The message's content as a list of parts: empty for null, and where there is none.
 Array take_parts(Object* message) {
   Value* content = message->find("content");
   if (content == nullptr || content->is_null()) return {};
@@ -32,8 +37,8 @@ Array take_parts(Object* message) {
 // Drops the line from the texts that begin with it: no prefix of such a prompt would be found in the cache.
 void drop_billing_header(Array* parts) {
   std::erase_if(*parts, [](Value& part) {
-    std::string& text = part.as_object().find("text")->as_string();
-    if (!text.starts_with(kBillingHeader)) return false;
+    std::string& text = text_of_part(&part);
+    if (!is_text_part(part) || !text.starts_with(kBillingHeader)) return false;
     text.erase(0, std::min(text.find('\n'), text.size() - 1) + 1);
     return text.empty();
   });
@@ -43,7 +48,7 @@ std::string joined(const Array& parts) {
   std::string out;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     if (i > 0) out += '\n';
-    out += parts[i].find("text")->as_string();
+    out += text_of_part(parts[i]);
   }
   return out;
 }
@@ -57,14 +62,17 @@ Shape shape_for(const ModelInfo& model, const ChatTemplate& used) {
   return used.takes_content_strings() ? Shape::kAsSent : Shape::kParts;
 }
 
-// What a tool answered is text for every template, as in vLLM: hardly any expects parts there.
+// What a tool answered is text for every template, as in vLLM: hardly any expects parts there. But a template
+// that takes parts can tell of the tools that an answer refers to.
 void shape_content(Object* message, Shape shape) {
   Array parts = take_parts(message);
   if (has_role(*message, "system")) drop_billing_header(&parts);
   // No parts are an empty text: templates that go over parts find none in it either, and those that take the
   // first one of a list take the text as it is.
   std::size_t list_from = shape == Shape::kParts ? 1 : 2;
-  bool is_list = shape != Shape::kString && parts.size() >= list_from && !has_role(*message, "tool");
+  const bool refers = !std::all_of(parts.begin(), parts.end(), is_text_part);
+  const bool is_list =
+      shape != Shape::kString && (refers || (parts.size() >= list_from && !has_role(*message, "tool")));
   message->set("content", is_list ? Value(std::move(parts)) : Value(joined(parts)));
 }
 
@@ -99,7 +107,7 @@ void turn_developers_into_system(Array* messages) {
 void mark_final_text(Object* message, Shape shape) {
   Value* content = message->find("content");
   if (content->is_array())
-    content->as_array().back().as_object().find("text")->as_string() += kContinuesHere;
+    text_of_part(&content->as_array().back()) += kContinuesHere;
   else if (content->as_string().empty() && shape == Shape::kParts && !has_role(*message, "tool"))
     *content = Value(Array{text_part(std::string(kContinuesHere))});
   else
@@ -131,7 +139,7 @@ Object template_context(const ModelInfo& model, const ChatPrompt& chat, Array me
 std::string final_text(const Value& message) {
   const Value* content = message.find("content");
   bool parts = content != nullptr && content->is_array() && !content->as_array().empty();
-  return parts ? content->as_array().back().find("text")->as_string() : flat_content(message);
+  return parts ? text_of_part(content->as_array().back()) : flat_content(message);
 }
 
 // Cuts what the template writes from the mark on, so that the model goes on with the text before it.
@@ -159,25 +167,38 @@ Object without(const Object& context, std::string_view name) {
   return rest;
 }
 
+Status no_template(const ModelInfo& model) {
+  const char* otherwise = "use /v1/completions";
+  if (!model.chat_template_names.empty())
+    return invalid_argument(fmt::format(
+        "The model has several chat templates with no default: start the server with --chat-template and the "
+        "name of the one to use, or {}. The names are: {}",
+        otherwise, excerpt(fmt::format("'{}'", fmt::join(model.chat_template_names, "', '")), kNamesBytes)));
+  return invalid_argument(
+      fmt::format("The model has no chat template, so that it can not answer chats: start the server with "
+                  "--chat-template, or {}",
+                  otherwise));
+}
+
 Result<std::shared_ptr<const ChatTemplate>> choose_template(const ModelInfo& model, const ChatPrompt& chat) {
-  if (!chat.chat_template.empty()) {
-    if (!model.trust_request_chat_template)
+  const Value& own = chat.chat_template;
+  if (!own.is_null() && !model.trust_request_chat_template)
+    return invalid_argument(
+        "Chat template is passed with request, but --trust-request-chat-template is not set. Refused request "
+        "with untrusted chat template.");
+  // "" and "auto" are the model's, as in vLLM.
+  if (!own.is_null() && !(own == Value("")) && !(own == Value("auto"))) {
+    if (!own.is_string())
       return invalid_argument(
-          "chat_template: the server takes no template from a request: start it with "
-          "--trust-request-chat-template",
-          "chat_template");
-    auto parsed = ChatTemplate::parse(chat.chat_template);
-    if (!parsed.ok()) return invalid_argument("chat_template: " + parsed.status().message(), "chat_template");
+          fmt::format("chat_template: it is of type {}, expected a string", own.type_name()));
+    auto parsed = ChatTemplate::parse(own.as_string());
+    if (!parsed.ok()) return invalid_argument("chat_template: " + parsed.status().message());
     return parsed;
   }
   auto used =
       !chat.tools.is_null() && model.tool_chat_template ? model.tool_chat_template : model.chat_template;
   if (used != nullptr) return used;
-  return invalid_argument(
-      "The model has no chat template, so that it can not answer chats: start the server with "
-      "--chat-template, or use "
-      "/v1/completions",
-      "messages");
+  return no_template(model);
 }
 
 }  // namespace
@@ -203,8 +224,7 @@ Result<std::string> render_chat_prompt(const ModelInfo& model, const ChatPrompt&
   if (!prompt.ok() && chat.tools.is_null() && prompt.status().message().starts_with("TypeError"))
     prompt = used->render(without(context, "tools"), {now, ""});
   if (!prompt.ok())
-    return invalid_argument("The chat template refused the request: " + prompt.status().message(),
-                            "messages");
+    return invalid_argument("The chat template refused the request: " + prompt.status().message());
   if (!chat.continue_final_message) return prompt;
   return cut_at_mark(std::move(*prompt), final_text(chat.messages.back()));
 }

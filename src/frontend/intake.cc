@@ -146,14 +146,12 @@ class PromptMaker {
     if (keep == 0) return false;
     if (keep > model_.max_model_len)
       return invalid_argument(
-          fmt::format(
-              "truncate_prompt_tokens: {} is greater than the model's maximum context length of {} tokens",
-              keep, model_.max_model_len),
+          fmt::format("truncate_prompt_tokens={} cannot be greater than max_model_len={}. "
+                      "Please request a smaller truncation size.",
+                      keep, model_.max_model_len),
           "truncate_prompt_tokens");
-    if (keep < 0) {  // to what the context has room for
-      int64_t wanted = std::clamp<int64_t>(request_.sampling.max_tokens.value_or(1), 1, model_.max_model_len);
-      keep = std::max<int64_t>(model_.max_model_len - wanted, 1);
-    }
+    // To the context, but for one token of an answer: max_tokens is then fitted into what is left.
+    if (keep < 0) keep = std::max(model_.max_model_len - 1, 1);
     if (ids->size() <= static_cast<std::size_t>(keep)) return false;
     if (request_.truncate_right)
       ids->resize(static_cast<std::size_t>(keep));

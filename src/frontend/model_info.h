@@ -27,6 +27,7 @@ struct ModelInfo {
   std::shared_ptr<const Tokenizer> tokenizer;         // null under --skip-tokenizer-init
   std::shared_ptr<const ChatTemplate> chat_template;  // null: none; chats are then refused with a clear 400
   std::shared_ptr<const ChatTemplate> tool_chat_template;  // picked when tools are given; may be null
+  std::vector<std::string> chat_template_names;            // those there are, where none is the default
   Object tokenizer_config;  // tokenizer_config.json, added tokens as their texts, with the chat template
   // Hand content to templates as a list of parts ("openai") or as a string; unset: as each template wants it.
   std::optional<bool> content_parts;

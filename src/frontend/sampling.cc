@@ -110,7 +110,7 @@ Status too_long(const ModelInfo& model, const GenerateRequest& request, std::siz
                   "input tokens, which leaves no room for an answer. Please reduce the length of "
                   "the {}.",
                   model.max_model_len, prompt, field),
-      prompt > static_cast<std::size_t>(model.max_model_len) ? "input_tokens" : "max_tokens");
+      prompt > static_cast<std::size_t>(model.max_model_len) ? "input_tokens" : "");
 }
 
 // More than any prompt leaves room for. Less is fitted into what there is, see judge_length.

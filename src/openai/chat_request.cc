@@ -36,18 +36,7 @@ void refuse_other_media(Fields* fields) {
   if (fields->has("web_search_options"))  // {} already asks for a search
     fields->fail(
         invalid_argument("web_search_options: The server can not search the web", "web_search_options"));
-  if (const Value* media = fields->get("media_io_kwargs"); media != nullptr && media->is_object())
-    for (const Member& member : media->as_object())
-      if (!member.value.is_object())
-        fields->fail(type_error(join_location("media_io_kwargs", member.key.substr(0, 60)),
-                                "a valid dictionary", member.value));
-  for (const char* name : {"mm_processor_kwargs", "media_io_kwargs"}) {
-    const Value* kwargs = fields->get(name);
-    if (kwargs != nullptr && !kwargs->is_object())
-      fields->fail(type_error(name, "a valid dictionary", *kwargs));
-    else if (kwargs != nullptr && !kwargs->as_object().empty())
-      fields->fail(invalid_argument(std::string(name) + ": The model reads text alone", name));
-  }
+  refuse_media_settings(fields);
 }
 
 void read_chat_only(Fields* fields, const GenerateRequest& request) {

@@ -15,14 +15,17 @@ Result<Value> parse_body(std::string_view body);
 // refused. Ranges are not judged here (request_rules.h).
 void read_common_fields(Fields* fields, const RequestLimits& limits, GenerateRequest* request);
 
-// Judges and normalizes: only role, content, name, tool_calls (arguments parsed), tool_call_id and reasoning
-// stay. Content is a string, null, or a list of {"type": "text", "text": ...}.
+// Judges and normalizes: what vLLM shows to templates stays, in its order: role, content, tool_calls
+// (arguments parsed), reasoning, tool_call_id, name, task, tools. Content is a string, null, or a list of
+// parts (contract/content_part.h).
 void read_messages(Fields* fields, const RequestLimits& limits, ChatPrompt* chat);
 // tools, tool_choice and what they were called once. Tools that may be called are refused: nothing here
 // parses a call out of an answer.
 void read_tools(Fields* fields, const RequestLimits& limits, ChatPrompt* chat);
-// tools alone, for the template.
+// tools alone, for the template: the members that vLLM's schema has, with its defaults for what is missing.
 void read_tool_list(Fields* fields, ChatPrompt* chat);
+// mm_processor_kwargs and media_io_kwargs, which can say nothing here.
+void refuse_media_settings(Fields* fields);
 // chat_template, chat_template_kwargs, documents, reasoning_effort, add_generation_prompt,
 // continue_final_message.
 void read_template_fields(Fields* fields, ChatPrompt* chat);

@@ -16,7 +16,21 @@ const char* text_member(std::string_view type) {
   return type == "thinking" ? "thinking" : nullptr;
 }
 
-// One content part as {"type": "text", "text": ...}; nothing where its text is null, as agents send it.
+// What was thought may also be a list of texts, and is then one.
+Status join_thoughts(Value* thoughts, const std::string& where) {
+  std::string joined;
+  for (std::size_t i = 0; i < thoughts->as_array().size(); ++i) {
+    const Value& thought = thoughts->as_array()[i];
+    const Value* text = thought.is_string() ? &thought : thought.find("text");
+    if (text == nullptr || !text->is_string())
+      return field_error(join_location(where, i), "Input should be a text part, " + describe_value(thought));
+    joined += (i > 0 ? "\n" : "") + text->as_string();
+  }
+  *thoughts = Value(std::move(joined));
+  return {};
+}
+
+// One content part as content_part.h has it; nothing where its text is null, as agents send it.
 Result<std::optional<Value>> judge_part(Value* part, const std::string& where) {
   using Part = std::optional<Value>;
   if (part->is_string()) return Part(text_part(std::move(part->as_string())));
@@ -27,16 +41,20 @@ Result<std::optional<Value>> judge_part(Value* part, const std::string& where) {
   if (!type->is_string())
     return field_error(join_location(where, "type"),
                        "Input should be a valid string, " + describe_value(*type));
-  const char* member = text_member(type->as_string());
+  const bool refers = type->as_string() == "tool_reference";
+  const char* member = refers ? "name" : text_member(type->as_string());
   if (member == nullptr)
     return field_error(where, fmt::format("Only text parts are supported: the model reads text alone, {}",
                                           describe_value(*type)));
   Value* text = part->as_object().find(member);
   if (text == nullptr || text->is_null()) return Part();
+  if (type->as_string() == "thinking" && text->is_array())
+    PAGODA_RETURN_IF_ERROR(join_thoughts(text, join_location(where, member)));
   if (!text->is_string())
     return field_error(join_location(where, member),
                        "Input should be a valid string, " + describe_value(*text));
-  return Part(text_part(std::move(text->as_string())));
+  std::string& said = text->as_string();
+  return Part(refers ? tool_reference_part(std::move(said)) : text_part(std::move(said)));
 }
 
 Status judge_content(Value* content, const std::string& where) {
@@ -121,6 +139,31 @@ Value take_reasoning(Fields* fields, const RoleMembers& role) {
   return {};
 }
 
+// Read of roles that may have it; of the others it is taken where it is a string, and else not looked at.
+void take_string(Fields* fields, const char* name, bool judged, Object* out) {
+  const Value* value = fields->get(name);
+  if (value == nullptr || (!judged && !value->is_string())) return;
+  std::string text;
+  fields->read(name, &text);
+  out->append(name, std::move(text));
+}
+
+// An object without members is as good as no calls: clients that serialize an empty table send it.
+void take_calls(Fields* fields, const RoleMembers& role, const std::string& where, Object* out) {
+  Value* calls = fields->get("tool_calls");
+  if (calls == nullptr || !(role.is_assistant || role.is_other)) return;
+  if (role.is_assistant && calls->is_object() && calls->as_object().empty()) return;
+  fields->fail(judge_tool_calls(calls, join_location(where, "tool_calls")));
+  if (fields->ok() && role.is_assistant && !calls->as_array().empty())
+    out->append("tool_calls", std::move(*calls));
+}
+
+// null where there are none.
+Value take_developer_tools(Fields* fields) {
+  const Value* tools = fields->get("tools");
+  return tools != nullptr && tools->is_array() ? *tools : Value();
+}
+
 Result<Value> judge_message(Value* message, const std::string& where) {
   if (!message->is_object())
     return field_error(where, "Input should be a valid object, " + describe_value(*message));
@@ -135,26 +178,17 @@ Result<Value> judge_message(Value* message, const std::string& where) {
   } else {
     out.append("content", Value());
   }
-  if (fields.has("name") && !role.is_tool) {
-    std::string name;
-    fields.read("name", &name);
-    out.append("name", std::move(name));
-  }
-  if (Value* calls = fields.get("tool_calls"); calls != nullptr && (role.is_assistant || role.is_other)) {
-    PAGODA_RETURN_IF_ERROR(judge_tool_calls(calls, join_location(where, "tool_calls")));
-    if (role.is_assistant && !calls->as_array().empty()) out.append("tool_calls", std::move(*calls));
-  }
-  if (fields.has("tool_call_id") && (role.is_tool || role.is_other)) {
-    std::string id;
-    fields.read("tool_call_id", &id);
-    out.append("tool_call_id", std::move(id));
-  }
-  if (const Value* tools = fields.get("tools"); tools != nullptr && role.is_developer && tools->is_array())
-    if (!tools->as_array().empty()) out.append("tools", *tools);
+  take_calls(&fields, role, where, &out);
   if (Value reasoning = take_reasoning(&fields, role); !reasoning.is_null()) {
     out.append("reasoning", reasoning);
     out.append("reasoning_content", std::move(reasoning));
   }
+  std::string id;
+  if (role.is_other) fields.read("tool_call_id", &id);
+  if (role.is_tool) take_string(&fields, "tool_call_id", /*judged=*/true, &out);
+  take_string(&fields, "name", /*judged=*/!role.is_tool, &out);
+  take_string(&fields, "task", /*judged=*/role.is_other, &out);
+  if (role.is_developer) out.append("tools", take_developer_tools(&fields));
   for (const char* name : {"refusal", "audio", "annotations", "function_call"}) fields.ignore(name);
   PAGODA_RETURN_IF_ERROR(fields.finish());
   return Value(std::move(out));

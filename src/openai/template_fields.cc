@@ -5,6 +5,15 @@
 namespace pagoda {
 namespace {
 
+// As in vLLM, null and "auto" say of any variable that it is not set.
+void drop_unset(Object* kwargs) {
+  Object set;
+  for (Member& member : *kwargs)
+    if (!member.value.is_null() && !(member.value == Value("auto")))
+      set.append(std::move(member.key), std::move(member.value));
+  *kwargs = std::move(set);
+}
+
 // What the template is called with anyway: the request's own fields hold, as in vLLM.
 void settle_reserved(Fields* fields, ChatPrompt* chat) {
   Object& kwargs = chat->template_kwargs;
@@ -12,17 +21,10 @@ void settle_reserved(Fields* fields, ChatPrompt* chat) {
   for (const char* name : {"messages", "conversation"})
     if (kwargs.find(name) != nullptr)
       fields->fail(invalid_argument(fmt::format("chat_template_kwargs: {} can not be set here", name)));
-  if (const Value* text = kwargs.find("chat_template")) {
-    if (text->is_string())
-      chat->chat_template = text->as_string();
-    else if (!text->is_null())
-      fields->fail(invalid_argument("chat_template_kwargs: chat_template should be a string"));
-    kwargs.erase("chat_template");
-  }
   if (Value* tools = kwargs.find("tools")) {
     if (tools->is_array())
       chat->tools = std::move(*tools);
-    else if (!tools->is_null())
+    else
       fields->fail(invalid_argument("chat_template_kwargs: tools should be a list"));
     kwargs.erase("tools");
   }
@@ -37,26 +39,52 @@ Status judge_document(const Value& document, const std::string& where) {
   return {};
 }
 
+Status judge_media(const char* name, const Value& media, bool by_kind) {
+  if (!media.is_object()) return type_error(name, "a valid dictionary", media);
+  if (by_kind)
+    for (const Member& member : media.as_object())
+      if (!member.value.is_object())
+        return type_error(join_location(name, member.key.substr(0, kKeyBytes)), "a valid dictionary",
+                          member.value);
+  if (media.as_object().empty()) return {};
+  return invalid_argument(std::string(name) + ": The model reads text alone", name);
+}
+
 }  // namespace
 
+void refuse_media_settings(Fields* fields) {
+  for (const char* name : {"media_io_kwargs", "mm_processor_kwargs"})
+    if (const Value* media = fields->get(name))
+      fields->fail(judge_media(name, *media, /*by_kind=*/name == std::string_view("media_io_kwargs")));
+}
+
 void read_template_fields(Fields* fields, ChatPrompt* chat) {
-  fields->read("chat_template_kwargs", &chat->template_kwargs);
+  Object& kwargs = chat->template_kwargs;
+  fields->read("chat_template_kwargs", &kwargs);
+  if (Value* own = kwargs.find("chat_template")) {
+    chat->chat_template = std::move(*own);
+    kwargs.erase("chat_template");
+  }
+  const bool chose_thinking = kwargs.find("enable_thinking") != nullptr;
+  drop_unset(&kwargs);
   settle_reserved(fields, chat);
   Array documents;
   fields->read("documents", &documents);
   for (std::size_t i = 0; i < documents.size() && fields->ok(); ++i)
     fields->fail(judge_document(documents[i], join_location("documents", i)));
-  if (fields->has("documents")) chat->template_kwargs.set("documents", Value(std::move(documents)));
+  if (fields->has("documents")) kwargs.set("documents", Value(std::move(documents)));
   std::string effort;
   fields->read_choice("reasoning_effort", &effort,
                       {"none", "minimal", "low", "medium", "high", "xhigh", "max"});
   if (!effort.empty()) {
-    chat->template_kwargs.set("reasoning_effort", effort);
+    kwargs.set("reasoning_effort", effort);
     // Some templates think only when told to.
-    if (chat->template_kwargs.find("enable_thinking") == nullptr)
-      chat->template_kwargs.set("enable_thinking", effort != "none");
+    if (!chose_thinking) kwargs.set("enable_thinking", effort != "none");
   }
-  fields->read("chat_template", &chat->chat_template);
+  std::string own;
+  fields->read("chat_template", &own);
+  if (!own.empty() || (fields->has("chat_template") && chat->chat_template.is_null()))
+    chat->chat_template = std::move(own);
   fields->never_null({"add_generation_prompt", "continue_final_message"});
   fields->read("add_generation_prompt", &chat->add_generation_prompt);
   fields->read("continue_final_message", &chat->continue_final_message);

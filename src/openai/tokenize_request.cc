@@ -13,6 +13,7 @@ Result<TokenizeRequest> parse_tokenize_request(std::string_view body, const Requ
   if (fields.has("messages")) {
     ChatPrompt chat;
     read_messages(&fields, limits, &chat);
+    refuse_media_settings(&fields);
     read_tool_list(&fields, &chat);
     read_template_fields(&fields, &chat);
     request.add_special_tokens = false;

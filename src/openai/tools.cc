@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <span>
+
 #include "openai/common_fields.h"
 #include "openai/request_rules.h"
 
@@ -10,6 +13,52 @@ constexpr std::size_t kToolsMax = 4096;
 
 constexpr char kUsage[] = R"(Correct usage: `{"type": "function", "function": {"name": "my_function"}}`)";
 constexpr char kNotParsed[] = " (this server does not parse tool calls yet: send tool_choice \"none\")";
+
+// A member of the schema, as vLLM shows it to templates where it was not sent (or is null).
+struct Shown {
+  const char* name;
+  bool as_null;  // or not at all
+};
+constexpr Shown kFunctionMembers[] = {
+    {"name", true}, {"description", true}, {"parameters", true}, {"strict", false}, {"defer_loading", false}};
+constexpr Shown kToolMembers[] = {{"type", true}, {"function", true}, {"defer_loading", false}};
+
+// The members that templates see: those that were sent, in the order they were sent in, which is what a model
+// was trained on where its client knows; each followed by those that come next in the schema, are shown and
+// were not sent.
+Object shown_members(Object* sent, std::span<const Shown> members) {
+  Object out;
+  for (Member& member : *sent) {
+    auto found = std::find_if(members.begin(), members.end(),
+                              [&](const Shown& known) { return member.key == known.name; });
+    if (found == members.end() || (member.value.is_null() && !found->as_null)) continue;
+    out.append(member.key, std::move(member.value));
+    while (++found != members.end() && found->as_null && sent->find(found->name) == nullptr)
+      out.append(found->name, Value());
+  }
+  return out;
+}
+
+// What is to be loaded later says so in its function, too.
+void fill_in_tool(Object* tool) {
+  Object& function = tool->find("function")->as_object();
+  const Value *defer = tool->find("defer_loading"), *own = function.find("defer_loading");
+  if (defer != nullptr && !defer->is_null() && (own == nullptr || own->is_null()))
+    function.set("defer_loading", *defer);
+  function = shown_members(&function, kFunctionMembers);
+  Object filled;
+  if (tool->find("type") == nullptr) filled.append("type", "function");
+  for (Member& member : shown_members(tool, kToolMembers))
+    filled.append(std::move(member.key), std::move(member.value));
+  *tool = std::move(filled);
+}
+
+// Takes the place of what was sent: "true" is true.
+void settle_bool(Fields* fields, const char* name, Object* object) {
+  bool flag = false;
+  fields->read(name, &flag);
+  if (fields->has(name)) object->set(name, flag);
+}
 
 Status judge_function(Value* function, const std::string& where) {
   if (function == nullptr) return field_error(where, "Field required");
@@ -22,9 +71,7 @@ Status judge_function(Value* function, const std::string& where) {
   fields.read("description", &text);
   if (const Value* parameters = fields.get("parameters"); parameters != nullptr && !parameters->is_object())
     fields.fail(type_error(join_location(where, "parameters"), "a valid dictionary", *parameters));
-  bool flag = false;
-  fields.read("strict", &flag);
-  fields.read("defer_loading", &flag);
+  for (const char* name : {"strict", "defer_loading"}) settle_bool(&fields, name, &function->as_object());
   return fields.finish();
 }
 
@@ -34,8 +81,7 @@ Status judge_tool(Value* tool, const std::string& where) {
   fields.never_null({"type"});
   std::string type;
   fields.read_choice("type", &type, {"function"});
-  bool flag = false;
-  fields.read("defer_loading", &flag);
+  settle_bool(&fields, "defer_loading", &tool->as_object());
   fields.fail(judge_function(tool->as_object().find("function"), join_location(where, "function")));
   return fields.finish();
 }
@@ -88,7 +134,9 @@ void read_tool_list(Fields* fields, ChatPrompt* chat) {
                         fmt::format("List should have at most {} items, got {}", kToolsMax, tools.size()));
   for (std::size_t i = 0; i < tools.size() && fields->ok(); ++i)
     fields->fail(judge_tool(&tools[i], join_location("tools", i)));
-  if (!tools.empty()) chat->tools = Value(std::move(tools));
+  if (!fields->ok() || !fields->has("tools")) return;
+  for (Value& tool : tools) fill_in_tool(&tool.as_object());
+  chat->tools = Value(std::move(tools));
 }
 
 void read_tools(Fields* fields, const RequestLimits& limits, ChatPrompt* chat) {

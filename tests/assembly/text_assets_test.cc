@@ -62,6 +62,20 @@ std::string templates_of(const TempDir& folder, const std::string& flag = {}) {
   return shown(assets->chat_template) + " " + shown(assets->tool_chat_template);
 }
 
+// For the error of a chat that none of them serves.
+TEST(TextAssets, TemplatesAreNamedWhereNoneIsTheDefault) {
+  TempDir folder;
+  const std::string config = folder.file("tokenizer_config.json");
+  write_file(config,
+             R"({"chat_template":[{"name":"tool_use","template":"t"},{"name":"rag","template":"r"}]})");
+  EXPECT_EQ(load(folder)->chat_template_names, (std::vector<std::string>{"rag", "tool_use"}));
+  EXPECT_TRUE(load(folder, "rag")->chat_template_names.empty());
+  write_file(config, R"({"chat_template":{"default":"d","rag":"r"}})");
+  EXPECT_TRUE(load(folder)->chat_template_names.empty());
+  write_file(config, "{}");
+  EXPECT_TRUE(load(folder)->chat_template_names.empty());
+}
+
 TEST(TextAssets, TemplatesByNameInEverySpelling) {
   struct Case {
     const char *config, *flag, *expected;  // expected: part of what templates_of says

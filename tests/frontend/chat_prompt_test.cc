@@ -132,6 +132,88 @@ TEST(ChatPrompt, EachTemplateGetsContentAsItWants) {
   EXPECT_EQ(*render_chat_prompt(model, chat, 0), "[user]<a>");
 }
 
+// What a template that takes parts can tell of; the others show the names.
+TEST(ChatPrompt, AnAnswerRefersToTools) {
+  const std::string kShows =
+      "{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}{% for p in m.content %}"
+      "<{{ p.type }} {{ p.name or p.text }}>{% endfor %}{% endif %}{% endfor %}";
+  struct Case {
+    const char *messages, *as_parts, *as_string;
+  };
+  const Case kCases[] = {
+      {R"([{"role":"tool","content":[{"type":"tool_reference","name":"f"}]}])", "<tool_reference f>", "f"},
+      {R"([{"role":"tool","content":[{"type":"text","text":"a"},{"type":"tool_reference","name":"f"}]}])",
+       "<text a><tool_reference f>", "a\nf"},
+      {R"([{"role":"user","content":[{"type":"tool_reference","name":"f"}]}])", "<tool_reference f>", "f"},
+      {R"([{"role":"system","content":[{"type":"tool_reference","name":"x-anthropic-billing-header"}]}])",
+       "<tool_reference x-anthropic-billing-header>", "x-anthropic-billing-header"},
+  };
+  for (const Case& c : kCases) {
+    EXPECT_EQ(shown(render(kShows, c.messages)), c.as_parts) << c.messages;
+    EXPECT_EQ(shown(render(kShows, c.messages, false, "openai")), c.as_parts) << c.messages;
+    EXPECT_EQ(shown(render(kShows, c.messages, false, "string")), c.as_string) << c.messages;
+  }
+  EXPECT_EQ(shown(render(kShows, R"([{"role":"assistant","content":[{"type":"tool_reference","name":"f"}]}])",
+                         true)),
+            "<tool_reference f");
+}
+
+// Whose fault a template's refusal is no field tells: vLLM names none.
+TEST(ChatPrompt, RefusalsHaveNoParam) {
+  struct Case {
+    Value own;  // the template that the request brings
+    bool trusted;
+    const char* expected;  // part of what is said, or the prompt
+  };
+  const char* kUntrusted =
+      "Chat template is passed with request, but --trust-request-chat-template is not set";
+  const Case kCases[] = {
+      {Value(), false, "the model's"},
+      {"x", false, kUntrusted},
+      {"", false, kUntrusted},
+      {"auto", false, kUntrusted},
+      {5, false, kUntrusted},
+      {"{% if %}", false, kUntrusted},
+      {Value(), true, "the model's"},
+      {"x", true, "x"},
+      {"", true, "the model's"},
+      {"auto", true, "the model's"},
+      {5, true, "expected a string"},
+      {"{% if %}", true, "TemplateSyntaxError"},
+      {"{% include 'x' %}", true, "'include' is not available"},
+      {"{{ raise_exception('boom') }}", true, "boom"},
+      {"{{ a.b }}", true, "'a' is undefined"},
+      {"{{ 1 + 'a' }}", true, "unsupported operand"},
+      {"{{ messages[5].content }}", true, "has no element 5"},
+  };
+  for (const Case& c : kCases) {
+    ModelInfo model;
+    model.chat_template = ChatTemplate::parse("the model's").value();
+    model.trust_request_chat_template = c.trusted;
+    ChatPrompt chat;
+    chat.messages = parse_json(R"([{"role":"user","content":"a"}])").value().as_array();
+    chat.chat_template = c.own;
+    Result<std::string> prompt = render_chat_prompt(model, chat, 0);
+    EXPECT_NE(shown(prompt).find(c.expected), std::string::npos) << shown(prompt);
+    EXPECT_TRUE(prompt.ok() || prompt.status().param().empty()) << shown(prompt);
+  }
+}
+
+TEST(ChatPrompt, TemplatesWithoutADefaultAreNamed) {
+  ModelInfo model;
+  ChatPrompt chat;
+  chat.messages = parse_json(R"([{"role":"user","content":"a"}])").value().as_array();
+  EXPECT_NE(shown(render_chat_prompt(model, chat, 0)).find("has no chat template"), std::string::npos);
+  model.chat_template_names = {"rag", "tool_use"};
+  model.tool_chat_template = ChatTemplate::parse("for tools").value();
+  const Result<std::string> refused = render_chat_prompt(model, chat, 0);
+  for (const char* part : {"with no default", "--chat-template", "'rag', 'tool_use'"})
+    EXPECT_NE(shown(refused).find(part), std::string::npos) << shown(refused);
+  EXPECT_EQ(refused.status().param(), "");
+  chat.tools = Value(Array{});
+  EXPECT_EQ(shown(render_chat_prompt(model, chat, 0)), "for tools");
+}
+
 TEST(ChatPrompt, DevelopersBecomeSystemWhereTheTemplateKnowsNone) {
   const std::string kPlain = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}";
   struct Case {

@@ -58,6 +58,26 @@ TEST(Intake, TruncatesFromTheSideThatIsAskedFor) {
   EXPECT_EQ(ask(&house, request).choices.at({0, 0}).prompt_token_ids, bytes_of("yz"));
 }
 
+// All but one of the context's 256 tokens, whatever is asked for.
+TEST(Intake, TruncatesToTheContext) {
+  ScriptedHouse house;
+  house.start();
+  GenerateRequest request = text_request("ab" + std::string(253, 'x') + "yz");
+  GenerateRequest chat = chat_request();
+  for (GenerateRequest* fitted : {&request, &chat}) {
+    fitted->truncate_prompt_tokens = -1;
+    fitted->return_token_ids = true;
+    fitted->sampling.max_tokens = 250;
+  }
+  request.add_special_tokens = false;
+  EXPECT_EQ(ask(&house, request).choices.at({0, 0}).prompt_token_ids, bytes_of(std::string(253, 'x') + "yz"));
+  request.truncate_right = true;
+  EXPECT_EQ(ask(&house, request).choices.at({0, 0}).prompt_token_ids, bytes_of("ab" + std::string(253, 'x')));
+  const std::vector<TokenId> fitted = ask(&house, chat).choices.at({0, 0}).prompt_token_ids;
+  chat.truncate_prompt_tokens = 0;
+  EXPECT_EQ(fitted, ask(&house, chat).choices.at({0, 0}).prompt_token_ids);
+}
+
 TEST(Intake, FullQueueIsRefusedBeforeTheTextIsLookedAt) {
   ScriptedHouse house;
   house.config.scheduler.max_num_queued_reqs = 4;

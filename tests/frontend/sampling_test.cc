@@ -27,9 +27,9 @@ TEST(Intake, ContextLength) {
     int num_prompt;
   } cases[] = {
       {255, 1, 0, nullptr, 255},
-      {256, 1, 0, "max_tokens", 0},
+      {256, 1, 0, "", 0},
       {257, 1, 0, "input_tokens", 0},
-      {256, {}, 0, "max_tokens", 0},
+      {256, {}, 0, "", 0},
       {255, {}, 0, nullptr, 255},
       {250, 6, 0, nullptr, 250},
       {250, 7, 0, nullptr, 250},  // fitted into what is left
@@ -39,10 +39,17 @@ TEST(Intake, ContextLength) {
       {300, 257, 0, "max_tokens", 0},
       {1, std::numeric_limits<int64_t>::max(), 0, "max_tokens", 0},
       {5000, 8, 248, nullptr, 248},
-      {5000, 8, -1, nullptr, 248},
+      // To the context less one, however much is asked for: that is then fitted into what is left.
+      {5000, 8, -1, nullptr, 255},
+      {5000, 256, -1, nullptr, 255},
+      {20, 248, -1, nullptr, 20},
+      {20, 256, -1, nullptr, 20},
+      {256, 1, -1, nullptr, 255},
+      {255, 1, -1, nullptr, 255},
       {5000, {}, -1, nullptr, 255},
       {3, 8, -1, nullptr, 3},
       {3, 8, 257, "truncate_prompt_tokens", 0},
+      {256, 8, 256, "", 0},
       {5000, 9, 248, nullptr, 248},
   };
   for (const Case& one : cases) {
@@ -173,7 +180,7 @@ TEST(Intake, RefusesWhatTheModelCanNotDo) {
        }},
       {"",
        [](GenerateRequest* r) { r->prompt = std::vector<TextPrompt>{""}, r->add_special_tokens = false; }},
-      {"chat_template",
+      {"",
        [](GenerateRequest* r) {
          *r = chat_request();
          std::get<ChatPrompt>(r->prompt).chat_template = "x";

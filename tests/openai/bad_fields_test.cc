@@ -251,6 +251,17 @@ const BadCase kBadChat[] = {
     {R"("media_io_kwargs":{"a":1})", "body.media_io_kwargs.a"},
 };
 
+// A chat whose tokens are asked for is judged as one that is to be answered.
+const BadCase kBadChatToTokenize[] = {
+    {R"("mm_processor_kwargs":1)", "body.mm_processor_kwargs"},
+    {R"("mm_processor_kwargs":{"a":1})", "mm_processor_kwargs"},
+    {R"("media_io_kwargs":[])", "body.media_io_kwargs"},
+    {R"("media_io_kwargs":{"image":{}})", "media_io_kwargs"},
+    {R"("media_io_kwargs":{"image":1})", "body.media_io_kwargs.image"},
+    {R"("chat_template_kwargs":[])", "body.chat_template_kwargs"},
+    {R"("tools":[{"type":"function"}])", "body.tools.0.function"},
+};
+
 const BadCase kBadText[] = {
     {R"("max_tokens":0)", "max_tokens"},
     {R"("max_tokens":-1,"echo":true)", "max_tokens"},
@@ -276,6 +287,12 @@ TEST(BadFields, AreNamed) {
     expect_error(parse_chat_request(chat_body(bad.field), {}).status(), bad.param, bad.field);
   for (const BadCase& bad : kBadText)
     expect_error(parse_completion_request(text_body(bad.field), {}).status(), bad.param, bad.field);
+  for (const BadCase& bad : kBadChatToTokenize) {
+    expect_error(parse_tokenize_request(chat_body(bad.field), {}).status(), bad.param, bad.field);
+    expect_error(parse_chat_request(chat_body(bad.field), {}).status(), bad.param, bad.field);
+  }
+  EXPECT_TRUE(
+      parse_tokenize_request(chat_body(R"("mm_processor_kwargs":{},"media_io_kwargs":null)"), {}).ok());
 }
 
 }  // namespace
