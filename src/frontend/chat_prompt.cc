@@ -163,7 +163,7 @@ Result<std::string> cut_at_mark(std::string prompt, const std::string& text) {
 Object without(const Object& context, std::string_view name) {
   Object rest;
   for (const Member& member : context)
-    if (member.key != name) rest.append(member.key, member.value);
+    if (member.key != name) rest.set(member.key, member.value);
   return rest;
 }
 

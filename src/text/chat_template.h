@@ -27,7 +27,7 @@ struct TemplateClock {
 
 class ChatTemplate {
  public:
-  // Error kInvalidArgument with the line of the template.
+  // Error kInvalidArgument with the line of the template. Costs O(n); ends soon once the work is cancelled.
   static Result<std::shared_ptr<const ChatTemplate>> parse(std::string_view source,
                                                            const TemplateLimits& limits = {});
   virtual ~ChatTemplate() = default;

@@ -1,8 +1,11 @@
 #include "text/jinja_content.h"
 
 #include <algorithm>
-#include <map>
 #include <set>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/hash.h"
 
 namespace pagoda::jinja {
 namespace {
@@ -85,13 +88,13 @@ class ContentReader {
     if (callee.kind != ExprKind::kName) return 0;
     auto macro = macros_.find(callee.symbol);
     if (macro == macros_.end()) return 0;
-    const std::vector<Symbol>& parameters = macro->second->parameters;
+    const std::vector<Symbol>& parameters = macro->second.in_order;
     std::size_t positional = arguments.positional.size();
     for (std::size_t i = 0; i < std::min(positional, parameters.size()); ++i) learn(parameters[i], given[i]);
-    for (std::size_t i = 0; i < parameters.size(); ++i)
-      for (std::size_t named = 0; named < arguments.named.size(); ++named)
-        if (arguments.named[named].first == macro->second->parameter_names[i])
-          learn(parameters[i], given[positional + named]);
+    for (std::size_t i = 0; i < arguments.named.size(); ++i) {
+      auto parameter = macro->second.by_name.find(arguments.named[i].first);
+      if (parameter != macro->second.by_name.end()) learn(parameter->second, given[positional + i]);
+    }
     return 0;
   }
 
@@ -182,7 +185,7 @@ class ContentReader {
       walk(body);
     }
     if (stmt.macro) {
-      if (stmt.kind == StmtKind::kMacro && macros_.emplace(stmt.macro->symbol, stmt.macro.get()).second)
+      if (stmt.kind == StmtKind::kMacro && macros_.try_emplace(stmt.macro->symbol, *stmt.macro).second)
         learned_ = true;
       parameters_.insert(stmt.macro->parameters.begin(), stmt.macro->parameters.end());
       for (const ExprPtr& value_of_parameter : stmt.macro->defaults) walk(*value_of_parameter);
@@ -192,13 +195,22 @@ class ContentReader {
     walk(stmt.else_body);
   }
 
+  struct Parameters {
+    explicit Parameters(const Macro& macro) : in_order(macro.parameters) {
+      for (std::size_t i = 0; i < in_order.size(); ++i)
+        by_name.emplace(macro.parameter_names[i], in_order[i]);
+    }
+    const std::vector<Symbol>& in_order;
+    std::unordered_map<std::string_view, Symbol, KeyHash> by_name;
+  };
+
   const Program& program_;
   std::vector<unsigned> symbols_;
-  std::map<Symbol, const Macro*> macros_;
-  std::set<Symbol> parameters_;  // of macros
-  bool loops_ = false;           // over the parts of a message
-  bool reads_ = false;           // takes a part in some other way
-  bool takes_strings_ = false;   // asks whether the content is a string
+  std::unordered_map<Symbol, Parameters> macros_;  // by name
+  std::set<Symbol> parameters_;                    // of macros
+  bool loops_ = false;                             // over the parts of a message
+  bool reads_ = false;                             // takes a part in some other way
+  bool takes_strings_ = false;                     // asks whether the content is a string
   bool learned_ = false;
 };
 

@@ -265,10 +265,10 @@ ExprPtr Parser::parse_name(bool with_namespace) {
     expr->kind = ExprKind::kName;
     expr->symbol = intern(token.text);
     if (expr->symbol == program_.loop) ++loop_names_;
-    for (Macro* macro : macros_) {
-      macro->uses_caller |= expr->symbol == program_.caller;
-      macro->uses_varargs |= expr->symbol == program_.varargs;
-      macro->uses_kwargs |= expr->symbol == program_.kwargs;
+    if (!macros_.empty()) {
+      macros_.back()->uses_caller |= expr->symbol == program_.caller;
+      macros_.back()->uses_varargs |= expr->symbol == program_.varargs;
+      macros_.back()->uses_kwargs |= expr->symbol == program_.kwargs;
     }
     expr->text = std::move(token.text);
   }
@@ -393,13 +393,21 @@ void Parser::parse_argument(CallArguments* arguments, int line) {
     ensure(!arguments->double_star);
     std::string name = next().text;
     next();
-    for (const auto& other : arguments->named)
-      if (other.first == name) error("keyword argument repeated: " + name, line);
     arguments->named.emplace_back(std::move(name), parse_expression());
   } else {
     ensure(!arguments->star && !arguments->double_star && arguments->named.empty());
     arguments->positional.push_back(parse_expression());
   }
+}
+
+// Sorted, so that very many cost little.
+void Parser::check_keywords(const CallArguments& arguments, int line) const {
+  std::vector<std::string_view> names;
+  names.reserve(arguments.named.size());
+  for (const auto& named : arguments.named) names.push_back(named.first);
+  std::sort(names.begin(), names.end());
+  auto repeated = std::adjacent_find(names.begin(), names.end());
+  if (repeated != names.end()) error("keyword argument repeated: " + std::string(*repeated), line);
 }
 
 std::unique_ptr<CallArguments> Parser::parse_arguments() {
@@ -412,6 +420,7 @@ std::unique_ptr<CallArguments> Parser::parse_arguments() {
     parse_argument(arguments.get(), line);
   }
   expect_operator(")");
+  check_keywords(*arguments, line);
   return arguments;
 }
 

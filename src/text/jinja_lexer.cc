@@ -44,6 +44,10 @@ class Lexer {
   // Moves to `end`, counting lines, and remembers whether a line starts there.
   void advance_to(std::size_t end);
   std::size_t skip_space(std::size_t pos) const;
+  // Now and then: does anybody still want the template?
+  void look_up() const {
+    if (tokens_.size() % 256 == 0) fail_if_cancelled();
+  }
   void emit(TokenType type, std::string text) { tokens_.push_back({type, line_, std::move(text)}); }
 
   std::size_t find_tag() const;
@@ -157,6 +161,7 @@ void Lexer::raw(std::size_t body) {
 
 std::vector<Token> Lexer::run() {
   while (pos_ < text_.size()) {
+    look_up();
     std::size_t tag = find_tag();
     if (tag == std::string::npos) {
       emit(TokenType::kData, std::string(rest()));
@@ -186,6 +191,7 @@ std::vector<Token> Lexer::run() {
 
 void Lexer::inside(bool block) {
   while (pos_ < text_.size()) {
+    look_up();
     if (brackets_.empty() && at_end(block)) return;
     std::size_t next = skip_space(pos_);
     if (next != pos_)

@@ -50,6 +50,7 @@ void Parser::unexpected(std::string_view wanted) const {
 }
 
 Token Parser::next() {
+  if (pos_ % 256 == 0) fail_if_cancelled();
   Token token = std::move(tokens_[pos_]);
   if (pos_ + 1 < tokens_.size())
     ++pos_;
@@ -253,6 +254,11 @@ void Parser::parse_macro_body(Macro* macro, std::string_view end) {
   macros_.push_back(macro);
   macro->body = parse_body({end});
   macros_.pop_back();
+  if (!macros_.empty()) {  // what is used within is used without
+    macros_.back()->uses_caller |= macro->uses_caller;
+    macros_.back()->uses_varargs |= macro->uses_varargs;
+    macros_.back()->uses_kwargs |= macro->uses_kwargs;
+  }
   loops_ = loops;
   expect_name(end);
   macro->captured = captures_ != captures;

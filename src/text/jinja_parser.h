@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/hash.h"
 #include "text/jinja_ast.h"
 #include "text/jinja_lexer.h"
 
@@ -106,6 +107,7 @@ class Parser {
   std::string parse_dotted_name();
   std::unique_ptr<CallArguments> parse_arguments();
   void parse_argument(CallArguments* arguments, int line);
+  void check_keywords(const CallArguments& arguments, int line) const;
 
   std::vector<Token> tokens_;
   std::size_t pos_ = 0;
@@ -115,8 +117,8 @@ class Parser {
   int captures_ = 0;            // macros, callers and recursive loops seen so far
   int loop_names_ = 0;          // uses of `loop` seen so far
   std::vector<Fault> unknown_;  // filters and tests that do not exist and that no `if` guards
-  std::vector<Macro*> macros_;
-  std::unordered_map<std::string, Symbol> symbols_;
+  std::vector<Macro*> macros_;  // whose bodies this is in
+  std::unordered_map<std::string, Symbol, KeyHash> symbols_;
   Program program_;
 };
 

@@ -61,6 +61,10 @@ void fail(std::string_view kind, std::string message) {
   throw Fault{std::string(kind), std::move(message), 0};
 }
 
+void fail_if_cancelled() {
+  if (is_work_cancelled()) fail("CancelledError", "nobody waits for the text any more");
+}
+
 void Budget::charge_repeat(std::size_t count, std::size_t size) {
   if (size != 0 && count > bytes_max_ / size) too_long();
   charge_bytes(count * size);
@@ -71,7 +75,7 @@ void Budget::too_deep() {
 }
 void Budget::next_slice() {
   constexpr int64_t kSlice = 1 << 14;
-  if (is_work_cancelled()) fail("CancelledError", "nobody waits for the text any more");
+  fail_if_cancelled();
   const int64_t more = std::min(steps_behind_, std::max(kSlice, -steps_left_));
   steps_behind_ -= more;
   steps_left_ += more;

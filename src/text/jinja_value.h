@@ -27,6 +27,8 @@ struct Fault {
   int line = 0;  // 0: not known (yet)
 };
 [[noreturn]] void fail(std::string_view kind, std::string message);
+// Fault CancelledError if this thread's work is (base/cancel.h).
+void fail_if_cancelled();
 
 // What one rendering may still use. Every node costs a step, and everything whose cost grows with an operand
 // costs steps in proportion to it, so that steps bound time and memory at once. Three doors see to that:

@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <ctime>
 #include <filesystem>
+#include <functional>
 
+#include "base/cancel.h"
 #include "base/json.h"
 #include "base/mmap.h"
 #include "tests/testing/test_data.h"
@@ -196,6 +199,139 @@ TEST(JinjaHostile, LongButFlatTemplatesParse) {
   EXPECT_TRUE(run("{{ 1" + repeat(" ~ 1", 5000) + " }}", {}).ok());
   EXPECT_TRUE(run("{{ [" + repeat("1, ", 5000) + "]|length }}", {}).ok());
   EXPECT_TRUE(run("{{ 1" + repeat(" + 1", 300) + " }}", {}).ok());
+}
+
+// Enough of `part(0)`, `part(1)`... between `begin` and `end` to fill the largest template there may be.
+std::string filled(const std::string& begin, const std::function<std::string(int)>& part,
+                   const std::string& end) {
+  constexpr std::size_t kBytes = 1 << 20;
+  std::string out = begin;
+  for (int i = 0;; ++i) {
+    std::string next = part(i);
+    if (out.size() + next.size() + end.size() > kBytes) return out + end;
+    out += next;
+  }
+}
+std::string filled(const std::string& begin, const std::string& part, const std::string& end) {
+  return filled(
+      begin, [&](int) { return part; }, end);
+}
+
+// A short name of its own for every number.
+std::string name_of(int i) {
+  std::string name(1, "abcdefghijklmnopqrstuvwxyz"[i % 26]);
+  for (i /= 26; i > 0; i /= 36) name += "0123456789abcdefghijklmnopqrstuvwxyz"[i % 36];
+  return name == "if" || name == "in" || name == "is" || name == "as" || name == "or" ? name + "_" : name;
+}
+std::string keyword(int i) {
+  return name_of(i) + "=1,";
+}
+std::string target(int i) {
+  return name_of(i) + ",";
+}
+
+std::vector<std::pair<const char*, std::string>> large_templates() {
+  std::string parameters, keywords;
+  for (int i = 0; i < 255; ++i) parameters += (i == 0 ? "" : ",") + name_of(i);
+  for (int i = 0; i < 255; ++i) keywords += keyword(i);
+  const std::string macro = "{% macro m(" + parameters + ") %}{% endmacro %}";
+  return {
+      {"keywords of a call", filled("{{ dict(", keyword, ") }}")},
+      {"keywords of a filter", filled("{{ 1|default(", keyword, ") }}")},
+      {"keywords of a test", filled("{{ 1 is string(", keyword, ") }}")},
+      {"keywords of a method", filled("{{ 'x'.format(", keyword, ") }}")},
+      {"keywords of a macro", filled(macro + "{{ m(", keyword, ") }}")},
+      {"calls with many keywords", filled(macro, "{{ m(" + keywords + ") }}", "")},
+      {"the same keyword", filled("{{ dict(", "a=1,", ") }}")},
+      {"one repeated keyword", filled("{{ dict(", keyword, "a=1) }}")},
+      {"arguments", filled(macro + "{{ m(", "1,", ") }}")},
+      {"parameters of a caller", filled("{% call(", target, ") m() %}{% endcall %}")},
+      {"targets of with",
+       filled(
+           "{% with ", [](int i) { return (i == 0 ? "" : ",") + name_of(i) + "=1"; }, " %}{% endwith %}")},
+      {"targets of for", filled("{% for ", target, " in [] %}{% endfor %}")},
+      {"targets of set", filled("{% set ", target, " = [] %}")},
+      {"a dict", filled(
+                     "{{ {", [](int i) { return "'" + name_of(i) + "':1,"; }, "} }}")},
+      {"a list", filled("{{ [", "1,", "] }}")},
+      {"an index", filled("{{ a[", "1,", "] }}")},
+      {"names", filled("{{ [", target, "] }}")},
+      {"variables", filled(
+                        "", [](int i) { return "{%set " + name_of(i) + "=1%}"; }, "")},
+      {"members of a namespace", filled(
+                                     "", [](int i) { return "{%set n." + name_of(i) + "=1%}"; }, "")},
+      {"macros", filled(
+                     "", [](int i) { return "{%macro " + name_of(i) + "(a)%}{%endmacro%}"; }, "")},
+      {"blocks", filled(
+                     "", [](int i) { return "{%block " + name_of(i) + "%}{%endblock%}"; }, "")},
+      {"loops", filled("", "{%for a in b%}{%endfor%}", "")},
+      {"loops over content",
+       filled("{% for m in messages %}", "{%for a in m.content|a|a|a%}{%endfor%}", "{% endfor %}")},
+      {"macros within macros",
+       filled(repeat("{%macro m()%}", 190), "{{caller}}", repeat("{%endmacro%}", 190))},
+      {"prints", filled("", "{{1}}", "")},
+      {"branches", filled("{%if 1%}", "{%elif 1%}", "{%endif%}")},
+      {"unknown filters", filled("", "{{1|q}}", "")},
+      {"guarded unknown filters", filled("", "{{1|q if 1}}", "")},
+      {"a dotted name", filled("{{ 1|q", ".q", " }}")},
+      {"comparisons", filled("{{ 1", "<1", " }}")},
+      {"joined texts", filled("{{ 1", "~1", " }}")},
+      {"adjacent strings", filled("{{ ", "''", " }}")},
+      {"escapes", filled("{{ '", "\\x41", "' }}")},
+      {"an endless string", filled("{{ '", "\\'", "")},
+      {"one number", filled("{{ ", "1", " }}")},
+      {"one real number", filled("{{ 0.", "1", "e5 }}")},
+      {"zeros", filled("{{ ", "0_", "0 }}")},
+      {"comments", filled("", "{##}", "")},
+      {"raw text", filled("", "{%raw%}{%endraw%}", "")},
+      {"tags in raw text", filled("{%raw%}", "{% ", "{%endraw%}")},
+      {"endless raw text", filled("{%raw%}", "{%", "")},
+      {"braces", filled("", "{", "")},
+      {"blanks", filled("{{ 1", "\u2003", " }}")},
+      {"indented tags", filled("", "\n  {%-if 1%} \n{%endif%}", "")},
+  };
+}
+
+double thread_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+// No step is counted while a template is parsed, so that its size alone bounds the time: quadratic searches
+// took many seconds.
+TEST(JinjaHostile, TheLargestTemplatesParseInLittleTime) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  constexpr double kSecondsMax = 15;
+#else
+  constexpr double kSecondsMax = 1.5;
+#endif
+  for (const auto& [name, source] : large_templates()) {
+    EXPECT_GT(source.size(), 1'000'000U) << name;
+    const double start = thread_seconds();
+    (void)ChatTemplate::parse(source);
+    const double seconds = thread_seconds() - start;
+    EXPECT_LT(seconds, kSecondsMax) << name;
+    RecordProperty(name, std::to_string(seconds));
+  }
+}
+
+TEST(JinjaHostile, ParsingEndsWhenNobodyWantsItAnyMore) {
+  CancelToken unwanted;
+  CancelScope scope(&unwanted);
+  EXPECT_TRUE(ChatTemplate::parse("{{ 1 }}").ok());
+  unwanted.cancel();
+  for (const char* source : {"{{ 1 }}", "a", "{{ ' "})
+    EXPECT_TRUE(ChatTemplate::parse(source).status().message().starts_with("CancelledError")) << source;
+}
+
+TEST(JinjaHostile, ManyKeywordsAreTaken) {
+  std::string source = "{{ dict(";
+  for (int i = 0; i < 5000; ++i) source += keyword(i);
+  EXPECT_EQ(run(source + ")|length }}", {}).value(), "5000");
+  const Result<std::string> repeated = run(source + " z9=2)|length }}", {});
+  EXPECT_TRUE(!repeated.ok() &&
+              repeated.status().message().find("keyword argument repeated: z9") != std::string::npos);
 }
 
 TEST(JinjaHostile, OwnLimitsHold) {
