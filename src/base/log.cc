@@ -77,8 +77,8 @@ bool is_colourful() {
   return colourful;
 }
 
-// All of it, however long that takes; what can not be written to (a closed descriptor) swallows it.
-void write_all(std::string_view text) {
+// All of it, however long that takes. How many lines could not be written: the disk is full, the pipe closed.
+uint64_t write_all(std::string_view text) {
   while (!text.empty()) {
     const ssize_t count = ::write(STDERR_FILENO, text.data(), text.size());
     if (count >= 0) {
@@ -87,9 +87,10 @@ void write_all(std::string_view text) {
       pollfd writable{STDERR_FILENO, POLLOUT, 0};
       ::poll(&writable, 1, -1);
     } else if (errno != EINTR) {
-      return;
+      return static_cast<uint64_t>(std::count(text.begin(), text.end(), '\n'));
     }
   }
+  return 0;
 }
 
 // Never destroyed: whoever ends last may still have something to say.
@@ -132,8 +133,7 @@ class Writer {
 
   void run() noexcept {
     std::string text;
-    for (;;) {
-      uint64_t num_untold = 0;
+    for (uint64_t num_untold = 0;;) {
       {
         std::unique_lock lock(mutex_);
         idle_ = true;
@@ -141,17 +141,21 @@ class Writer {
         filled_.wait(lock, [this] { return !queue_.empty(); });
         idle_ = false;
         text.swap(queue_);
-        num_untold = std::exchange(num_untold_, 0);
+        num_untold += std::exchange(num_untold_, 0);
       }
-      write_all(text);
+      const uint64_t num_lost = write_all(text);
+      num_dropped.fetch_add(num_lost, std::memory_order_relaxed);
+      num_untold += num_lost;
       text.clear();
-      if (num_untold > 0) tell_of(num_untold);
+      if (num_untold > 0 && num_lost == 0) tell_of(std::exchange(num_untold, 0));
     }
   }
 
   static void tell_of(uint64_t num_untold) {
-    log_warning("{} lines of the log were dropped before this one: nobody read them fast enough.",
-                num_untold);
+    log_warning(
+        "{} lines of the log were dropped before this one: nobody read them fast enough, or they could not "
+        "be written.",
+        num_untold);
   }
 
   const pid_t process_;
@@ -255,6 +259,24 @@ void append_escaped(std::string* out, uint32_t code) {
                              : fmt::format("\\U{:08x}", code);
 }
 
+// All but the characters in `kept`, which are ASCII.
+std::string escaped(std::string_view text, std::string_view kept) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t pos = 0; pos < text.size();) {
+    const Utf8Char c = decode_utf8(text, pos);
+    if (!c.valid)
+      for (uint32_t i = 0; i < c.length; ++i)
+        out += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[pos + i]));
+    else if (is_escaped(c.code_point) && kept.find(text[pos]) == std::string_view::npos)
+      append_escaped(&out, c.code_point);
+    else
+      out.append(text, pos, c.length);
+    pos += c.length;
+  }
+  return out;
+}
+
 // `message`: the beginning of one of `size` bytes.
 void write_line(LogLevel level, std::string_view message, std::size_t size) {
   const std::string_view shown = fitting(message);
@@ -266,20 +288,11 @@ void write_line(LogLevel level, std::string_view message, std::size_t size) {
 }  // namespace
 
 std::string escape_for_log(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t pos = 0; pos < text.size();) {
-    const Utf8Char c = decode_utf8(text, pos);
-    if (!c.valid)
-      for (uint32_t i = 0; i < c.length; ++i)
-        out += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[pos + i]));
-    else if (is_escaped(c.code_point))
-      append_escaped(&out, c.code_point);
-    else
-      out.append(text, pos, c.length);
-    pos += c.length;
-  }
-  return out;
+  return escaped(text, "");
+}
+
+std::string escape_for_terminal(std::string_view text) {
+  return escaped(text, "\n\t");
 }
 
 bool write_within(int fd, std::string_view text, milliseconds patience) noexcept {

@@ -20,7 +20,7 @@ void set_log_format(LogFormat format) noexcept;
 bool log_enabled(LogLevel level) noexcept;
 void log_write(LogLevel level, std::string_view message) noexcept;
 void log_format(LogLevel level, fmt::string_view format, fmt::format_args args) noexcept;
-// Since the start: nobody read them, or there was no memory for them.
+// Since the start: nobody read them, they could not be written, or there was no memory for them.
 uint64_t num_log_lines_dropped() noexcept;
 // Waits until all lines are written, at most so long; false if some are not. Done by exit(), and before we
 // end the process in another way.
@@ -29,6 +29,8 @@ bool flush_log(std::chrono::milliseconds patience) noexcept;
 // Control characters (C0, DEL, C1), line and paragraph separators, marks that turn the direction of writing
 // and bytes that are not UTF-8, as \n, \x1b, \u202e, \xff: a line stays one line and means what it shows.
 std::string escape_for_log(std::string_view text);
+// The same for a person to read, as what a server sent: new lines and tabs stay what they are.
+std::string escape_for_terminal(std::string_view text);
 // Writes at once to a descriptor that may be a pipe which nobody reads; waits for it so long at most. For
 // banners and last words. Async-signal-safe.
 bool write_within(int fd, std::string_view text, std::chrono::milliseconds patience) noexcept;

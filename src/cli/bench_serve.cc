@@ -10,11 +10,11 @@
 #include "assembly/text_assets.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "loadgen/report.h"
 #include "cli/bench_flags.h"
 #include "cli/bench_serve_flags.h"
 #include "cli/commands.h"
 #include "http/client.h"
+#include "loadgen/report.h"
 
 namespace pagoda {
 namespace {
@@ -104,7 +104,7 @@ std::string date_now() {
 void print_plan(const BenchServeOptions& options, const std::string& model, std::size_t num_prompts) {
   const ArrivalOptions& arrivals = options.arrivals;
   std::printf("%zu prompts (%s) to %s%s, model %s\n", num_prompts, options.dataset.name.c_str(),
-              options.load.base_url.c_str(), options.load.endpoint.c_str(), model.c_str());
+              options.load.base_url.c_str(), options.load.endpoint.c_str(), escape_for_log(model).c_str());
   if (options.self_timed)
     std::printf("Traffic: the trace's own times\n");
   else if (arrivals.ramp_up != RampUp::kNone)
@@ -146,7 +146,7 @@ Status save(const BenchServeOptions& options, const ResultHeader& header, const 
     path = options.result_dir / path;
   }
   PAGODA_RETURN_IF_ERROR(write_result_file(path.string(), result, options.append_result));
-  std::printf("Results: %s\n", path.c_str());
+  std::printf("Results: %s\n", escape_for_log(path.string()).c_str());
   return {};
 }
 

@@ -29,7 +29,9 @@ constexpr FlagSpec kChatFlags[] = {
 constexpr const char* kUsage =
     "usage: pagoda chat [--url URL] [--model-name NAME] [-q QUESTION]\n"
     "Type a message and Enter; /reset forgets the conversation, /exit or Ctrl-D ends, Ctrl-C stops an "
-    "answer.\n";
+    "answer.\n"
+    "On a terminal an answer's control characters are shown as \\x1b; a pipe or a file gets the answer as it "
+    "is.\n";
 
 std::atomic<bool> interrupted{false};
 void on_interrupt(int) {
@@ -53,12 +55,15 @@ Object message(const char* role, const std::string& content) {
 
 // Prints the answer as it comes and adds it to the conversation; false on an error.
 bool ask(ChatBackend* backend, Array* messages, const std::string& question) {
+  // A terminal would obey what the answer's control characters say; a pipe gets the answer as it is.
+  const bool terminal = isatty(STDOUT_FILENO) != 0;
   messages->push_back(message("user", question));
   std::string answer;
   interrupted = false;
   Status status = backend->answer(*messages, [&](std::string_view text) {
     answer += text;
-    std::fwrite(text.data(), 1, text.size(), stdout);
+    const std::string shown = terminal ? escape_for_terminal(text) : std::string(text);
+    std::fwrite(shown.data(), 1, shown.size(), stdout);
     std::fflush(stdout);
     return !interrupted.load();
   });
@@ -78,7 +83,7 @@ int converse(ChatBackend* backend, const std::string& system_prompt) {
   if (!system_prompt.empty()) start.push_back(message("system", system_prompt));
   Array messages = start;
   if (terminal) {
-    std::printf("You are talking to %s.\n%s\n", backend->name().c_str(),
+    std::printf("You are talking to %s.\n%s\n", escape_for_log(backend->name()).c_str(),
                 "/reset forgets the conversation, /exit or Ctrl-D ends.");
     struct sigaction action = {};
     action.sa_handler = on_interrupt;  // without SA_RESTART: Ctrl-C at the prompt ends the input

@@ -19,7 +19,7 @@ int run_bench_serve(const std::vector<std::string>& arguments);
 int run_bench_throughput(const std::vector<std::string>& arguments);
 int run_bench_latency(const std::vector<std::string>& arguments);
 
-// Prints "error: ..." to standard error; returns 1.
+// Prints "error: ..." to standard error, without raw control characters; returns 1.
 int fail(const std::string& message);
 
 // Standard input to its end; at most bytes_max.

@@ -146,7 +146,8 @@ int fail(const std::string& message) {
   constexpr std::size_t kMessageCharsMax = 16 << 10;  // it may quote what a file holds
   std::fflush(stdout);
   flush_log(kPatience);
-  write_within(STDERR_FILENO, "error: " + excerpt(message, kMessageCharsMax) + "\n", kPatience);
+  write_within(STDERR_FILENO, "error: " + escape_for_terminal(excerpt(message, kMessageCharsMax)) + "\n",
+               kPatience);
   return 1;
 }
 

@@ -6,6 +6,7 @@ namespace pagoda {
 namespace {
 
 constexpr std::size_t kErrorBytesMax = 500;
+constexpr int64_t kTokensMax = int64_t{1} << 32;
 
 // A string member that is there and not empty; nullptr otherwise.
 const std::string* text_member(const Value& object, const char* name) {
@@ -14,9 +15,11 @@ const std::string* text_member(const Value& object, const char* name) {
                                                                                : nullptr;
 }
 
+// A number that can be one of tokens, and that may be added up over all requests.
 std::optional<int64_t> count_member(const Value& object, const char* name) {
   const Value* value = object.find(name);
-  if (value == nullptr || !value->is_int() || value->as_int() < 0) return std::nullopt;
+  if (value == nullptr || !value->is_int() || value->as_int() < 0 || value->as_int() > kTokensMax)
+    return std::nullopt;
   return value->as_int();
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/json.h"
+#include "base/log.h"
 
 namespace pagoda {
 namespace {
@@ -142,7 +143,8 @@ std::string error_report(const std::vector<RequestRecord>& records) {
       messages.emplace_back(record.error, 1);
   }
   std::string out;
-  for (const auto& [message, count] : messages) out += fmt::format("{} failed: {}\n", count, message);
+  for (const auto& [message, count] : messages)
+    out += fmt::format("{} failed: {}\n", count, escape_for_terminal(message));
   return out;
 }
 
@@ -189,7 +191,7 @@ std::string result_filename(const ResultHeader& header, const ReportOptions& opt
                     arrivals.ramp_up_start_rps, arrivals.ramp_up_end_rps);
   std::string concurrency =
       options.max_concurrency > 0 ? fmt::format("-concurrency{}", options.max_concurrency) : "";
-  std::string model = header.model_id.substr(header.model_id.rfind('/') + 1);
+  std::string model = escape_for_log(header.model_id.substr(header.model_id.rfind('/') + 1));
   return fmt::format("{}-{}{}-{}-{}.json", label, rate, concurrency, model, header.date);
 }
 

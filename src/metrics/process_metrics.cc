@@ -73,8 +73,8 @@ void add_process_metrics(MetricsRegistry* registry) {
   registry->gauge("process_max_fds", "Maximum number of open file descriptors.", {}).set(max_fds());
   registry->gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds.", {})
       .set(boot_time() + read_stat().start_since_boot_s);
-  Counter* dropped = &registry->counter("pagoda:log_lines_dropped",
-                                        "Lines of the log that were dropped because nobody read them.", {});
+  Counter* dropped = &registry->counter(
+      "pagoda:log_lines_dropped", "Lines of the log that nobody read or that could not be written.", {});
   registry->before_render([=] {
     dropped->add(static_cast<double>(num_log_lines_dropped()) - dropped->value());
     const ProcStat stat = read_stat();

@@ -115,6 +115,29 @@ TEST(Log, WhatWouldBreakALineIsEscaped) {
   EXPECT_THAT(text, HasSubstr("a\\nINFO forged\\r\\tx\n"));
 }
 
+TEST(Log, WhatAPersonReadsKeepsItsLines) {
+  EXPECT_EQ(escape_for_terminal("a\n\tb 東京\r\x1b]0;title\x07\u009b\u202e\xff"),
+            "a\n\tb 東京\\r\\x1b]0;title\\x07\\u009b\\u202e\\xff");
+  EXPECT_EQ(escape_for_terminal(std::string_view("\0", 1)), "\\x00");
+}
+
+TEST(Log, LinesThatCannotBeWrittenAreCountedAndToldOfLater) {
+  PipeAsStderr pipe;
+  const int full = ::open("/dev/full", O_WRONLY), before = ::dup(STDERR_FILENO);
+  ASSERT_GE(full, 0);
+  ::dup2(full, STDERR_FILENO);
+  const uint64_t dropped = num_log_lines_dropped();
+  for (int i = 0; i < 3; ++i) log_info("lost {}", i);
+  EXPECT_TRUE(flush_log(kPatience));
+  EXPECT_EQ(num_log_lines_dropped() - dropped, 3U);
+  ::dup2(before, STDERR_FILENO);
+  for (int fd : {full, before}) ::close(fd);
+  log_info("there is room again");
+  EXPECT_THAT(pipe.read_until("could not be written."),
+              ContainsRegex("^INFO .* there is room again\nWARNING .* 3 lines of the log were dropped"));
+  EXPECT_EQ(num_log_lines_dropped() - dropped, 3U);
+}
+
 TEST(Log, ALineThatIsTooLongIsClippedAndSaysSo) {
   for (LogFormat format : {LogFormat::kText, LogFormat::kJson})
     for (const std::string piece : {"x", "東", "\xff", "\x01"}) {  // the last ones grow when they are escaped

@@ -114,6 +114,18 @@ TEST(AnswerReader, UsageTellsWhetherALastChunkWithoutTextIsAToken) {
   EXPECT_EQ(record.latency, 2.5);
 }
 
+TEST(AnswerReader, UsageThatCountsNoTokensIsNone) {
+  for (const char* count : {"9223372036854775807", "9223372036854775808", "4294967297", "-1", "1e300", "1.5",
+                            "\"3\"", "null", "[]"}) {
+    const std::string usage = event(std::string(R"({"choices":[],"usage":{"prompt_tokens":)") + count +
+                                    R"(,"completion_tokens":)" + count + "}}");
+    RequestRecord record = read({text_chunk("a"), text_chunk("b", "\"stop\""), usage, kDone});
+    ASSERT_TRUE(record.success) << record.error;
+    EXPECT_FALSE(record.has_usage) << count;
+    EXPECT_EQ(record.output_len, 2) << count;
+  }
+}
+
 TEST(AnswerReader, UsageOnEveryChunkAndTwoChunksAtOnce) {
   auto chunk = [](int count) {
     return event(R"({"choices":[{"text":"a","finish_reason":null}],"usage":{"completion_tokens":)" +

@@ -102,6 +102,9 @@ TEST(Report, RowsAndSections) {
     EXPECT_THAT(report, HasSubstr(row));
   EXPECT_THAT(report, Not(HasSubstr("Inter-token")));
   EXPECT_EQ(error_report(three_requests().records), "1 failed: HTTP status 503: full\n");
+  LoadResult hostile = three_requests();
+  hostile.records.back().error = "\x1b[2J\u009b\u202e\n\tfull";
+  EXPECT_EQ(error_report(hostile.records), "1 failed: \\x1b[2J\\u009b\\u202e\n\tfull\n");
 }
 
 TEST(Report, SaysHowTokensWereCounted) {
@@ -134,6 +137,8 @@ TEST(Report, ResultFile) {
   options.arrivals.request_rate = 2;
   header.label = "mine";
   EXPECT_EQ(result_filename(header, options), "mine-2.0qps-concurrency8-model-20260102-030405.json");
+  header.model_id = "org/\x1b[2Jm";
+  EXPECT_EQ(result_filename(header, options), "mine-2.0qps-concurrency8-\\x1b[2Jm-20260102-030405.json");
 
   Value detailed = Value(serve_result(header, metrics, options, result.records, true));
   for (const char* name :
