@@ -1,3 +1,6 @@
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -42,6 +45,12 @@ constexpr Command kCommands[] = {{"serve", pagoda::run_serve},
   std::abort();
 }
 
+// Where a standard stream is closed the next file or socket would get its number, and the log with it.
+void open_closed_streams() {
+  for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(fd, F_GETFD) < 0) (void)::open("/dev/null", O_RDWR);  // takes the lowest number: this one
+}
+
 int run(const Command& command, const std::vector<std::string>& arguments) {
   try {
     return command.run(arguments);
@@ -55,6 +64,7 @@ int run(const Command& command, const std::vector<std::string>& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  open_closed_streams();
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of write()
   std::set_terminate(end_with_words);

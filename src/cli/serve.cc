@@ -73,16 +73,25 @@ void warn_of_exposure(const ServeOptions& options, int port) {
     log_warning("Running as root, which serving never needs: start it as a user of its own.");
 }
 
+// Of the signals that end a process unless it says otherwise, those that mean nothing to a service; the
+// real-time ones are others.
+constexpr int kMeaningless[] = {SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGSTKFLT};
+
+std::string signal_name(int signal) {
+  if (signal >= SIGRTMIN) return fmt::format("SIGRTMIN+{}", signal - SIGRTMIN);
+  return fmt::format("SIG{}", sigabbrev_np(signal));
+}
+
 // The signals of a service, blocked in every thread made after this and taken by the one that waits. SIGHUP
-// ends it like SIGTERM, but under nohup, which ignores it; SIGUSR1 and SIGUSR2 mean nothing.
+// ends it like SIGTERM, but under nohup, which ignores it; what somebody else (a profiler) handles is theirs.
 class Signals {
  public:
   Signals() {
     sigemptyset(&set_);
-    struct sigaction hup = {};
-    ::sigaction(SIGHUP, nullptr, &hup);
-    if (hup.sa_handler != SIG_IGN) sigaddset(&set_, SIGHUP);
-    for (int signal : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2}) sigaddset(&set_, signal);
+    for (int signal : {SIGINT, SIGTERM}) sigaddset(&set_, signal);
+    add_if_default(SIGHUP);
+    for (int signal : kMeaningless) add_if_default(signal);
+    for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal) add_if_default(signal);
     pthread_sigmask(SIG_BLOCK, &set_, nullptr);
   }
 
@@ -90,8 +99,9 @@ class Signals {
   int wait(std::chrono::milliseconds patience) const {
     const timespec timeout{0, std::chrono::nanoseconds(patience).count()};
     const int signal = sigtimedwait(&set_, nullptr, &timeout);
-    if (signal != SIGUSR1 && signal != SIGUSR2) return std::max(signal, 0);
-    log_info("{} is ignored: it has no meaning here.", signal == SIGUSR1 ? "SIGUSR1" : "SIGUSR2");
+    if (signal <= 0) return 0;
+    if (signal == SIGINT || signal == SIGTERM || signal == SIGHUP) return signal;
+    log_info("{} is ignored: it has no meaning here.", signal_name(signal));
     return 0;
   }
 
@@ -108,6 +118,12 @@ class Signals {
   }
 
  private:
+  void add_if_default(int signal) {
+    struct sigaction action = {};
+    ::sigaction(signal, nullptr, &action);
+    if (action.sa_handler == SIG_DFL) sigaddset(&set_, signal);
+  }
+
   sigset_t set_;
 };
 

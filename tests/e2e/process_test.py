@@ -3,6 +3,7 @@ that is not there."""
 import json
 import os
 import pathlib
+import re
 import resource
 import shutil
 import signal
@@ -26,28 +27,35 @@ def small_pipe():
     return reader, writer
 
 
-class UnreadServer(Server):
-    """Its standard output and error are pipes that nobody reads."""
+class StartedAnyhow(Server):
+    """By a shell, with these redirections, or with these streams."""
 
-    def __init__(self, *arguments):
+    def __init__(self, redirections="", **streams):
         self.log = tempfile.TemporaryFile()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
+        command = f'exec "$0" serve --port {self.port} {redirections}'
+        self.process = subprocess.Popen(["sh", "-c", command, BINARY], env=clean_environment(), **streams)
+        wait_until(self.is_healthy, 60)
+
+    def is_healthy(self):
+        try:
+            return self.get("/health")[0] == 200
+        except OSError:
+            return False
+
+
+class UnreadServer(StartedAnyhow):
+    """Its standard output and error are pipes that nobody reads."""
+
+    def __init__(self):
         self.out, out = small_pipe()
         self.err, err = small_pipe()
         os.write(out, b"." * 4096)
-        self.process = subprocess.Popen([BINARY, "serve", "--port", str(self.port), *arguments], stdout=out, stderr=err,
-                                        env=clean_environment())
+        super().__init__(stdout=out, stderr=err)
         os.close(out)
         os.close(err)
-
-        def healthy():
-            try:
-                return self.get("/health")[0] == 200
-            except OSError:
-                return False
-        wait_until(healthy, 60)
 
     def flood(self, lines):
         """So many lines of the access log."""
@@ -58,6 +66,11 @@ class UnreadServer(Server):
                 answers = b""
                 while answers.count(b"HTTP/1.1 200") < 100:
                     answers += client.recv(65536)
+
+
+def blocked(pid, number):
+    mask = re.search(r"SigBlk:\s*(\w+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1]
+    return int(mask, 16) >> (number - 1) & 1
 
 
 class Pipes(unittest.TestCase):
@@ -99,6 +112,16 @@ class Pipes(unittest.TestCase):
                 self.assertNotIn(character, output, repr(character))
 
 
+    def test_lines_that_a_full_disk_loses_are_counted(self):
+        with StartedAnyhow("2>/dev/full") as server:
+            self.assertGreater(server.metric("pagoda:log_lines_dropped_total"), 5)
+
+    def test_streams_that_are_closed_are_nobody_elses(self):
+        with StartedAnyhow("<&- >&- 2>&-") as server:
+            for number in range(3):
+                self.assertEqual(os.readlink(f"/proc/{server.process.pid}/fd/{number}"), "/dev/null")
+
+
 class Signals(unittest.TestCase):
     def test_hangup_drains_as_termination_does(self):
         with Server() as server:
@@ -116,11 +139,31 @@ class Signals(unittest.TestCase):
 
     def test_what_has_no_meaning_is_ignored_with_a_line(self):
         with Server() as server:
-            for number, name in ((signal.SIGUSR1, "SIGUSR1"), (signal.SIGUSR2, "SIGUSR2")):
+            names = ("SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGPOLL", "SIGPWR", "SIGSTKFLT")
+            signals = {name: getattr(signal, name) for name in names}
+            signals |= {f"SIGRTMIN+{i}": signal.SIGRTMIN + i for i in range(signal.SIGRTMAX - signal.SIGRTMIN + 1)}
+            for name, number in signals.items():
                 server.process.send_signal(number)
-                wait_until(lambda: f"{name} is ignored" in server.output())  # noqa: B023: called at once
+                wait_until(lambda: f"{name} is ignored" in server.output(), message=name)  # noqa: B023: called at once
             server.process.send_signal(signal.SIGPIPE)
             self.assertEqual(server.get("/health")[0], 200)
+
+    def test_while_it_starts(self):
+        with tempfile.TemporaryFile() as log:
+            process = subprocess.Popen([BINARY, "serve", "--port", "0"], stdout=log, stderr=log, env=clean_environment())
+            try:
+                def output():
+                    return os.pread(log.fileno(), 1 << 20, 0).decode()
+                wait_until(lambda: os.readlink(f"/proc/{process.pid}/exe") == os.path.realpath(BINARY)
+                           and blocked(process.pid, signal.SIGALRM))
+                for number in (signal.SIGALRM, signal.SIGUSR1, signal.SIGRTMIN):
+                    process.send_signal(number)
+                wait_until(lambda: "Application startup complete" in output() and "SIGALRM is ignored" in output(), 60)
+                process.send_signal(signal.SIGTERM)
+                self.assertEqual(process.wait(60), 0)
+            finally:
+                process.kill()
+                process.wait()
 
     def test_nohup(self):
         before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # children inherit it
