@@ -68,6 +68,14 @@ Result<bool> variable_switch(const char* name, bool otherwise) {
   return wrong(name, "1 or 0", text);
 }
 
+Result<bool> variable_truth(const char* name, bool otherwise) {
+  const std::string text = variable_text(name).value_or("");
+  int64_t number = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (!text.empty() && error == std::errc() && end == text.data() + text.size()) return number != 0;
+  return variable_switch(name, otherwise);
+}
+
 Status report_variables(bool refuse_unknown) {
   for (const std::string& name : environment_names("VLLM_")) {
     const VariableSpec* spec = find_variable(name);

@@ -24,6 +24,8 @@ Result<std::optional<int64_t>> variable_int(const char* name, int64_t low, int64
 Result<std::optional<double>> variable_real(const char* name, double low, double high);
 // 1, true, 0, false.
 Result<bool> variable_switch(const char* name, bool otherwise);
+// As in Python's bool(int(...)): every whole number but 0 is true; and true, false.
+Result<bool> variable_truth(const char* name, bool otherwise);
 
 // One log line for each VLLM_ variable that is set and not read. Where `refuse_unknown`, one that vLLM does
 // not have either is an error.

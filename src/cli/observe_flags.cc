@@ -100,7 +100,7 @@ Result<KvEventsConfig> read_kv_events(const FlagValues& flags) {
     log_warning("--{} names the publisher zmq, but enable_kv_cache_events is not true: nothing is published",
                 kFlag);
   config.enabled = config.enabled && publisher != "null";
-  PAGODA_TRY(config.int_hashes, variable_switch("VLLM_KV_EVENTS_USE_INT_BLOCK_HASHES", true));
+  PAGODA_TRY(config.int_hashes, variable_truth("VLLM_KV_EVENTS_USE_INT_BLOCK_HASHES", true));
   return config;
 }
 

@@ -53,8 +53,9 @@ Status read_http(const FlagValues& flags, HttpServerConfig* http) {
   http->header_bytes_max = static_cast<std::size_t>(header_bytes);
   http->header_count_max = static_cast<int>(header_count);
   http->num_threads = static_cast<int>(threads);
-  PAGODA_TRY(auto idle_s, variable_int("VLLM_HTTP_TIMEOUT_KEEP_ALIVE", 1, 86400));
-  if (idle_s) http->idle_timeout_s = static_cast<double>(*idle_s);
+  constexpr int64_t kLongest = 1 << 30;
+  PAGODA_TRY(auto idle_s, variable_int("VLLM_HTTP_TIMEOUT_KEEP_ALIVE", -kLongest, kLongest));
+  if (idle_s) http->idle_timeout_s = static_cast<double>(std::max<int64_t>(*idle_s, 0));
   http->access_log = !flags.flag("disable-uvicorn-access-log", false);
   std::string paths = flags.text("disable-access-log-for-endpoints");
   while (!paths.empty()) {
@@ -182,7 +183,7 @@ Status read_api(const FlagValues& flags, ApiServerConfig* api) {
     PAGODA_TRY(api->request_timeout_s, real_above(flags, "request-timeout", 0, 0, 1e9));
   }
   api->enable_per_request_metrics = flags.flag("enable-per-request-metrics", false);
-  PAGODA_TRY(api->dev_mode, variable_switch("VLLM_SERVER_DEV_MODE", false));
+  PAGODA_TRY(api->dev_mode, variable_truth("VLLM_SERVER_DEV_MODE", false));
   PAGODA_RETURN_IF_ERROR(read_request_limits(&api->limits));
   api->enable_docs = !flags.flag("disable-fastapi-docs", false);
   api->enable_tokenizer_info = flags.flag("enable-tokenizer-info-endpoint", false);
@@ -324,8 +325,8 @@ Status read_model(const ParsedCommand& command, ModelOptions* model) {
   PAGODA_TRY(model->kv_cache_metrics_sample, read_block_lives(flags));
   PAGODA_TRY(model->histogram_bounds, read_histogram_bounds(flags));
   model->log_stats = !flags.flag("disable-log-stats", false);
-  PAGODA_TRY(auto interval_s, variable_real("VLLM_LOG_STATS_INTERVAL", 0.1, 1e9));
-  model->stats_interval_s = interval_s.value_or(model->stats_interval_s);
+  PAGODA_TRY(auto interval_s, variable_real("VLLM_LOG_STATS_INTERVAL", -1e9, 1e9));
+  if (interval_s.value_or(0) > 0) model->stats_interval_s = std::max(*interval_s, 0.1);  // else the default
   PAGODA_TRY(model->accept_any_model_name, variable_switch("VLLM_SKIP_MODEL_NAME_VALIDATION", false));
   PAGODA_TRY(model->allow_long_max_model_len, variable_switch("VLLM_ALLOW_LONG_MAX_MODEL_LEN", false));
   return read_sizes(flags, model);

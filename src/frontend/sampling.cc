@@ -158,6 +158,11 @@ Status judge_length(const ModelInfo& model, const GenerateRequest& request, std:
                     SamplingParams* params) {
   auto context = static_cast<std::size_t>(model.max_model_len);
   if (num_prompt_tokens >= context) return too_long(model, request, num_prompt_tokens);
+  if (request.routed_experts_prompt_start > static_cast<int64_t>(num_prompt_tokens))
+    return invalid_argument(fmt::format("routed_experts_prompt_start must be between 0 and the prompt length "
+                                        "({}), inclusive, got {}.",
+                                        num_prompt_tokens, request.routed_experts_prompt_start),
+                            "routed_experts_prompt_start");
   const auto room = static_cast<int64_t>(context - num_prompt_tokens);
   const SamplingFields& fields = request.sampling;
   // The operator's limit holds for everybody; the model's own is the default of chats.

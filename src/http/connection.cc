@@ -245,7 +245,8 @@ void Connection::send_continue() {
 void Connection::on_head() {
   const RequestHead& head = parser_->head();
   head_judged_ = true;
-  close_after_answer_ = !head.keep_alive || ticket_.seat == Places::Seat::kSpare;
+  close_after_answer_ =
+      !head.keep_alive || core_->config.idle_timeout_s <= 0 || ticket_.seat == Places::Seat::kSpare;
   const bool has_body = head.has_body();
   frame_ = {};
   frame_.close_delimited = !head.http_1_1;

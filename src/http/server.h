@@ -47,7 +47,7 @@ struct HttpServerConfig {
   double header_timeout_s =
       10;  // from a request's first byte (or the connection's start) to the end of its headers
   double body_timeout_s = 60;   // and from there to the end of its body
-  double idle_timeout_s = 75;   // keep-alive without a request
+  double idle_timeout_s = 75;   // keep-alive without a request; 0: none
   double write_timeout_s = 30;  // a client that takes nothing for so long is cut off
   double write_grace_s =
       0.5;  // and one that lets an answer wait for so long counts as one that is waited for

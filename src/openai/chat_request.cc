@@ -33,9 +33,7 @@ void refuse_other_media(Fields* fields) {
       fields->fail(
           invalid_argument(std::string("modalities: ") + why + ", " + describe_value(item), "modalities"));
   fields->refuse("audio", why);
-  if (fields->has("web_search_options"))  // {} already asks for a search
-    fields->fail(
-        invalid_argument("web_search_options: The server can not search the web", "web_search_options"));
+  fields->refuse("web_search_options", "The server can not search the web");
   refuse_media_settings(fields);
 }
 
@@ -49,9 +47,7 @@ void read_chat_only(Fields* fields, const GenerateRequest& request) {
     fields->fail(
         invalid_argument("return_prompt_text: It is not supported: /tokenize shows the prompt's tokens",
                          "return_prompt_text"));
-  const Value* best_of = fields->get("best_of");
-  if (best_of != nullptr && !(*best_of == Value(request.n)))
-    fields->fail(invalid_argument("best_of: It is not supported: use n", "best_of"));
+  refuse_best_of(fields, request.n);
   for (const char* name : {"prediction", "verbosity"}) fields->ignore(name);
 }
 
@@ -60,20 +56,24 @@ void read_chat_only(Fields* fields, const GenerateRequest& request) {
 Result<GenerateRequest> parse_chat_request(std::string_view body, const RequestLimits& limits) {
   PAGODA_TRY(Value root, parse_body(body));
   Fields fields(&root.as_object());
-  check_chat_rules(&fields);
+  return read_chat_request(&fields, limits);
+}
+
+Result<GenerateRequest> read_chat_request(Fields* fields, const RequestLimits& limits) {
+  check_chat_rules(fields);
   GenerateRequest request;
   request.add_special_tokens = false;
   ChatPrompt chat;
-  read_messages(&fields, limits, &chat);
-  read_common_fields(&fields, limits, &request);
-  read_max_tokens(&fields, &request.sampling);
-  read_logprobs(&fields, &request);
-  read_chat_only(&fields, request);
-  refuse_other_media(&fields);
-  read_tools(&fields, limits, &chat);
-  read_template_fields(&fields, &chat);
-  fields.fail(judge_ranges(request, limits.n_max));
-  PAGODA_RETURN_IF_ERROR(fields.finish());
+  read_messages(fields, limits, &chat);
+  read_common_fields(fields, limits, &request);
+  read_max_tokens(fields, &request.sampling);
+  read_logprobs(fields, &request);
+  read_chat_only(fields, request);
+  refuse_other_media(fields);
+  read_tools(fields, limits, &chat);
+  read_template_fields(fields, &chat);
+  fields->fail(judge_ranges(request, limits.n_max));
+  PAGODA_RETURN_IF_ERROR(fields->finish());
   request.prompt = std::move(chat);
   return request;
 }

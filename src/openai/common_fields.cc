@@ -51,7 +51,7 @@ void read_logit_bias(Fields* fields, SamplingFields* sampling) {
     if (std::isnan(*value))
       return fields->fail(invalid_argument("logit_bias: a bias is not a number", "logit_bias"));
     Result<int64_t> id = judge_integer(Value(member.key), 0, kInt32Max, "logit_bias");
-    if (!id.ok())
+    if (!id.ok() || member.key.find('.') != std::string::npos)  // "7.0" is an integer elsewhere
       return fields->fail(invalid_argument(
           "logit_bias: Keys should be token ids, " + describe_value(Value(member.key)), "logit_bias"));
     out.emplace_back(static_cast<TokenId>(*id), static_cast<float>(std::clamp(*value, -100.0, 100.0)));
@@ -133,8 +133,6 @@ void read_inert(Fields* fields) {
   fields->read_choice("mm_payload", &text, {"tensors", "none"});
   std::optional<double> number;
   fields->read("length_penalty", &number);
-  std::optional<int64_t> start;
-  fields->read("routed_experts_prompt_start", &start, 0, kInt64Max);
   Object extra;
   fields->read("vllm_xargs", &extra);
   for (const Member& member : extra) {
@@ -189,6 +187,7 @@ void read_common_fields(Fields* fields, const RequestLimits& limits, GenerateReq
   fields->read("cache_salt", &request->cache_salt);
   fields->read("request_id", &request->request_id);
   read_service(fields, request);
+  fields->read("routed_experts_prompt_start", &request->routed_experts_prompt_start, 0, kInt64Max);
   read_unbuilt_fields(fields);
   read_inert(fields);
 }

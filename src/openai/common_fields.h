@@ -11,6 +11,12 @@ inline constexpr std::size_t kKeyBytes = 60;  // of an object's key in an error
 // being some.
 Result<Value> parse_body(std::string_view body);
 
+// Bodies that are parsed. Of one that is good every field is read, whatever it holds: the API's description
+// is held to that.
+Result<GenerateRequest> read_chat_request(Fields* fields, const RequestLimits& limits);
+Result<GenerateRequest> read_completion_request(Fields* fields, const RequestLimits& limits);
+Result<TokenizeRequest> read_tokenize_request(Fields* fields, const RequestLimits& limits);
+
 // The fields that chat and text completions share: sampling, stops, streaming, and those that are known but
 // refused. Ranges are not judged here (request_rules.h).
 void read_common_fields(Fields* fields, const RequestLimits& limits, GenerateRequest* request);

@@ -60,11 +60,21 @@ Result<std::vector<TextPrompt>> judge_prompt_list(Array* items, std::size_t coun
   return prompts;
 }
 
-void read_prompt(Fields* fields, const RequestLimits& limits, GenerateRequest* request) {
+// A list of none is none.
+void refuse_embeds(Fields* fields) {
   const Value* embeds = fields->get("prompt_embeds");
-  if (embeds != nullptr && !embeds->is_string() && !embeds->is_array())
-    fields->fail(type_error("prompt_embeds", "valid bytes or a list of such", *embeds));
-  fields->refuse("prompt_embeds", "Prompt embeddings are not supported");
+  if (embeds == nullptr) return;
+  const Array none, &items = embeds->is_array() ? embeds->as_array() : none;
+  const bool all_bytes =
+      std::all_of(items.begin(), items.end(), [](const Value& v) { return v.is_string(); });
+  if (!all_bytes || !(embeds->is_string() || embeds->is_array()))
+    return fields->fail(type_error("prompt_embeds", "valid bytes or a list of such", *embeds));
+  if (embeds->is_string() || !items.empty())
+    fields->fail(invalid_argument("prompt_embeds: Prompt embeddings are not supported", "prompt_embeds"));
+}
+
+void read_prompt(Fields* fields, const RequestLimits& limits, GenerateRequest* request) {
+  refuse_embeds(fields);
   Value* prompt = fields->get("prompt");
   if (prompt == nullptr) return;
   if (prompt->is_string()) {
@@ -89,31 +99,29 @@ void read_suffix(Fields* fields) {
         "suffix is only supported for models that fill in the middle, which none here does", "suffix"));
 }
 
-void read_best_of(Fields* fields, int32_t n) {
-  const Value* best_of = fields->get("best_of");
-  if (best_of != nullptr && !(*best_of == Value(n)))
-    fields->fail(invalid_argument("best_of: It is not supported: all n choices are returned", "best_of"));
-}
-
 }  // namespace
 
 Result<GenerateRequest> parse_completion_request(std::string_view body, const RequestLimits& limits) {
   PAGODA_TRY(Value root, parse_body(body));
   Fields fields(&root.as_object());
-  check_completion_rules(&fields);
-  fields.never_null({"n"});
+  return read_completion_request(&fields, limits);
+}
+
+Result<GenerateRequest> read_completion_request(Fields* fields, const RequestLimits& limits) {
+  check_completion_rules(fields);
+  fields->never_null({"n"});
   GenerateRequest request;
   request.prompt = std::vector<TextPrompt>();
-  read_prompt(&fields, limits, &request);
-  read_common_fields(&fields, limits, &request);
-  fields.read("max_tokens", &request.sampling.max_tokens);
-  fields.read("logprobs", &request.num_logprobs);
+  read_prompt(fields, limits, &request);
+  read_common_fields(fields, limits, &request);
+  fields->read("max_tokens", &request.sampling.max_tokens);
+  fields->read("logprobs", &request.num_logprobs);
   // Under echo the prompt's tokens are part of the answer.
   if (request.echo && !request.num_prompt_logprobs) request.num_prompt_logprobs = request.num_logprobs;
-  read_suffix(&fields);
-  read_best_of(&fields, request.n);
-  fields.fail(judge_ranges(request, limits.n_max));
-  PAGODA_RETURN_IF_ERROR(fields.finish());
+  read_suffix(fields);
+  refuse_best_of(fields, request.n);
+  fields->fail(judge_ranges(request, limits.n_max));
+  PAGODA_RETURN_IF_ERROR(fields->finish());
   return request;
 }
 

@@ -55,6 +55,8 @@ class Fields {
   void ignore(std::string_view name) { seen_.insert(name); }
 
   bool ok() const { return status_.ok(); }
+  // Names that were asked for.
+  const std::unordered_set<std::string_view>& seen() const { return seen_; }
   // The first error. When all is well, mentions members that nobody asked for in the debug log.
   Status finish() const;
 

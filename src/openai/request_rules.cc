@@ -144,6 +144,14 @@ Status top_k_too_small(const std::string& got) {
   return invalid_argument(fmt::format("top_k must be 0 (disable), or at least 1, {}.", got));
 }
 
+void refuse_best_of(Fields* fields, int32_t n) {
+  const Value* best_of = fields->get("best_of");
+  if (best_of == nullptr) return;
+  Result<int64_t> number = judge_integer(*best_of, "best_of");
+  if (!number.ok() || *number != n)
+    fields->fail(invalid_argument("best_of: It is not supported: all n choices are returned", "best_of"));
+}
+
 Status n_too_large(const std::string& got, int32_t n_max) {
   return invalid_argument(
       fmt::format("n must be at most {}, {}. To increase this limit, set "

@@ -15,6 +15,8 @@ void check_tool_rules(Fields* fields);
 Status judge_ranges(const GenerateRequest& request, int32_t n_max);
 // For numbers that do not fit what the request holds: `got` is as describe_value has it.
 Status n_too_small(const std::string& got);
+// best_of may say what n says already.
+void refuse_best_of(Fields* fields, int32_t n);
 Status n_too_large(const std::string& got, int32_t n_max);
 Status top_k_too_small(const std::string& got);
 

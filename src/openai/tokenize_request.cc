@@ -5,31 +5,35 @@ namespace pagoda {
 Result<TokenizeRequest> parse_tokenize_request(std::string_view body, const RequestLimits& limits) {
   PAGODA_TRY(Value root, parse_body(body));
   Fields fields(&root.as_object());
+  return read_tokenize_request(&fields, limits);
+}
+
+Result<TokenizeRequest> read_tokenize_request(Fields* fields, const RequestLimits& limits) {
   TokenizeRequest out;
   GenerateRequest& request = out.request;
-  fields.never_null({"add_special_tokens"});
-  fields.read("model", &request.model);
-  fields.read("return_token_strs", &out.return_token_strs);
-  if (fields.has("messages")) {
+  fields->never_null({"add_special_tokens"});
+  fields->read("model", &request.model);
+  fields->read("return_token_strs", &out.return_token_strs);
+  if (fields->has("messages")) {
     ChatPrompt chat;
-    read_messages(&fields, limits, &chat);
-    refuse_media_settings(&fields);
-    read_tool_list(&fields, &chat);
-    read_template_fields(&fields, &chat);
+    read_messages(fields, limits, &chat);
+    refuse_media_settings(fields);
+    read_tool_list(fields, &chat);
+    read_template_fields(fields, &chat);
     request.add_special_tokens = false;
-    fields.read("add_special_tokens", &request.add_special_tokens);
+    fields->read("add_special_tokens", &request.add_special_tokens);
     request.prompt = std::move(chat);
   } else {
     std::string prompt;
-    if (!fields.given("prompt")) fields.fail("prompt", "Field required (or messages)");
-    fields.never_null({"prompt"});
-    fields.read("prompt", &prompt);
-    fields.read("add_special_tokens", &request.add_special_tokens);
+    if (!fields->given("prompt")) fields->fail("prompt", "Field required (or messages)");
+    fields->never_null({"prompt"});
+    fields->read("prompt", &prompt);
+    fields->read("add_special_tokens", &request.add_special_tokens);
     std::vector<TextPrompt> one;
     one.emplace_back(std::move(prompt));  // an initializer list would copy it
     request.prompt = std::move(one);
   }
-  PAGODA_RETURN_IF_ERROR(fields.finish());
+  PAGODA_RETURN_IF_ERROR(fields->finish());
   return out;
 }
 

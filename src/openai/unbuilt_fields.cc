@@ -7,6 +7,7 @@
 namespace pagoda {
 namespace {
 
+constexpr std::size_t kChosenMax = 1 << 20;
 constexpr char kStructured[] = "Structured output is not supported yet";
 
 void read_response_format(Fields* fields) {
@@ -23,6 +24,16 @@ void read_response_format(Fields* fields) {
     fields->fail(invalid_argument(
         fmt::format("response_format: Only \"text\" is supported, got \"{}\". {}", type, kStructured),
         "response_format"));
+}
+
+// How structured output was asked for once. The latter two say nothing alone.
+void read_guided(Fields* fields) {
+  const Value* schema = fields->get("guided_json");
+  if (schema != nullptr && !(*schema == Value("")))  // {} is any JSON
+    fields->fail(invalid_argument(fmt::format("guided_json: {}", kStructured), "guided_json"));
+  for (const char* name : {"guided_regex", "guided_choice", "guided_grammar"})
+    fields->refuse(name, kStructured);
+  for (const char* name : {"guided_decoding_backend", "guided_whitespace_pattern"}) fields->ignore(name);
 }
 
 void read_structured_outputs(Fields* fields) {
@@ -88,19 +99,19 @@ void read_transfer_params(Fields* fields) {
 void read_unbuilt_fields(Fields* fields) {
   read_response_format(fields);
   read_structured_outputs(fields);
-  for (const char* name : {"guided_json", "guided_regex", "guided_choice", "guided_grammar",
-                           "guided_decoding_backend", "guided_whitespace_pattern"})
-    if (fields->has(name)) fields->fail(invalid_argument(fmt::format("{}: {}", name, kStructured), name));
-  if (fields->has("logits_processors"))
-    fields->fail(
-        invalid_argument("logits_processors: Logits processors are not supported", "logits_processors"));
+  read_guided(fields);
+  fields->refuse("logits_processors", "Logits processors are not supported");
   bool beam_search = false;
   fields->read("use_beam_search", &beam_search);
   if (beam_search)
     fields->fail(invalid_argument("use_beam_search: Beam search is not supported", "use_beam_search"));
   read_repetition_detection(fields);
   read_thinking_budget(fields);
-  fields->refuse("logprob_token_ids", "Log-probabilities of chosen tokens are not supported");
+  std::vector<TokenId> chosen;
+  fields->read("logprob_token_ids", &chosen, kChosenMax, TokenIds::kAny);
+  if (!chosen.empty())
+    fields->fail(invalid_argument("logprob_token_ids: Log-probabilities of chosen tokens are not supported",
+                                  "logprob_token_ids"));
   read_transfer_params(fields);
 }
 

@@ -37,39 +37,63 @@ std::optional<HttpResponse> refuse_other_pages(const RouteContext& context, cons
                                  "PermissionDeniedError", "Origin"});
 }
 
+Result<PauseMode> query_mode(const HttpRequest& request, const char* otherwise) {
+  PAGODA_TRY(std::string mode, query_choice(request, "mode", otherwise, {"abort", "wait", "keep"}));
+  return mode == "keep" ? PauseMode::kKeep : mode == "wait" ? PauseMode::kWait : PauseMode::kAbort;
+}
+
 void pause(RouteContext* context, const HttpRequest& request, const Writer& writer) {
-  Result<std::string> mode = query_choice(request, "mode", "abort", {"abort", "wait", "keep"});
+  Result<PauseMode> mode = query_mode(request, "abort");
   Result<bool> wait = query_bool(request, "wait_for_inflight_requests", false);  // the older way to say it
   Result<bool> clear_cache = query_bool(request, "clear_cache", true);
   for (const Status& status : {mode.status(), wait.status(), clear_cache.status()})
     if (!status.ok()) return writer->send(error_response(status));
-  PauseMode how = *mode == "keep"            ? PauseMode::kKeep
-                  : *mode == "wait" || *wait ? PauseMode::kWait
-                                             : PauseMode::kAbort;
+  const PauseMode how = *wait && *mode == PauseMode::kAbort ? PauseMode::kWait : *mode;
   context->engine->pause(how, *clear_cache, answer_with(writer, member("status", "paused")));
 }
 
+// First it is paused: who is inside ends, goes on to the end, or (unless told otherwise) waits. Level 0 is no
+// more than that. Until /wake_up, which resumes it.
 void sleep(RouteContext* context, const HttpRequest& request, const Writer& writer) {
-  Result<std::string> level = query_choice(request, "level", "1", {"1", "2"});
-  if (!level.ok()) return writer->send(error_response(level.status()));
-  const int chosen = *level == "2" ? 2 : 1;
+  Result<int64_t> level = query_int(request, "level", 1, 0, 2);
+  Result<PauseMode> mode = query_mode(request, "keep");
+  for (const Status& status : {level.status(), mode.status()})
+    if (!status.ok()) return writer->send(error_response(status));
   Object out;
   out.append("status", "sleeping");
-  out.append("level", int64_t{chosen});
-  context->engine->sleep(chosen, answer_with(writer, write_json(Value(std::move(out)))));
+  out.append("level", *level);
+  Engine::Done answer = answer_with(writer, write_json(Value(std::move(out))));
+  if (*level == 0) return context->engine->pause(*mode, false, std::move(answer));
+  auto then_sleep = [engine = context->engine, chosen = static_cast<int>(*level),
+                     was_paused = context->engine->is_paused(),
+                     answer = std::move(answer)](const Status& paused) {
+    if (!paused.ok()) return answer(paused);
+    engine->sleep(chosen, [=](const Status& status) {
+      if (status.ok() || was_paused) return answer(status);
+      engine->resume([=](const Status&) { answer(status); });  // it is awake, and goes on
+    });
+  };
+  context->engine->pause(*mode, false, std::move(then_sleep));
 }
 
 void wake_up(RouteContext* context, const HttpRequest& request, const Writer& writer) {
-  Result<std::vector<std::string>> named = query_choices(request, "tags", {"weights", "kv_cache"});
+  Result<std::vector<std::string>> named =
+      query_choices(request, "tags", {"weights", "kv_cache", "scheduling"});
   if (!named.ok()) return writer->send(error_response(named.status()));
-  bool weights = false, kv_cache = false;
-  for (const std::string& tag : *named) (tag == "weights" ? weights : kv_cache) = true;
+  bool weights = false, kv_cache = false;  // "scheduling" comes back with the last of them
+  for (const std::string& tag : *named) {
+    weights |= tag == "weights";
+    kv_cache |= tag == "kv_cache";
+  }
   auto done = [engine = context->engine, writer, tags = *named](const Status& status) {
     if (!status.ok()) return writer->send(error_response(status));
-    Object out;  // weights alone do not wake it
-    out.append("status", engine->is_sleeping() ? "sleeping" : "awake");
+    const bool asleep = engine->is_sleeping();  // weights alone do not wake it
+    Object out;
+    out.append("status", asleep ? "sleeping" : "awake");
     out.append("tags", tags.empty() ? Value() : Value(Array(tags.begin(), tags.end())));
-    writer->send(json_response(write_json(Value(std::move(out)))));
+    Engine::Done answer = answer_with(writer, write_json(Value(std::move(out))));
+    if (asleep) return answer({});
+    engine->resume(std::move(answer));
   };
   context->engine->wake_up(weights || named->empty(), kv_cache || named->empty(), std::move(done));
 }
@@ -77,7 +101,11 @@ void wake_up(RouteContext* context, const HttpRequest& request, const Writer& wr
 void abort_requests(RouteContext* context, const HttpRequest& request, const Writer& writer) {
   if (auto refusal = check_content_type(request)) return writer->send(std::move(*refusal));
   auto ids = parse_abort_request(request.body);
-  if (!ids.ok()) return writer->send(error_response(ids.status()));
+  if (!ids.ok()) {
+    ApiError error = to_api_error(ids.status());
+    error.type = "Bad Request";
+    return writer->send(error_response(error));
+  }
   std::size_t count = 0;
   if (ids->has_value()) {
     context->generations.abort(**ids);
@@ -89,6 +117,15 @@ void abort_requests(RouteContext* context, const HttpRequest& request, const Wri
   out.append("status", "aborted");
   out.append("aborted", static_cast<int64_t>(count));
   writer->send(json_response(write_json(Value(std::move(out)))));
+}
+
+// Blocks of those who run are forgotten as well, and the second tier needs no forgetting: what it holds is
+// found by the same names.
+void reset_prefix_cache(RouteContext* context, const HttpRequest& request, const Writer& writer) {
+  for (const char* name : {"reset_running_requests", "reset_external"})
+    if (Result<bool> flag = query_bool(request, name, false); !flag.ok())
+      return writer->send(error_response(flag.status()));
+  context->engine->reset_prefix_cache(answer_with(writer, member("success", true)));
 }
 
 }  // namespace
@@ -112,13 +149,12 @@ void add_control_routes(HttpServer* http, RouteContext* context) {
     writer->send(json_response(member("is_paused", c->engine->is_paused())));
   });
   on("POST", "/abort_requests", abort_requests);
-  on("POST", "/reset_prefix_cache", [](RouteContext* c, const HttpRequest&, const Writer& writer) {
-    c->engine->reset_prefix_cache(answer_with(writer, member("success", true)));
-  });
+  on("POST", "/reset_prefix_cache", reset_prefix_cache);
   on("POST", "/sleep", sleep);
   on("POST", "/wake_up", wake_up);
   on("GET", "/is_sleeping", [](RouteContext* c, const HttpRequest&, const Writer& writer) {
-    writer->send(json_response(member("is_sleeping", c->engine->is_sleeping())));
+    const bool asleep = c->engine->is_sleeping() || c->engine->is_paused();  // at any level, 0 too
+    writer->send(json_response(member("is_sleeping", asleep)));
   });
 }
 

@@ -41,6 +41,15 @@ Result<std::string> query_choice(const HttpRequest& request, const char* name, s
   return std::move(values.back());
 }
 
+Result<int64_t> query_int(const HttpRequest& request, const char* name, int64_t otherwise, int64_t low,
+                          int64_t high) {
+  std::vector<std::string> values = query_values(request.query, name);
+  if (values.empty()) return otherwise;
+  Result<int64_t> number = judge_integer(Value(values.back()), low, high, name);
+  if (!number.ok()) return invalid_argument(number.status().message(), query_place(name));
+  return number;
+}
+
 Result<bool> query_bool(const HttpRequest& request, const char* name, bool otherwise) {
   std::vector<std::string> values = query_values(request.query, name);
   if (values.empty()) return otherwise;

@@ -165,6 +165,7 @@ TEST(Intake, RefusesWhatTheModelCanNotDo) {
       {"logprobs", [](GenerateRequest* r) { r->num_logprobs = kAllLogprobs; }},
       {"prompt_logprobs", [](GenerateRequest* r) { r->num_prompt_logprobs = 5; }},
       {"", [](GenerateRequest* r) { r->sampling.min_tokens = 101; }},
+      {"routed_experts_prompt_start", [](GenerateRequest* r) { r->routed_experts_prompt_start = 10; }},
       {"allowed_token_ids",
        [](GenerateRequest* r) {
          r->sampling.allowed_token_ids = r->sampling.stop_token_ids = {5};

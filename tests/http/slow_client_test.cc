@@ -132,6 +132,20 @@ TEST(Slow, SilenceIsClosedWithoutAWord) {
   EXPECT_TRUE(fresh.eof() && idle.eof());
 }
 
+TEST(Slow, NoIdleTimeIsAConnectionForEachRequest) {
+  HttpServerConfig config = local_config();
+  config.idle_timeout_s = 0;
+  auto server = make_server(config);
+  start(server.get());
+  RawClient client(server->port());
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));  // its first request may take its time
+  client.send(kGet);
+  const std::string answer = client.read_all();
+  EXPECT_EQ(body_of(answer), "hello");
+  EXPECT_NE(answer.find("onnection: close"), std::string::npos) << answer;
+  EXPECT_TRUE(client.eof());
+}
+
 TEST(Slow, AReaderIsCutOffByTimeAndByBytes) {
   for (bool by_bytes : {false, true}) {
     SCOPED_TRACE(by_bytes);

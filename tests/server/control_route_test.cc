@@ -213,6 +213,59 @@ TEST(ApiServer, DevelopersCommandWithoutAKey) {
   EXPECT_EQ(site.post("/wake_up", "").body, R"({"status":"awake","tags":null})");
 }
 
+TEST(ApiServer, SleepingAtLevelZeroIsAPause) {
+  Site site;
+  site.config.dev_mode = true;
+  site.start();
+  for (const char* query : {"?level=0", "?level=0&mode=abort", "?mode=wait&level=0", "?level=0&mode=keep"}) {
+    EXPECT_EQ(site.post(std::string("/sleep") + query, "").body, R"({"status":"sleeping","level":0})");
+    EXPECT_EQ(site.get("/is_sleeping").body, R"({"is_sleeping":true})");
+    EXPECT_EQ(site.get("/is_paused").body, R"({"is_paused":true})");
+    EXPECT_EQ(site.post("/wake_up?tags=scheduling", "").body, R"({"status":"awake","tags":["scheduling"]})");
+    EXPECT_EQ(site.get("/is_sleeping").body, R"({"is_sleeping":false})");
+  }
+  EXPECT_EQ(site.post("/sleep?level=2&mode=abort", "").status, 501);
+  EXPECT_EQ(site.get("/is_paused").body, R"({"is_paused":false})") << "what can not sleep goes on";
+}
+
+TEST(ApiServer, EveryQueryIsJudgedBeforeACommandIsCarriedOut) {
+  Site site;
+  site.config.dev_mode = true;
+  site.start();
+  struct Case {
+    const char *method, *path, *param;
+  } cases[] = {
+      {"POST", "/pause?mode=x", "query.mode"},
+      {"POST", "/pause?mode=", "query.mode"},
+      {"POST", "/pause?clear_cache=x", "query.clear_cache"},
+      {"POST", "/pause?wait_for_inflight_requests=2", "query.wait_for_inflight_requests"},
+      {"POST", "/sleep?mode=x", "query.mode"},
+      {"POST", "/sleep?level=0&mode=Abort", "query.mode"},
+      {"POST", "/sleep?level=3", "query.level"},
+      {"POST", "/sleep?level=-1", "query.level"},
+      {"POST", "/sleep?level=x", "query.level"},
+      {"POST", "/sleep?level=", "query.level"},
+      {"POST", "/wake_up?tags=lunch", "query.tags"},
+      {"POST", "/reset_prefix_cache?reset_running_requests=x", "query.reset_running_requests"},
+      {"POST", "/reset_prefix_cache?reset_external=2", "query.reset_external"},
+      {"GET", "/server_info?config_format=x", "query.config_format"},
+  };
+  for (const Case& c : cases) {
+    HttpResponse answer = site.call(c.method, c.path);
+    EXPECT_EQ(answer.status, 400) << c.path;
+    EXPECT_EQ(at(json(answer.body), {"error", "param"}).as_string(), c.param) << c.path;
+    EXPECT_EQ(at(json(answer.body), {"error", "type"}).as_string(), "Bad Request") << c.path;
+  }
+  EXPECT_EQ(site.get("/is_sleeping").body, R"({"is_sleeping":false})");
+  for (const char* query : {"?reset_running_requests=true", "?reset_external=1&reset_running_requests=no"})
+    EXPECT_EQ(site.post(std::string("/reset_prefix_cache") + query, "").body, R"({"success":true})");
+  for (const char* body : {"", "{", "[]", "1", R"({"request_ids":"x"})"}) {
+    HttpResponse answer = site.post("/abort_requests", body);
+    EXPECT_EQ(answer.status, 400) << body;
+    EXPECT_EQ(at(json(answer.body), {"error", "type"}).as_string(), "Bad Request") << body;
+  }
+}
+
 TEST(ApiServer, CommandsNeedTheKey) {
   for (bool dev_mode : {false, true}) {
     Site site;
