@@ -79,11 +79,6 @@ Result<Integer> lax_integer(const Value& value, std::string_view where) {
     if (std::trunc(number) != number)
       return field_error(where, "Input should be a valid integer, got a number with a fractional part, " +
                                     describe_value(value));
-    // Python's integers have no end, but a float is no integer beyond int64. How a number was written is not
-    // known here: up to 2^64 it is taken for digits.
-    if (std::abs(number) > 2 * kTwoTo63)
-      return field_error(where, "Input should be a valid integer, got a number that is too large for one, " +
-                                    describe_value(value));
     if (number >= kTwoTo63) return Integer{kInt64Max, 1};
     if (number <= -kTwoTo63) return Integer{kInt64Min, -1};  // -2^63 itself is read as an integer
     return Integer{static_cast<int64_t>(number)};

@@ -31,7 +31,7 @@ std::string describe_value(const Value& value);
 // `field: Input should be ..., got ...`.
 Status type_error(std::string_view where, const char* wanted, const Value& value);
 
-// Beyond int64 an integer saturates, unless bounds are given; 1e20 is none.
+// Beyond int64 an integer saturates, unless bounds are given.
 Result<int64_t> judge_integer(const Value& value, std::string_view where);
 Result<int64_t> judge_integer(const Value& value, int64_t low, int64_t high, std::string_view where);
 // A token's id of the list `field`; one that no vocabulary can have is named as it was sent. Below 0 it does
