@@ -115,8 +115,9 @@ bool Connection::has_begun_request() const {
   return phase_ == Phase::kRead && (!in_.empty() || body_started_);
 }
 
+// Who keeps asking what is worth no place before it has heard the answer would never wait, and holds one too.
 bool Connection::waits_for_client() const {
-  return phase_ != Phase::kAnswer || stalled_;
+  return phase_ != Phase::kAnswer || stalled_ || (!has_worth_ && !in_.empty());
 }
 
 void Connection::note_wait() {
@@ -188,8 +189,7 @@ void Connection::on_bytes(std::size_t n) {
     arm_timer();
   }
   in_.append(read_buffer_.get(), n);
-  if (phase_ != Phase::kRead) return;
-  advance();
+  if (phase_ == Phase::kRead) advance();
   note_wait();
 }
 
@@ -245,6 +245,7 @@ void Connection::send_continue() {
 void Connection::on_head() {
   const RequestHead& head = parser_->head();
   head_judged_ = true;
+  has_worth_ = false;
   close_after_answer_ =
       !head.keep_alive || core_->config.idle_timeout_s <= 0 || ticket_.seat == Places::Seat::kSpare;
   const bool has_body = head.has_body();
@@ -306,6 +307,7 @@ std::shared_ptr<Exchange> Connection::begin_exchange() {
 }
 
 void Connection::dispatch() {
+  has_worth_ = !route_->options.probe;
   request_.body = parser_->take_body();
   request_.body_share = std::move(body_share_);
   std::shared_ptr<Exchange> exchange = begin_exchange();
@@ -318,6 +320,7 @@ void Connection::dispatch() {
 
 void Connection::refuse(HttpError error) {
   phase_ = Phase::kAnswer;
+  has_worth_ = false;
   read_deadline_ = kNever;
   close_after_answer_ = true;
   note_wait();

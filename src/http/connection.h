@@ -99,6 +99,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Outbox outbox_;
 
   Phase phase_ = Phase::kRead;
+  // The answer is worth a place: to a whole request, on a route that is no probe's.
+  bool has_worth_ = false;
   bool closed_ = false, writing_ = false, input_ended_ = false, close_after_answer_ = false,
        head_judged_ = false, body_started_ = false, blank_skipped_ = false, stalled_ = false;
   std::unique_ptr<char[]> read_buffer_;

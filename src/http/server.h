@@ -69,7 +69,7 @@ struct HttpExchangeStats {
 
 struct RouteOptions {
   HttpFilter judge;    // after those of before(), on the same terms
-  bool probe = false;  // answered even when connections are full
+  bool probe = false;  // answered even when connections are full, and no reason to keep a place
   // Where it is less than the server's; 0: the server's, or kLittleBody for GET.
   std::size_t body_bytes_max = 0;
   static constexpr std::size_t kLittleBody = 64 * 1024;  // for routes that read none

@@ -10,11 +10,13 @@
 namespace pagoda {
 namespace {
 
-void answer_always(HttpServer* http, const char* path, HttpResponse response) {
-  http->on("GET", path,
-           [response = std::move(response)](HttpRequest, std::shared_ptr<ResponseWriter> writer) {
-             writer->send(response);
-           });
+void answer_always(HttpServer* http, const char* path, HttpResponse response, RouteOptions options = {}) {
+  http->on(
+      "GET", path,
+      [response = std::move(response)](HttpRequest, std::shared_ptr<ResponseWriter> writer) {
+        writer->send(response);
+      },
+      std::move(options));
 }
 
 Object system_info() {
@@ -66,15 +68,16 @@ void add_description_routes(HttpServer* http, RouteContext* context) {
 void add_docs_routes(HttpServer* http, RouteContext* context) {
   if (!context->config.enable_docs) return;
   for (const char* path : {"/openapi.json", "/docs"}) answer_always(http, path, {});  // to be listed as well
+  const RouteOptions open_to_all{.probe = true};  // without a key: no reason to keep a place
   ServedApi api = {context->config.version, {}};
   for (auto& [method, path] : http->routes())
     api.routes.push_back({method, path, !context->config.api_keys.empty() && needs_key(path)});
-  answer_always(http, "/openapi.json", json_response(write_json(describe_api(api))));
+  answer_always(http, "/openapi.json", json_response(write_json(describe_api(api))), open_to_all);
   HttpResponse page;
   page.body = describe_api_as_html(api);
   page.content_type = "text/html; charset=utf-8";
   page.headers.emplace_back("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'");
-  answer_always(http, "/docs", std::move(page));
+  answer_always(http, "/docs", std::move(page), open_to_all);
 }
 
 }  // namespace pagoda

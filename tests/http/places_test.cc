@@ -38,6 +38,7 @@ class Crowded : public ::testing::Test {
     server_->on("POST", "/hold", held_.handler());
     server_->on("GET", "/probe", [](HttpRequest, Writer writer) { writer->send(text("up")); },
                 {.probe = true});
+    server_->on("GET", "/held-probe", held_.handler(), {.probe = true});
     server_->on("GET", "/some",
                 [](HttpRequest, Writer writer) { writer->send(text(std::string(256u << 10, 'x'))); });
     server_->on("GET", "/long",
@@ -208,6 +209,24 @@ TEST_F(Crowded, TheTenantWithTheMostGivesFirst) {
   for (RawClient* stays : {other.get(), second.get()}) {
     stays->send("ok");
     EXPECT_EQ(body_of(stays->read_answer()), "ok");
+  }
+}
+
+TEST_F(Crowded, OneProbeAfterAnotherHoldsNoPlace) {
+  for (const bool has_more : {false, true}) {
+    SCOPED_TRACE(has_more);
+    std::vector<std::unique_ptr<RawClient>> clients;
+    std::vector<Writer> writers;
+    for (int i = 0; i < 3; ++i) {
+      clients.push_back(connect(head("GET /held-probe", "") + (has_more ? kGet : "")));
+      writers.push_back(held_.take());
+    }
+    EXPECT_EQ(status_of(connect(kGet)->read_answer()), has_more ? 200 : 503);
+    EXPECT_EQ(writers[0]->closed(), has_more) << "the longest wait";
+    for (const Writer& writer : writers) writer->send(text("up"));
+    for (std::size_t i = has_more ? 1 : 0; i < 3; ++i) EXPECT_EQ(body_of(clients[i]->read_answer()), "up");
+    clients.clear();
+    EXPECT_TRUE(eventually([&] { return server_->num_connections() == 0; }));
   }
 }
 
