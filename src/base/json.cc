@@ -21,27 +21,48 @@ struct Builder {
   static constexpr std::size_t max_key_size = std::size_t(-1);
   static constexpr std::size_t max_string_size = std::size_t(-1);
 
-  Builder(bool reject_duplicates_in, std::size_t values_max)
-      : reject_duplicates(reject_duplicates_in), values_left(values_max) {}
+  explicit Builder(const JsonLimits& limits)
+      : reject_duplicates(limits.reject_duplicate_keys),
+        values_max(limits.values_max),
+        meter(limits.meter != nullptr ? *limits.meter : own_meter) {
+    if (meter.memory != nullptr) bytes_granted = std::max(MemoryBudget::kFreeBytes, meter.bytes);
+  }
 
-  // False, with an error, when there have been too many values.
+  // False, with an error, when there have been too many values, or no memory is granted for this one.
   bool put(Value value, bj::error_code& ec) {
-    if (values_left == 0) {
+    if (++meter.values > values_max) {
       too_many = true;
       ec = bj::error::array_too_large;
       return false;
     }
-    --values_left;
-
     if (stack.empty()) {
       root = std::move(value);
     } else if (stack.back().is_array()) {
-      stack.back().as_array().push_back(std::move(value));
+      Array& array = stack.back().as_array();
+      if (array.size() == array.capacity() && !grows(array.capacity(), sizeof(Value), ec)) return false;
+      array.push_back(std::move(value));
     } else {
-      stack.back().as_object().append(std::move(keys.back()), std::move(value));
+      Object& object = stack.back().as_object();
+      if (object.size() == object.capacity() && !grows(object.capacity(), sizeof(Member), ec)) return false;
+      object.append(std::move(keys.back()), std::move(value));
       keys.pop_back();
     }
     return true;
+  }
+  // A list that is full takes as much again.
+  bool grows(std::size_t capacity, std::size_t item_bytes, bj::error_code& ec) {
+    return charge(capacity == 0 ? item_bytes + kHeapOverhead : capacity * item_bytes, ec);
+  }
+  bool charge(std::size_t bytes, bj::error_code& ec) {
+    meter.bytes += bytes;
+    return meter.bytes <= bytes_granted || ask(meter.bytes, ec);
+  }
+  // Asks for a little more than that, so as to ask seldom.
+  bool ask(std::size_t bytes, bj::error_code& ec) {
+    bytes_granted = bytes + MemoryBudget::kFreeBytes;
+    refusal = meter.memory->grow_to(bytes_granted);
+    if (!refusal.ok()) ec = bj::error::array_too_large;
+    return refusal.ok();
   }
   bool pop(bj::error_code& ec) {
     Value done = std::move(stack.back());
@@ -56,6 +77,10 @@ struct Builder {
     return true;
   }
   bool on_object_end(std::size_t, bj::error_code& ec) {
+    // What the search for equal keys takes, for as long as it lasts.
+    constexpr std::size_t kBytesPerKey = 64;
+    const std::size_t bytes = meter.bytes + stack.back().as_object().size() * kBytesPerKey;
+    if (bytes > bytes_granted && !ask(bytes, ec)) return false;
     if (!unique_keys(&stack.back().as_object())) {
       ec = bj::error::syntax;
       return false;
@@ -71,19 +96,25 @@ struct Builder {
     text.append(part.data(), part.size());
     return true;
   }
-  bool on_key(bj::string_view part, std::size_t, bj::error_code&) {
-    text.append(part.data(), part.size());
-    keys.push_back(std::move(text));
-    text.clear();
-    return true;
+  bool on_key(bj::string_view part, std::size_t, bj::error_code& ec) {
+    keys.push_back(take_text(part));
+    return charge(heap_bytes(keys.back()), ec);
   }
   bool on_string_part(bj::string_view part, std::size_t, bj::error_code&) {
     text.append(part.data(), part.size());
     return true;
   }
   bool on_string(bj::string_view part, std::size_t, bj::error_code& ec) {
-    text.append(part.data(), part.size());
-    return put(Value(std::exchange(text, {})), ec);
+    std::string whole = take_text(part);
+    return charge(heap_bytes(whole), ec) && put(Value(std::move(whole)), ec);
+  }
+  // In a block of its size.
+  std::string take_text(bj::string_view last_part) {
+    if (text.empty()) return std::string(last_part.data(), last_part.size());
+    text.append(last_part.data(), last_part.size());
+    std::string whole(text);
+    text.clear();
+    return whole;
   }
   bool on_number_part(bj::string_view part, bj::error_code&) {
     text.append(part.data(), part.size());
@@ -134,9 +165,13 @@ struct Builder {
   }
 
   const bool reject_duplicates;
+  const std::size_t values_max;
+  JsonMeter own_meter;
+  JsonMeter& meter;
+  std::size_t bytes_granted = std::size_t(-1);
+  Status refusal;  // of more
   bool duplicate = false, too_many = false;
   std::string too_large;  // the number that is
-  std::size_t values_left;
   Value root;
   std::vector<Value> stack;
   std::vector<std::string> keys;
@@ -148,12 +183,13 @@ struct Builder {
 Result<Value> parse_json(std::string_view text, const JsonLimits& limits, std::size_t* error_at) {
   bj::parse_options options;
   options.max_depth = static_cast<std::size_t>(limits.depth_max);
-  bj::basic_parser<Builder> parser(options, limits.reject_duplicate_keys, limits.values_max);
+  bj::basic_parser<Builder> parser(options, limits);
   bj::error_code ec;
   std::size_t used = parser.write_some(false, text.data(), text.size(), ec);
   if (!ec && used < text.size()) ec = bj::error::extra_data;
   if (ec) {
     if (error_at != nullptr) *error_at = used;
+    if (!parser.handler().refusal.ok()) return parser.handler().refusal;
     if (parser.handler().duplicate && limits.reject_duplicate_keys)
       return invalid_argument("invalid JSON: a key occurs twice in one object, before byte " +
                               std::to_string(used));

@@ -5,18 +5,29 @@
 #include <string>
 #include <string_view>
 
+#include "base/memory_budget.h"
 #include "base/status.h"
 #include "base/value.h"
 
 namespace pagoda {
 
-struct JsonLimits {
-  int depth_max = 128;
-  std::size_t values_max = std::size_t(-1);  // each takes memory, however short its text
-  bool reject_duplicate_keys = false;        // otherwise the last one wins, as in every common parser
+// What the JSON of one request has taken so far, in as many texts as it comes.
+struct JsonMeter {
+  std::size_t values = 0, bytes = 0;
+  MemoryShare* memory = nullptr;  // is charged for the bytes as they grow; null: nobody is
 };
 
-// Error: kInvalidArgument with the byte offset, which also goes to `error_at`.
+// Prompts of so many token ids, and their fields.
+inline constexpr std::size_t kJsonValuesMax = std::size_t{1} << 21;
+
+struct JsonLimits {
+  int depth_max = 128;
+  std::size_t values_max = kJsonValuesMax;  // each takes memory, however short its text
+  bool reject_duplicate_keys = false;       // otherwise the last one wins, as in every common parser
+  JsonMeter* meter = nullptr;               // counts on, and values_max bounds what it has counted
+};
+
+// Errors: kInvalidArgument, with the byte offset, which also goes to `error_at`; as of the meter's memory.
 Result<Value> parse_json(std::string_view text, const JsonLimits& limits = {},
                          std::size_t* error_at = nullptr);
 

@@ -14,6 +14,30 @@ constexpr uint32_t kFree = UINT32_MAX;
 
 }  // namespace
 
+std::size_t heap_bytes(const std::string& text) {
+  constexpr std::size_t kInPlace = 15;
+  return text.capacity() <= kInPlace ? 0 : text.capacity() + kHeapOverhead;
+}
+
+std::size_t heap_bytes(const Array& array) {
+  std::size_t bytes = array.capacity() == 0 ? 0 : array.capacity() * sizeof(Value) + kHeapOverhead;
+  for (const Value& item : array) bytes += item.heap_bytes();
+  return bytes;
+}
+
+std::size_t Object::heap_bytes() const {
+  std::size_t bytes = capacity() == 0 ? 0 : capacity() * sizeof(Member) + kHeapOverhead;
+  if (slots_ != nullptr) bytes += slots_->capacity() * sizeof(uint32_t) + kHeapOverhead;
+  for (const Member& member : members_) bytes += pagoda::heap_bytes(member.key) + member.value.heap_bytes();
+  return bytes;
+}
+
+std::size_t Value::heap_bytes() const {
+  if (is_string()) return pagoda::heap_bytes(as_string());
+  if (is_array()) return pagoda::heap_bytes(as_array());
+  return is_object() ? as_object().heap_bytes() : 0;
+}
+
 Object::Object() = default;
 Object::Object(Object&& other) noexcept = default;
 Object& Object::operator=(Object&& other) noexcept = default;

@@ -15,6 +15,12 @@ struct Member;
 
 using Array = std::vector<Value>;
 
+// What a block of the heap takes beyond what was asked for.
+inline constexpr std::size_t kHeapOverhead = 16;
+// What all of it takes beyond its own size.
+std::size_t heap_bytes(const std::string& text);
+std::size_t heap_bytes(const Array& array);
+
 // Members in insertion order, keys unique. set() makes an index of a large object and keeps it, so that n
 // keys cost O(n); an object that was only appended to (a vocabulary of JSON) has none, is walked, and find()
 // reads through it.
@@ -37,11 +43,13 @@ class Object {
   bool erase(std::string_view key);
   std::size_t size() const;
   bool empty() const;
+  std::size_t capacity() const;  // members for which it has memory
   std::vector<Member>::const_iterator begin() const;
   std::vector<Member>::const_iterator end() const;
   std::vector<Member>::iterator begin();
   std::vector<Member>::iterator end();
   bool operator==(const Object& other) const;  // order does not matter
+  std::size_t heap_bytes() const;
 
  private:
   // The slot that holds the key's position, or the free one where it belongs. Requires: there is an index.
@@ -102,6 +110,7 @@ class Value {
   const Value* find(std::string_view key) const;
 
   bool operator==(const Value& other) const;
+  std::size_t heap_bytes() const;
 
  private:
   std::variant<std::monostate, bool, int64_t, double, std::string, Array, Object> data_;
@@ -114,6 +123,9 @@ struct Member {
 
 inline std::size_t Object::size() const {
   return members_.size();
+}
+inline std::size_t Object::capacity() const {
+  return members_.capacity();
 }
 inline bool Object::empty() const {
   return members_.empty();

@@ -119,7 +119,8 @@ constexpr FlagSpec kTable[] = {
      "Connections at a time, as far as the limit of open files allows; then one that waits for its client is "
      "closed for a newcomer, and while none waits newcomers are answered 503, but for /health and the like."},
     {"max-body-memory", "", kOwn, kInt, "256",
-     "MiB that the bodies of all requests may take at a time, but for the first 64 KiB of each; then 503."},
+     "MiB that the bodies of all requests, and the values in them, may take at a time, but for the first 64 "
+     "KiB of each; then 503. One that alone would take more is answered 413."},
     {"request-timeout", "", kOwn, kFloat, "none",
      "Seconds that any request may take; one may ask for less with `timeout`."},
     {"engine-stall-timeout", "", kOwn, kFloat, "60",

@@ -1,9 +1,11 @@
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/memory_budget.h"
 #include "base/value.h"
 #include "base/variant.h"
 #include "contract/tenant.h"
@@ -73,7 +75,11 @@ struct GenerateRequest {
   Time arrival{}, deadline = Time::max();
   uint64_t client_key = 0;  // in the fair schedule; 0: nobody in particular
   uint32_t weight = 1;
-  Tenant tenant;  // in the queue
+  Tenant tenant;                        // in the queue
+  std::shared_ptr<MemoryShare> memory;  // charged for what this takes, as long as that is there; may be null
+
+  // What the client can make large, with the copies that its answer needs of all but the prompt.
+  std::size_t heap_bytes() const;
 };
 
 }  // namespace pagoda

@@ -42,9 +42,14 @@ StreamCore::StreamCore(std::shared_ptr<const ModelInfo> model, Engine* engine, G
       stops_(std::make_shared<StopStrings>(request_.stop)),
       wake_(std::make_shared<std::function<void()>>(std::move(wake))) {}
 
+void StreamCore::drop_prompt() {
+  request_.drop_prompt();
+  if (request_.memory != nullptr) static_cast<void>(request_.memory->hold(request_.heap_bytes()));  // less
+}
+
 void StreamCore::start(std::vector<PreparedPrompt> prompts) {
   if (started_.exchange(true)) return;  // too late
-  request_.drop_prompt();
+  drop_prompt();
   // The reader sees prompts_ through the mailbox's lock, taken by the first event after this.
   prompts_.resize(prompts.size());
   for (std::size_t i = 0; i < prompts.size(); ++i) {

@@ -48,7 +48,7 @@ class StreamCore : public Expirable, public std::enable_shared_from_this<StreamC
   // Until start() nobody else looks at the deadline.
   void expire() override;
   // Text pool, when it needs the request's prompt no more.
-  void drop_prompt() { request_.drop_prompt(); }
+  void drop_prompt();
   // The engine's publishing thread.
   void put(int32_t prompt_index, TokenEvent&& event);
   // There was no memory for what it should have been told: it ends with an error. Any thread.

@@ -219,14 +219,15 @@ void Connection::advance() {
     if (parser_->state() == kBody) begin_body();
   }
   if (parser_->state() == kFailed) return refuse(parser_->error());
-  if (body_started_ && !body_share_->grow_to(parser_->body_bytes()))
-    return refuse({503, "The server has too many large requests just now: try again later."});
+  if (body_started_)
+    if (Status room = body_share_->grow_to(parser_->body_bytes()); !room.ok())
+      return refuse({room.code() == StatusCode::kTooLarge ? 413 : 503, room.message()});
   if (parser_->state() == kDone) dispatch();
 }
 
 void Connection::begin_body() {
   body_started_ = true;
-  body_share_ = std::make_shared<BodyShare>(core_->bodies);
+  body_share_ = std::make_shared<MemoryShare>(core_->bodies);
   read_deadline_ = after(core_->config.body_timeout_s);
   arm_timer();
   if (parser_->head().expect_continue && in_.empty()) send_continue();
@@ -309,7 +310,9 @@ std::shared_ptr<Exchange> Connection::begin_exchange() {
 void Connection::dispatch() {
   has_worth_ = !route_->options.probe;
   request_.body = parser_->take_body();
-  request_.body_share = std::move(body_share_);
+  if (body_share_ == nullptr && !request_.body.empty())  // it came whole, with its head
+    body_share_ = std::make_shared<MemoryShare>(core_->bodies);
+  request_.memory = std::move(body_share_);
   std::shared_ptr<Exchange> exchange = begin_exchange();
   try {
     route_->handler(std::move(request_), std::move(exchange));

@@ -110,7 +110,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Of the request under way, once its head has come.
   HttpRequest request_;
   const ServerCore::Route* route_ = nullptr;
-  std::shared_ptr<BodyShare> body_share_;
+  std::shared_ptr<MemoryShare> body_share_;
   AnswerFrame frame_;
   std::weak_ptr<Exchange> answering_;
   int num_answers_ = 0;

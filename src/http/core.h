@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "http/body_budget.h"
+#include "base/memory_budget.h"
 #include "http/places.h"
 #include "http/server.h"
 #include "http/stream.h"
@@ -33,7 +33,7 @@ struct ServerCore {
   std::atomic<bool> draining{false}, stopping{false};
   std::atomic<int> num_requests{0};  // that are being answered
   Places places;
-  std::shared_ptr<BodyBudget> bodies = std::make_shared<BodyBudget>();
+  std::shared_ptr<MemoryBudget> bodies = std::make_shared<MemoryBudget>();
 
   // An error that this room makes, with the hook's body.
   HttpResponse error(int status, const std::string& message) const;

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/memory_budget.h"
+
 namespace pagoda {
 
 using HttpHeaders =
@@ -18,8 +20,9 @@ struct HttpRequest {
   std::string path;    // percent-decoded, without the query and without --root-path
   std::string query;   // raw, without '?'
   HttpHeaders headers;
-  // The body's part of the memory for bodies: whoever works on what was in it keeps this meanwhile.
-  std::shared_ptr<const void> body_share;
+  // Its part of the memory for what requests bring: whoever works on what was in the body keeps this
+  // meanwhile, and says what that takes. Null: it has no body.
+  std::shared_ptr<MemoryShare> memory;
   std::string body;
   std::string remote_address;  // "127.0.0.1:50312", or "unix"
   // The first header of that name; nullopt if there is none.

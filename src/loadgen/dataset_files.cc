@@ -74,7 +74,8 @@ Result<BurstColumns> find_columns(std::string_view header) {
 
 Result<std::vector<BenchPrompt>> sharegpt_prompts(const std::string& content, const DatasetOptions& options,
                                                   const SyntheticText& text) {
-  PAGODA_TRY(Value list, parse_json(content));
+  constexpr std::size_t kFileValuesMax = std::size_t{1} << 28;  // the user's own file
+  PAGODA_TRY(Value list, parse_json(content, {.values_max = kFileValuesMax}));
   if (!list.is_array()) return invalid_argument("a JSON array of conversations is meant");
   const Array& entries = list.as_array();
   SplitMix64 rng(options.seed);

@@ -53,18 +53,20 @@ void read_chat_only(Fields* fields, const GenerateRequest& request) {
 
 }  // namespace
 
-Result<GenerateRequest> parse_chat_request(std::string_view body, const RequestLimits& limits) {
-  PAGODA_TRY(Value root, parse_body(body));
+Result<GenerateRequest> parse_chat_request(std::string_view body, const RequestLimits& limits,
+                                           MemoryShare* memory) {
+  JsonMeter meter{.memory = memory};
+  PAGODA_TRY(Value root, parse_body(body, &meter));
   Fields fields(&root.as_object());
-  return read_chat_request(&fields, limits);
+  return read_chat_request(&fields, limits, &meter);
 }
 
-Result<GenerateRequest> read_chat_request(Fields* fields, const RequestLimits& limits) {
+Result<GenerateRequest> read_chat_request(Fields* fields, const RequestLimits& limits, JsonMeter* meter) {
   check_chat_rules(fields);
   GenerateRequest request;
   request.add_special_tokens = false;
   ChatPrompt chat;
-  read_messages(fields, limits, &chat);
+  read_messages(fields, limits, meter, &chat);
   read_common_fields(fields, limits, &request);
   read_max_tokens(fields, &request.sampling);
   read_logprobs(fields, &request);

@@ -1,4 +1,5 @@
 #pragma once
+#include "base/json.h"
 #include "contract/generate_request.h"
 #include "openai/fields.h"
 #include "openai/requests.h"
@@ -8,14 +9,14 @@ namespace pagoda {
 inline constexpr std::size_t kKeyBytes = 60;  // of an object's key in an error
 
 // A body that must be a JSON object. What is no JSON is an error at "body.17", the character where it stops
-// being some.
-Result<Value> parse_body(std::string_view body);
+// being some. Errors of the meter's memory are handed on.
+Result<Value> parse_body(std::string_view body, JsonMeter* meter);
 
 // Bodies that are parsed. Of one that is good every field is read, whatever it holds: the API's description
 // is held to that.
-Result<GenerateRequest> read_chat_request(Fields* fields, const RequestLimits& limits);
+Result<GenerateRequest> read_chat_request(Fields* fields, const RequestLimits& limits, JsonMeter* meter);
 Result<GenerateRequest> read_completion_request(Fields* fields, const RequestLimits& limits);
-Result<TokenizeRequest> read_tokenize_request(Fields* fields, const RequestLimits& limits);
+Result<TokenizeRequest> read_tokenize_request(Fields* fields, const RequestLimits& limits, JsonMeter* meter);
 
 // The fields that chat and text completions share: sampling, stops, streaming, and those that are known but
 // refused. Ranges are not judged here (request_rules.h).
@@ -23,8 +24,8 @@ void read_common_fields(Fields* fields, const RequestLimits& limits, GenerateReq
 
 // Judges and normalizes: what vLLM shows to templates stays, in its order: role, content, tool_calls
 // (arguments parsed), reasoning, tool_call_id, name, task, tools. Content is a string, null, or a list of
-// parts (contract/content_part.h).
-void read_messages(Fields* fields, const RequestLimits& limits, ChatPrompt* chat);
+// parts (contract/content_part.h). What is in arguments counts on.
+void read_messages(Fields* fields, const RequestLimits& limits, JsonMeter* meter, ChatPrompt* chat);
 // tools, tool_choice and what they were called once. Tools that may be called are refused: nothing here
 // parses a call out of an answer.
 void read_tools(Fields* fields, const RequestLimits& limits, ChatPrompt* chat);

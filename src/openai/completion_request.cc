@@ -101,8 +101,10 @@ void read_suffix(Fields* fields) {
 
 }  // namespace
 
-Result<GenerateRequest> parse_completion_request(std::string_view body, const RequestLimits& limits) {
-  PAGODA_TRY(Value root, parse_body(body));
+Result<GenerateRequest> parse_completion_request(std::string_view body, const RequestLimits& limits,
+                                                 MemoryShare* memory) {
+  JsonMeter meter{.memory = memory};
+  PAGODA_TRY(Value root, parse_body(body, &meter));
   Fields fields(&root.as_object());
   return read_completion_request(&fields, limits);
 }

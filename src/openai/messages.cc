@@ -74,15 +74,21 @@ Status judge_content(Value* content, const std::string& where) {
 // Arguments travel as JSON text; templates want the object. What a model once wrote stays in the history:
 // where it is not the JSON of an object, refusing it would refuse all turns to come, so that it counts as
 // empty.
-void read_arguments(Value* arguments) {
+Status read_arguments(Value* arguments, JsonMeter* meter, const std::string& where) {
   if (arguments->is_string()) {
-    Result<Value> parsed = parse_json(arguments->as_string());
+    Result<Value> parsed = parse_json(arguments->as_string(), {.meter = meter});
+    if (!parsed.ok() && parsed.status().code() != StatusCode::kInvalidArgument) return parsed.status();
+    if (meter->values > kJsonValuesMax)
+      return field_error(where, fmt::format("The request's JSON, with that in its strings, has more than {} "
+                                            "values",
+                                            kJsonValuesMax));
     *arguments = parsed.ok() ? std::move(*parsed) : Value();
   }
   if (!arguments->is_object()) *arguments = Value(Object());
+  return {};
 }
 
-Status judge_tool_call(Value* call, const std::string& where) {
+Status judge_tool_call(Value* call, JsonMeter* meter, const std::string& where) {
   if (!call->is_object())
     return field_error(where, "Input should be a valid object, " + describe_value(*call));
   Value* function = call->as_object().find("function");
@@ -97,15 +103,14 @@ Status judge_tool_call(Value* call, const std::string& where) {
                        "Input should be a valid string, " + describe_value(*name));
   Value* arguments = function->as_object().find("arguments");
   if (arguments == nullptr) arguments = &function->as_object().set("arguments", Value(Object()));
-  read_arguments(arguments);
-  return {};
+  return read_arguments(arguments, meter, join_location(inner, "arguments"));
 }
 
-Status judge_tool_calls(Value* calls, const std::string& where) {
+Status judge_tool_calls(Value* calls, JsonMeter* meter, const std::string& where) {
   if (!calls->is_array())
     return field_error(where, "Input should be a valid list, " + describe_value(*calls));
   for (std::size_t i = 0; i < calls->as_array().size(); ++i)
-    PAGODA_RETURN_IF_ERROR(judge_tool_call(&calls->as_array()[i], join_location(where, i)));
+    PAGODA_RETURN_IF_ERROR(judge_tool_call(&calls->as_array()[i], meter, join_location(where, i)));
   return {};
 }
 
@@ -149,11 +154,12 @@ void take_string(Fields* fields, const char* name, bool judged, Object* out) {
 }
 
 // An object without members is as good as no calls: clients that serialize an empty table send it.
-void take_calls(Fields* fields, const RoleMembers& role, const std::string& where, Object* out) {
+void take_calls(Fields* fields, const RoleMembers& role, JsonMeter* meter, const std::string& where,
+                Object* out) {
   Value* calls = fields->get("tool_calls");
   if (calls == nullptr || !(role.is_assistant || role.is_other)) return;
   if (role.is_assistant && calls->is_object() && calls->as_object().empty()) return;
-  fields->fail(judge_tool_calls(calls, join_location(where, "tool_calls")));
+  fields->fail(judge_tool_calls(calls, meter, join_location(where, "tool_calls")));
   if (fields->ok() && role.is_assistant && !calls->as_array().empty())
     out->append("tool_calls", std::move(*calls));
 }
@@ -164,7 +170,7 @@ Value take_developer_tools(Fields* fields) {
   return tools != nullptr && tools->is_array() ? *tools : Value();
 }
 
-Result<Value> judge_message(Value* message, const std::string& where) {
+Result<Value> judge_message(Value* message, JsonMeter* meter, const std::string& where) {
   if (!message->is_object())
     return field_error(where, "Input should be a valid object, " + describe_value(*message));
   Fields fields(&message->as_object(), where);
@@ -178,7 +184,7 @@ Result<Value> judge_message(Value* message, const std::string& where) {
   } else {
     out.append("content", Value());
   }
-  take_calls(&fields, role, where, &out);
+  take_calls(&fields, role, meter, where, &out);
   if (Value reasoning = take_reasoning(&fields, role); !reasoning.is_null()) {
     out.append("reasoning", reasoning);
     out.append("reasoning_content", std::move(reasoning));
@@ -196,7 +202,7 @@ Result<Value> judge_message(Value* message, const std::string& where) {
 
 }  // namespace
 
-void read_messages(Fields* fields, const RequestLimits& limits, ChatPrompt* chat) {
+void read_messages(Fields* fields, const RequestLimits& limits, JsonMeter* meter, ChatPrompt* chat) {
   if (!fields->has("messages")) return fields->fail("messages", "Field required");
   fields->read("messages", &chat->messages);
   if (!fields->ok()) return;
@@ -206,7 +212,7 @@ void read_messages(Fields* fields, const RequestLimits& limits, ChatPrompt* chat
     return fields->fail("messages", fmt::format("List should have at most {} items, got {}",
                                                 limits.messages_max, chat->messages.size()));
   for (std::size_t i = 0; i < chat->messages.size(); ++i) {
-    Result<Value> message = judge_message(&chat->messages[i], join_location("messages", i));
+    Result<Value> message = judge_message(&chat->messages[i], meter, join_location("messages", i));
     if (!message.ok()) return fields->fail(message.status());
     chat->messages[i] = std::move(*message);
   }

@@ -3,19 +3,14 @@
 #include "openai/common_fields.h"
 
 namespace pagoda {
-namespace {
 
-// Prompts of so many token ids, in one request, and their fields.
-constexpr std::size_t kValuesMax = std::size_t{1} << 21;
-
-}  // namespace
-
-Result<Value> parse_body(std::string_view body) {
+Result<Value> parse_body(std::string_view body, JsonMeter* meter) {
   constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
   if (body.starts_with(kByteOrderMark)) body.remove_prefix(kByteOrderMark.size());
   if (body.empty()) return invalid_argument("The body is empty: Field required", "body");
   std::size_t error_at = 0;
-  Result<Value> value = parse_json(body, {.values_max = kValuesMax}, &error_at);
+  Result<Value> value = parse_json(body, {.meter = meter}, &error_at);
+  if (!value.ok() && value.status().code() != StatusCode::kInvalidArgument) return value.status();
   if (!value.ok())
     return invalid_argument("The body is not valid: " + value.status().message(),
                             "body." + std::to_string(count_code_points(body.substr(0, error_at))));

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/memory_budget.h"
 #include "base/status.h"
 #include "contract/generate_request.h"
 
@@ -27,22 +28,28 @@ struct RequestLimits {
 
 // Errors kInvalidArgument, with the params that vLLM has: "body.messages.0.content" where the body does not
 // fit the schema of the API, the bare name of the field (or nothing) where a value is refused that fits it.
-// request_id is what the body gave, or empty.
+// request_id is what the body gave, or empty. `memory`, unless null, is charged for the values of the body as
+// they are read, up to all of them, and not for fewer at the end; its errors are handed on.
 //
 // Tools are handed to the template, if they are not to be called (tool_choice "none"): calls are not parsed.
-Result<GenerateRequest> parse_chat_request(std::string_view body, const RequestLimits& limits);
-Result<GenerateRequest> parse_completion_request(std::string_view body, const RequestLimits& limits);
+Result<GenerateRequest> parse_chat_request(std::string_view body, const RequestLimits& limits,
+                                           MemoryShare* memory = nullptr);
+Result<GenerateRequest> parse_completion_request(std::string_view body, const RequestLimits& limits,
+                                                 MemoryShare* memory = nullptr);
 
 struct TokenizeRequest {
   GenerateRequest request;  // prompt or messages
   bool return_token_strs = false;
+  std::size_t heap_bytes() const { return request.heap_bytes(); }
 };
-Result<TokenizeRequest> parse_tokenize_request(std::string_view body, const RequestLimits& limits);
+Result<TokenizeRequest> parse_tokenize_request(std::string_view body, const RequestLimits& limits,
+                                               MemoryShare* memory = nullptr);
 struct DetokenizeRequest {
   std::string model;
   std::vector<TokenId> tokens;
+  std::size_t heap_bytes() const { return tokens.capacity() * sizeof(TokenId); }
 };
-Result<DetokenizeRequest> parse_detokenize_request(std::string_view body);
+Result<DetokenizeRequest> parse_detokenize_request(std::string_view body, MemoryShare* memory = nullptr);
 
 // {"request_ids": ["..."]}; none of them, or an empty list, stands for all (nullopt).
 Result<std::optional<std::vector<std::string>>> parse_abort_request(std::string_view body);

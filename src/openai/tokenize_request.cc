@@ -2,13 +2,15 @@
 
 namespace pagoda {
 
-Result<TokenizeRequest> parse_tokenize_request(std::string_view body, const RequestLimits& limits) {
-  PAGODA_TRY(Value root, parse_body(body));
+Result<TokenizeRequest> parse_tokenize_request(std::string_view body, const RequestLimits& limits,
+                                               MemoryShare* memory) {
+  JsonMeter meter{.memory = memory};
+  PAGODA_TRY(Value root, parse_body(body, &meter));
   Fields fields(&root.as_object());
-  return read_tokenize_request(&fields, limits);
+  return read_tokenize_request(&fields, limits, &meter);
 }
 
-Result<TokenizeRequest> read_tokenize_request(Fields* fields, const RequestLimits& limits) {
+Result<TokenizeRequest> read_tokenize_request(Fields* fields, const RequestLimits& limits, JsonMeter* meter) {
   TokenizeRequest out;
   GenerateRequest& request = out.request;
   fields->never_null({"add_special_tokens"});
@@ -16,7 +18,7 @@ Result<TokenizeRequest> read_tokenize_request(Fields* fields, const RequestLimit
   fields->read("return_token_strs", &out.return_token_strs);
   if (fields->has("messages")) {
     ChatPrompt chat;
-    read_messages(fields, limits, &chat);
+    read_messages(fields, limits, meter, &chat);
     refuse_media_settings(fields);
     read_tool_list(fields, &chat);
     read_template_fields(fields, &chat);
@@ -37,8 +39,9 @@ Result<TokenizeRequest> read_tokenize_request(Fields* fields, const RequestLimit
   return out;
 }
 
-Result<DetokenizeRequest> parse_detokenize_request(std::string_view body) {
-  PAGODA_TRY(Value root, parse_body(body));
+Result<DetokenizeRequest> parse_detokenize_request(std::string_view body, MemoryShare* memory) {
+  JsonMeter meter{.memory = memory};
+  PAGODA_TRY(Value root, parse_body(body, &meter));
   Fields fields(&root.as_object());
   DetokenizeRequest request;
   fields.read("model", &request.model);
@@ -51,7 +54,8 @@ Result<DetokenizeRequest> parse_detokenize_request(std::string_view body) {
 
 Result<std::optional<std::vector<std::string>>> parse_abort_request(std::string_view body) {
   constexpr std::size_t kIdsMax = 65536;
-  Result<Value> root = parse_body(body);
+  JsonMeter meter{};
+  Result<Value> root = parse_body(body, &meter);
   if (!root.ok()) return invalid_argument(root.status().message());
   Fields fields(&root->as_object());
   std::optional<std::vector<std::string>> ids;

@@ -7,8 +7,9 @@ namespace pagoda {
 // Chats and texts alike: the request is read, and a Generation answers it.
 void add_completion_routes(HttpServer* http, RouteContext* context) {
   const auto add = [=](const char* path, auto parse_request) {
-    auto parse = [parse_request, limits = context->config.limits](std::string_view body) {
-      return parse_request(body, limits);
+    auto parse = [parse_request, limits = context->config.limits](std::string_view body,
+                                                                  MemoryShare* memory) {
+      return parse_request(body, limits, memory);
     };
     auto begin = [context](const HttpRequest& asked, GenerateRequest request,
                            std::shared_ptr<ResponseWriter> writer) {

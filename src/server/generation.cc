@@ -102,6 +102,7 @@ void Generation::begin(RouteContext* context, const HttpRequest& http, GenerateR
   const ModelInfo& model = context->intake->model();
   request.request_id =
       (request.is_chat() ? "chatcmpl-" : "cmpl-") + choose_request_id(http, request.request_id);
+  request.memory = http.memory;
   stamp_request(http, config, std::chrono::steady_clock::now(), &request);
   if (config.enable_force_include_usage) request.include_usage = request.continuous_usage = true;
   ResponseHead head;
@@ -113,7 +114,6 @@ void Generation::begin(RouteContext* context, const HttpRequest& http, GenerateR
   if (config.enable_log_requests) log_request(request, config.max_log_len);
 
   auto self = std::make_shared<Generation>(context, without_prompt(&request), std::move(head), writer);
-  self->body_share_ = http.body_share;
   std::weak_ptr<Generation> weak = self;
   auto wake = [weak, writer] {
     writer->post([weak] {
@@ -216,10 +216,7 @@ void Generation::read_stream() {
       take(std::move(delta));
   }
   if (!ended_ && stream_->done()) end();
-  if (!ended_ && stream_->admitted()) {
-    body_share_.reset();
-    if (request_.stream) start_stream();
-  }
+  if (!ended_ && stream_->admitted() && request_.stream) start_stream();
   if (!events_.empty()) writer_->write(std::move(events_));
   events_.clear();
   if (ended_ && streaming_) writer_->finish();

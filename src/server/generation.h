@@ -96,11 +96,10 @@ class Generation : public std::enable_shared_from_this<Generation> {
   const GenerateRequest request_;  // without its prompt
   const ResponseHead head_;
   const std::shared_ptr<ResponseWriter> writer_;
-  std::shared_ptr<const void> body_share_;  // until the engine has the prompts
-  std::shared_ptr<OutputStream> stream_;    // set once, under stream_mutex_
-  std::mutex stream_mutex_;                 // for abort(), which may come from elsewhere
-  std::vector<Choice> choices_;             // [prompt * n + choice]
-  std::string events_;                      // of this pump, not yet written
+  std::shared_ptr<OutputStream> stream_;  // set once, under stream_mutex_
+  std::mutex stream_mutex_;               // for abort(), which may come from elsewhere
+  std::vector<Choice> choices_;           // [prompt * n + choice]
+  std::string events_;                    // of this pump, not yet written
   bool streaming_ = false, begun_ = false, ended_ = false;
 };
 

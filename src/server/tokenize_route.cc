@@ -37,13 +37,13 @@ class RouteJob : public TextJob {
  public:
   using Work = HttpResponse (*)(const Intake&, const Parsed&);
   RouteJob(const Tenant& tenant, Time deadline, const Intake* intake, Parsed parsed, Work work,
-           std::shared_ptr<ResponseWriter> writer, std::shared_ptr<const void> body_share)
+           std::shared_ptr<ResponseWriter> writer, std::shared_ptr<MemoryShare> memory)
       : TextJob(tenant, deadline),
         intake_(intake),
         parsed_(std::move(parsed)),
         work_(work),
         writer_(std::move(writer)),
-        body_share_(std::move(body_share)) {}
+        memory_(std::move(memory)) {}
 
   void run() override {
     HttpResponse response = work_(*intake_, parsed_);
@@ -60,7 +60,7 @@ class RouteJob : public TextJob {
   const Parsed parsed_;
   const Work work_;
   const std::shared_ptr<ResponseWriter> writer_;
-  const std::shared_ptr<const void> body_share_;  // while the text is in memory
+  const std::shared_ptr<MemoryShare> memory_;  // charged for `parsed_`
   std::atomic<bool> answered_{false};
 };
 
@@ -71,7 +71,7 @@ void on_text_pool(RouteContext* context, const HttpRequest& http, std::shared_pt
   const Time deadline = deadline_of(context->config, 0, std::chrono::steady_clock::now());
   auto job =
       std::make_shared<RouteJob<Parsed>>(tenant_of(http, context->config, {}), deadline, context->intake,
-                                         std::move(parsed), work, writer, http.body_share);
+                                         std::move(parsed), work, writer, http.memory);
   if (Status status = context->intake->work(job); !status.ok()) return job->give_up(status);
   writer->on_close([weak = std::weak_ptr<TextJob>(job)] {
     if (auto alive = weak.lock()) alive->cancel();
@@ -92,8 +92,8 @@ void add_tokenize_routes(HttpServer* http, RouteContext* context) {
     if (!status.ok()) return writer->send(error_response(status));
     on_text_pool(context, asked, std::move(writer), std::move(parsed), detokenize);
   };
-  auto parse = [limits = context->config.limits](std::string_view body) {
-    return parse_tokenize_request(body, limits);
+  auto parse = [limits = context->config.limits](std::string_view body, MemoryShare* memory) {
+    return parse_tokenize_request(body, limits, memory);
   };
   http->on("POST", "/tokenize",
            [=](HttpRequest request, Writer writer) {

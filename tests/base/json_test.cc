@@ -81,6 +81,66 @@ TEST(Json, ValuesAreBounded) {
   }
 }
 
+std::string repeat(const std::string& piece, int times) {
+  std::string out;
+  for (int i = 0; i < times; ++i) out += (i > 0 ? "," : "") + piece;
+  return out;
+}
+
+TEST(Json, ValuesAreBoundedOverAllTextsOfAMeter) {
+  JsonMeter meter;
+  const JsonLimits limits{.values_max = 8, .meter = &meter};
+  EXPECT_TRUE(parse_json("[1,2,3]", limits).ok());
+  EXPECT_FALSE(parse_json("[1,", limits).ok());
+  EXPECT_EQ(meter.values, 5u) << "what was read of a text that is none counts too";
+  EXPECT_TRUE(parse_json("[1,2]", limits).ok());
+  EXPECT_FALSE(parse_json("[]", limits).ok());
+  EXPECT_EQ(meter.values, 9u) << "that there were too many can be seen";
+}
+
+TEST(Json, AreBoundedUnlessMoreIsAskedFor) {
+  const std::string many = "[" + repeat("0", static_cast<int>(kJsonValuesMax)) + "]";
+  EXPECT_FALSE(parse_json(many).ok());
+  EXPECT_TRUE(parse_json(many, {.values_max = kJsonValuesMax + 1}).ok());
+}
+
+// While it is read a tree is charged for what it takes, whatever it is made of: no less than it has in the
+// end, and no more than half of it beyond.
+TEST(Json, MemoryIsChargedWhileItIsRead) {
+  constexpr int kTimes = 65536;
+  constexpr std::size_t kBudget = std::size_t{1} << 30;
+  for (const std::string piece : {"0", "[]", "[0]", R"({"":0})", R"({"a":{"b":[]}})", R"("0123456789abcdef")",
+                                  R"("\n23456789abcdef0123456789")", R"({"0123456789abcdef":"x"})"}) {
+    const std::string text = "[" + repeat(piece, kTimes) + "]";
+    auto budget = std::make_shared<MemoryBudget>();
+    budget->configure(kBudget, nullptr);
+    MemoryShare share(budget);
+    JsonMeter meter{.memory = &share};
+    Result<Value> value = parse_json(text, {.meter = &meter});
+    ASSERT_TRUE(value.ok()) << piece << value.status().message();
+    EXPECT_GE(budget->used(), value->heap_bytes()) << piece;
+    EXPECT_LE(budget->used(), value->heap_bytes() * 3 / 2) << piece;
+
+    auto little = std::make_shared<MemoryBudget>();
+    little->configure(value->heap_bytes() / 2, nullptr);
+    MemoryShare other(little);
+    JsonMeter short_of{.memory = &other};
+    EXPECT_EQ(parse_json(text, {.meter = &short_of}).status().code(), StatusCode::kTooLarge) << piece;
+    EXPECT_LT(short_of.bytes, value->heap_bytes()) << piece << ": refused before it is there";
+  }
+}
+
+TEST(Json, WhatIsLittleIsNotCharged) {
+  auto budget = std::make_shared<MemoryBudget>();
+  budget->configure(1 << 20, nullptr);
+  MemoryShare share(budget);
+  JsonMeter meter{.memory = &share};
+  ASSERT_TRUE(
+      parse_json("[" + repeat(R"({"role":"user","content":"x"})", 100) + "]", {.meter = &meter}).ok());
+  EXPECT_GT(meter.bytes, 100 * 2 * sizeof(Member));
+  EXPECT_EQ(budget->used(), 0u);
+}
+
 TEST(Json, DuplicateKeysCanBeRefused) {
   JsonLimits strict{.reject_duplicate_keys = true};
   EXPECT_TRUE(parse_json(R"({"a":1,"b":{"a":2}})", strict).ok());

@@ -63,6 +63,23 @@ TEST(Value, ObjectsFindWhatWasSetAtAnySize) {
   }
 }
 
+TEST(Value, SaysWhatItTakesOfTheHeap) {
+  EXPECT_EQ(Value(5).heap_bytes(), 0u);
+  EXPECT_EQ(Value("short").heap_bytes(), 0u);
+  EXPECT_GE(Value(std::string(1000, 'x')).heap_bytes(), 1000u);
+  Array items(1000);
+  EXPECT_GE(heap_bytes(items), 1000 * sizeof(Value));
+  items[7] = std::string(1000, 'x');
+  EXPECT_GE(heap_bytes(items), 1000 * sizeof(Value) + 1000);
+  Object object;
+  for (int i = 0; i < 1000; ++i) object.append("a key of twenty bytes" + std::to_string(i), i);
+  const std::size_t plain = object.heap_bytes();
+  EXPECT_GE(plain, 1000 * (sizeof(Member) + 20));
+  object.set("another", Value(items));
+  EXPECT_GE(object.heap_bytes(), plain + heap_bytes(items) + 1000 * sizeof(uint32_t)) << "with its index";
+  EXPECT_EQ(Value(object).find("another")->heap_bytes(), object.find("another")->heap_bytes());
+}
+
 TEST(Value, OrderOfMembersDoesNotMatterForEquality) {
   EXPECT_TRUE(*parse_json(R"({"a":1,"b":[2]})") == *parse_json(R"({"b":[2],"a":1})"));
   EXPECT_FALSE(*parse_json(R"({"a":1,"b":[2]})") == *parse_json(R"({"b":[2],"c":1})"));

@@ -9,7 +9,7 @@ import unittest
 
 from harness import SANITIZED, Server, wait_until
 
-TEXT = "/v1/completions"
+CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
 MIB = 1 << 20
 KEY = {"Authorization": "Bearer k"}
 
@@ -80,6 +80,31 @@ class Http(unittest.TestCase):
             self.assertEqual(server.post(TEXT, {"prompt": "a", "max_tokens": 1}, KEY)[0], 200)
             friends.close()
             wait_until(lambda: rss(server) - before < 32 * MIB, message="the memory of a burst is not given back")
+
+    @unittest.skipIf(SANITIZED, "memory of a sanitizer")
+    def test_values_take_bounded_memory(self):
+        zeros = b"[" + b"0," * 1_000_000 + b"0]"
+        call = b'{"function":{"name":"f","arguments":"{\\"a\\":' + zeros + b'}"}}'
+        user = b'{"max_tokens":1,"messages":[{"role":"user","content":"x"}]'
+        bodies = ((user + b',"chat_template_kwargs":{"a":' + zeros + b"}}", 200),
+                  # the template shows them: a prompt that is too long
+                  (b'{"max_tokens":1,"messages":[{"role":"assistant","tool_calls":[' + call + b"]}]}", 400))
+        with Server("--max-body-memory", 128) as server:
+            self.assertEqual(server.post(TEXT, {"prompt": "a", "max_tokens": 1})[0], 200)
+            before = rss(server)
+            for body, good in bodies:
+                answers, most = [], 0
+                works = [threading.Thread(target=lambda body=body: answers.append(server.post(CHAT, body)[0]))
+                         for _ in range(24)]
+                for work in works:
+                    work.start()
+                while any(work.is_alive() for work in works):
+                    most = max(most, rss(server) - before)
+                    time.sleep(0.01)
+                self.assertEqual(set(answers) - {good, 503}, set())
+                self.assertIn(good, answers)
+                self.assertLess(most, 320 * MIB)  # 24 of them would take over a gigabyte
+                wait_until(lambda: rss(server) - before < 64 * MIB, message="the memory of a burst is not given back")
 
     def test_large_bodies_stop_nobody(self):
         bodies = (b'{"prompt": "' + b"x " * (28 * MIB) + b'"}', b'{"prompt": [' + b"1," * (28 * MIB) + b"1]}",

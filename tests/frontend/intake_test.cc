@@ -104,6 +104,44 @@ TEST(Intake, FullQueueIsRefusedBeforeTheTextIsLookedAt) {
   EXPECT_EQ(house.engine->stats().kv_usage, 0);
 }
 
+TEST(Intake, AnswersForTheMemoryOfARequestUntilItsPromptIsGone) {
+  ScriptedHouse house;
+  std::mutex steps, pool;
+  house.on_step = [&] {
+    std::lock_guard wait(steps);
+    return Status();
+  };
+  house.start();
+  house.restart_text_pool(1);
+  auto budget = std::make_shared<MemoryBudget>();
+  budget->configure(std::size_t{1} << 30, nullptr);
+  std::unique_lock step_lock(steps), pool_lock(pool);
+  ASSERT_TRUE(house.text_pool->submit([&] { std::lock_guard wait(pool); }).ok());
+  std::vector<std::shared_ptr<OutputStream>> streams;
+  // One that the engine takes, and one that is refused.
+  for (const char* chat_template : {"", "the client's own is refused"}) {
+    GenerateRequest request;
+    ChatPrompt chat;
+    chat.messages = parse_json(R"([{"role":"user","content":"x"}])")->as_array();
+    chat.template_kwargs.append("large", Array(100'000));
+    if (*chat_template != 0) chat.chat_template = chat_template;
+    request.prompt = std::move(chat);
+    request.memory = std::make_shared<MemoryShare>(budget);
+    ASSERT_TRUE(request.memory->hold(request.heap_bytes()).ok());
+    auto stream = house.intake->admit(std::move(request), [] {});
+    ASSERT_TRUE(stream.ok()) << stream.status().message();
+    streams.push_back(*stream);
+  }
+  EXPECT_GE(budget->used(), 2 * 100'000 * sizeof(Value)) << "while they wait";
+  pool_lock.unlock();
+  house.await_text_pool();
+  EXPECT_TRUE(streams[0]->admitted());
+  EXPECT_EQ(budget->used(), 0u) << "the streams are still there, their prompts are not";
+  step_lock.unlock();
+  streams.clear();
+  EXPECT_TRUE(house.engine->drain(60));
+}
+
 TEST(Intake, PromptTokensAreBounded) {
   ScriptedHouse house;
   house.config.scheduler.max_num_queued_tokens = 40;

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "http/body_budget.h"
 #include "tests/http/raw_client.h"
 
 namespace pagoda {
@@ -121,23 +120,15 @@ TEST(BodyMemory, IsBoundedOverAllConnections) {
   EXPECT_EQ(body_of(again.read_answer()).size(), most.size()) << "there is room again";
 }
 
-TEST(BodyMemory, TellsWhenABurstIsOver) {
-  int bursts = 0;
-  auto budget = std::make_shared<BodyBudget>();
-  budget->configure(std::size_t{64} << 20, [&] { ++bursts; });
-  {
-    BodyShare small(budget), one(budget), two(budget);
-    EXPECT_TRUE(small.grow_to(BodyBudget::kFreeBytes));
-    EXPECT_EQ(budget->used(), 0u);
-    EXPECT_TRUE(one.grow_to(40u << 20));
-    EXPECT_FALSE(two.grow_to(40u << 20));
-    EXPECT_TRUE(two.grow_to(24u << 20));
-    EXPECT_EQ(budget->used(), 64u << 20);
-  }
-  EXPECT_EQ(budget->used(), 0u);
-  EXPECT_EQ(bursts, 1);
-  { BodyShare(budget).grow_to(1u << 20); }
-  EXPECT_EQ(bursts, 1) << "a little is no burst";
+TEST(BodyMemory, WhatNeverFitsIsTooLarge) {
+  HttpServerConfig config = local_config();
+  config.body_memory_max = 1 << 20;
+  auto server = make_server(config);
+  start(server.get());
+  RawClient client(server->port());
+  const std::string most(2 << 20, 'x');
+  client.send(head("POST /echo", length(most.size())) + most.substr(0, 1100 * 1024));
+  EXPECT_EQ(status_of(client.read_answer()), 413);
 }
 
 }  // namespace

@@ -84,17 +84,20 @@ TEST(ApiTable, EveryFieldThatIsReadIsInIt) {
   constexpr char kMessages[] = R"({"messages":[{"role":"user","content":"x"}]})";
   struct Case {
     const char *body, *json;
-    Status (*read)(Fields*);
+    Status (*read)(Fields*, JsonMeter*);
   } cases[] = {
-      {"ChatCompletionRequest", kMessages, [](Fields* f) { return read_chat_request(f, {}).status(); }},
+      {"ChatCompletionRequest", kMessages,
+       [](Fields* f, JsonMeter* m) { return read_chat_request(f, {}, m).status(); }},
       {"CompletionRequest", R"({"prompt":"x"})",
-       [](Fields* f) { return read_completion_request(f, {}).status(); }},
+       [](Fields* f, JsonMeter*) { return read_completion_request(f, {}).status(); }},
       {"TokenizeRequest", R"({"prompt":"x"})",
-       [](Fields* f) { return read_tokenize_request(f, {}).status(); }},
-      {"TokenizeRequest", kMessages, [](Fields* f) { return read_tokenize_request(f, {}).status(); }},
+       [](Fields* f, JsonMeter* m) { return read_tokenize_request(f, {}, m).status(); }},
+      {"TokenizeRequest", kMessages,
+       [](Fields* f, JsonMeter* m) { return read_tokenize_request(f, {}, m).status(); }},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.body);
+    JsonMeter meter;
     std::set<std::string_view> told;
     for (const ApiField& field : api_fields())
       if (field.body == std::string_view(c.body) || (field.body == std::string_view("GenerationFields") &&
@@ -102,7 +105,7 @@ TEST(ApiTable, EveryFieldThatIsReadIsInIt) {
         told.insert(field.name);
     Value root = *parse_json(c.json);
     Fields fields(&root.as_object());
-    ASSERT_TRUE(c.read(&fields).ok());
+    ASSERT_TRUE(c.read(&fields, &meter).ok());
     EXPECT_GT(fields.seen().size(), 3u);
     for (std::string_view name : fields.seen())
       EXPECT_TRUE(told.count(name) + kUntold.count(name) > 0) << name << " is read";

@@ -361,6 +361,75 @@ TEST(BadBodies, AreErrorsOfTheBody) {
         << body.substr(0, 100);
 }
 
+std::string list_of(const std::string& piece, int times) {
+  std::string out = "[";
+  for (int i = 0; i < times; ++i) out += (i > 0 ? "," : "") + piece;
+  return out + "]";
+}
+
+// A call of a tool whose arguments are this JSON, which needs no escapes.
+std::string call_with(const std::string& arguments) {
+  return R"({"function":{"name":"f","arguments":")" + arguments + R"("}})";
+}
+
+// JSON within strings is bounded as that around it, all of a request together.
+TEST(HugeBodies, ValuesInArgumentsCountForTheRequest) {
+  const std::string half = call_with(list_of("0", 1'100'000));
+  auto body_of = [](const std::string& calls, const std::string& more) {
+    return R"({"messages":[{"role":"assistant","tool_calls":[)" + calls + "]}]" + more + "}";
+  };
+  EXPECT_TRUE(parse_chat_request(body_of(half, ""), {}).ok());
+  const std::string place = "body.messages.0.tool_calls.";
+  expect_error(parse_chat_request(body_of(half + "," + half, ""), {}).status(),
+               place + "1.function.arguments", "two halves");
+  expect_error(parse_tokenize_request(body_of(half + "," + half, ""), {}).status(),
+               place + "1.function.arguments", "two halves, to be tokenized");
+  expect_error(parse_chat_request(
+                   body_of(half, R"(,"chat_template_kwargs":{"a":)" + list_of("0", 1'100'000) + "}"), {})
+                   .status(),
+               place + "0.function.arguments", "one in a string, one outside");
+  expect_error(
+      parse_chat_request(body_of(half + "," + call_with(list_of("0", 1'100'000) + ","), ""), {}).status(),
+      place + "1.function.arguments", "what is no JSON is read no further either");
+}
+
+// Whatever holds the values, they are charged; where there is no room, that is said.
+TEST(HugeBodies, AreChargedForTheirValues) {
+  const std::string zeros = list_of("0", 100'000), ids = R"({"prompt":)" + zeros + "}";
+  const std::string bodies[] = {
+      chat_body(R"("chat_template_kwargs":{"a":)" + zeros + "}"), chat_body(R"("documents":)" + zeros),
+      chat_body(R"("unknown":)" + zeros),
+      R"({"messages":[{"role":"assistant","tool_calls":[)" + call_with(zeros) + "]}]}",
+      R"({"messages":[{"role":"assistant","reasoning":)" + zeros + "}]}"};
+  auto ask = [](std::size_t most, auto parse) {
+    auto budget = std::make_shared<MemoryBudget>();
+    budget->configure(most, nullptr);
+    MemoryShare share(budget);
+    const StatusCode code = parse(&share);
+    return std::make_pair(code, budget->used());
+  };
+  constexpr std::size_t kTree = 100'000 * sizeof(Value);
+  for (const std::string& body : bodies) {
+    auto parse = [&](MemoryShare* memory) { return parse_chat_request(body, {}, memory).status().code(); };
+    EXPECT_GE(ask(100 << 20, parse).second, kTree) << body.substr(0, 100);
+    EXPECT_EQ(ask(1 << 20, parse).first, StatusCode::kTooLarge) << body.substr(0, 100);
+  }
+  EXPECT_EQ(ask(1 << 20, [&](MemoryShare* m) { return parse_completion_request(ids, {}, m).status().code(); })
+                .first,
+            StatusCode::kTooLarge);
+  EXPECT_EQ(
+      ask(1 << 20, [&](MemoryShare* m) { return parse_tokenize_request(bodies[0], {}, m).status().code(); })
+          .first,
+      StatusCode::kTooLarge);
+  const std::string tokens = R"({"tokens":)" + zeros + "}";
+  EXPECT_EQ(
+      ask(1 << 20, [&](MemoryShare* m) { return parse_detokenize_request(tokens, m).status().code(); }).first,
+      StatusCode::kTooLarge);
+  EXPECT_GE(chat(bodies[0]).heap_bytes(), kTree);
+  EXPECT_GE(text(ids).heap_bytes(), 100'000 * sizeof(TokenId));
+  EXPECT_LT(text(ids).heap_bytes(), kTree) << "of ids no more than the ids is kept";
+}
+
 // Large bodies cost time in proportion to their length; a quadratic step would take minutes here.
 TEST(HugeBodies, AreJudgedInLinearTime) {
   auto repeat = [](const std::string& piece, int times) {
