@@ -90,7 +90,8 @@ Result<std::string> tokenize(const FlagValues& flags, const std::string& input) 
     for (std::size_t i = 0; i < ids.size(); ++i) out += (i > 0 ? ", " : "") + std::to_string(ids[i]);
     return out + "]\n";
   }
-  PAGODA_TRY(Value list, parse_json(input));
+  constexpr std::size_t kIdsMax = std::size_t{1} << 28;  // the user's own
+  PAGODA_TRY(Value list, parse_json(input, {.values_max = kIdsMax}));
   std::vector<int32_t> ids;
   if (!list.is_array()) return invalid_argument("--decode reads a JSON list of ids");
   for (const Value& id : list.as_array()) {
