@@ -39,11 +39,18 @@ build_jobs() {
   [ "$fit" -lt "$cores" ] && echo "$fit" || echo "$cores"
 }
 
-# build PRESET TARGET...
+# build PRESET TARGET... One at a time in a folder: a second one waits, and then finds it done.
 build() {
+  mkdir -p "build/$1"
+  {
+    flock -n 9 || { say "Another build runs in build/$1: waiting for it..."; flock 9; }
+    build_alone "$@"
+  } 9>"build/$1/lock"
+}
+
+build_alone() {
   local preset=$1 dir=build/$1 log=build/$1/build.log
   shift
-  mkdir -p "$dir"
   if [ ! -f "$dir/build.ninja" ] || [ CMakePresets.json -nt "$dir/build.ninja" ]; then
     say "Configuring ($preset)..."
     cmake --preset "$preset" >"$log" 2>&1 || { tail -30 "$log" >&2; return 1; }
@@ -58,7 +65,7 @@ build() {
   fi
   local status=${PIPESTATUS[0]}
   if [ "$status" -ne 0 ]; then
-    grep -A 40 -m 1 'FAILED:' "$log" >&2 || tail -30 "$log" >&2
+    grep -a -A 40 -m 1 'FAILED:' "$log" >&2 || tail -30 "$log" >&2
     say "The build failed; all of its output is in $log."
     return 1
   fi

@@ -46,6 +46,9 @@ Result<ModelNames> ask_for_model(const LoadOptions& load) {
   const Value* first =
       list != nullptr && list->is_array() && !list->as_array().empty() ? &list->as_array()[0] : nullptr;
   const Value* id = first == nullptr ? nullptr : first->find("id");
+  if (response.status == 401)
+    return invalid_argument(
+        base + "/v1/models answered 401: set OPENAI_API_KEY, or give --header Authorization='Bearer KEY'");
   if (response.status != 200 || id == nullptr || !id->is_string())
     return io_error(base + "/v1/models answered " + std::to_string(response.status) +
                     " and named no model: give --model");

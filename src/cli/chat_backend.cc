@@ -129,7 +129,8 @@ Result<Value> list_models(const std::string& url, const std::string& api_key) {
   Result<Value> body = parse_json(response.body);
   if (response.status == 200 && body.ok() && body->find("data") != nullptr) return body;
   const std::string text = url + " answered " + std::to_string(response.status) + ": " +
-                           error_text(body.ok() ? *body : Value(), "not an OpenAI-compatible server");
+                           error_text(body.ok() ? *body : Value(), "not an OpenAI-compatible server") +
+                           (response.status == 401 ? ": give --api-key, or set OPENAI_API_KEY" : "");
   return response.status == 404 || response.status == 200 ? not_found(text) : io_error(text);
 }
 

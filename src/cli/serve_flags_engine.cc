@@ -73,7 +73,7 @@ constexpr FlagSpec kTable[] = {
     {"mamba-cache-philox-rounds", "", kMamba, kInt, "0", "State-space models.", kForeign},
 
     {"max-num-batched-tokens", "", kSched, kInt, "256",
-     "Tokens per step: while a prompt of that many is read, nobody else gets a token."},
+     "Tokens per step: a prompt is computed in chunks of at most that many, beside what decodes."},
     {"max-num-seqs", "", kSched, kInt, "128", "Sequences that run at once."},
     {"max-num-queued-reqs", "", kSched, kInt, "4096",
      "Choices waiting or running; more are refused with 503 and Retry-After."},
