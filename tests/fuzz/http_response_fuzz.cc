@@ -21,11 +21,12 @@ Outcome parse(std::string_view bytes, std::size_t piece) {
   pagoda::SseReader events;
   Outcome outcome;
   auto count = [&](std::string_view) { return ++outcome.num_events < 100; };
+  bool reading = true;  // until count has had enough: a reader that was stopped is not fed again
   for (std::size_t at = 0; at < bytes.size() && outcome.ok && !parser.done(); at += piece) {
     outcome.ok = parser.feed(bytes.substr(at, piece)).ok();
     if (!parser.head_done()) continue;
     std::string some = parser.take_body();
-    (void)events.feed(some, count);
+    reading = reading && events.feed(some, count);
     outcome.body += some;
   }
   if (outcome.ok && !parser.done()) outcome.ok = parser.finish().ok();
@@ -34,7 +35,7 @@ Outcome parse(std::string_view bytes, std::size_t piece) {
   pagoda::HttpResponse head;
   parser.take_head(&head);
   outcome.status = head.status;
-  (void)events.finish(count);
+  if (reading) (void)events.finish(count);
   return outcome;
 }
 
