@@ -14,7 +14,7 @@ namespace pagoda {
 // What the JSON of one request has taken so far, in as many texts as it comes.
 struct JsonMeter {
   std::size_t values = 0, bytes = 0;
-  MemoryShare* memory = nullptr;  // is charged for the bytes as they grow; null: nobody is
+  MemoryShare* memory = nullptr;  // charged for the bytes as they grow; null: not accounted
 };
 
 // Prompts of so many token ids, and their fields.

@@ -20,7 +20,7 @@ void set_log_format(LogFormat format) noexcept;
 bool log_enabled(LogLevel level) noexcept;
 void log_write(LogLevel level, std::string_view message) noexcept;
 void log_format(LogLevel level, fmt::string_view format, fmt::format_args args) noexcept;
-// Since the start: nobody read them, they could not be written, or there was no memory for them.
+// Lines dropped since the start: the queue was full, the write failed, or there was no memory for them.
 uint64_t num_log_lines_dropped() noexcept;
 // Waits until all lines are written, at most so long; false if some are not. Done by exit(), and before we
 // end the process in another way.

@@ -2,7 +2,7 @@
 //
 // GCC 12's library takes a variant of strings, vectors, functions and smart pointers alone (and of small
 // plain types) for one that always has a value. Where the copy of such a one throws, it destroys the value
-// that is not there yet: free() of an address that nobody gave. One more alternative, of a class of its own
+// that is not there yet: an invalid free(). One more alternative, of a class of its own
 // and never held, makes it look first.
 #pragma once
 #include <variant>

@@ -83,7 +83,8 @@ std::string signal_name(int signal) {
 }
 
 // The signals of a service, blocked in every thread made after this and taken by the one that waits. SIGHUP
-// ends it like SIGTERM, but under nohup, which ignores it; what somebody else (a profiler) handles is theirs.
+// ends it like SIGTERM, but under nohup, which ignores it; a signal that already has a handler (of a
+// profiler) keeps it.
 class Signals {
  public:
   Signals() {

@@ -113,8 +113,8 @@ asio::awaitable<void> Connection::write_loop(std::shared_ptr<Connection> self) {
   }
 }
 
-// The time that a client has to take more is used up by waiting and comes back with what it takes: whoever
-// takes a little now and then, or asks for many small answers, is no better than who takes nothing.
+// The time that a client has to take more is used up by waiting and comes back with what it takes: a
+// client that takes a little now and then, or asks for many small answers, counts as one that takes nothing.
 void Connection::note_taken(std::size_t n, Clock::duration waited) {
   const Clock::duration earned = seconds_of(static_cast<double>(n) / kSlowestClient);
   write_patience_ = std::clamp(write_patience_ - waited + earned, Clock::duration::zero(),

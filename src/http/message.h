@@ -20,8 +20,8 @@ struct HttpRequest {
   std::string path;    // percent-decoded, without the query and without --root-path
   std::string query;   // raw, without '?'
   HttpHeaders headers;
-  // Its part of the memory for what requests bring: whoever works on what was in the body keeps this
-  // meanwhile, and says what that takes. Null: it has no body.
+  // Its share of --max-body-memory. Kept as long as anything made of the body is, and charged with what that
+  // takes. Null: it has no body.
   std::shared_ptr<MemoryShare> memory;
   std::string body;
   std::string remote_address;  // "127.0.0.1:50312", or "unix"

@@ -11,15 +11,6 @@
 namespace pagoda {
 namespace {
 
-constexpr const char* kContinue = "Expect: 100-continue\r\n";
-
-std::string head(const std::string& line, const std::string& fields) {
-  return line + " HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n";
-}
-std::string length(std::size_t bytes) {
-  return "Content-Length: " + std::to_string(bytes) + "\r\n";
-}
-
 // A server with a key, a route that judges, one that takes little, and one for probes.
 std::unique_ptr<HttpServer> make_guarded(const HttpServerConfig& config) {
   auto server = make_server(config);
@@ -48,17 +39,20 @@ TEST(EarlyRefusal, ComesOnTheHeadAlone) {
     std::string head;
     int status;
   } cases[] = {
-      {"key", head("POST /echo", "Authorization: wrong\r\n" + length(1000)), 401},
-      {"key, asked to go on", head("POST /echo", "Authorization: wrong\r\n" + length(1000) + kContinue), 401},
-      {"key, chunked", head("POST /echo", "Authorization: wrong\r\nTransfer-Encoding: chunked\r\n"), 401},
-      {"no such route", head("POST /nowhere", length(1000)), 404},
-      {"no such method", head("DELETE /echo", length(1000)), 405},
-      {"judge", head("POST /judged", "Content-Type: text/plain\r\n" + length(1000)), 415},
-      {"too large", head("POST /echo", length(65u << 20)), 413},
-      {"too large, asked to go on", head("POST /echo", length(65u << 20) + kContinue), 413},
-      {"too large for the route", head("POST /little", length(11) + kContinue), 413},
-      {"a body where none has a meaning", head("GET /", length(60u << 20)), 413},
-      {"a filter that fails", head("POST /echo", "X-Throw: 1\r\n" + length(1000)), 500},
+      {"key", request_head("POST /echo", "Authorization: wrong\r\n" + content_length(1000)), 401},
+      {"key, asked to go on",
+       request_head("POST /echo", "Authorization: wrong\r\n" + content_length(1000) + kExpectContinue), 401},
+      {"key, chunked", request_head("POST /echo", "Authorization: wrong\r\nTransfer-Encoding: chunked\r\n"),
+       401},
+      {"no such route", request_head("POST /nowhere", content_length(1000)), 404},
+      {"no such method", request_head("DELETE /echo", content_length(1000)), 405},
+      {"judge", request_head("POST /judged", "Content-Type: text/plain\r\n" + content_length(1000)), 415},
+      {"too large", request_head("POST /echo", content_length(65u << 20)), 413},
+      {"too large, asked to go on", request_head("POST /echo", content_length(65u << 20) + kExpectContinue),
+       413},
+      {"too large for the route", request_head("POST /little", content_length(11) + kExpectContinue), 413},
+      {"a body where none has a meaning", request_head("GET /", content_length(60u << 20)), 413},
+      {"a filter that fails", request_head("POST /echo", "X-Throw: 1\r\n" + content_length(1000)), 500},
   };
   for (const auto& one : cases) {
     SCOPED_TRACE(one.name);
@@ -77,19 +71,20 @@ TEST(EarlyRefusal, LetsGoodRequestsPass) {
   RawClient client(server->port());
   auto ask = [&](const std::string& head, const std::string& body) {
     client.send(head);
-    if (head.find(kContinue) != std::string::npos) {
+    if (head.find(kExpectContinue) != std::string::npos) {
       EXPECT_EQ(client.read_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
     }
     client.send(body);
     return body_of(client.read_answer());
   };
-  EXPECT_EQ(ask(head("POST /judged", length(3) + kContinue), "abc"), "abc");
-  EXPECT_EQ(ask(head("POST /little", length(10)), "0123456789"), "0123456789");
-  EXPECT_EQ(ask(head("POST /little", "Transfer-Encoding: chunked\r\n"), "3\r\nabc\r\n0\r\n\r\n"), "abc");
-  client.send(head("POST /judged", "Content-Type: text/plain\r\n"));
+  EXPECT_EQ(ask(request_head("POST /judged", content_length(3) + kExpectContinue), "abc"), "abc");
+  EXPECT_EQ(ask(request_head("POST /little", content_length(10)), "0123456789"), "0123456789");
+  EXPECT_EQ(ask(request_head("POST /little", "Transfer-Encoding: chunked\r\n"), "3\r\nabc\r\n0\r\n\r\n"),
+            "abc");
+  client.send(request_head("POST /judged", "Content-Type: text/plain\r\n"));
   EXPECT_EQ(status_of(client.read_answer()), 415) << "without a body the connection goes on";
-  EXPECT_EQ(ask(head("GET /", length(3)), "abc"), "hello");
-  client.send(head("POST /little", "Transfer-Encoding: chunked\r\n") + "b\r\n");
+  EXPECT_EQ(ask(request_head("GET /", content_length(3)), "abc"), "hello");
+  client.send(request_head("POST /little", "Transfer-Encoding: chunked\r\n") + "b\r\n");
   EXPECT_EQ(status_of(client.read_answer()), 413);
 }
 
@@ -104,19 +99,19 @@ TEST(BodyMemory, IsBoundedOverAllConnections) {
   start(server.get());
   const std::string most(900 * 1024, 'x');
   RawClient large(server->port()), second(server->port()), small(server->port());
-  large.send(head("POST /hold", length(most.size())) + most);
+  large.send(request_head("POST /hold", content_length(most.size())) + most);
   Writer writer = held.take();
-  second.send(head("POST /echo", length(most.size())) + most.substr(0, 300 * 1024));
+  second.send(request_head("POST /echo", content_length(most.size())) + most.substr(0, 300 * 1024));
   std::string answer = second.read_answer();
   EXPECT_EQ(status_of(answer), 503) << answer;
   EXPECT_NE(answer.find("retry-after: 1\r\n"), std::string::npos) << answer;
-  small.send(head("POST /echo", length(1000)) + most.substr(0, 1000));
+  small.send(request_head("POST /echo", content_length(1000)) + most.substr(0, 1000));
   EXPECT_EQ(body_of(small.read_answer()).size(), 1000u) << "the small ones go through";
   writer->send(text("done"));
   EXPECT_EQ(body_of(large.read_answer()), "done");
   held.forget();
   RawClient again(server->port());
-  again.send(head("POST /echo", length(most.size())) + most);
+  again.send(request_head("POST /echo", content_length(most.size())) + most);
   EXPECT_EQ(body_of(again.read_answer()).size(), most.size()) << "there is room again";
 }
 
@@ -127,7 +122,7 @@ TEST(BodyMemory, WhatNeverFitsIsTooLarge) {
   start(server.get());
   RawClient client(server->port());
   const std::string most(2 << 20, 'x');
-  client.send(head("POST /echo", length(most.size())) + most.substr(0, 1100 * 1024));
+  client.send(request_head("POST /echo", content_length(most.size())) + most.substr(0, 1100 * 1024));
   EXPECT_EQ(status_of(client.read_answer()), 413);
 }
 

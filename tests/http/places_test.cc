@@ -14,15 +14,6 @@
 namespace pagoda {
 namespace {
 
-constexpr const char* kContinue = "Expect: 100-continue\r\n";
-
-std::string head(const std::string& line, const std::string& fields) {
-  return line + " HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n";
-}
-std::string length(std::size_t bytes) {
-  return "Content-Length: " + std::to_string(bytes) + "\r\n";
-}
-
 class Crowded : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -58,7 +49,7 @@ class Crowded : public ::testing::Test {
 
   // One who owes a body: the server has seen the head, as its answer tells.
   std::unique_ptr<RawClient> owe(const std::string& fields = "") {
-    auto client = connect(head("POST /echo", fields + length(2) + kContinue));
+    auto client = connect(request_head("POST /echo", fields + content_length(2) + kExpectContinue));
     EXPECT_EQ(client->read_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
     return client;
   }
@@ -98,7 +89,7 @@ TEST_F(Crowded, ProbesAreAnsweredWhileAllOthersAreAtWork) {
   std::vector<std::unique_ptr<RawClient>> busy;
   std::vector<Writer> writers;
   for (int i = 0; i < 3; ++i) {
-    busy.push_back(connect(head("POST /hold", length(1)) + "x"));
+    busy.push_back(connect(request_head("POST /hold", content_length(1)) + "x"));
     writers.push_back(held_.take());
   }
   auto other = connect(kGet);
@@ -120,7 +111,7 @@ TEST_F(Crowded, NoNumberOfSilentOnesKeepsAProbeOut) {
   std::vector<std::unique_ptr<RawClient>> busy, silent;
   std::vector<Writer> writers;
   for (int i = 0; i < 3; ++i) {
-    busy.push_back(connect(head("POST /hold", length(1)) + "x"));
+    busy.push_back(connect(request_head("POST /hold", content_length(1)) + "x"));
     writers.push_back(held_.take());
   }
   for (int i = 0; i < 200; ++i) silent.push_back(connect(i % 2 == 0 ? "" : "G"));
@@ -134,16 +125,17 @@ TEST_F(Crowded, NoNumberOfBodiesThatNeverComeKeepsAProbeOut) {
   std::vector<std::unique_ptr<RawClient>> busy, owing;
   std::vector<Writer> writers;
   for (int i = 0; i < 3; ++i) {
-    busy.push_back(connect(head("POST /hold", length(1)) + "x"));
+    busy.push_back(connect(request_head("POST /hold", content_length(1)) + "x"));
     writers.push_back(held_.take());
   }
-  const std::string bodies[] = {length(1), length(1) + kContinue, "Transfer-Encoding: chunked\r\n"};
+  const std::string bodies[] = {content_length(1), content_length(1) + kExpectContinue,
+                                "Transfer-Encoding: chunked\r\n"};
   for (int i = 0; i < 70; ++i) {
-    owing.push_back(connect(head("GET /probe", bodies[i % 3])));
+    owing.push_back(connect(request_head("GET /probe", bodies[i % 3])));
     std::string refusal = owing.back()->read_answer(2000);
     ASSERT_EQ(status_of(refusal), 503) << i << refusal;
   }
-  auto probe = connect(head("GET /probe", length(0)));
+  auto probe = connect(request_head("GET /probe", content_length(0)));
   EXPECT_EQ(body_of(probe->read_all()), "up");
   for (const Writer& writer : writers) writer->send(text("done"));
 }
@@ -154,11 +146,11 @@ TEST_F(Crowded, ASpareSeatIsNotHeldByTakingTheAnswerBitByBit) {
   std::vector<std::unique_ptr<RawClient>> busy;
   std::vector<Writer> writers;
   for (int i = 0; i < 3; ++i) {
-    busy.push_back(connect(head("POST /hold", length(1)) + "x"));
+    busy.push_back(connect(request_head("POST /hold", content_length(1)) + "x"));
     writers.push_back(held_.take());
   }
   RawClient slow(server_->port(), 4096);
-  slow.send(head("GET /long", ""));
+  slow.send(request_head("GET /long", ""));
   std::size_t taken = 0;
   EXPECT_TRUE(eventually([&] {
     taken += slow.read_piece(20).size();
@@ -171,12 +163,12 @@ TEST_F(Crowded, ASpareSeatIsNotHeldByTakingTheAnswerBitByBit) {
 TEST_F(Crowded, WhoOwesTheRestOfARequestGivesItsPlace) {
   const std::string owed[] = {
       "POST /echo HTTP/1.1\r\nHo",
-      head("POST /echo", length(10)),
-      head("POST /echo", length(10)) + "x",
-      head("POST /echo", length(10) + kContinue),
-      head("POST /echo", "Transfer-Encoding: chunked\r\n") + "5\r\nab",
-      head("GET /probe", length(1)),
-      head("GET /probe", "X-Tenant: a\r\n" + length(1)),
+      request_head("POST /echo", content_length(10)),
+      request_head("POST /echo", content_length(10)) + "x",
+      request_head("POST /echo", content_length(10) + kExpectContinue),
+      request_head("POST /echo", "Transfer-Encoding: chunked\r\n") + "5\r\nab",
+      request_head("GET /probe", content_length(1)),
+      request_head("GET /probe", "X-Tenant: a\r\n" + content_length(1)),
   };
   for (const std::string& bytes : owed) {
     SCOPED_TRACE(bytes);
@@ -218,7 +210,7 @@ TEST_F(Crowded, OneProbeAfterAnotherHoldsNoPlace) {
     std::vector<std::unique_ptr<RawClient>> clients;
     std::vector<Writer> writers;
     for (int i = 0; i < 3; ++i) {
-      clients.push_back(connect(head("GET /held-probe", "") + (has_more ? kGet : "")));
+      clients.push_back(connect(request_head("GET /held-probe", "") + (has_more ? kGet : "")));
       writers.push_back(held_.take());
     }
     EXPECT_EQ(status_of(connect(kGet)->read_answer()), has_more ? 200 : 503);
@@ -232,8 +224,8 @@ TEST_F(Crowded, OneProbeAfterAnotherHoldsNoPlace) {
 
 TEST_F(Crowded, WhoDoesNotTakeItsAnswerGivesItsPlace) {
   std::string pipelined;
-  for (int i = 0; i < 1000; ++i) pipelined += head("GET /some", "");
-  for (const std::string& asked : {head("GET /long", ""), pipelined}) {
+  for (int i = 0; i < 1000; ++i) pipelined += request_head("GET /some", "");
+  for (const std::string& asked : {request_head("GET /long", ""), pipelined}) {
     std::vector<std::unique_ptr<RawClient>> clients;
     for (int i = 0; i < 3; ++i) clients.push_back(connect(asked));
     EXPECT_TRUE(newcomer_is_served());
@@ -244,7 +236,7 @@ TEST_F(Crowded, WhoDoesNotTakeItsAnswerGivesItsPlace) {
 
 TEST_F(Crowded, AStreamThatIsNotTakenLastsWhileThereArePlaces) {
   RawClient slow(server_->port(), 4096);
-  slow.send(head("POST /hold", length(1)) + "x");
+  slow.send(request_head("POST /hold", content_length(1)) + "x");
   Writer writer = held_.take();
   std::atomic<bool> cut{false};
   writer->on_close([&] { cut = true; });
@@ -260,7 +252,7 @@ TEST_F(Crowded, AStreamThatIsNotTakenLastsWhileThereArePlaces) {
   std::vector<std::unique_ptr<RawClient>> busy;
   std::vector<Writer> writers;
   for (int i = 0; i < 2; ++i) {
-    busy.push_back(connect(head("POST /hold", length(1)) + "x"));
+    busy.push_back(connect(request_head("POST /hold", content_length(1)) + "x"));
     writers.push_back(held_.take());
   }
   EXPECT_TRUE(newcomer_is_served());

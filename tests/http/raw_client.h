@@ -23,6 +23,15 @@
 
 namespace pagoda {
 
+// Parts of a request as bytes: the head, with further header lines, and two of those.
+inline std::string request_head(const std::string& line, const std::string& fields) {
+  return line + " HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n";
+}
+inline std::string content_length(std::size_t bytes) {
+  return "Content-Length: " + std::to_string(bytes) + "\r\n";
+}
+inline constexpr const char* kExpectContinue = "Expect: 100-continue\r\n";
+
 class RawClient {
  public:
   explicit RawClient(int port, int receive_buffer = 0)
