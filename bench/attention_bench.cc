@@ -106,7 +106,7 @@ class Setting {
 
   Shape shape_;
   ComputePool pool_;
-  Stream stream_;
+  ComputeStream stream_;
   double layer_bytes_ = 0;
   std::vector<Buffer> buffers_;
   std::vector<KvLayerView> views_;

@@ -22,7 +22,7 @@ namespace {
 struct Machine {
   explicit Machine(int threads) : pool(threads, 50), stream(&pool) {}
   ComputePool pool;
-  Stream stream;
+  ComputeStream stream;
 };
 
 // Random weights and inputs: the power that a multiplication takes depends on them.

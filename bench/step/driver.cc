@@ -82,7 +82,8 @@ int64_t in_whole_blocks(int64_t num_tokens) {
 }
 
 Result<StepDriver::Tuning> StepDriver::tuning_of(const std::string& wish, const ModelConfig& config,
-                                                 DType kv_dtype, const Decoder& decoder, Stream* stream) {
+                                                 DType kv_dtype, const Decoder& decoder,
+                                                 ComputeStream* stream) {
   if (wish == "off") return Tuning{{}, "the defaults"};
   if (wish != "auto") {
     PAGODA_TRY(TuningFile file, read_tuning_file(wish));

@@ -78,9 +78,9 @@ class StepDriver {
     std::string text;
   };
   static Result<Tuning> tuning_of(const std::string& wish, const ModelConfig& config, DType kv_dtype,
-                                  const Decoder& decoder, Stream* stream);
+                                  const Decoder& decoder, ComputeStream* stream);
   std::vector<Tuning> tunings_;
-  Stream* stream_ = nullptr;
+  ComputeStream* stream_ = nullptr;
   DType kv_dtype_ = DType::kF32;
   int32_t num_groups_ = 1;
   uint64_t next_step_ = 1;

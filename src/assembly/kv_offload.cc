@@ -17,7 +17,7 @@ namespace {
 constexpr double kGiB = 1024. * 1024 * 1024;
 
 // How this build lays a block out and rounds what it stores there.
-Hash128 block_sample(const KvIdentity& identity, Stream& stream) {
+Hash128 block_sample(const KvIdentity& identity, ComputeStream& stream) {
   const AttentionShape& shape = identity.model->attention;
   Buffer block(kv_block_bytes(identity.kv_dtype, shape.num_kv_heads, shape.head_dim, identity.block_size));
   const KvLayerView layer{block.data(), identity.kv_dtype, shape.num_kv_heads, shape.head_dim,

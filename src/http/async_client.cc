@@ -10,10 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include "http/byte_stream.h"
 #include "http/client_wire.h"
 #include "http/framing.h"
 #include "http/response_parser.h"
-#include "http/stream.h"
 #include "http/url.h"
 
 namespace pagoda {
@@ -38,7 +38,7 @@ struct Call {
   AsyncClient::Request request;
   asio::steady_timer timer;
   SocketHandle* connecting = nullptr;
-  std::unique_ptr<Stream> stream;
+  std::unique_ptr<ByteStream> stream;
   bool is_kept = false;    // the stream has carried a request before
   bool has_bytes = false;  // of the answer
   bool timed_out = false;
@@ -52,7 +52,7 @@ struct AsyncClient::Impl {
   Url url;
   std::vector<SocketAddress> addresses;
   std::shared_ptr<TlsContext> tls;
-  std::vector<std::unique_ptr<Stream>> idle;
+  std::vector<std::unique_ptr<ByteStream>> idle;
 
   asio::awaitable<void> work(std::shared_ptr<Call> call);
   asio::awaitable<Status> attempt(Call* call, const std::string* bytes);

@@ -11,10 +11,10 @@
 #include <utility>
 #include <vector>
 
+#include "http/byte_stream.h"
 #include "http/client_wire.h"
 #include "http/framing.h"
 #include "http/response_parser.h"
-#include "http/stream.h"
 #include "http/url.h"
 
 namespace pagoda {
@@ -140,7 +140,7 @@ class Call {
   std::vector<SocketAddress> addresses_;
   std::shared_ptr<TlsContext> tls_;
   asio::io_context context_;
-  std::unique_ptr<Stream> stream_;
+  std::unique_ptr<ByteStream> stream_;
   ResponseParser parser_;
   HttpResponse response_;
   Status status_;

@@ -52,7 +52,7 @@ std::string request_id_for(const HttpRequest& request) {
 }  // namespace
 
 Connection::Connection(std::shared_ptr<ServerCore> core, std::shared_ptr<IoThread> io,
-                       std::unique_ptr<Stream> stream, std::string remote, Places::Seat seat)
+                       std::unique_ptr<ByteStream> stream, std::string remote, Places::Seat seat)
     : core_(std::move(core)),
       io_(std::move(io)),
       stream_(std::move(stream)),

@@ -1,5 +1,5 @@
-// One client's connection: two coroutines over a Stream. The reader always has a read under way, so that a
-// client that leaves is noticed while its answer is being made; the writer runs while there is something to
+// One client's connection: two coroutines over a ByteStream. The reader always has a read under way, so that
+// a client that leaves is noticed while its answer is being made; the writer runs while there is something to
 // write. Requests are answered one at a time, in order; what a client sends meanwhile is kept, up to a bound.
 // Internal to this room. Threads: everything runs on one IoThread, but for the Outbox, which Exchange (the
 // ResponseWriter) fills from any thread. Invariant: on_close has run, or the answer is complete, before the
@@ -25,8 +25,8 @@ class Exchange;
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   // On a spare seat probes are answered, once; everybody else hears 503.
-  Connection(std::shared_ptr<ServerCore> core, std::shared_ptr<IoThread> io, std::unique_ptr<Stream> stream,
-             std::string remote, Places::Seat seat);
+  Connection(std::shared_ptr<ServerCore> core, std::shared_ptr<IoThread> io,
+             std::unique_ptr<ByteStream> stream, std::string remote, Places::Seat seat);
   ~Connection();
 
   // On the I/O thread.
@@ -92,7 +92,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   std::shared_ptr<ServerCore> core_;
   std::shared_ptr<IoThread> io_;
-  std::unique_ptr<Stream> stream_;
+  std::unique_ptr<ByteStream> stream_;
   std::string remote_;
   Places::Ticket ticket_;
   std::uint64_t tenant_ = 0;  // whose it is, as far as its last head told

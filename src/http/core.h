@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "base/memory_budget.h"
+#include "http/byte_stream.h"
 #include "http/places.h"
 #include "http/server.h"
-#include "http/stream.h"
 
 namespace pagoda {
 

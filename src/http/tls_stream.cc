@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "base/mmap.h"
-#include "http/stream.h"
+#include "http/byte_stream.h"
 
 namespace pagoda {
 
@@ -23,7 +23,7 @@ namespace {
 // record can be changed unseen.
 const std::string kForwardSecret = "ECDHE+AESGCM:ECDHE+CHACHA20";
 
-class TlsStream final : public Stream {
+class TlsStream final : public ByteStream {
  public:
   TlsStream(SocketHandle socket, ssl::context& context, ssl::stream_base::handshake_type side)
       : stream_(std::move(socket), context), side_(side) {}
@@ -168,11 +168,11 @@ Result<std::shared_ptr<TlsContext>> TlsContext::for_client() try {
   return io_error(std::string("TLS could not be set up: ") + e.what());
 }
 
-std::unique_ptr<Stream> TlsContext::accept(SocketHandle socket) {
+std::unique_ptr<ByteStream> TlsContext::accept(SocketHandle socket) {
   return std::make_unique<TlsStream>(std::move(socket), *context_, ssl::stream_base::server);
 }
 
-std::unique_ptr<Stream> TlsContext::connect(SocketHandle socket, const std::string& host) {
+std::unique_ptr<ByteStream> TlsContext::connect(SocketHandle socket, const std::string& host) {
   auto stream = std::make_unique<TlsStream>(std::move(socket), *context_, ssl::stream_base::client);
   stream->verify_host(host);
   return stream;

@@ -25,7 +25,8 @@ Result<Attention> Attention::load(const WeightSource& source, const AttentionNam
 
 void Attention::forward(const Tensor& residual, const MatmulInput& x, const int32_t* positions,
                         const RopeTable& rope_table, const KvLayerView& kv, const AttnBatch& batch,
-                        const Tensor& qkv, const Tensor& attended, Buffer* out_room, Stream& stream) const {
+                        const Tensor& qkv, const Tensor& attended, Buffer* out_room,
+                        ComputeStream& stream) const {
   const Tensor q = columns_of(qkv, 0, shape_.q_size());
   const Tensor k = columns_of(qkv, shape_.q_size(), shape_.kv_size());
   const Tensor v = columns_of(qkv, shape_.q_size() + shape_.kv_size(), shape_.kv_size());

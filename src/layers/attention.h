@@ -29,7 +29,7 @@ class Attention {
   // V go to `kv` first; all queries then read the cache only.
   void forward(const Tensor& residual, const MatmulInput& x, const int32_t* positions,
                const RopeTable& rope_table, const KvLayerView& kv, const AttnBatch& batch, const Tensor& qkv,
-               const Tensor& attended, Buffer* out_room, Stream& stream) const;
+               const Tensor& attended, Buffer* out_room, ComputeStream& stream) const;
   const Linear& input() const { return qkv_; }
   const Linear& out() const { return o_; }
   std::size_t bytes() const { return qkv_.bytes() + o_.bytes(); }

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "base/status.h"
+#include "ops/compute_stream.h"
 #include "ops/matmul.h"
 #include "ops/packed_store.h"
-#include "ops/stream.h"
 #include "tensor/tensor.h"
 #include "weights/checkpoint.h"
 
@@ -23,7 +23,7 @@ struct WeightSource {
   const Checkpoint& checkpoint;
   WeightFormat format;             // of the layers' weight matrices
   WeightFormat vocabulary_format;  // of the embedding and the head
-  Stream& stream;
+  ComputeStream& stream;
   PackedStore* store = nullptr;  // asked for packed weights first, handed those that it has not; null: none
 };
 
@@ -48,15 +48,15 @@ class Linear {
   std::size_t input_bytes(int64_t num_tokens) const { return pagoda::input_bytes(*weight_, num_tokens); }
 
   // y: [num_tokens, out features] float32.
-  void forward(const Tensor& y, const MatmulInput& x, Stream& stream) const {
+  void forward(const Tensor& y, const MatmulInput& x, ComputeStream& stream) const {
     matmul(y, x, *weight_, bias(), Epilogue::kStore, stream);
   }
   // y += x W^T + b.
-  void forward_add(const Tensor& y, const MatmulInput& x, Stream& stream) const {
+  void forward_add(const Tensor& y, const MatmulInput& x, ComputeStream& stream) const {
     matmul(y, x, *weight_, bias(), Epilogue::kAdd, stream);
   }
   // y = silu(gate) * up; y: [num_tokens, out features / 2], float32 or bfloat16.
-  void forward_silu(const Tensor& y, const MatmulInput& x, Stream& stream) const {
+  void forward_silu(const Tensor& y, const MatmulInput& x, ComputeStream& stream) const {
     matmul(y, x, *weight_, bias(), Epilogue::kSiluMul, stream);
   }
   std::size_t bytes() const { return weight_->bytes(); }

@@ -11,7 +11,7 @@ Result<GatedMlp> GatedMlp::load(const WeightSource& source, const MlpNames& name
 }
 
 void GatedMlp::forward(const Tensor& residual, const MatmulInput& x, const Tensor& activated,
-                       Buffer* down_room, Stream& stream) const {
+                       Buffer* down_room, ComputeStream& stream) const {
   const MatmulInput down_input = down_.input(down_room, x.rows);
   if (std::optional<Tensor> direct = down_input.in_place()) {
     gate_up_.forward_silu(*direct, x, stream);

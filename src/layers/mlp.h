@@ -17,7 +17,7 @@ class GatedMlp {
   // residual += mlp(x). x: input() rows; residual: [num_tokens, hidden]; activated: room for [num_tokens,
   // intermediate] float32; down_room: down().input_bytes(num_tokens).
   void forward(const Tensor& residual, const MatmulInput& x, const Tensor& activated, Buffer* down_room,
-               Stream& stream) const;
+               ComputeStream& stream) const;
   const Linear& input() const { return gate_up_; }
   const Linear& down() const { return down_; }
   std::size_t bytes() const { return gate_up_.bytes() + down_.bytes(); }

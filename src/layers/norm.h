@@ -16,7 +16,7 @@ class RmsNorm {
     return norm;
   }
   // x: [num_tokens, hidden] float32; y: what the layer behind the norm reads.
-  void forward(const MatmulInput& y, const Tensor& x, Stream& stream) const {
+  void forward(const MatmulInput& y, const Tensor& x, ComputeStream& stream) const {
     rms_norm(y, x, weight_.data(), eps_, stream);
   }
 

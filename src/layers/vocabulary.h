@@ -22,7 +22,7 @@ class Vocabulary {
   }
 
   // y: [num_tokens, hidden]. Requires: ids within the vocabulary.
-  void embed(const Tensor& y, const int32_t* ids, Stream& stream) const {
+  void embed(const Tensor& y, const int32_t* ids, ComputeStream& stream) const {
     embedding(y, ids, *table_, stream);
   }
   // Room for what logits() reads.
@@ -31,7 +31,7 @@ class Vocabulary {
   }
   std::size_t input_bytes(int64_t num_rows) const { return pagoda::input_bytes(head(), num_rows); }
   // out: [num_rows, vocab] float32.
-  void logits(const Tensor& out, const MatmulInput& x, Stream& stream) const {
+  void logits(const Tensor& out, const MatmulInput& x, ComputeStream& stream) const {
     matmul(out, x, head(), nullptr, Epilogue::kStore, stream);
   }
   std::size_t bytes() const { return table_->bytes() + (head_ ? head_->bytes() : 0); }

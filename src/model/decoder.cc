@@ -56,7 +56,7 @@ Result<Decoder::Layer> Decoder::load_layer(const ModelSpec& spec, std::size_t in
 }
 
 Result<std::unique_ptr<Decoder>> Decoder::load(const ModelSpec& spec, const Checkpoint& checkpoint,
-                                               const DecoderOptions& options, Stream& stream) {
+                                               const DecoderOptions& options, ComputeStream& stream) {
   PAGODA_RETURN_IF_ERROR(check_tensors(checkpoint, expected_tensors(spec)));
   const DType stored = checkpoint.find(spec.names.embedding + ".weight")->dtype;
   const DType dtype = options.dtype.value_or(stored == DType::kF64 ? DType::kF32 : stored);
@@ -95,7 +95,7 @@ Result<std::unique_ptr<Decoder>> Decoder::load_weights(const ModelSpec& spec, co
 }
 
 void Decoder::forward(const ForwardInputs& inputs, std::span<const KvLayerView> kv, Activations* activations,
-                      Stream& stream) const {
+                      ComputeStream& stream) const {
   PAGODA_CHECK(inputs.num_tokens <= activations->max_tokens(), "a step fits the room for activations");
   PAGODA_CHECK(kv.size() == layers_.size(), "a cache for every layer");
   const int64_t n = inputs.num_tokens;
@@ -118,7 +118,7 @@ void Decoder::forward(const ForwardInputs& inputs, std::span<const KvLayerView> 
 }
 
 void Decoder::logits(const Tensor& out, std::span<const int32_t> rows, Activations* activations,
-                     Stream& stream) const {
+                     ComputeStream& stream) const {
   PAGODA_CHECK(rows.size() <= static_cast<std::size_t>(activations->max_tokens()),
                "rows fit the room for activations");
   const auto n = static_cast<int64_t>(rows.size());

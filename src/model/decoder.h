@@ -48,18 +48,18 @@ class Decoder {
  public:
   // Errors: kInvalidArgument naming the tensors that do not fit; kExhausted: too little memory.
   static Result<std::unique_ptr<Decoder>> load(const ModelSpec& spec, const Checkpoint& checkpoint,
-                                               const DecoderOptions& options, Stream& stream);
+                                               const DecoderOptions& options, ComputeStream& stream);
 
   // Computes the step; the result stays in `activations` for logits(). Writes K and V of every token to
   // kv[layer].
   void forward(const ForwardInputs& inputs, std::span<const KvLayerView> kv, Activations* activations,
-               Stream& stream) const;
+               ComputeStream& stream) const;
   // out[i] = logits after flat token rows[i] of the last forward: [rows.size(), vocab] float32. For prompts
   // with log-probabilities it is called with some rows at a time, so that not all logits need room at once.
   // Requires: rows.size() <= max_tokens; `activations` of the last forward. May be called again with other
   // rows.
   void logits(const Tensor& out, std::span<const int32_t> rows, Activations* activations,
-              Stream& stream) const;
+              ComputeStream& stream) const;
 
   const ModelConfig& config() const { return config_; }
   DType dtype() const { return dtype_; }

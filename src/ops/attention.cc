@@ -48,7 +48,7 @@ struct Item {
 class Plan {
  public:
   Plan(const Tensor& out, const Tensor& q, const KvLayerView& kv, const AttnBatch& batch, int32_t num_heads,
-       Stream& stream)
+       ComputeStream& stream)
       : out_(out),
         q_(q),
         kv_(kv),
@@ -233,7 +233,7 @@ class Plan {
   const Tensor& q_;
   const KvLayerView& kv_;
   const AttnBatch& batch_;
-  Stream& stream_;
+  ComputeStream& stream_;
   const CpuTuning& tuning_;
   KvFormat format_;
   KvLayout layout_;
@@ -256,7 +256,7 @@ std::size_t kv_block_bytes(DType dtype, int32_t num_kv_heads, int32_t head_dim, 
 }
 
 void kv_store(const KvLayerView& kv, const Tensor& k, const Tensor& v, const AttnBatch& batch,
-              Stream& stream) {
+              ComputeStream& stream) {
   const OpTimer timer(stream, OpKind::kRows);
   const int64_t columns = int64_t{kv.num_kv_heads} * kv.head_dim;
   check_matrix(k, k.rows(), columns);
@@ -277,7 +277,7 @@ void kv_store(const KvLayerView& kv, const Tensor& k, const Tensor& v, const Att
 }
 
 void paged_attention(const Tensor& out, const Tensor& q, const KvLayerView& kv, const AttnBatch& batch,
-                     int32_t num_heads, Stream& stream) {
+                     int32_t num_heads, ComputeStream& stream) {
   const OpTimer timer(stream, OpKind::kAttention);
   if (batch.num_seqs == 0) return;
   PAGODA_CHECK(kv.num_kv_heads > 0 && num_heads % kv.num_kv_heads == 0,

@@ -1,7 +1,7 @@
 #pragma once
 #include <cstdint>
 
-#include "ops/stream.h"
+#include "ops/compute_stream.h"
 #include "tensor/tensor.h"
 
 namespace pagoda {
@@ -39,7 +39,7 @@ bool is_kv_dtype(DType dtype);
 // nearest even. Of both: a row without a magnitude of 1e-30 is 0; a token that is not finite has a score of
 // NaN.
 void kv_store(const KvLayerView& kv, const Tensor& k, const Tensor& v, const AttnBatch& batch,
-              Stream& stream);
+              ComputeStream& stream);
 
 // Causal attention of this step's queries over the cache, their own tokens included. q, out: [num_tokens,
 // num_heads * head_dim] float32; query head h reads KV head h / (num_heads / num_kv_heads). q and out may not
@@ -55,7 +55,7 @@ void kv_store(const KvLayerView& kv, const Tensor& k, const Tensor& v, const Att
 //   I8        q to 16-bit fixed point relative to its greatest element; each weight times its V's scale to
 //             14-bit fixed point relative to the greatest of its tile of 64 keys. Sums of 64 are exact.
 void paged_attention(const Tensor& out, const Tensor& q, const KvLayerView& kv, const AttnBatch& batch,
-                     int32_t num_heads, Stream& stream);
+                     int32_t num_heads, ComputeStream& stream);
 
 // Copies one block within a layer, scales included (copy-on-write at a fork).
 void kv_copy_block(const KvLayerView& kv, int32_t src_block, int32_t dst_block);

@@ -113,7 +113,7 @@ class Panels {
 // The model's products and attention, in bites of about the same size.
 class Workload {
  public:
-  Workload(const CalibrationModel& model, Stream& stream) : model_(model), stream_(stream) {
+  Workload(const CalibrationModel& model, ComputeStream& stream) : model_(model), stream_(stream) {
     choose_weights();
     make_inputs();
     make_cache();
@@ -271,7 +271,7 @@ class Workload {
   }
 
   const CalibrationModel& model_;
-  Stream& stream_;
+  ComputeStream& stream_;
   std::vector<const PanelWeight*> weights_;
   Panels all_, widest_, narrowest_;
   int64_t filled_k_ = 0, filled_rows_ = 0;
@@ -306,7 +306,7 @@ struct Answer {
 // Times the candidates by turns, at most `seconds` long. A time in which a thread had to leave its CPU is no
 // time of the candidate's.
 Answer ask(const Question& question, const std::vector<CpuTuning>& candidates, double seconds, Workload& work,
-           Stream& stream) {
+           ComputeStream& stream) {
   constexpr std::size_t kRoundsMin = 3, kRoundsMax = 9;
   const auto start = Clock::now();
   Answer answer;
@@ -360,7 +360,7 @@ int64_t spin_for(ComputePool& pool) {
 
 }  // namespace
 
-Calibration calibrate(const CalibrationModel& model, Stream& stream, double seconds) {
+Calibration calibrate(const CalibrationModel& model, ComputeStream& stream, double seconds) {
   const auto start = Clock::now();
   const CpuTuning before = stream.tuning();
   Calibration found;

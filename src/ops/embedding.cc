@@ -4,7 +4,7 @@
 
 namespace pagoda {
 
-void embedding(const Tensor& y, const int32_t* input_ids, const PackedWeight& table, Stream& stream) {
+void embedding(const Tensor& y, const int32_t* input_ids, const PackedWeight& table, ComputeStream& stream) {
   const OpTimer timer(stream, OpKind::kRows);
   using namespace cpu;
   const PanelWeight& weight = panels_of(table);

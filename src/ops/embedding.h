@@ -1,7 +1,7 @@
 #pragma once
 #include <cstdint>
 
-#include "ops/stream.h"
+#include "ops/compute_stream.h"
 #include "tensor/tensor.h"
 
 namespace pagoda {
@@ -11,6 +11,6 @@ class PackedWeight;
 // y[t] = row input_ids[t] of the table, widened to float32. y: [num_tokens, k] float32. The table may be a
 // packed weight
 // ([vocab, k]: a tied head, held once). Requires: ids within the table (checked by the caller at admission).
-void embedding(const Tensor& y, const int32_t* input_ids, const PackedWeight& table, Stream& stream);
+void embedding(const Tensor& y, const int32_t* input_ids, const PackedWeight& table, ComputeStream& stream);
 
 }  // namespace pagoda

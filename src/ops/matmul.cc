@@ -139,7 +139,7 @@ void convert_row(const MatmulInput& input, int64_t row, const float* x) {
 
 }  // namespace cpu
 
-void convert_input(const MatmulInput& input, const Tensor& x, Stream& stream) {
+void convert_input(const MatmulInput& input, const Tensor& x, ComputeStream& stream) {
   const OpTimer timer(stream, OpKind::kRows);
   check_matrix(x, input.rows, input.k);
   split(stream, input.rows, 8 * input.k, [&](int64_t begin, int64_t end) {
@@ -150,7 +150,7 @@ void convert_input(const MatmulInput& input, const Tensor& x, Stream& stream) {
 namespace cpu {
 
 void multiply_panels(const Tensor& y, const MatmulInput& x, const PanelWeight& weight, const float* bias,
-                     Epilogue epilogue, int64_t first, int64_t num_panels, Stream& stream) {
+                     Epilogue epilogue, int64_t first, int64_t num_panels, ComputeStream& stream) {
   const CpuTuning& tuning = stream.tuning();
   const int64_t num_tokens = x.rows, block = std::min(tuning.block_rows, kMaxRows);
   // Threads take neighbouring panels: columns of y, never a part of k.
@@ -175,7 +175,7 @@ void multiply_panels(const Tensor& y, const MatmulInput& x, const PanelWeight& w
 }  // namespace cpu
 
 void matmul(const Tensor& y, const MatmulInput& x, const PackedWeight& w, const float* bias,
-            Epilogue epilogue, Stream& stream) {
+            Epilogue epilogue, ComputeStream& stream) {
   const OpTimer timer(stream, OpKind::kLinear);
   const PanelWeight& weight = panels_of(w);
   if (x.rows == 0) return;

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/status.h"
-#include "ops/stream.h"
+#include "ops/compute_stream.h"
 #include "tensor/tensor.h"
 
 namespace pagoda {
@@ -61,7 +61,8 @@ class PackedWeight {
 // quantized, so that the result does not depend on how a checkpoint shares a channel's size between norm and
 // weight). Errors: kInvalidArgument on a mismatch or a finite number that float16 cannot hold, kExhausted.
 Result<std::unique_ptr<PackedWeight>> pack_weight(std::span<const QuantTensor> parts,
-                                                  const WeightFormat& format, bool gated, Stream& stream);
+                                                  const WeightFormat& format, bool gated,
+                                                  ComputeStream& stream);
 // The payload's size for this header; 0: no such header (sizes or format out of range).
 std::size_t packed_bytes(const PackedWeight::Header& header);
 // A weight whose payload lies in memory already (a file of packed weights), kept alive by `owner`, 64-byte
@@ -94,7 +95,7 @@ std::size_t input_bytes_most(int64_t k, int64_t rows);
 MatmulInput make_input(const PackedWeight& weight, void* memory, int64_t rows);
 // Fills `input` from x [rows, k] float32. int8: scale = max |x| / 127 of the row, numbers rounded to nearest
 // even; a row with NaN or infinity gets the scale NaN.
-void convert_input(const MatmulInput& input, const Tensor& x, Stream& stream);
+void convert_input(const MatmulInput& input, const Tensor& x, ComputeStream& stream);
 
 enum class Epilogue : uint8_t {
   kStore,   // y = product
@@ -108,7 +109,7 @@ enum class Epilogue : uint8_t {
 // per output over ascending k (bfloat16: k + 1 before k of each pair; integers exact, groups ascending, in
 // float32), the same for every tile, thread count, num_tokens and instruction set.
 void matmul(const Tensor& y, const MatmulInput& x, const PackedWeight& w, const float* bias,
-            Epilogue epilogue, Stream& stream);
+            Epilogue epilogue, ComputeStream& stream);
 // A bias [n] in the order of the packed outputs, zero where they are padding.
 std::vector<float> pack_bias(const PackedWeight& weight, std::span<const float> bias);
 

@@ -4,7 +4,7 @@
 
 namespace pagoda {
 
-void rms_norm(const MatmulInput& y, const Tensor& x, const float* weight, float eps, Stream& stream) {
+void rms_norm(const MatmulInput& y, const Tensor& x, const float* weight, float eps, ComputeStream& stream) {
   const OpTimer timer(stream, OpKind::kRows);
   const int64_t count = x.columns();
   cpu::check_matrix(x, y.rows, y.k);

@@ -1,6 +1,6 @@
 #pragma once
+#include "ops/compute_stream.h"
 #include "ops/matmul.h"
-#include "ops/stream.h"
 #include "tensor/tensor.h"
 
 namespace pagoda {
@@ -8,6 +8,6 @@ namespace pagoda {
 // y[t] = x[t] / sqrt(mean(x[t]^2) + eps) * weight, in float32, then as `y` holds its rows. x: [num_tokens, k]
 // float32; weight: [k] float32. The sum of squares runs in 16 lanes, lane i over columns i, i + 16, ... in
 // ascending order, added pairwise at the end: the same bits for every instruction set.
-void rms_norm(const MatmulInput& y, const Tensor& x, const float* weight, float eps, Stream& stream);
+void rms_norm(const MatmulInput& y, const Tensor& x, const float* weight, float eps, ComputeStream& stream);
 
 }  // namespace pagoda

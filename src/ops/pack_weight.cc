@@ -51,7 +51,7 @@ class Packer {
     zeros_.resize(static_cast<std::size_t>(layout_.words * 4 + header.k * 4));
   }
 
-  Status run(Stream& stream) {
+  Status run(ComputeStream& stream) {
     if (is_quantized(header_.format)) PAGODA_RETURN_IF_ERROR(level_columns(stream));
     split(stream, layout_.num_panels, kPanel * header_.k, [&](int64_t begin, int64_t end) {
       Slab slab(layout_, header_);
@@ -101,7 +101,7 @@ class Packer {
 
   // The root mean square of each column over its mean over all columns: inputs are multiplied by it, weights
   // divided.
-  Status level_columns(Stream& stream) {
+  Status level_columns(ComputeStream& stream) {
     const auto k = static_cast<std::size_t>(header_.k);
     std::vector<float> squares(static_cast<std::size_t>(layout_.num_panels) * k);
     split(stream, layout_.num_panels, kPanel * header_.k, [&](int64_t begin, int64_t end) {
@@ -335,7 +335,8 @@ std::unique_ptr<PackedWeight> adopt_packed(const PackedWeight::Header& header,
 }
 
 Result<std::unique_ptr<PackedWeight>> pack_weight(std::span<const QuantTensor> parts,
-                                                  const WeightFormat& format, bool gated, Stream& stream) {
+                                                  const WeightFormat& format, bool gated,
+                                                  ComputeStream& stream) {
   if (parts.empty()) return invalid_argument("no weight to pack");
   PAGODA_CHECK(!gated || parts.size() == 2, "a gate and its other half");
   PackedWeight::Header header{0, parts.front().columns, format, gated};

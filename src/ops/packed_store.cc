@@ -17,7 +17,7 @@ namespace {
 constexpr double kGiB = 1024. * 1024 * 1024;
 
 // Odd sizes, so that all that pads is in it.
-Hash128 packed_sample(const WeightFormat& format, bool gated, Stream& stream) {
+Hash128 packed_sample(const WeightFormat& format, bool gated, ComputeStream& stream) {
   constexpr int64_t kRows = 70, kColumns = 301;
   std::vector<float> numbers(kRows * kColumns);
   SplitMix64 random(1);
@@ -33,7 +33,7 @@ Hash128 packed_sample(const WeightFormat& format, bool gated, Stream& stream) {
   return hash128((*packed)->payload());
 }
 
-std::unique_ptr<PackedWeight> copy_of(const PackedWeight& weight, Stream& stream) {
+std::unique_ptr<PackedWeight> copy_of(const PackedWeight& weight, ComputeStream& stream) {
   const std::span<const std::byte> from = weight.payload();
   auto buffer = std::make_shared<Buffer>(Buffer::uninitialized(from.size()));
   auto* to = static_cast<std::byte*>(buffer->data());
@@ -46,7 +46,7 @@ std::unique_ptr<PackedWeight> copy_of(const PackedWeight& weight, Stream& stream
 }  // namespace
 
 Hash128 packed_key(const Hash128& content, const WeightFormat& layers, const WeightFormat& vocabulary,
-                   Stream& stream) {
+                   ComputeStream& stream) {
   std::string text = content.hex();
   for (const WeightFormat& format : {layers, vocabulary}) {
     text += "|" + format_name(format);
@@ -55,7 +55,7 @@ Hash128 packed_key(const Hash128& content, const WeightFormat& layers, const Wei
   return hash128(text);
 }
 
-PackedStore::PackedStore(const std::string& folder, const Hash128& key, bool copy, Stream& stream)
+PackedStore::PackedStore(const std::string& folder, const Hash128& key, bool copy, ComputeStream& stream)
     : path_((std::filesystem::path(folder) / (key.hex() + ".packed")).string()),
       copy_(copy),
       stream_(stream) {

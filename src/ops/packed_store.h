@@ -15,13 +15,13 @@ namespace pagoda {
 // them. The packing of a small known matrix is part of it, so that a program that packs in another way uses
 // another file.
 Hash128 packed_key(const Hash128& content, const WeightFormat& layers, const WeightFormat& vocabulary,
-                   Stream& stream);
+                   ComputeStream& stream);
 
 class PackedStore {
  public:
   // `copy`: reads the weights into memory of the process, each part by the thread that will use it, where one
   // mapped file would lie on one of several NUMA nodes.
-  PackedStore(const std::string& folder, const Hash128& key, bool copy, Stream& stream);
+  PackedStore(const std::string& folder, const Hash128& key, bool copy, ComputeStream& stream);
 
   // The weight of this name, if the folder has it with this header; else nullptr: pack it and add() it.
   std::unique_ptr<PackedWeight> find(const std::string& name, const PackedWeight::Header& header);
@@ -34,7 +34,7 @@ class PackedStore {
 
   const std::string path_;
   const bool copy_;
-  Stream& stream_;
+  ComputeStream& stream_;
   std::shared_ptr<const PackedFile> file_;    // found
   std::unique_ptr<PackedFileWriter> writer_;  // not found; null: nor to be written
 };

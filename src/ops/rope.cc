@@ -45,7 +45,7 @@ RopeTable::RopeTable(const RopeConfig& config, int64_t max_positions)
 }
 
 void rope(const Tensor& x, const int32_t* positions, int32_t num_heads, int32_t head_dim,
-          const RopeTable& table, Stream& stream) {
+          const RopeTable& table, ComputeStream& stream) {
   const OpTimer timer(stream, OpKind::kRows);
   const int64_t half = table.half();
   PAGODA_CHECK(2 * half <= head_dim, "rotary_dim exceeds head_dim");

@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "ops/stream.h"
+#include "ops/compute_stream.h"
 #include "tensor/tensor.h"
 
 namespace pagoda {
@@ -37,6 +37,6 @@ class RopeTable {
 // num_heads * head_dim] float32), pairing dim i with dim i + rotary_dim / 2 ("neox" halves, as Hugging Face
 // checkpoints are laid out). Requires: positions < table.max_positions().
 void rope(const Tensor& x, const int32_t* positions, int32_t num_heads, int32_t head_dim,
-          const RopeTable& table, Stream& stream);
+          const RopeTable& table, ComputeStream& stream);
 
 }  // namespace pagoda

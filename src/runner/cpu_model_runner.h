@@ -31,7 +31,7 @@ struct CpuCompute {
              plan.compute),
         stream(&pool) {}
   ComputePool pool;
-  Stream stream;
+  ComputeStream stream;
 };
 
 struct CpuRunnerConfig {

@@ -7,11 +7,11 @@
 #include "base/utf8.h"
 #include "text/added_tokens.h"
 #include "text/bpe.h"
-#include "text/decoder.h"
 #include "text/json_fields.h"
 #include "text/normalizer.h"
 #include "text/post_processor.h"
 #include "text/pretokenizer.h"
+#include "text/token_decoder.h"
 #include "text/token_table.h"
 
 namespace pagoda {
@@ -60,7 +60,7 @@ class BpeTokenizer final : public Tokenizer {
   Normalizer normalizer_;
   PreTokenizer pretokenizer_;
   BpeModel bpe_;
-  Decoder decoder_;
+  TokenDecoder decoder_;
   PostProcessor post_processor_;
   AddedTokenMatcher raw_tokens_, normalized_tokens_;
   TokenMap added_ids_;
@@ -85,7 +85,7 @@ Result<std::shared_ptr<const Tokenizer>> BpeTokenizer::load(const Value& json,
   if (model == nullptr) return wrong_type("model", "an object", model);
   PAGODA_TRY(tokenizer->bpe_, BpeModel::load(*model, bpe_options));
   PAGODA_TRY(tokenizer->decoder_,
-             Decoder::from_json(optional_member(json, "decoder"), bpe_options.byte_level));
+             TokenDecoder::from_json(optional_member(json, "decoder"), bpe_options.byte_level));
   PAGODA_TRY(tokenizer->post_processor_, PostProcessor::from_json(optional_member(json, "post_processor")));
   PAGODA_TRY(std::vector<AddedToken> added, read_added_tokens(optional_member(json, "added_tokens")));
   added.insert(added.end(), options.added_tokens.begin(), options.added_tokens.end());

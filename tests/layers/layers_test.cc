@@ -56,7 +56,7 @@ class Layers : public ::testing::Test {
 
   Buffer room_;
   ComputePool pool_{2};
-  Stream stream_{&pool_};
+  ComputeStream stream_{&pool_};
   SplitMix64 rng_{11};
   std::vector<TinyTensor> tensors_;
   std::string bytes_;

@@ -29,7 +29,7 @@ Result<std::unique_ptr<Decoder>> load(const std::string& folder, const DecoderOp
   PAGODA_TRY(ModelSpec spec, read_model_spec(config, "config.json"));
   PAGODA_TRY(auto checkpoint, Checkpoint::open(folder));
   ComputePool pool(1);
-  Stream stream(&pool);
+  ComputeStream stream(&pool);
   return Decoder::load(spec, *checkpoint, options, stream);
 }
 
@@ -304,7 +304,7 @@ TEST(Decoder, LoadsDummyWeights) {
   auto spec = read_model_spec(model.config_json(), "config.json");
   ASSERT_TRUE(spec.ok());
   ComputePool pool(2);
-  Stream stream(&pool);
+  ComputeStream stream(&pool);
   auto checkpoint = make_dummy_checkpoint(expected_tensors(*spec), DType::kBF16, 0, &pool);
   auto decoder = Decoder::load(*spec, *checkpoint, {}, stream);
   ASSERT_TRUE(decoder.ok()) << decoder.status().message();

@@ -96,7 +96,7 @@ class DrivenDecoder {
   static constexpr int32_t kBlocks = 64, kBlockSize = 16, kMaxTokens = 1024;
   const Decoder& decoder_;
   ComputePool pool_;
-  Stream stream_;
+  ComputeStream stream_;
   Activations activations_;
   std::vector<Buffer> buffers_;
   std::vector<KvLayerView> views_;

@@ -9,8 +9,8 @@
 #include <random>
 #include <vector>
 
+#include "ops/compute_stream.h"
 #include "ops/isa.h"
-#include "ops/stream.h"
 #include "tensor/tensor.h"
 
 namespace pagoda::testing {
@@ -132,7 +132,7 @@ class WithIsa {
 struct Machine {
   explicit Machine(int threads) : pool(threads), stream(&pool) {}
   ComputePool pool;
-  Stream stream;
+  ComputeStream stream;
 };
 
 inline bool same_bits(const float* a, const float* b, int64_t count) {

@@ -105,7 +105,7 @@ class Product {
   }
   const Matrix& products() const { return products_; }
 
-  void check(const Case& c, const MatmulInput& x, Stream& stream) {
+  void check(const Case& c, const MatmulInput& x, ComputeStream& stream) {
     const int64_t columns = c.epilogue == Epilogue::kSiluMul ? weight_.n() / 2 : weight_.n();
     Output y(shape_.m, columns, c.result);
     if (c.epilogue == Epilogue::kAdd)

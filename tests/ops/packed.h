@@ -60,14 +60,14 @@ struct Weight {
     return {
         "w", QuantScheme::kNone, dtype, n, k, {bytes->data(), static_cast<std::size_t>(bytes->size() - 1)}};
   }
-  Result<std::unique_ptr<PackedWeight>> try_pack(const WeightFormat& format, Stream& stream) {
+  Result<std::unique_ptr<PackedWeight>> try_pack(const WeightFormat& format, ComputeStream& stream) {
     QuantTensor part = tensor();
     return pack_weight({&part, 1}, format, false, stream);
   }
-  std::unique_ptr<PackedWeight> pack(const WeightFormat& format, Stream& stream) {
+  std::unique_ptr<PackedWeight> pack(const WeightFormat& format, ComputeStream& stream) {
     return std::move(*try_pack(format, stream));
   }
-  std::unique_ptr<PackedWeight> pack(Stream& stream) { return pack(unquantized(dtype), stream); }
+  std::unique_ptr<PackedWeight> pack(ComputeStream& stream) { return pack(unquantized(dtype), stream); }
   DType dtype;
   int64_t n, k;
   Matrix values;
@@ -78,7 +78,7 @@ struct Weight {
 // its neighbour and the last one at an unreadable page: no kernel may read the padding of a row.
 class Input {
  public:
-  Input(const PackedWeight& weight, Matrix& x, Stream& stream)
+  Input(const PackedWeight& weight, Matrix& x, ComputeStream& stream)
       : memory_(static_cast<int64_t>(input_bytes(weight, x.rows()))),
         loose_(make_input(weight, memory_.data(), x.rows())),
         words_(words_of(weight)) {

@@ -41,7 +41,7 @@ class PackedStoreTest : public ::testing::Test {
     set_log_level(LogLevel::kInfo);
   }
 
-  std::unique_ptr<PackedWeight> pack(const WeightFormat& format, Stream& stream) const {
+  std::unique_ptr<PackedWeight> pack(const WeightFormat& format, ComputeStream& stream) const {
     const QuantTensor part{.name = "w",
                            .dtype = DType::kF32,
                            .rows = kRows,
@@ -56,7 +56,7 @@ class PackedStoreTest : public ::testing::Test {
   PackedStore open(const Hash128& key) { return {folder_.string(), key, false, stream_}; }
   // As a load does: what is not there is added. How many were there.
   int load(const Hash128& key, bool copy = false) { return load(key, copy, stream_); }
-  int load(const Hash128& key, bool copy, Stream& stream) const {
+  int load(const Hash128& key, bool copy, ComputeStream& stream) const {
     PackedStore store(folder_.string(), key, copy, stream);
     int found = 0;
     for (std::size_t i = 0; i < std::size(kFormats); ++i) {
@@ -91,7 +91,7 @@ class PackedStoreTest : public ::testing::Test {
   fs::path folder_;
   std::vector<float> numbers_ = std::vector<float>(kRows * kColumns);
   ComputePool pool_{2};
-  Stream stream_{&pool_};
+  ComputeStream stream_{&pool_};
 };
 
 TEST_F(PackedStoreTest, TheSecondStartFindsWhatTheFirstKept) {
@@ -240,7 +240,7 @@ TEST_F(PackedStoreTest, AFullDiskLeavesNothingBehind) {
 TEST_F(PackedStoreTest, WritersAtOnceDoNotDisturbOneAnother) {
   auto start = [&] {
     ComputePool pool(1);
-    Stream stream(&pool);
+    ComputeStream stream(&pool);
     for (int round = 0; round < 6; ++round) {
       load(kKey, false, stream);
       std::error_code error;

@@ -129,7 +129,7 @@ TEST(MemoryPlan, CountsTheWeightsAsTheyWillBeHeld) {
   auto spec = read_model_spec(tiny.config_json(), "config.json");
   ASSERT_TRUE(spec.ok()) << spec.status().message();
   ComputePool pool(1);
-  Stream stream(&pool);
+  ComputeStream stream(&pool);
   auto checkpoint = make_dummy_checkpoint(expected_tensors(*spec), DType::kF32, 0, &pool);
   const WeightFormat formats[] = {
       {WeightScheme::kF32}, {WeightScheme::kBF16}, {WeightScheme::kInt8}, {WeightScheme::kInt4, 32, true}};

@@ -46,7 +46,7 @@ inline const PanelWeight& panels_of(const PackedWeight& weight) {
 inline constexpr int64_t kFewRows = 6;
 // Panels [first, first + num_panels) of matmul(); operands checked there.
 void multiply_panels(const Tensor& y, const MatmulInput& x, const PanelWeight& weight, const float* bias,
-                     Epilogue epilogue, int64_t first, int64_t num_panels, Stream& stream);
+                     Epilogue epilogue, int64_t first, int64_t num_panels, ComputeStream& stream);
 
 // Which output stands in lane `lane` of panel `panel`: its row among the parts' rows, or -1 for padding.
 int64_t packed_row(const PackedWeight::Header& header, int64_t panel, int64_t lane);

@@ -2,10 +2,10 @@
 #pragma once
 #include <algorithm>
 
+#include "ops/compute_stream.h"
 #include "ops/cpu/kernels.h"
 #include "ops/isa.h"
 #include "ops/matmul.h"
-#include "ops/stream.h"
 
 namespace pagoda::cpu {
 
@@ -22,7 +22,7 @@ void convert_row(const MatmulInput& input, int64_t row, const float* x);
 // job(begin, end) over [0, count) on as many threads as the work is worth; `work_each` in multiply-adds per
 // index.
 template <class Job>
-void split(Stream& stream, int64_t count, int64_t work_each, Job&& job) {
+void split(ComputeStream& stream, int64_t count, int64_t work_each, Job&& job) {
   const int64_t enough = stream.tuning().work_per_thread;
   int64_t grain = (enough + work_each - 1) / std::max<int64_t>(work_each, 1);
   stream.pool().parallel_for(count, std::max<int64_t>(grain, 1), job);
@@ -30,7 +30,7 @@ void split(Stream& stream, int64_t count, int64_t work_each, Job&& job) {
 
 // The same with job(begin, end, worker), for jobs that need the worker's scratch.
 template <class Job>
-void split_workers(Stream& stream, int64_t count, int64_t work_each, Job&& job) {
+void split_workers(ComputeStream& stream, int64_t count, int64_t work_each, Job&& job) {
   const int64_t useful = count * work_each / stream.tuning().work_per_thread;
   const int64_t workers = std::clamp<int64_t>(useful, 1, stream.pool().num_threads());
   if (workers == 1) return job(0, count, 0);

@@ -4,7 +4,7 @@
 // The promise of every op (docs/numerics.md): each output row is a pure function of its own input row, the
 // weights and its own cache, in every bit. Neighbours in the batch, number of threads, tile shapes and
 // chunking change nothing. Sums run in one fixed order; fused multiply-adds are explicit; no op allocates
-// while a step runs, but through Stream.
+// while a step runs, but through ComputeStream.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -29,9 +29,9 @@ enum class OpKind {
 using OpTimes = std::array<double, 3>;
 
 // Where ops run: the compute pool and its scratch memory. One per engine; used by one thread at a time.
-class Stream {
+class ComputeStream {
  public:
-  explicit Stream(ComputePool* pool)
+  explicit ComputeStream(ComputePool* pool)
       : pool_(pool),
         scratch_(static_cast<std::size_t>(pool->num_threads())),
         shares_(std::make_unique<Share[]>(scratch_.size())) {}
@@ -95,7 +95,7 @@ class Stream {
 // Stands at the beginning of an op.
 class OpTimer {
  public:
-  OpTimer(const Stream& stream, OpKind kind) : times_(stream.times()), kind_(kind) {
+  OpTimer(const ComputeStream& stream, OpKind kind) : times_(stream.times()), kind_(kind) {
     if (times_ != nullptr) start_ = std::chrono::steady_clock::now();
   }
   ~OpTimer() {

@@ -1,4 +1,4 @@
-#include "http/stream.h"
+#include "http/byte_stream.h"
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -10,7 +10,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-class PlainStream final : public Stream {
+class PlainStream final : public ByteStream {
  public:
   explicit PlainStream(SocketHandle socket) : socket_(std::move(socket)) {}
   ~PlainStream() override { close(); }
@@ -41,7 +41,7 @@ class PlainStream final : public Stream {
 
 }  // namespace
 
-std::unique_ptr<Stream> make_plain_stream(SocketHandle socket) {
+std::unique_ptr<ByteStream> make_plain_stream(SocketHandle socket) {
   return std::make_unique<PlainStream>(std::move(socket));
 }
 

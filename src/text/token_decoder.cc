@@ -1,4 +1,4 @@
-#include "text/decoder.h"
+#include "text/token_decoder.h"
 
 #include <algorithm>
 
@@ -51,8 +51,8 @@ bool is_one_character(const std::string& text) {
 
 }  // namespace
 
-Result<Decoder> Decoder::from_json(const Value* json, bool byte_level) {
-  Decoder decoder;
+Result<TokenDecoder> TokenDecoder::from_json(const Value* json, bool byte_level) {
+  TokenDecoder decoder;
   if (json != nullptr) {
     PAGODA_RETURN_IF_ERROR(decoder.add(*json, "decoder", 0));
   } else if (byte_level) {
@@ -61,12 +61,12 @@ Result<Decoder> Decoder::from_json(const Value* json, bool byte_level) {
   return decoder;
 }
 
-Status Decoder::after_fuse(const std::string& path) const {
+Status TokenDecoder::after_fuse(const std::string& path) const {
   if (!fused_) return Status();
   return invalid_argument("tokenizer.json: " + path + ": of the decoders behind Fuse, only Strip is built");
 }
 
-Status Decoder::add(const Value& json, const std::string& path, int depth) {
+Status TokenDecoder::add(const Value& json, const std::string& path, int depth) {
   PAGODA_TRY(std::string type, string_field(json, path, "type"));
   if (depth > kDepthMax || steps_.size() >= kStepsMax)
     return invalid_argument("tokenizer.json: " + path + ": too many decoders");
@@ -94,7 +94,7 @@ Status Decoder::add(const Value& json, const std::string& path, int depth) {
   return Status();
 }
 
-Status Decoder::add_replace(const Value& json, const std::string& path) {
+Status TokenDecoder::add_replace(const Value& json, const std::string& path) {
   const Value* pattern = optional_member(json, "pattern");
   if (pattern == nullptr || optional_member(*pattern, "String") == nullptr)
     return wrong_type(path + ".pattern", "an object with String", pattern);
@@ -108,7 +108,7 @@ Status Decoder::add_replace(const Value& json, const std::string& path) {
   return check_growth(path, growth_);
 }
 
-Status Decoder::add_metaspace(const Value& json, const std::string& path) {
+Status TokenDecoder::add_metaspace(const Value& json, const std::string& path) {
   PAGODA_TRY(mark_, string_field_or(json, path, "replacement", "\xE2\x96\x81"));
   if (!is_one_character(mark_))
     return invalid_argument("tokenizer.json: " + path + ".replacement must be one character");
@@ -120,7 +120,7 @@ Status Decoder::add_metaspace(const Value& json, const std::string& path) {
   return Status();
 }
 
-Status Decoder::add_strip(const Value& json, const std::string& path) {
+Status TokenDecoder::add_strip(const Value& json, const std::string& path) {
   PAGODA_TRY(std::string content, string_field(json, path, "content"));
   PAGODA_TRY(int64_t start, int_field(json, path, "start", 0, 1 << 20));
   PAGODA_TRY(int64_t stop, int_field(json, path, "stop", 0, 1 << 20));
@@ -138,7 +138,7 @@ Status Decoder::add_strip(const Value& json, const std::string& path) {
   return Status();
 }
 
-std::string Decoder::apply(std::string_view spelling, bool drop_marks) const {
+std::string TokenDecoder::apply(std::string_view spelling, bool drop_marks) const {
   std::string text(spelling);
   for (const Step& step : steps_) {
     switch (step.kind) {
@@ -160,11 +160,11 @@ std::string Decoder::apply(std::string_view spelling, bool drop_marks) const {
   return text;
 }
 
-std::string Decoder::token_bytes(std::string_view spelling) const {
+std::string TokenDecoder::token_bytes(std::string_view spelling) const {
   return apply(spelling, false);
 }
 
-std::string Decoder::first_token_bytes(std::string_view spelling) const {
+std::string TokenDecoder::first_token_bytes(std::string_view spelling) const {
   return apply(spelling, start_.drop_marks);
 }
 

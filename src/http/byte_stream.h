@@ -21,9 +21,9 @@ namespace pagoda {
 using SocketHandle = boost::asio::generic::stream_protocol::socket;
 using boost::system::error_code;
 
-class Stream {
+class ByteStream {
  public:
-  virtual ~Stream() = default;
+  virtual ~ByteStream() = default;
   // TLS only; plain streams are ready at once.
   virtual boost::asio::awaitable<void> handshake(error_code& ec) = 0;
   virtual boost::asio::awaitable<std::size_t> read_some(boost::asio::mutable_buffer buffer,
@@ -36,7 +36,7 @@ class Stream {
   virtual void close() = 0;
 };
 
-std::unique_ptr<Stream> make_plain_stream(SocketHandle socket);
+std::unique_ptr<ByteStream> make_plain_stream(SocketHandle socket);
 
 // One certificate and its rules, for a server's streams, or the system's roots, for a client's.
 class TlsContext {
@@ -46,9 +46,9 @@ class TlsContext {
   static Result<std::shared_ptr<TlsContext>> for_client();
   explicit TlsContext(std::unique_ptr<boost::asio::ssl::context> context);
   ~TlsContext();
-  std::unique_ptr<Stream> accept(SocketHandle socket);
+  std::unique_ptr<ByteStream> accept(SocketHandle socket);
   // Verifies the server's certificate against `host`.
-  std::unique_ptr<Stream> connect(SocketHandle socket, const std::string& host);
+  std::unique_ptr<ByteStream> connect(SocketHandle socket, const std::string& host);
 
  private:
   std::unique_ptr<boost::asio::ssl::context> context_;

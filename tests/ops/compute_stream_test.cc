@@ -1,4 +1,4 @@
-#include "ops/stream.h"
+#include "ops/compute_stream.h"
 
 #include <gtest/gtest.h>
 
@@ -15,7 +15,7 @@ double total(const OpTimes& times) {
 
 TEST(OpTimer, AddsToItsKindWhileSomebodyLooks) {
   ComputePool pool(1);
-  Stream stream(&pool);
+  ComputeStream stream(&pool);
   RopeConfig config;
   config.rotary_dim = 64;
   const RopeTable table(config, 64);

@@ -23,12 +23,12 @@ struct StartRule {
   bool drop_marks = false;  // Metaspace: every mark of the first token
 };
 
-class Decoder {
+class TokenDecoder {
  public:
   // `json`: the member, or nullptr for none; then the bytes are those of the byte-level alphabet if
   // `byte_level`, and the spellings as they are otherwise. Kinds: ByteLevel, Metaspace, Replace (String),
   // ByteFallback, Fuse, Strip, Sequence.
-  static Result<Decoder> from_json(const Value* json, bool byte_level);
+  static Result<TokenDecoder> from_json(const Value* json, bool byte_level);
 
   // The bytes that a token stands for within a text.
   std::string token_bytes(std::string_view spelling) const;
