@@ -13,6 +13,7 @@ struct AttentionShape {
   int32_t q_size() const { return num_heads * head_dim; }
   int32_t kv_size() const { return num_kv_heads * head_dim; }
   int32_t qkv_size() const { return q_size() + 2 * kv_size(); }
+  bool operator==(const AttentionShape&) const = default;
 };
 struct AttentionNames {
   std::string q, k, v, o;  // without `.weight`

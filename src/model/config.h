@@ -15,6 +15,7 @@ namespace pagoda {
 
 struct LayerConfig {
   int32_t window = 0;  // 0: attends to all; otherwise to itself and the window - 1 positions before
+  bool operator==(const LayerConfig&) const = default;
 };
 
 // What the decoder needs to know. Judged when read: sizes are positive and bounded, heads divide, products
@@ -35,6 +36,7 @@ struct ModelConfig {
   std::string stored_dtype;    // `dtype` or `torch_dtype` of config.json, or empty
   int32_t bos_token_id = -1;   // -1: none
   std::vector<int32_t> eos_token_ids;
+  bool operator==(const ModelConfig&) const = default;
 };
 
 // Where a checkpoint keeps each weight; `{}` stands for the layer. Names are without `.weight` and `.bias`.

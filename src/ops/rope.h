@@ -16,6 +16,7 @@ struct RopeConfig {
   double factor = 1;                                 // kLinear, kLlama3
   double low_freq_factor = 1, high_freq_factor = 4;  // kLlama3
   double original_max_position_embeddings = 8192;    // kLlama3
+  bool operator==(const RopeConfig&) const = default;
 };
 
 // cos and sin by absolute position, computed once in double and rounded to float: [max_positions, rotary_dim

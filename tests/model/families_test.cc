@@ -1,0 +1,135 @@
+// Each family against what transformers computes from a tiny random checkpoint of it, in float32
+// (tools/make_family_fixtures.py wrote tests/model/families/). Windows are shorter than the longer prompts.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/json.h"
+#include "base/mmap.h"
+#include "model/decoder.h"
+#include "model/registry.h"
+#include "tests/model/driven_decoder.h"
+#include "tests/testing/test_data.h"
+
+namespace pagoda {
+namespace {
+
+using testing::DrivenDecoder;
+using testing::Logits;
+using testing::Piece;
+
+struct Prompt {
+  std::vector<int32_t> ids, greedy;
+  Logits logits;  // after each id
+};
+struct Fixture {
+  std::unique_ptr<Decoder> decoder;
+  std::vector<Prompt> prompts;
+};
+
+std::vector<int32_t> ids_of(const Value& list) {
+  std::vector<int32_t> ids;
+  for (const Value& id : list.as_array()) ids.push_back(static_cast<int32_t>(id.as_int()));
+  return ids;
+}
+
+Logits rows_of(const Checkpoint& checkpoint, const std::string& name) {
+  const StoredTensor* stored = checkpoint.find(name);
+  const std::vector<float> numbers = to_floats(checkpoint.read(*stored), stored->file).value();
+  Logits rows;
+  for (auto row = numbers.begin(); row != numbers.end(); row += stored->shape[1])
+    rows.emplace_back(row, row + stored->shape[1]);
+  return rows;
+}
+
+Result<Fixture> load_fixture(const std::string& folder) {
+  Fixture fixture;
+  PAGODA_TRY(std::string text, read_file(folder + "/expected.json"));
+  const Value expected = parse_json(text).value();
+  PAGODA_TRY(auto logits, Checkpoint::open(folder + "/expected.safetensors"));
+  for (const Value& prompt : expected.find("prompts")->as_array())
+    fixture.prompts.push_back({ids_of(*prompt.find("ids")), ids_of(*prompt.find("greedy")),
+                               rows_of(*logits, "logits." + std::to_string(fixture.prompts.size()))});
+  PAGODA_TRY(std::string config, read_file(folder + "/config.json"));
+  PAGODA_TRY(ModelSpec spec, read_model_spec(config, "config.json"));
+  PAGODA_TRY(auto checkpoint, Checkpoint::open(folder + "/model.safetensors"));
+  ComputePool pool(1);
+  ComputeStream stream(&pool);
+  DecoderOptions options;
+  options.max_positions = expected.find("max_positions")->as_int();
+  PAGODA_TRY(fixture.decoder, Decoder::load(spec, *checkpoint, options, stream));
+  return fixture;
+}
+
+double distance(const Logits& found, const Logits& expected) {
+  double worst = found.size() == expected.size() ? 0 : INFINITY;
+  for (std::size_t t = 0; t < std::min(found.size(), expected.size()); ++t)
+    for (std::size_t i = 0; i < expected[t].size(); ++i) {
+      const double difference = std::abs(double{found[t][i]} - double{expected[t][i]});
+      worst = difference <= worst ? worst : difference;  // NaN is the worst
+    }
+  return worst;
+}
+
+int32_t greedy_id(const std::vector<float>& logits) {
+  return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
+// Generates prompt.greedy.size() ids from the cache, one at a time.
+std::vector<int32_t> generate(DrivenDecoder* driven, const Prompt& prompt) {
+  std::vector<int32_t> ids = {greedy_id(driven->run(prompt.ids, prompt.ids.size()).back())};
+  while (ids.size() < prompt.greedy.size()) ids.push_back(greedy_id(driven->run({&ids.back(), 1}, 1).back()));
+  return ids;
+}
+
+class Families : public ::testing::TestWithParam<const char*> {
+ protected:
+  std::string folder() const {
+    return testing::source_path(std::string("tests/model/families/") + GetParam());
+  }
+};
+
+TEST_P(Families, GivesTheLogitsOfTransformers) {
+  Result<Fixture> fixture = load_fixture(folder());
+  ASSERT_TRUE(fixture.ok()) << fixture.status().message();
+  for (const Prompt& prompt : fixture->prompts) {
+    SCOPED_TRACE(prompt.ids.size());
+    const Logits found = DrivenDecoder(*fixture->decoder, DType::kF32, 1).run(prompt.ids, prompt.ids.size());
+    EXPECT_LE(distance(found, prompt.logits), 1e-4);
+    DrivenDecoder driven(*fixture->decoder, DType::kF32, 2);
+    EXPECT_EQ(generate(&driven, prompt), prompt.greedy);
+  }
+}
+
+TEST_P(Families, ChunkedAndBatchedNoBitDiffers) {
+  Result<Fixture> fixture = load_fixture(folder());
+  ASSERT_TRUE(fixture.ok()) << fixture.status().message();
+  const Prompt& longest = fixture->prompts.back();
+  const Logits alone = DrivenDecoder(*fixture->decoder, DType::kF32, 1).run(longest.ids, longest.ids.size());
+  for (std::size_t chunk : {1, 5, 16, 39})
+    EXPECT_TRUE(DrivenDecoder(*fixture->decoder, DType::kF32, 2).run(longest.ids, chunk) == alone) << chunk;
+
+  DrivenDecoder driven(*fixture->decoder, DType::kF32, 2, fixture->prompts.size());
+  std::vector<Piece> pieces;
+  for (std::size_t i = 0; i < fixture->prompts.size(); ++i) pieces.push_back({i, fixture->prompts[i].ids});
+  const Logits together = driven.step(pieces);
+  EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.end() - std::ssize(alone)));
+}
+
+// The field names of checkpoints on the hub are older than those that transformers writes today.
+TEST_P(Families, BothSpellingsOfItsConfigMeanTheSame) {
+  auto spec = [&](const char* file) {
+    return read_model_spec(read_file(folder() + "/" + file).value(), file);
+  };
+  auto written = spec("config.json"), hub = spec("hub_config.json");
+  ASSERT_TRUE(written.ok() && hub.ok()) << written.status().message() << hub.status().message();
+  written->config.stored_dtype = hub->config.stored_dtype;
+  EXPECT_TRUE(written->config == hub->config);
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, Families, ::testing::Values("llama", "mistral"),
+                         [](const auto& family) { return std::string(family.param); });
+
+}  // namespace
+}  // namespace pagoda
