@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "assembly/model_files.h"
-#include "text/chat_template.h"
+#include "jinja/chat_template.h"
 
 namespace pagoda {
 

@@ -4,7 +4,7 @@
 #include "assembly/model_files.h"
 #include "base/status.h"
 #include "base/value.h"
-#include "text/added_tokens.h"
+#include "tokenizer/added_tokens.h"
 
 namespace pagoda {
 

@@ -3,8 +3,8 @@
 #include <string>
 
 #include "assembly/model_files.h"
-#include "text/chat_template.h"
-#include "text/tokenizer.h"
+#include "jinja/chat_template.h"
+#include "tokenizer/tokenizer.h"
 
 namespace pagoda {
 

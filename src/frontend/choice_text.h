@@ -4,7 +4,7 @@
 #include <string>
 
 #include "frontend/stop_matcher.h"
-#include "text/detokenizer.h"
+#include "tokenizer/detokenizer.h"
 
 namespace pagoda {
 

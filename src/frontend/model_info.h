@@ -8,8 +8,8 @@
 
 #include "base/value.h"
 #include "contract/types.h"
-#include "text/chat_template.h"
-#include "text/tokenizer.h"
+#include "jinja/chat_template.h"
+#include "tokenizer/tokenizer.h"
 
 namespace pagoda {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/rng.h"
-#include "text/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 namespace pagoda {
 

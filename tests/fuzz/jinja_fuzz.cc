@@ -2,7 +2,7 @@
 #include <cstdint>
 
 #include "base/json.h"
-#include "text/chat_template.h"
+#include "jinja/chat_template.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   static const pagoda::Value kContext =

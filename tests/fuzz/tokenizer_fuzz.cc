@@ -3,8 +3,8 @@
 
 #include "base/check.h"
 #include "base/utf8.h"
-#include "text/detokenizer.h"
-#include "text/tokenizer.h"
+#include "tokenizer/detokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   const std::string_view all(reinterpret_cast<const char*>(data), size);
