@@ -1,7 +1,7 @@
 // The ops room: arithmetic on tensors as plain functions, one header per op, with a scalar reference and
 // variants per instruction set chosen once per process (isa.h). No op knows a layer, a model or a request.
 //
-// The promise of every op (docs/numerics.md): each output row is a pure function of its own input row, the
+// The promise of every op (docs/design/numerics.md): each output row is a pure function of its own input row, the
 // weights and its own cache, in every bit. Neighbours in the batch, number of threads, tile shapes and
 // chunking change nothing. Sums run in one fixed order; fused multiply-adds are explicit; no op allocates
 // while a step runs, but through ComputeStream.

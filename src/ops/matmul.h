@@ -11,7 +11,7 @@
 
 namespace pagoda {
 
-// How a weight matrix is held, and with it what its products multiply (docs/numerics.md):
+// How a weight matrix is held, and with it what its products multiply (docs/design/numerics.md):
 //   kF32, kF16   float32 activations; weights widened exactly.
 //   kBF16        activations rounded to bfloat16; products exact, sums in float32.
 //   kInt8        weights: 8 bits and a scale per output; activations: 8 bits and a scale per token.

@@ -1,5 +1,5 @@
 // How far quantized weights move a model's predictions: KL(float32 || scheme) of the next token, over real
-// text, for the model as it is and with planted outliers. Prints docs/quality-cpu.md's table.
+// text, for the model as it is and with planted outliers. Prints docs/measurements/quality.md's table.
 #include "tests/assembly/quality.h"
 
 #include <cstdio>
