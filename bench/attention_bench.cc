@@ -12,7 +12,7 @@
 #include "base/env.h"
 #include "bench/step/roofline.h"
 #include "ops/attention.h"
-#include "ops/isa.h"
+#include "ops/cpu/isa.h"
 
 namespace pagoda {
 namespace {

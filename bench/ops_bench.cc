@@ -12,7 +12,7 @@
 
 #include "base/env.h"
 #include "bench/step/roofline.h"
-#include "ops/isa.h"
+#include "ops/cpu/isa.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
 

@@ -13,7 +13,7 @@
 #include "base/json.h"
 #include "bench/step/driver.h"
 #include "bench/step/flags.h"
-#include "ops/isa.h"
+#include "ops/cpu/isa.h"
 
 namespace pagoda {
 namespace {

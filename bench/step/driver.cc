@@ -6,8 +6,8 @@
 #include "base/env.h"
 #include "base/mmap.h"
 #include "model/registry.h"
-#include "ops/calibrate.h"
-#include "ops/tuning_file.h"
+#include "ops/cpu/calibrate.h"
+#include "ops/cpu/tuning_file.h"
 #include "weights/checkpoint.h"
 
 namespace pagoda {

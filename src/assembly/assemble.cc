@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "base/mmap.h"
 #include "model/registry.h"
-#include "ops/isa.h"
+#include "ops/cpu/isa.h"
 #include "runner/cpu_model_runner.h"
 #include "runner/memory_plan.h"
 

@@ -9,9 +9,9 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mmap.h"
-#include "ops/calibrate.h"
-#include "ops/isa.h"
-#include "ops/tuning_file.h"
+#include "ops/cpu/calibrate.h"
+#include "ops/cpu/isa.h"
+#include "ops/cpu/tuning_file.h"
 
 namespace pagoda {
 namespace {

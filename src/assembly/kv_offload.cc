@@ -6,7 +6,7 @@
 #include "base/env.h"
 #include "base/log.h"
 #include "base/rng.h"
-#include "ops/isa.h"
+#include "ops/cpu/isa.h"
 #include "ops/packed_store.h"
 #include "runner/kv_file.h"
 #include "weights/content_key.h"

@@ -1,5 +1,6 @@
 // The ops room: arithmetic on tensors as plain functions, one header per op, with a scalar reference and
-// variants per instruction set chosen once per process (isa.h). No op knows a layer, a model or a request.
+// variants per instruction set chosen once per process (cpu/isa.h). No op knows a layer, a model or a
+// request.
 //
 // The promise of every op (docs/design/numerics.md): each output row is a pure function of its own input row, the
 // weights and its own cache, in every bit. Neighbours in the batch, number of threads, tile shapes and
@@ -15,7 +16,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
-#include "ops/tuning.h"
+#include "ops/cpu/tuning.h"
 #include "tensor/tensor.h"
 
 namespace pagoda {

@@ -81,7 +81,7 @@ struct MatmulInput {
   float* scale = nullptr;  // [rows]
   // [rows, num_groups]: the sum of a group's codes times -128 (kInt8) or -8 (kInt4), which is what the offset
   // of unsigned weight codes adds to a product, negated; times 1 where weights have zero points.
-  int32_t* starts = nullptr;
+  int32_t* offset_sums = nullptr;
   int64_t num_groups = 0;
   const float* column_scale = nullptr;  // [k] or null: what x is multiplied by before it is quantized
   // The rows as a matrix that an op may write its result to, [rows, k] float32 or bfloat16, where that is all

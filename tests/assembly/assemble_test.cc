@@ -15,7 +15,7 @@
 
 #include "assembly/model_files.h"
 #include "base/json.h"
-#include "ops/isa.h"
+#include "ops/cpu/isa.h"
 #include "tests/testing/tiny_model.h"
 
 namespace pagoda {

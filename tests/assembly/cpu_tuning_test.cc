@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "model/registry.h"
-#include "ops/tuning_file.h"
+#include "ops/cpu/tuning_file.h"
 #include "tests/testing/tiny_model.h"
 #include "weights/expected_tensors.h"
 

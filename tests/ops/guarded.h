@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "ops/compute_stream.h"
-#include "ops/isa.h"
+#include "ops/cpu/isa.h"
 #include "tensor/tensor.h"
 
 namespace pagoda::testing {

@@ -1,4 +1,4 @@
-#include "ops/tuning.h"
+#include "ops/cpu/tuning.h"
 
 #include <gtest/gtest.h>
 
@@ -7,8 +7,8 @@
 
 #include "base/json.h"
 #include "ops/attention.h"
-#include "ops/calibrate.h"
-#include "ops/tuning_file.h"
+#include "ops/cpu/calibrate.h"
+#include "ops/cpu/tuning_file.h"
 #include "tests/ops/packed.h"
 
 namespace pagoda {

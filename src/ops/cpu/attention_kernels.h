@@ -58,7 +58,7 @@ struct AttnTask {
   int32_t first_position, window;                               // position of the first query; window 0: all
   float scale, softcap;
   int32_t row_chunk;  // at most kMaxRowChunk
-  bool asks_ahead;
+  bool prefetch_next;
   const float* q;  // first query, first head of the first group
   int64_t q_stride;
   const char* cache;  // block 0, the first of the task's KV heads

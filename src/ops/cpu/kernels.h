@@ -1,4 +1,4 @@
-// The door between ops/*.cc (checks, splitting over threads) and the kernels, which are compiled once per
+// The door between ops/cpu/*.cc (checks, splitting over threads) and the kernels, which are compiled once per
 // instruction set and reached through one table each. Plain structs and pointers only: a kernel file is
 // compiled for a CPU that may not be there, so any inline function with external linkage in it (std::
 // included) could be the copy that the linker keeps for everybody. Hence: kernel files include this header,

@@ -1,7 +1,7 @@
 // The vector first: the kernels are written in its terms.
 // clang-format off
-#include "ops/cpu/vec_scalar.h"
-#include "ops/cpu/body.h"
+#include "ops/cpu/vec_scalar-inl.h"
+#include "ops/cpu/kernels-inl.h"
 // clang-format on
 
 namespace pagoda::cpu {

@@ -21,10 +21,10 @@ enum class Write : uint8_t { kStore, kAdd, kStoreBf16, kSiluMul, kSiluMulBf16 };
 struct MatmulTask {
   Dot dot;
   Write write;
-  const uint32_t* x;        // rows of words, one per step
-  int64_t x_stride, m;      // words; m <= kMaxRows
-  const float* x_scale;     // [m], integers only
-  const int32_t* x_starts;  // [m, x_groups], integers only: see MatmulInput
+  const uint32_t* x;             // rows of words, one per step
+  int64_t x_stride, m;           // words; m <= kMaxRows
+  const float* x_scale;          // [m], integers only
+  const int32_t* x_offset_sums;  // [m, x_groups], integers only: see MatmulInput
   int64_t x_groups;
   const std::byte* panels;
   int64_t panel_bytes, steps;         // steps per panel; kInt4: groups
@@ -32,8 +32,8 @@ struct MatmulTask {
   int64_t n, panel_begin, panel_end;  // n: outputs before padding; of y: half of it under kSiluMul
   const float* bias;                  // [panels * 64] or null
   void* y;
-  int64_t y_stride;  // elements
-  uint32_t* park;    // m * kPanel words of this worker: sums between two passes over k
+  int64_t y_stride;        // elements
+  uint32_t* partial_sums;  // m * kPanel words of this worker: sums between two passes over k
   // Of CpuTuning.
   int64_t near_bytes, tile_rows, slice_words;
   bool near_past_l2;

@@ -15,10 +15,10 @@ struct RowKernels {
   void (*shift_and_divide)(float* y, const float* x, float by, float divisor, int64_t count);
   // Rounds to bfloat16; an odd count is filled up with a zero.
   void (*narrow)(uint16_t* y, const float* x, int64_t count);
-  // y[i] = round(x[i] * factor[i] * 127 / max), zero from `count` to `padded` (a multiple of 4); starts:
+  // y[i] = round(x[i] * factor[i] * 127 / max), zero from `count` to `padded` (a multiple of 4); offset_sums:
   // `offset` times the sum of y, per `group` (a multiple of 16, or everything). Returns max / 127, or NaN if
   // a number is not finite. factor: null for ones.
-  float (*quantize)(int8_t* y, int32_t* starts, int32_t offset, const float* x, const float* factor,
+  float (*quantize)(int8_t* y, int32_t* offset_sums, int32_t offset, const float* x, const float* factor,
                     int64_t count, int64_t padded, int64_t group);
 };
 

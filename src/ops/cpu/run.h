@@ -1,10 +1,10 @@
-// What the ops' .cc files share: the kernels in use, and how work is split over the pool.
+// What the bodies of the ops share: the kernels in use, and how work is split over the pool.
 #pragma once
 #include <algorithm>
 
 #include "ops/compute_stream.h"
+#include "ops/cpu/isa.h"
 #include "ops/cpu/kernels.h"
-#include "ops/isa.h"
 #include "ops/matmul.h"
 
 namespace pagoda::cpu {

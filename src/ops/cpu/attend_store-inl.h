@@ -1,4 +1,4 @@
-// Writing a token's K and V to its place in the cache. Included by attend.h.
+// Writing a token's K and V to its place in the cache. Included by attend-inl.h.
 #pragma once
 
 namespace pagoda::cpu {

@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "ops/tuning.h"
+#include "ops/cpu/tuning.h"
 
 namespace pagoda {
 

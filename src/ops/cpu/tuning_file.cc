@@ -1,4 +1,4 @@
-#include "ops/tuning_file.h"
+#include "ops/cpu/tuning_file.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -14,7 +14,7 @@ int64_t round_to_line(int64_t bytes) {
 }
 
 struct InputLayout {
-  int64_t row_bytes, num_groups, scale_offset, starts_offset, total;
+  int64_t row_bytes, num_groups, scale_offset, sums_offset, total;
 };
 
 InputLayout input_layout(const PanelLayout& weight, int64_t rows) {
@@ -24,8 +24,8 @@ InputLayout input_layout(const PanelLayout& weight, int64_t rows) {
   layout.row_bytes = round_to_line(weight.words * 4) + 64;
   layout.num_groups = weight.group_words > 0 ? weight.steps : 1;
   layout.scale_offset = rows * layout.row_bytes;
-  layout.starts_offset = layout.scale_offset + (is_integer ? round_to_line(rows * 4) : 0);
-  layout.total = layout.starts_offset + (is_integer ? round_to_line(rows * layout.num_groups * 4) : 0);
+  layout.sums_offset = layout.scale_offset + (is_integer ? round_to_line(rows * 4) : 0);
+  layout.total = layout.sums_offset + (is_integer ? round_to_line(rows * layout.num_groups * 4) : 0);
   return layout;
 }
 
@@ -71,7 +71,7 @@ void set_rows(MatmulTask* task, const Tensor& y, const MatmulInput& x, int64_t r
   task->m = m;
   task->x = reinterpret_cast<const uint32_t*>(x.data + row * x.row_bytes);
   task->x_scale = x.scale == nullptr ? nullptr : x.scale + row;
-  task->x_starts = x.starts == nullptr ? nullptr : x.starts + row * x.num_groups;
+  task->x_offset_sums = x.offset_sums == nullptr ? nullptr : x.offset_sums + row * x.num_groups;
   task->y = static_cast<std::byte*>(y.data) + row * y.row_stride * static_cast<int64_t>(dtype_bytes(y.dtype));
 }
 
@@ -96,7 +96,7 @@ MatmulInput make_input(const PackedWeight& weight, void* memory, int64_t rows) {
   input.num_groups = layout.num_groups;
   if (panels.layout().dot >= Dot::kInt8) {
     input.scale = reinterpret_cast<float*>(input.data + layout.scale_offset);
-    input.starts = reinterpret_cast<int32_t*>(input.data + layout.starts_offset);
+    input.offset_sums = reinterpret_cast<int32_t*>(input.data + layout.sums_offset);
     input.column_scale = panels.column_scale();
   }
   return input;
@@ -130,7 +130,7 @@ void convert_row(const MatmulInput& input, int64_t row, const float* x) {
                              : input.format.zero_points                 ? 1
                                                                         : -8;
       input.scale[row] = kernels().rows.quantize(
-          reinterpret_cast<int8_t*>(out), input.starts + row * input.num_groups, offset, x,
+          reinterpret_cast<int8_t*>(out), input.offset_sums + row * input.num_groups, offset, x,
           input.column_scale, input.k, padded, input.num_groups > 1 ? unit : padded);
       return;
     }
@@ -163,7 +163,7 @@ void multiply_panels(const Tensor& y, const MatmulInput& x, const PanelWeight& w
     MatmulTask task = task_of(y, x, weight, bias, epilogue, tuning);
     task.panel_begin = first + begin;
     task.panel_end = first + end;
-    task.park = static_cast<uint32_t*>(
+    task.partial_sums = static_cast<uint32_t*>(
         stream.scratch(worker, static_cast<std::size_t>(block * kPanel) * sizeof(uint32_t)));
     for (int64_t row = 0; row < num_tokens; row += block) {
       set_rows(&task, y, x, row, std::min(block, num_tokens - row));

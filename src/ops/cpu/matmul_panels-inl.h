@@ -1,12 +1,12 @@
-// The product of some rows of x with some panels of a packed weight. Included after matmul_tile.h and rows.h,
-// by kernel files only.
+// The product of some rows of x with some panels of a packed weight. Included after matmul_tile-inl.h and
+// rows-inl.h, by kernel files only.
 #pragma once
 
 namespace pagoda::cpu {
 namespace {
 
 // How each kind of weight is cut: steps per pass of all rows over a panel (so that what they share stays in
-// the second-level cache; sums are parked between passes, which changes no bit), and the register tile. A
+// the second-level cache; sums are is_partial between passes, which changes no bit), and the register tile. A
 // tile as wide as a panel reads it once.
 constexpr int kPanelVectors = kPanel / kLanes;
 
@@ -23,8 +23,8 @@ struct DotCut {
                                          dot_tile<D, 2, NV, kPastL2>,
                                          dot_tile<D, 3, NV, kPastL2>,
                                          dot_tile<D, 4, NV, kPastL2>,
-                                         dot_tile<D, least(5, kTileRows), NV, kPastL2>,
-                                         dot_tile<D, least(6, kTileRows), NV, kPastL2>};
+                                         dot_tile<D, min_int(5, kTileRows), NV, kPastL2>,
+                                         dot_tile<D, min_int(6, kTileRows), NV, kPastL2>};
     return kByRows[rows - 1];
   }
   static int64_t vectors(int64_t rows) { return rows == 1 ? kRowVectors : kTileVectors; }
@@ -55,17 +55,18 @@ struct GroupCut {
   static Fn tile_of(int64_t rows) {
     static constexpr Fn kByRows[] = {group_tile<1, NV, kZeros>,
                                      group_tile<2, NV, kZeros>,
-                                     group_tile<least(3, kGroupRows), NV, kZeros>,
-                                     group_tile<least(4, kGroupRows), NV, kZeros>,
-                                     group_tile<least(5, kGroupRows), NV, kZeros>,
-                                     group_tile<least(6, kGroupRows), NV, kZeros>};
+                                     group_tile<min_int(3, kGroupRows), NV, kZeros>,
+                                     group_tile<min_int(4, kGroupRows), NV, kZeros>,
+                                     group_tile<min_int(5, kGroupRows), NV, kZeros>,
+                                     group_tile<min_int(6, kGroupRows), NV, kZeros>};
     return kByRows[rows - 1];
   }
   template <bool kPastL2>
   static Fn few_tile(int64_t rows) {
-    static constexpr Fn kByRows[] = {group_tile<1, kGroupFewVectors, kZeros, kPastL2>,
-                                     group_tile<least(2, kGroupFewRows), kGroupFewVectors, kZeros, kPastL2>,
-                                     group_tile<least(3, kGroupFewRows), kGroupFewVectors, kZeros, kPastL2>};
+    static constexpr Fn kByRows[] = {
+        group_tile<1, kGroupFewVectors, kZeros, kPastL2>,
+        group_tile<min_int(2, kGroupFewRows), kGroupFewVectors, kZeros, kPastL2>,
+        group_tile<min_int(3, kGroupFewRows), kGroupFewVectors, kZeros, kPastL2>};
     return kByRows[rows - 1];
   }
   static int64_t vectors(int64_t rows) { return rows <= kGroupFewRows ? kGroupFewVectors : kGroupVectors; }
@@ -178,18 +179,18 @@ static void write_rows(const MatmulTask& task, int64_t row, int64_t rows, int64_
 // this one.
 template <class Cut>
 static void run_slice(const MatmulTask& task, TileTask tile, int64_t most_rows, bool is_last, int64_t panel) {
-  const bool parked = tile.steps < task.steps;
+  const bool is_partial = tile.steps < task.steps;
   const int64_t tiles = (task.m + most_rows - 1) / most_rows;
   const int64_t slice_bytes = tile.steps * Cut::step_bytes(task);
   const std::byte *w = tile.w, *next = w + slice_bytes;  // what follows in memory is what is read next
   const uint32_t* x = tile.x;
-  const int32_t* starts = tile.starts;
+  const int32_t* offset_sums = tile.offset_sums;
   for (int64_t i = 0; i < tiles; ++i) {
     const int64_t row = task.m * i / tiles, rows = task.m * (i + 1) / tiles - row;
     const int64_t vectors = Cut::vectors(rows), passes = tiles * (kPanelVectors / vectors);
     tile.x = x + row * task.x_stride;
-    tile.starts = starts == nullptr ? nullptr : starts + row * task.x_groups;
-    tile.c = task.park + (parked ? row * kPanel : 0);
+    tile.offset_sums = offset_sums == nullptr ? nullptr : offset_sums + row * task.x_groups;
+    tile.c = task.partial_sums + (is_partial ? row * kPanel : 0);
     const int64_t asks = tile.steps * (Cut::words(task) > 1 ? Cut::words(task) / 2 : 1);
     tile.next_step = (slice_bytes / passes + asks - 1) / asks;
     tile.next_line = tile.next_step > 64 ? 64 : 0;
@@ -218,8 +219,9 @@ static void matmul_of(const MatmulTask& task) {
       tile.steps = task.steps - begin < slice ? task.steps - begin : slice;
       tile.group_words = task.group_words;
       tile.is_first = begin == 0;
-      tile.starts = task.x_starts == nullptr ? nullptr : task.x_starts + (task.x_groups > 1 ? begin : 0);
-      tile.starts_stride = task.x_groups;
+      tile.offset_sums =
+          task.x_offset_sums == nullptr ? nullptr : task.x_offset_sums + (task.x_groups > 1 ? begin : 0);
+      tile.offset_stride = task.x_groups;
       run_slice<Cut>(task, tile, most_rows, begin + tile.steps == task.steps, panel);
     }
 }

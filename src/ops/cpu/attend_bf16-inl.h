@@ -1,5 +1,5 @@
 // Attention over a cache of bfloat16: queries and weights are rounded to it as well, products of pairs are
-// summed in float32 (dot2). Included by attend.h.
+// summed in float32 (dot2). Included by attend-inl.h.
 #pragma once
 
 namespace pagoda::cpu {
@@ -108,11 +108,11 @@ struct Bf16Cache {
     const KeyRange low = seen(task, begin, tile), high = seen(task, end - 1, tile);
     const int64_t first_pair = low.begin / kLanes * 8, last_pair = divide_up(high.end, 2);
     const bool clean = finite(values, state.padded, first_pair, divide_up(high.begin, 2)) &&
-                       finite(values, state.padded, at_least(low.end / 2, first_pair), last_pair);
+                       finite(values, state.padded, max_i64(low.end / 2, first_pair), last_pair);
     if (clean) {
       for (int64_t row = begin; row < end; row += task.row_chunk)
         chunk(task, work, state, panels, row == begin ? ahead : Ahead{}, head, row,
-              at_most(end - row, task.row_chunk), tile, values);
+              min_i64(end - row, task.row_chunk), tile, values);
       return;
     }
     const char* copies[kTilePanelCount];
@@ -121,7 +121,7 @@ struct Bf16Cache {
       copy_seen(task, values, seen(task, query * group, tile), work.clean);
       for (int64_t row = query * group; row < (query + 1) * group; row += task.row_chunk)
         chunk(task, work, state, panels, Ahead{}, head, row,
-              at_most((query + 1) * group - row, task.row_chunk), tile, copies);
+              min_i64((query + 1) * group - row, task.row_chunk), tile, copies);
     }
   }
 };

@@ -1,4 +1,4 @@
-// Numbers as e4m3 (tensor/dtype.h) and back. Included by attend.h.
+// Numbers as e4m3 (tensor/dtype.h) and back. Included by attend-inl.h.
 #pragma once
 
 namespace pagoda::cpu {

@@ -187,7 +187,7 @@ class Plan {
     task.scale = batch_.scale;
     task.softcap = batch_.softcap;
     task.row_chunk = static_cast<int32_t>(tuning_.attention_row_chunk);
-    task.asks_ahead = tuning_.attention_ahead != 0;
+    task.prefetch_next = tuning_.attention_ahead != 0;
     task.q = q_.row<float>(start + item.query) + column;
     task.q_stride = q_.row_stride;
     task.cache = static_cast<const char*>(kv_.data) + item.head * layout_.head_bytes;

@@ -20,7 +20,7 @@ struct Block {
 template <class T, int NV>
 struct Block<T, 0, NV> {};
 
-constexpr int least(int a, int b) {
+constexpr int min_int(int a, int b) {
   return a < b ? a : b;
 }
 

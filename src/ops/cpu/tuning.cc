@@ -1,4 +1,4 @@
-#include "ops/tuning.h"
+#include "ops/cpu/tuning.h"
 
 namespace pagoda {
 

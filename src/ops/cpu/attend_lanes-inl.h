@@ -1,5 +1,5 @@
-// What attention asks of a vector beyond vec_*.h. Included after one of those and exp.h, by kernel files
-// only. All branches give the same bits.
+// What attention asks of a vector beyond vec_*-inl.h. Included after one of those and exp-inl.h, by kernel
+// files only. All branches give the same bits.
 #pragma once
 
 namespace pagoda::cpu {

@@ -1,4 +1,4 @@
-// Attention over a cache of float32 or float16, all in float32. Included by attend.h.
+// Attention over a cache of float32 or float16, all in float32. Included by attend-inl.h.
 #pragma once
 
 namespace pagoda::cpu {
@@ -56,7 +56,7 @@ struct FloatCache {
                          int64_t row, int64_t rows, const float* scores, KeyRange keys, const Ahead& ahead) {
     const int64_t step = state.padded * static_cast<int64_t>(sizeof(T));
     for (int64_t key = keys.begin, count; key < keys.end; key += count) {
-      count = at_most(kLanes - key % kLanes, keys.end - key);
+      count = min_i64(kLanes - key % kLanes, keys.end - key);
       const char* v = panels.at[key / kLanes] + head * task.layout.head_bytes + task.layout.v_offset +
                       key % kLanes * step;
       multiply_values<Fused<T>>({scores + key, kKeyTile, &v, &ahead.by[key / kLanes], step, count, count,
@@ -71,14 +71,14 @@ struct FloatCache {
     for (int64_t query = queries.begin, next; query < queries.end; query = next) {
       const KeyRange keys = seen(task, query * group, tile);
       // Rows that see the same keys go together, as many as fit; a wide group in pieces.
-      const int64_t most = at_least(2 * task.row_chunk / group, 1);
+      const int64_t most = max_i64(2 * task.row_chunk / group, 1);
       for (next = query + 1; next < queries.end && next - query < most; ++next) {
         const KeyRange other = seen(task, next * group, tile);
         if (other.begin != keys.begin || other.end != keys.end) break;
       }
       const int64_t p0 = keys.begin / kLanes, p1 = divide_up(keys.end, kLanes);
       for (int64_t row = query * group, rows; row < next * group; row += rows) {
-        rows = at_most(next * group - row, 2 * task.row_chunk);
+        rows = min_i64(next * group - row, 2 * task.row_chunk);
         const char* from[kTilePanelCount];
         for (int64_t p = p0; p < p1; ++p) from[p] = panels.at[p] + head * task.layout.head_bytes;
         const float* q = reinterpret_cast<const float*>(work.queries) + (head * rows_of(task) + row) * dim;

@@ -1,5 +1,5 @@
 // The register tiles of attention: sums of products of a few rows (queries, or weights) with a few vectors
-// (16 keys of K, or 16 dims of V), one chain per sum. Included by attend.h.
+// (16 keys of K, or 16 dims of V), one chain per sum. Included by attend-inl.h.
 #pragma once
 
 namespace pagoda::cpu {
@@ -73,16 +73,16 @@ PAGODA_INLINE void read_row(Row<typename M::Vec, NV>& b, const char* p) {
 }
 // Asks for the lines `ahead` bytes behind those.
 template <int NV>
-PAGODA_INLINE void ask_vectors(const char* const* p, const int64_t* ahead, int64_t offset) {
+PAGODA_INLINE void prefetch_vectors(const char* const* p, const int64_t* ahead, int64_t offset) {
   if constexpr (NV > 0) {
-    ask_vectors<NV - 1>(p, ahead, offset);
+    prefetch_vectors<NV - 1>(p, ahead, offset);
     __builtin_prefetch(p[NV - 1] + ahead[NV - 1] + offset, 0, 2);
   }
 }
 template <int NV>
-PAGODA_INLINE void ask_row(const char* p, int64_t vector_bytes) {
+PAGODA_INLINE void prefetch_row(const char* p, int64_t vector_bytes) {
   if constexpr (NV > 0) {
-    ask_row<NV - 1>(p, vector_bytes);
+    prefetch_row<NV - 1>(p, vector_bytes);
     __builtin_prefetch(p + (NV - 1) * vector_bytes, 0, 2);
   }
 }
@@ -182,7 +182,7 @@ __attribute__((noinline)) void key_tile(const Product<M>& p) {
   for (int64_t offset = 0; offset < end; offset += M::kVecBytes, ++x) {
     Row<typename M::Vec, NV> b;
     read_vectors<M, NV>(b, from, offset);
-    ask_vectors<NV>(from, ahead, offset);
+    prefetch_vectors<NV>(from, ahead, offset);
     step_rows<M, MR, NV>(sums, b, x, x_stride);
   }
   end_rows<typename M::Sum, MR, NV>(sums, p.c, p.c_stride);
@@ -207,7 +207,7 @@ __attribute__((noinline)) void value_tile(const Product<M>& p, int64_t vector) {
     for (; from < end; from += step_bytes, ++x) {
       Row<typename M::Vec, NV> b;
       read_row<M, NV>(b, from);
-      ask_row<NV>(from + by, M::kVecBytes);
+      prefetch_row<NV>(from + by, M::kVecBytes);
       step_rows<M, MR, NV>(sums, b, x, x_stride);
     }
   }
@@ -223,13 +223,13 @@ static void key_rows(const Product<M>& p, int64_t rows) {
     case 1:
       return key_tile<M, 1, NV>(p);
     case 2:
-      return key_tile<M, least(2, kRows), NV>(p);
+      return key_tile<M, min_int(2, kRows), NV>(p);
     case 3:
-      return key_tile<M, least(3, kRows), NV>(p);
+      return key_tile<M, min_int(3, kRows), NV>(p);
     case 4:
-      return key_tile<M, least(4, kRows), NV>(p);
+      return key_tile<M, min_int(4, kRows), NV>(p);
     case 5:
-      return key_tile<M, least(5, kRows), NV>(p);
+      return key_tile<M, min_int(5, kRows), NV>(p);
     default:
       return key_tile<M, kRows, NV>(p);
   }
@@ -240,13 +240,13 @@ static void value_rows(const Product<M>& p, int64_t rows, int64_t vector) {
     case 1:
       return value_tile<M, 1, NV>(p, vector);
     case 2:
-      return value_tile<M, least(2, kRows), NV>(p, vector);
+      return value_tile<M, min_int(2, kRows), NV>(p, vector);
     case 3:
-      return value_tile<M, least(3, kRows), NV>(p, vector);
+      return value_tile<M, min_int(3, kRows), NV>(p, vector);
     case 4:
-      return value_tile<M, least(4, kRows), NV>(p, vector);
+      return value_tile<M, min_int(4, kRows), NV>(p, vector);
     case 5:
-      return value_tile<M, least(5, kRows), NV>(p, vector);
+      return value_tile<M, min_int(5, kRows), NV>(p, vector);
     default:
       return value_tile<M, kRows, NV>(p, vector);
   }
@@ -272,7 +272,7 @@ static void multiply_keys(Product<M> p, int64_t rows, int64_t panels) {
       if (count == 1)
         key_rows<M, 1>(p, rows - r);
       else if (count == 2)
-        key_rows<M, least(2, kVectors)>(p, rows - r);
+        key_rows<M, min_int(2, kVectors)>(p, rows - r);
       else
         key_rows<M, kVectors>(p, rows - r);
       p.ahead = kNotAhead;
@@ -294,7 +294,7 @@ static void multiply_values(Product<M> p, int64_t rows, int64_t vectors) {
       if (count == 1)
         value_rows<M, 1>(p, rows - r, v);
       else if (count == 2)
-        value_rows<M, least(2, kVectors)>(p, rows - r, v);
+        value_rows<M, min_int(2, kVectors)>(p, rows - r, v);
       else
         value_rows<M, kVectors>(p, rows - r, v);
     }

@@ -1,4 +1,5 @@
-// Kernels that work on one row at a time. Included after one of the vec_*.h and exp.h, by kernel files only.
+// Kernels that work on one row at a time. Included after one of the vec_*-inl.h and exp-inl.h, by kernel
+// files only.
 #pragma once
 
 namespace pagoda::cpu {
@@ -109,7 +110,7 @@ PAGODA_INLINE int32_t codes_of(int8_t* y, const float* x, const float* factor, V
   for (int32_t number : part) total += number;
   return total;
 }
-static float quantize(int8_t* y, int32_t* starts, int32_t offset, const float* x, const float* factor,
+static float quantize(int8_t* y, int32_t* offset_sums, int32_t offset, const float* x, const float* factor,
                       int64_t count, int64_t padded, int64_t group) {
   V high = zero(), bad = zero();
   auto judge = [&](V v) __attribute__((always_inline)) {
@@ -123,7 +124,7 @@ static float quantize(int8_t* y, int32_t* starts, int32_t offset, const float* x
   const float largest = max_lanes(high), inverse = largest < kTiny ? 0.0f : 127.0f / largest;
   for (int64_t begin = 0; begin < padded; begin += group) {
     const int64_t end = begin + group < padded ? begin + group : padded;
-    starts[begin / group] = offset * codes_of(y, x, factor, broadcast(inverse), begin, end, count);
+    offset_sums[begin / group] = offset * codes_of(y, x, factor, broadcast(inverse), begin, end, count);
   }
   return largest / 127.0f + sum_lanes(bad);
 }

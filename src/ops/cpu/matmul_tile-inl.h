@@ -1,4 +1,4 @@
-// Register tiles of the products with packed weights. Included after one of the vec_*.h, by kernel files
+// Register tiles of the products with packed weights. Included after one of the vec_*-inl.h, by kernel files
 // only.
 #pragma once
 
@@ -92,12 +92,12 @@ PAGODA_INLINE void start_row(Row<I, NV>& sums, int32_t start) {
     sums.last = broadcast_word(static_cast<uint32_t>(start));
   }
 }
-// Integers of row r start at starts[r * stride].
+// Integers of row r start at offset_sums[r * stride].
 template <int MR, int NV>
-PAGODA_INLINE void start_block(Block<I, MR, NV>& block, const int32_t* starts, int64_t stride) {
+PAGODA_INLINE void start_block(Block<I, MR, NV>& block, const int32_t* offset_sums, int64_t stride) {
   if constexpr (MR > 0) {
-    start_block<MR - 1, NV>(block.head, starts, stride);
-    start_row<NV>(block.last, starts[(MR - 1) * stride]);
+    start_block<MR - 1, NV>(block.head, offset_sums, stride);
+    start_row<NV>(block.last, offset_sums[(MR - 1) * stride]);
   }
 }
 template <class T, int NV>
@@ -137,25 +137,25 @@ struct TileTask {
   int64_t steps;       // kInt4: groups
   int64_t group_words;
   uint32_t* c;
-  bool is_first;          // sums start anew, else at c
-  const int32_t* starts;  // of integer sums, at the tile's first row and group; null: floats
-  int64_t starts_stride;
+  bool is_first;               // sums start anew, else at c
+  const int32_t* offset_sums;  // of integer sums, at the tile's first row and group; null: floats
+  int64_t offset_stride;
   const std::byte* next;  // what will be read next: with every step, the line there is asked for, and one
   int64_t next_step, next_line;  // `next_line` bytes behind it, and `next` moves on by `next_step`
   bool past_l2;  // a step asks for as much as it reads instead, without a place for it in the outer caches
 };
 using TileFn = void (*)(const TileTask& task);
 
-PAGODA_INLINE void ask_for(const std::byte* p, int64_t line) {
+PAGODA_INLINE void prefetch_line(const std::byte* p, int64_t line) {
   __builtin_prefetch(p, 0, 3);
   __builtin_prefetch(p + line, 0, 3);
 }
 
 // `bytes` of what is read once: from memory to the nearest cache.
 template <int64_t kBytes>
-PAGODA_INLINE void ask_once(const std::byte* p) {
+PAGODA_INLINE void prefetch_once(const std::byte* p) {
   if constexpr (kBytes > 0) {
-    ask_once<kBytes - 64>(p);
+    prefetch_once<kBytes - 64>(p);
     __builtin_prefetch(p + kBytes - 64, 0, 0);
   }
 }
@@ -165,7 +165,7 @@ __attribute__((noinline)) void dot_tile(const TileTask& task) {
   constexpr int64_t kStep = kPanel * D::kLaneBytes;
   Block<typename D::Sum, MR, NV> sums;
   if (task.is_first)
-    start_block<MR, NV>(sums, task.starts, task.starts_stride);
+    start_block<MR, NV>(sums, task.offset_sums, task.offset_stride);
   else
     load_block<typename D::Sum, MR, NV>(sums, task.c);
   const uint32_t* x = task.x;
@@ -174,9 +174,9 @@ __attribute__((noinline)) void dot_tile(const TileTask& task) {
     Row<typename D::A, NV> b;
     load_b<D, NV>(b, w);
     if constexpr (kPastL2)
-      ask_once<kStep>(next);
+      prefetch_once<kStep>(next);
     else
-      ask_for(next, task.next_line);
+      prefetch_line(next, task.next_line);
     mac_block<D, MR, NV>(sums, b, x + i, task.x_stride);
     w += kStep;
     next += task.next_step;
@@ -246,7 +246,7 @@ __attribute__((noinline)) void group_tile(const TileTask& task, int64_t column) 
   const int64_t pairs = task.group_words / 2, codes = pairs * kPanel * 4;
   const std::byte *group = task.w, *next = task.next;
   const uint32_t* x = task.x;
-  const int32_t* starts = task.starts;
+  const int32_t* offset_sums = task.offset_sums;
   Block<V, MR, NV> totals;
   if (task.is_first)
     start_block<MR, NV>(totals, nullptr, 0);
@@ -257,15 +257,15 @@ __attribute__((noinline)) void group_tile(const TileTask& task, int64_t column) 
     if constexpr (kZeros)
       zero_block<MR, NV>(sums);
     else
-      start_block<MR, NV>(sums, starts, task.starts_stride);
+      start_block<MR, NV>(sums, offset_sums, task.offset_stride);
     const std::byte* w = group + column * 4;
     for (int64_t i = 0; i < pairs; ++i) {
       Row<I, NV> b, part;
       load_b<Int8Dot, NV>(b, w);
       if constexpr (kPastL2)
-        ask_once<kPanel * 4>(next);
+        prefetch_once<kPanel * 4>(next);
       else
-        ask_for(next, task.next_line);
+        prefetch_line(next, task.next_line);
       low_row<NV>(part, b);
       mac_block<Int8Dot, MR, NV>(sums, part, x, task.x_stride);
       high_row<NV>(part, b);
@@ -277,9 +277,9 @@ __attribute__((noinline)) void group_tile(const TileTask& task, int64_t column) 
     Row<V, NV> scales, zeros;
     load_scales<NV>(scales, group + codes + column * 2);
     if constexpr (kZeros) load_zeros<NV>(zeros, group + codes + kPanel * 2 + column);
-    scale_block<MR, NV, kZeros>(totals, sums, scales, zeros, starts, task.starts_stride);
+    scale_block<MR, NV, kZeros>(totals, sums, scales, zeros, offset_sums, task.offset_stride);
     group += codes + kPanel * (kZeros ? 3 : 2);
-    ++starts;
+    ++offset_sums;
   }
   store_block<V, MR, NV>(task.c, totals);
 }

@@ -1,4 +1,4 @@
-// Where keys and values lie, which row sees which, and the state of a row. Included by attend.h.
+// Where keys and values lie, which row sees which, and the state of a row. Included by attend-inl.h.
 #pragma once
 
 namespace pagoda::cpu {
@@ -7,10 +7,10 @@ namespace attn {
 
 constexpr float kMinusInf = -__builtin_inff();
 
-PAGODA_INLINE int64_t at_least(int64_t a, int64_t b) {
+PAGODA_INLINE int64_t max_i64(int64_t a, int64_t b) {
   return a > b ? a : b;
 }
-PAGODA_INLINE int64_t at_most(int64_t a, int64_t b) {
+PAGODA_INLINE int64_t min_i64(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 PAGODA_INLINE int64_t divide_up(int64_t a, int64_t b) {
@@ -23,8 +23,8 @@ struct KeyRange {
 // The keys of [begin, end) that query number `query` of the task sees.
 PAGODA_INLINE KeyRange visible(const AttnTask& task, int64_t query, int64_t begin, int64_t end) {
   int64_t position = task.first_position + query;
-  int64_t first = task.window > 0 ? at_least(0, position - task.window + 1) : 0;
-  return {at_least(first, begin), at_most(position + 1, end)};
+  int64_t first = task.window > 0 ? max_i64(0, position - task.window + 1) : 0;
+  return {max_i64(first, begin), min_i64(position + 1, end)};
 }
 // The same for a row, within the tile of 64 keys that begins at `tile`, from where the range counts.
 PAGODA_INLINE KeyRange seen(const AttnTask& task, int64_t row, int64_t tile) {

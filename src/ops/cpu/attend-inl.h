@@ -1,21 +1,21 @@
-// Attention over the paged cache. Included after one of the vec_*.h and exp.h, by kernel files only.
+// Attention over the paged cache. Included after one of the vec_*-inl.h and exp-inl.h, by kernel files only.
 //
 // Online softmax (Milakov & Gimelshein 2018; Dao et al., "FlashAttention", 2022) over tiles of 64 keys at
 // absolute multiples of 64, gathered in partitions of 512 keys at absolute multiples of 512. What happens to
 // one row depends on that row's query and position alone: it steps through exactly the tiles in which it sees
-// a key. How a tile is worked through depends on the cache's format: attend_float.h, attend_bf16.h,
-// attend_int8.h, attend_fp8.h.
+// a key. How a tile is worked through depends on the cache's format: attend_float-inl.h, attend_bf16-inl.h,
+// attend_int8-inl.h, attend_fp8-inl.h.
 #pragma once
 // clang-format off
-#include "ops/cpu/attend_lanes.h"
-#include "ops/cpu/attend_tile.h"
-#include "ops/cpu/attend_keys.h"
-#include "ops/cpu/attend_e4m3.h"
-#include "ops/cpu/attend_float.h"
-#include "ops/cpu/attend_bf16.h"
-#include "ops/cpu/attend_int8.h"
-#include "ops/cpu/attend_fp8.h"
-#include "ops/cpu/attend_store.h"
+#include "ops/cpu/attend_lanes-inl.h"
+#include "ops/cpu/attend_tile-inl.h"
+#include "ops/cpu/attend_keys-inl.h"
+#include "ops/cpu/attend_e4m3-inl.h"
+#include "ops/cpu/attend_float-inl.h"
+#include "ops/cpu/attend_bf16-inl.h"
+#include "ops/cpu/attend_int8-inl.h"
+#include "ops/cpu/attend_fp8-inl.h"
+#include "ops/cpu/attend_store-inl.h"
 // clang-format on
 
 namespace pagoda::cpu {
@@ -24,9 +24,9 @@ namespace attn {
 
 // The queries of the task that see a key of the tile: consecutive ones.
 PAGODA_INLINE KeyRange queries_of(const AttnTask& task, int64_t tile) {
-  const int64_t first = at_least(0, tile - task.first_position);
+  const int64_t first = max_i64(0, tile - task.first_position);
   int64_t last = task.num_queries;
-  if (task.window > 0) last = at_most(last, tile + kKeyTile - 1 + task.window - task.first_position);
+  if (task.window > 0) last = min_i64(last, tile + kKeyTile - 1 + task.window - task.first_position);
   return {first, last};
 }
 
@@ -36,13 +36,13 @@ static void partition_of(const AttnTask& task, int64_t part, float* data) {
   const Work work = work_of(task);
   const int64_t begin_key = visible(task, 0, 0, INT64_MAX).begin;
   const int64_t end_key = visible(task, task.num_queries - 1, 0, INT64_MAX).end;
-  const int64_t begin = at_least(begin_key / kKeyTile * kKeyTile, part * kPartition);
-  const int64_t end = at_most(end_key, (part + 1) * kPartition);
+  const int64_t begin = max_i64(begin_key / kKeyTile * kKeyTile, part * kPartition);
+  const int64_t end = min_i64(end_key, (part + 1) * kPartition);
   const int64_t head_floats = rows_of(task) * attn_state_stride(task.head_dim);
   const bool copied = task.block_size % kLanes != 0;
   // What some query sees of a tile; with more than one query and a window not all of them do.
   auto panels_of = [&](int64_t tile) {
-    return find_panels<Cache::kFormat>(task, {at_least(tile, begin_key), at_most(tile + kKeyTile, end_key)},
+    return find_panels<Cache::kFormat>(task, {max_i64(tile, begin_key), min_i64(tile + kKeyTile, end_key)},
                                        work.copies);
   };
   Panels panels, next;
@@ -55,7 +55,7 @@ static void partition_of(const AttnTask& task, int64_t part, float* data) {
     for (int64_t head = 0; head < task.num_heads; ++head) {
       const bool same = head + 1 < task.num_heads;
       Ahead ahead = {};
-      for (int64_t p = 0; p < kTilePanelCount && !copied && task.asks_ahead; ++p)
+      for (int64_t p = 0; p < kTilePanelCount && !copied && task.prefetch_next; ++p)
         ahead.by[p] =
             same ? task.layout.head_bytes : next.at[p] - panels.at[p] - head * task.layout.head_bytes;
       Cache::tile(task, work, State(task, data + head * head_floats), panels, ahead, head, queries, tile);

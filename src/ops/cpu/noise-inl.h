@@ -1,5 +1,5 @@
-// Which tokens may win a draw by the Gumbel-max trick. Included by body.h after attend.h, by kernel files
-// only.
+// Which tokens may win a draw by the Gumbel-max trick. Included by kernels-inl.h after attend-inl.h, by
+// kernel files only.
 #pragma once
 
 namespace pagoda::cpu {
@@ -29,7 +29,7 @@ PAGODA_INLINE uint32_t may_win(I upper, V bound, V logit, float least) {
   return _mm512_cmp_ps_mask(share, bound.r, _CMP_LE_OQ) &
          _mm512_cmp_ps_mask(logit.r, _mm512_set1_ps(least), _CMP_GE_OQ);
 }
-PAGODA_INLINE uint32_t at_least(V a, float least) {
+PAGODA_INLINE uint32_t greater_equal(V a, float least) {
   return _mm512_cmp_ps_mask(a.r, _mm512_set1_ps(least), _CMP_GE_OQ);
 }
 // Numbers p[4 * i + j] in lane i.
@@ -59,7 +59,7 @@ PAGODA_INLINE I exclusive_or(I a, I b) {
 PAGODA_INLINE I plus(I a, I b) {
   return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)};
 }
-PAGODA_INLINE uint32_t at_least(V a, float least) {
+PAGODA_INLINE uint32_t greater_equal(V a, float least) {
   const __m256 edge = _mm256_set1_ps(least);
   return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a.lo, edge, _CMP_GE_OQ)) |
                                _mm256_movemask_ps(_mm256_cmp_ps(a.hi, edge, _CMP_GE_OQ)) << 8);
@@ -71,7 +71,7 @@ PAGODA_INLINE uint32_t may_win(I upper, V bound, V logit, float least) {
   const __m256 high = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srli_epi32(upper.hi, 1)), unit);
   const int below = _mm256_movemask_ps(_mm256_cmp_ps(low, bound.lo, _CMP_LE_OQ)) |
                     _mm256_movemask_ps(_mm256_cmp_ps(high, bound.hi, _CMP_LE_OQ)) << 8;
-  return static_cast<uint32_t>(below) & at_least(logit, least);
+  return static_cast<uint32_t>(below) & greater_equal(logit, least);
 }
 PAGODA_INLINE V every_fourth(const float* p, int j) {
   const __m256i steps = _mm256_set_epi32(28, 24, 20, 16, 12, 8, 4, 0);
@@ -93,7 +93,7 @@ PAGODA_INLINE I exclusive_or(I a, I b) {
 PAGODA_INLINE I plus(I a, I b) {
   return each_word([&](int i) { return a.lane[i] + b.lane[i]; });
 }
-PAGODA_INLINE uint32_t at_least(V a, float least) {
+PAGODA_INLINE uint32_t greater_equal(V a, float least) {
   uint32_t mask = 0;
   for (int i = 0; i < 16; ++i) mask |= static_cast<uint32_t>(a.lane[i] >= least) << i;
   return mask;
@@ -102,7 +102,7 @@ PAGODA_INLINE uint32_t may_win(I upper, V bound, V logit, float least) {
   uint32_t mask = 0;
   for (int i = 0; i < 16; ++i)
     mask |= static_cast<uint32_t>(static_cast<float>(upper.lane[i]) * 0x1p-32f <= bound.lane[i]) << i;
-  return mask & at_least(logit, least);
+  return mask & greater_equal(logit, least);
 }
 PAGODA_INLINE V every_fourth(const float* p, int j) {
   return each([&](int i) { return p[4 * i + j]; });
@@ -142,7 +142,7 @@ static bool scan(NoiseScan* scan) {
       logits = last;
     }
     uint32_t kept = 0;
-    for (int j = 0; j < 4; ++j) kept |= at_least(load(logits + j * kLanes), scan->least);
+    for (int j = 0; j < 4; ++j) kept |= greater_equal(load(logits + j * kLanes), scan->least);
     if (kept == 0) continue;
     const Words words =
         philox(plus(load_word16(kCount), broadcast_word(static_cast<uint32_t>(scan->begin / 4))), scan->index,

@@ -1,5 +1,6 @@
 // Attention over a cache of int8 with a scale per token and head, in integers: queries become 16-bit and
-// weights 14-bit fixed point, each in two bytes, and dot4 sums their products exactly. Included by attend.h.
+// weights 14-bit fixed point, each in two bytes, and dot4 sums their products exactly. Included by
+// attend-inl.h.
 #pragma once
 
 namespace pagoda::cpu {
@@ -142,7 +143,7 @@ struct Int8Cache {
     const int64_t end = queries.end * task.group;
     for (int64_t row = queries.begin * task.group; row < end; row += task.row_chunk)
       chunk(task, work, state, panels, row == queries.begin * task.group ? ahead : Ahead{}, head, row,
-            at_most(end - row, task.row_chunk), tile);
+            min_i64(end - row, task.row_chunk), tile);
   }
 };
 

@@ -1,4 +1,4 @@
-#include "ops/calibrate.h"
+#include "ops/cpu/calibrate.h"
 
 #include <fmt/format.h>
 #include <sys/resource.h>

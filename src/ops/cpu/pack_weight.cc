@@ -52,7 +52,7 @@ class Packer {
   }
 
   Status run(ComputeStream& stream) {
-    if (is_quantized(header_.format)) PAGODA_RETURN_IF_ERROR(level_columns(stream));
+    if (is_quantized(header_.format)) PAGODA_RETURN_IF_ERROR(equalize_channels(stream));
     split(stream, layout_.num_panels, kPanel * header_.k, [&](int64_t begin, int64_t end) {
       Slab slab(layout_, header_);
       for (int64_t panel = begin; panel < end; ++panel) pack(panel, &slab);
@@ -101,7 +101,7 @@ class Packer {
 
   // The root mean square of each column over its mean over all columns: inputs are multiplied by it, weights
   // divided.
-  Status level_columns(ComputeStream& stream) {
+  Status equalize_channels(ComputeStream& stream) {
     const auto k = static_cast<std::size_t>(header_.k);
     std::vector<float> squares(static_cast<std::size_t>(layout_.num_panels) * k);
     split(stream, layout_.num_panels, kPanel * header_.k, [&](int64_t begin, int64_t end) {
@@ -126,8 +126,8 @@ class Packer {
     auto* scale = reinterpret_cast<float*>(out_ + layout_.column_scale_offset);
     inverse_.resize(k);
     for (std::size_t i = 0; i < k; ++i) {
-      constexpr double kFarthest = 1 << 14;  // a column of (almost) nothing stays so
-      const double ratio = mean > 0 ? std::max(sizes[i] / mean, 1 / kFarthest) : 1;
+      constexpr double kMaxRatio = 1 << 14;  // a column of (almost) nothing stays so
+      const double ratio = mean > 0 ? std::max(sizes[i] / mean, 1 / kMaxRatio) : 1;
       scale[i] = static_cast<float>(ratio);
       inverse_[i] = static_cast<float>(1 / ratio);
     }
@@ -178,7 +178,7 @@ class Packer {
     }
   }
 
-  void level_row(int64_t panel, int64_t lane, Slab* slab) {
+  void equalize_row(int64_t panel, int64_t lane, Slab* slab) {
     widen(source(panel, lane), slab->floats.data());
     kernels().quantize.scale(slab->floats.data(), inverse_.data(), header_.k);
   }
@@ -188,7 +188,7 @@ class Packer {
     for (int64_t lane = 0; lane < kPanel; ++lane) {
       std::byte* codes = slab->elements.data() + lane * layout_.padded_k;
       slab->rows[lane] = codes;
-      level_row(panel, lane, slab);
+      equalize_row(panel, lane, slab);
       slab->scales[lane] =
           kernels().quantize.to_int8(reinterpret_cast<uint8_t*>(codes), slab->floats.data(), header_.k);
     }
@@ -200,7 +200,7 @@ class Packer {
     const int64_t group = header_.format.group_size, codes_bytes = group * kPanel / 2;
     const int64_t group_bytes = layout_.panel_bytes / layout_.steps, half = layout_.padded_k / 2;
     for (int64_t lane = 0; lane < kPanel; ++lane) {
-      level_row(panel, lane, slab);
+      equalize_row(panel, lane, slab);
       slab->rows[lane] = slab->elements.data() + lane * half;
       for (int64_t g = 0; g < layout_.steps; ++g) {
         std::byte* behind = panel_at(panel) + g * group_bytes + codes_bytes;

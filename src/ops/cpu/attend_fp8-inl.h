@@ -1,5 +1,5 @@
 // Attention over a cache of e4m3 with a scale per token and head: a tile's K and V become bfloat16, which is
-// exact, and the products are those of attend_bf16.h. Included by attend.h.
+// exact, and the products are those of attend_bf16-inl.h. Included by attend-inl.h.
 #pragma once
 
 namespace pagoda::cpu {
@@ -126,7 +126,7 @@ struct Fp8Cache {
     widen_keys(task, wide);
     if (!wide.shared) widen_values(task, wide);
     for (int64_t row = begin; row < end; row += task.row_chunk)
-      chunk(task, work, state, wide, head, row, at_most(end - row, task.row_chunk), tile);
+      chunk(task, work, state, wide, head, row, min_i64(end - row, task.row_chunk), tile);
   }
 };
 

@@ -1,4 +1,4 @@
-// The exponential of every kernel. Included after one of the vec_*.h, by kernel files only.
+// The exponential of every kernel. Included after one of the vec_*-inl.h, by kernel files only.
 #pragma once
 
 namespace pagoda::cpu {

@@ -1,5 +1,5 @@
-// Quantization of weights. Included after one of the vec_*.h and exp.h, by kernel files only. Every function
-// is a fixed sequence of rounded operations: the same codes on every instruction set.
+// Quantization of weights. Included after one of the vec_*-inl.h and exp-inl.h, by kernel files only. Every
+// function is a fixed sequence of rounded operations: the same codes on every instruction set.
 #pragma once
 
 namespace pagoda::cpu {
