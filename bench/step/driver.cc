@@ -8,7 +8,7 @@
 #include "model/registry.h"
 #include "ops/cpu/calibrate.h"
 #include "ops/cpu/tuning_file.h"
-#include "weights/checkpoint.h"
+#include "weights/dummy_checkpoint.h"
 
 namespace pagoda {
 namespace {

@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "ops/cpu/isa.h"
-#include "ops/packed_store.h"
+#include "packed/packed_store.h"
 #include "runner/kv_file.h"
 #include "weights/content_key.h"
 

@@ -6,8 +6,9 @@
 #include <set>
 
 #include "base/log.h"
-#include "ops/packed_store.h"
+#include "packed/packed_store.h"
 #include "weights/content_key.h"
+#include "weights/dummy_checkpoint.h"
 
 namespace pagoda {
 

@@ -12,7 +12,9 @@
 #include "base/status.h"
 #include "ops/compute_stream.h"
 #include "ops/matmul.h"
-#include "ops/packed_store.h"
+#include "ops/compute_stream.h"
+#include "ops/matmul.h"
+#include "packed/packed_store.h"
 #include "tensor/tensor.h"
 #include "weights/checkpoint.h"
 

@@ -1,9 +1,9 @@
-#include <algorithm>
+#include "weights/dummy_checkpoint.h"
+
 #include <array>
 #include <bit>
 
 #include "base/rng.h"
-#include "weights/expected_tensors.h"
 
 namespace pagoda {
 namespace {

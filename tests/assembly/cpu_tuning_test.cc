@@ -11,7 +11,7 @@
 #include "model/registry.h"
 #include "ops/cpu/tuning_file.h"
 #include "tests/testing/tiny_model.h"
-#include "weights/expected_tensors.h"
+#include "weights/dummy_checkpoint.h"
 
 namespace pagoda {
 namespace {

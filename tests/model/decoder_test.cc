@@ -12,6 +12,7 @@
 #include "tests/model/driven_decoder.h"
 #include "tests/testing/test_data.h"
 #include "tests/testing/tiny_model.h"
+#include "weights/dummy_checkpoint.h"
 
 namespace pagoda {
 namespace {

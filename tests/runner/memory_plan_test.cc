@@ -6,6 +6,7 @@
 #include "model/decoder.h"
 #include "model/registry.h"
 #include "tests/testing/tiny_model.h"
+#include "weights/dummy_checkpoint.h"
 
 namespace pagoda {
 namespace {

@@ -8,6 +8,7 @@
 #include "model/registry.h"
 #include "tests/runner/plan_driver.h"
 #include "tests/testing/tiny_model.h"
+#include "weights/dummy_checkpoint.h"
 
 namespace pagoda {
 namespace {

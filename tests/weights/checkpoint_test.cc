@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "tests/testing/tiny_model.h"
+#include "weights/dummy_checkpoint.h"
 #include "weights/expected_tensors.h"
 
 namespace pagoda {

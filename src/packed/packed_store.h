@@ -7,7 +7,7 @@
 
 #include "base/hash.h"
 #include "ops/matmul.h"
-#include "ops/packed_file.h"
+#include "packed/packed_file.h"
 
 namespace pagoda {
 

@@ -1,4 +1,4 @@
-#include "ops/packed_file.h"
+#include "packed/packed_file.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-#include "ops/packed_store.h"
+#include "packed/packed_store.h"
 
 #include <algorithm>
 #include <chrono>
