@@ -292,7 +292,7 @@ WeightRecipe weight_recipe(const ModelOptions& options, const Source& source, co
 
 Result<std::unique_ptr<ModelRunner>> load_runner(const ModelOptions& options, Source* source,
                                                  const Sizes& sizes, DType kv_dtype, const CpuPlan& cpus,
-                                                 CpuTierConfig tier, std::size_t* weight_bytes) {
+                                                 OffloadConfig offload, std::size_t* weight_bytes) {
   auto compute = std::make_unique<CpuCompute>(cpus);
   CpuBinding as_worker(cpus.compute.empty() ? cpus.compute : std::vector<int>{cpus.compute[0]});
   auto loader = std::make_shared<WeightLoader>(weight_recipe(options, *source, sizes, cpus));
@@ -312,7 +312,7 @@ Result<std::unique_ptr<ModelRunner>> load_runner(const ModelOptions& options, So
                                   config.block_size, compute.get()));
   return CpuModelRunner::create(
       config, std::move(compute), std::move(decoder),
-      [loader](CpuCompute* again) { return loader->load_again(again); }, std::move(tier));
+      [loader](CpuCompute* again) { return loader->load_again(again); }, std::move(offload));
 }
 
 KvIdentity kv_identity(const ModelOptions& options, const Source& source, const Sizes& sizes,
@@ -404,13 +404,13 @@ Result<std::unique_ptr<Assembly>> assemble(const ModelOptions& options) {
   PrefixCacheConfig cache = prefix_cache_config(options);
   const std::vector<KvGroupSpec> groups =
       kv_groups(source.spec.config, static_cast<int32_t>(options.block_size), kv_dtype);
-  PAGODA_TRY(KvOffload offload,
-             open_kv_offload(options, kv_identity(options, source, sizes, kv_dtype), groups, cpus, &cache));
+  PAGODA_TRY(OpenedOffload offload,
+             open_offload(options, kv_identity(options, source, sizes, kv_dtype), groups, cpus, &cache));
   assembly->engine_metrics = declare_metrics(
       &assembly->metrics, options,
       {assembly->model->served_names.front(), sizes.max_model_len, sizes.memory.num_blocks, cache, groups});
   PAGODA_TRY(auto kv_events, open_kv_events(options, cache, groups, cpus, *assembly->engine_metrics));
-  PAGODA_TRY(auto runner, load_runner(options, &source, sizes, kv_dtype, cpus, std::move(offload.tier),
+  PAGODA_TRY(auto runner, load_runner(options, &source, sizes, kv_dtype, cpus, std::move(offload.config),
                                       &assembly->weight_bytes));
 
   if (options.log_stats) log_memory(options, sizes, kv_dtype, groups.size());
@@ -418,7 +418,7 @@ Result<std::unique_ptr<Assembly>> assemble(const ModelOptions& options) {
   CpuBinding off_the_compute_cores(cpus.spare);  // threads started from here on, but the engine's own
   assembly->cpus = std::move(cpus);
   auto kv = std::make_unique<KvManager>(groups, sizes.memory.num_blocks, cache);
-  kv->adopt_tier_files(offload.files);
+  kv->adopt_offload_files(offload.files);
   assembly->engine = std::make_unique<Engine>(engine_config(options, sizes), std::move(kv), std::move(runner),
                                               assembly->engine_metrics.get(), std::move(kv_events));
   assembly->text_pool = std::make_unique<TaskPool>(static_cast<int>(options.num_text_threads),

@@ -5,36 +5,16 @@
 
 #include "base/env.h"
 #include "base/log.h"
-#include "base/rng.h"
+#include "kv_offload/offload_file.h"
 #include "ops/cpu/isa.h"
+#include "ops/kv_layout_key.h"
 #include "packed/packed_store.h"
-#include "runner/kv_file.h"
 #include "weights/content_key.h"
 
 namespace pagoda {
 namespace {
 
 constexpr double kGiB = 1024. * 1024 * 1024;
-
-// How this build lays a block out and rounds what it stores there.
-Hash128 block_sample(const KvIdentity& identity, ComputeStream& stream) {
-  const AttentionShape& shape = identity.model->attention;
-  Buffer block(kv_block_bytes(identity.kv_dtype, shape.num_kv_heads, shape.head_dim, identity.block_size));
-  const KvLayerView layer{block.data(), identity.kv_dtype, shape.num_kv_heads, shape.head_dim,
-                          identity.block_size};
-  std::vector<float> numbers(static_cast<std::size_t>(identity.block_size * shape.kv_size()));
-  SplitMix64 random(1);
-  for (float& number : numbers) number = static_cast<float>(2 * random.uniform() - 1);
-  const Tensor rows =
-      Tensor::matrix(numbers.data(), DType::kF32, identity.block_size, static_cast<int64_t>(shape.kv_size()));
-  std::vector<int64_t> slots(static_cast<std::size_t>(identity.block_size));
-  for (std::size_t i = 0; i < slots.size(); ++i) slots[i] = static_cast<int64_t>(i);
-  AttnBatch batch;
-  batch.slot_mapping = slots.data();
-  batch.num_tokens = batch.block_size = identity.block_size;
-  kv_store(layer, rows, rows, batch, stream);
-  return hash128({static_cast<const std::byte*>(block.data()), block.bytes()});
-}
 
 // Weights by content: they may have moved or been copied.
 Hash128 fingerprint(const KvIdentity& identity, std::span<const KvGroupSpec> groups,
@@ -47,7 +27,12 @@ Hash128 fingerprint(const KvIdentity& identity, std::span<const KvGroupSpec> gro
                   dtype_name(identity.kv_dtype), identity.block_size,
                   packed_key(content, identity.layers, identity.vocabulary, compute.stream).hex());
   for (const KvGroupSpec& group : groups) text += fmt::format("|{} {}", group.window, group.block_bytes);
-  return hash128(text + block_sample(identity, compute.stream).hex());
+  const AttentionShape& shape = identity.model->attention;
+  const KvLayerView layer{.dtype = identity.kv_dtype,
+                          .num_kv_heads = shape.num_kv_heads,
+                          .head_dim = shape.head_dim,
+                          .block_size = identity.block_size};
+  return hash128(text + kv_layout_key(layer, compute.stream).hex());
 }
 
 // How many blocks; at least one must fit.
@@ -61,16 +46,16 @@ Result<int64_t> blocks_in(double gib, uint64_t block_bytes, int64_t most, const 
 
 }  // namespace
 
-Result<KvOffload> open_kv_offload(const ModelOptions& options, const KvIdentity& identity,
-                                  std::span<const KvGroupSpec> groups, const CpuPlan& cpus,
-                                  PrefixCacheConfig* cache) {
-  KvOffload offload;
+Result<OpenedOffload> open_offload(const ModelOptions& options, const KvIdentity& identity,
+                                   std::span<const KvGroupSpec> groups, const CpuPlan& cpus,
+                                   PrefixCacheConfig* cache) {
+  OpenedOffload offload;
   const KvOffloadOptions& wanted = options.kv_offload;
   if (wanted.memory_gib <= 0) return offload;
   uint64_t slot_bytes = 0;
   for (const KvGroupSpec& group : groups) slot_bytes = std::max(slot_bytes, group.block_bytes);
   PAGODA_TRY(int64_t num_slots, blocks_in(wanted.memory_gib, slot_bytes, INT32_MAX, "kv-offloading-size"));
-  cache->tier_slots = offload.tier.num_slots = static_cast<int32_t>(num_slots);
+  cache->offload_slots = offload.config.num_slots = static_cast<int32_t>(num_slots);
   log_info("KV offloading: {} blocks of {} tokens in {:.2f} GiB of memory", num_slots, identity.block_size,
            static_cast<double>(num_slots) * static_cast<double>(slot_bytes) / kGiB);
   const uint64_t bytes = static_cast<uint64_t>(num_slots) * slot_bytes, available = available_memory_bytes();
@@ -81,22 +66,22 @@ Result<KvOffload> open_kv_offload(const ModelOptions& options, const KvIdentity&
 
   constexpr int64_t kMostFiles = 1 << 22;  // each is remembered
   const double disk_gib = wanted.disk_gib > 0 ? wanted.disk_gib : 4 * wanted.memory_gib;
-  PAGODA_TRY(cache->tier_disk_slots,
-             blocks_in(disk_gib, kv_file_bytes(slot_bytes), kMostFiles, "kv-offloading-disk-size"));
+  PAGODA_TRY(cache->offload_disk_slots,
+             blocks_in(disk_gib, offload_file_bytes(slot_bytes), kMostFiles, "kv-offloading-disk-size"));
   PAGODA_RETURN_IF_ERROR(make_private_folder(wanted.path).with_context("--kv-offloading-path"));
-  KvFolderConfig config{.path = wanted.path, .max_files = cache->tier_disk_slots};
+  OffloadDiskConfig config{.path = wanted.path, .max_files = cache->offload_disk_slots};
   config.fingerprint =
       fingerprint(identity, groups, options.packed_cache.empty() ? wanted.path : options.packed_cache, cpus);
   for (const KvGroupSpec& group : groups) config.block_bytes.push_back(group.block_bytes);
   CpuBinding off_the_compute_cores(cpus.spare);
-  Result<std::unique_ptr<KvFolder>> folder = KvFolder::open(config);
-  if (!folder.ok()) return std::move(folder.status()).with_context("--kv-offloading-path");
-  offload.tier.folder = *std::move(folder);
-  if (cache->hash_seed.empty()) cache->hash_seed = offload.tier.folder->seed();
-  const std::span<const TierFile> files = offload.tier.folder->files();
+  Result<std::unique_ptr<OffloadDisk>> disk = OffloadDisk::open(config);
+  if (!disk.ok()) return std::move(disk.status()).with_context("--kv-offloading-path");
+  offload.config.disk = *std::move(disk);
+  if (cache->hash_seed.empty()) cache->hash_seed = offload.config.disk->seed();
+  const std::span<const OffloadFile> files = offload.config.disk->files();
   offload.files.assign(files.begin(), files.end());
   log_info("KV offloading: {} blocks found in '{}', which may hold {}", files.size(), wanted.path,
-           cache->tier_disk_slots);
+           cache->offload_disk_slots);
   return offload;
 }
 

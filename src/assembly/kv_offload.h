@@ -1,5 +1,5 @@
-// The second tier of the KV cache, from flags: its sizes, and a folder in which blocks of the same model are
-// found again.
+// KV offloading from flags: its sizes, and a folder on disk in which blocks of the same model are found
+// again.
 #pragma once
 #include <span>
 #include <vector>
@@ -7,7 +7,7 @@
 #include "assembly/model_options.h"
 #include "contract/engine_config.h"
 #include "contract/kv_group.h"
-#include "contract/tier.h"
+#include "contract/kv_offload.h"
 #include "runner/cpu_model_runner.h"
 #include "weights/checkpoint.h"
 
@@ -23,15 +23,15 @@ struct KvIdentity {
   int32_t block_size = 16;
 };
 
-struct KvOffload {
-  CpuTierConfig tier;           // no slots: there is no second tier
-  std::vector<TierFile> files;  // of earlier processes, for the KvManager
+struct OpenedOffload {
+  OffloadConfig config;            // no slots: no offloading
+  std::vector<OffloadFile> files;  // of earlier processes, for the KvManager
 };
 
 // Sets the sizes and, with a folder and without a seed, the seed in `cache`. Errors: sizes too small for a
-// block; those of KvFolder::open.
-Result<KvOffload> open_kv_offload(const ModelOptions& options, const KvIdentity& identity,
-                                  std::span<const KvGroupSpec> groups, const CpuPlan& cpus,
-                                  PrefixCacheConfig* cache);
+// block; those of OffloadDisk::open.
+Result<OpenedOffload> open_offload(const ModelOptions& options, const KvIdentity& identity,
+                                   std::span<const KvGroupSpec> groups, const CpuPlan& cpus,
+                                   PrefixCacheConfig* cache);
 
 }  // namespace pagoda

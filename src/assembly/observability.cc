@@ -48,7 +48,8 @@ Labels cache_config_labels(const ModelOptions& options, const Observed& engine) 
           {"mamba_cache_mode", "none"},
           {"mamba_page_size_padded", "None"},
           {"mamba_ssm_cache_dtype", "auto"},
-          {"num_cpu_blocks", engine.cache.tier_slots > 0 ? std::to_string(engine.cache.tier_slots) : "None"},
+          {"num_cpu_blocks",
+           engine.cache.offload_slots > 0 ? std::to_string(engine.cache.offload_slots) : "None"},
           {"num_gpu_blocks", std::to_string(engine.num_blocks)},
           {"num_gpu_blocks_override", or_none(options.num_blocks_override)},
           {"prefix_cache_retention_interval", std::to_string(options.prefix_cache_retention_interval)},
@@ -69,14 +70,14 @@ std::unique_ptr<EngineMetrics> declare_metrics(MetricsRegistry* registry, const 
                                                const Observed& engine) {
   const PrefixCacheConfig& cache = engine.cache;
   const EngineMetricsParts parts = {.block_lives = cache.lifetime_sample > 0,
-                                    .offload = cache.tier_slots > 0,
+                                    .offload = cache.offload_slots > 0,
                                     .kv_events = options.kv_events.enabled,
                                     .bounds = options.histogram_bounds};
   auto metrics = std::make_unique<EngineMetrics>(registry, engine.model_name, engine.max_model_len, parts);
   if (metrics->offload) {
     uint64_t slot_bytes = 0;
     for (const KvGroupSpec& group : engine.groups) slot_bytes = std::max(slot_bytes, group.block_bytes);
-    metrics->offload->capacity_bytes.set(static_cast<double>(slot_bytes) * cache.tier_slots);
+    metrics->offload->capacity_bytes.set(static_cast<double>(slot_bytes) * cache.offload_slots);
   }
   publish_cache_config(registry, cache_config_labels(options, engine));
   add_process_metrics(registry);

@@ -39,10 +39,10 @@ struct PrefixCacheConfig {
   // The chain's root is drawn at random, unknown to clients, unless a seed makes it common to several
   // processes.
   std::string hash_seed;
-  bool record_events = false;   // KvEvents are gathered for take_events()
-  double lifetime_sample = 0;   // share of the blocks whose lives are measured; 0: none
-  int32_t tier_slots = 0;       // blocks that the second tier's memory holds; 0: no second tier
-  int64_t tier_disk_slots = 0;  // and its folder
+  bool record_events = false;      // KvEvents are gathered for take_events()
+  double lifetime_sample = 0;      // share of the blocks whose lives are measured; 0: none
+  int32_t offload_slots = 0;       // blocks that the offload memory holds; 0: no offloading
+  int64_t offload_disk_slots = 0;  // and the offload disk
 };
 
 struct EngineConfig {

@@ -53,16 +53,16 @@ struct BlockCopy {
   BlockId src, dst;
 };
 
-// A full block between the cache and the second tier, where evicted content waits to be wanted again. Memory
-// slots of the tier are numbered by `slot`; on disk a block lies under its key. Within a step all kStore
+// A full block between the cache and where its content is offloaded when it is evicted. Slots of the offload
+// memory are numbered by `slot`; on disk a block lies under its key. Within a step all kStore
 // (block -> slot) come first, then the copies of forks, then all kLoad (slot -> block), then the forward
 // pass. kSpill (slot -> disk) and kFetch (disk -> slot) are begun by the step, behind its kStore, and end
 // whenever they do, as kDrop (forget the key's file; group -1: all files) does; the slot is left alone until
 // then. Spills and drops happen in their order. kWait moves nothing: a plan without work waits a little until
 // a spill or a fetch has ended.
-enum class TierMoveKind : uint8_t { kStore, kLoad, kSpill, kFetch, kDrop, kWait };
-struct TierMove {
-  TierMoveKind kind;
+enum class OffloadMoveKind : uint8_t { kStore, kLoad, kSpill, kFetch, kDrop, kWait };
+struct OffloadMove {
+  OffloadMoveKind kind;
   int32_t group;
   BlockId block;  // kStore, kLoad
   int32_t slot;   // kStore, kLoad, kSpill, kFetch
@@ -76,7 +76,7 @@ struct StepPlan {
   std::vector<int32_t> freed_rows;  // applied first
   std::vector<NewRow> new_rows;     // then these
   std::vector<NewBlocks> new_blocks;
-  std::vector<TierMove> moves;
+  std::vector<OffloadMove> moves;
   std::vector<BlockCopy> copies;
   std::vector<RowWork> work;
   std::vector<SampleWork> samples;

@@ -61,7 +61,7 @@ void Engine::Impl::keep_cache() {
   if (runner->is_sleeping()) return;
   StepPlan plan;
   plan.step_id = UINT64_MAX;
-  kv->keep_cached();
+  kv->flush_to_disk();
   kv->take_moves(false, &plan.moves);
   if (plan.empty()) return;
   if (Status done = run(plan); !done.ok()) log_warning("the cache is not kept: {}", done.message());

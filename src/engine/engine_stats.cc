@@ -99,34 +99,34 @@ void EngineStats::on_state(const SchedulerStats& state) {
   const uint64_t num_requests = state.prefix_requests - last_state_.prefix_requests;
   prefix_hit_rate_.add(num_requests, state.prefix_queries - last_state_.prefix_queries,
                        state.prefix_hits - last_state_.prefix_hits);
-  tier_hit_rate_.add(num_requests, state.tier.queried_tokens - last_state_.tier.queried_tokens,
-                     state.tier.hit_tokens - last_state_.tier.hit_tokens);
-  if (metrics_->offload) on_tier(state.tier);
+  offload_hit_rate_.add(num_requests, state.offload.queried_tokens - last_state_.offload.queried_tokens,
+                        state.offload.hit_tokens - last_state_.offload.hit_tokens);
+  if (metrics_->offload) on_offload(state.offload);
   last_state_ = state;
 }
 
-void EngineStats::on_tier(const TierStats& tier) {
+void EngineStats::on_offload(const OffloadStats& offload) {
   OffloadMetrics& metrics = *metrics_->offload;
-  const TierStats& last = last_state_.tier;
-  advance(&metrics_->external_prefix_cache_queries, last.queried_tokens, tier.queried_tokens);
-  advance(&metrics_->external_prefix_cache_hits, last.hit_tokens, tier.hit_tokens);
+  const OffloadStats& last = last_state_.offload;
+  advance(&metrics_->external_prefix_cache_queries, last.queried_tokens, offload.queried_tokens);
+  advance(&metrics_->external_prefix_cache_hits, last.hit_tokens, offload.hit_tokens);
   advance(&metrics_->cached_by_host, last.hit_tokens - last.disk_hit_tokens,
-          tier.hit_tokens - tier.disk_hit_tokens);
-  advance(&metrics_->cached_by_disk, last.disk_hit_tokens, tier.disk_hit_tokens);
-  advance(&metrics.load_bytes, last.load_bytes, tier.load_bytes);
-  advance(&metrics.store_bytes, last.store_bytes, tier.store_bytes);
-  advance(&metrics.stores_skipped, last.num_stores_skipped, tier.num_stores_skipped);
-  if (tier.load_s > last.load_s) metrics.load_time.add(tier.load_s - last.load_s);
-  if (tier.store_s > last.store_s) metrics.store_time.add(tier.store_s - last.store_s);
+          offload.hit_tokens - offload.disk_hit_tokens);
+  advance(&metrics_->cached_by_disk, last.disk_hit_tokens, offload.disk_hit_tokens);
+  advance(&metrics.load_bytes, last.load_bytes, offload.load_bytes);
+  advance(&metrics.store_bytes, last.store_bytes, offload.store_bytes);
+  advance(&metrics.stores_skipped, last.num_stores_skipped, offload.num_stores_skipped);
+  if (offload.load_s > last.load_s) metrics.load_time.add(offload.load_s - last.load_s);
+  if (offload.store_s > last.store_s) metrics.store_time.add(offload.store_s - last.store_s);
   // What one step moves is one operation.
-  if (tier.load_bytes > last.load_bytes)
-    metrics.load_size.observe(static_cast<double>(tier.load_bytes - last.load_bytes));
-  if (tier.store_bytes > last.store_bytes)
-    metrics.store_size.observe(static_cast<double>(tier.store_bytes - last.store_bytes));
-  const double slots = std::max(tier.num_slots, 1);
-  metrics.usage_perc.set(tier.num_under_way / slots);
-  metrics.occupancy_perc.set(tier.num_used_slots / slots);
-  metrics.occupied_bytes.set(static_cast<double>(tier.used_bytes));
+  if (offload.load_bytes > last.load_bytes)
+    metrics.load_size.observe(static_cast<double>(offload.load_bytes - last.load_bytes));
+  if (offload.store_bytes > last.store_bytes)
+    metrics.store_size.observe(static_cast<double>(offload.store_bytes - last.store_bytes));
+  const double slots = std::max(offload.num_slots, 1);
+  metrics.usage_perc.set(offload.num_under_way / slots);
+  metrics.occupancy_perc.set(offload.num_used_slots / slots);
+  metrics.occupied_bytes.set(static_cast<double>(offload.used_bytes));
 }
 
 Time EngineStats::next_log() const {
@@ -154,8 +154,8 @@ std::string EngineStats::log_line(Time now, const SchedulerStats& state) {
       static_cast<double>(num_prompt_) / elapsed_s, static_cast<double>(num_generated_) / elapsed_s,
       state.num_running, state.num_waiting + state.num_deferred, state.kv_usage * 100,
       prefix_hit_rate_.value() * 100);
-  if (state.tier.num_slots > 0)
-    line += fmt::format(", External prefix cache hit rate: {:.1f}%", tier_hit_rate_.value() * 100);
+  if (state.offload.num_slots > 0)
+    line += fmt::format(", External prefix cache hit rate: {:.1f}%", offload_hit_rate_.value() * 100);
   begin_ = now;
   num_prompt_ = num_generated_ = 0;
   return line;

@@ -34,10 +34,10 @@ class EngineStats {
   EngineMetrics* metrics_;
   const bool log_stats_;
   const Time::duration interval_;
-  void on_tier(const TierStats& tier);
+  void on_offload(const OffloadStats& offload);
 
   SchedulerStats last_state_;
-  RecentHitRate prefix_hit_rate_, tier_hit_rate_;
+  RecentHitRate prefix_hit_rate_, offload_hit_rate_;
   // The interval of the log line.
   Time begin_{};
   int64_t num_prompt_ = 0, num_generated_ = 0;

@@ -9,7 +9,7 @@
 namespace pagoda {
 namespace {
 
-// Where blocks of the first tier are; vLLM's only word for it, and what routers weigh highest.
+// Where blocks of the cache are; vLLM's only word for it, and what routers weigh highest.
 constexpr std::string_view kMedium = "GPU";
 
 // msgpack into a string that grows.

@@ -9,8 +9,8 @@
 #include "kv/block_lives.h"
 #include "kv/block_pool.h"
 #include "kv/kv_manager.h"
+#include "kv/offload_index.h"
 #include "kv/prefix_index.h"
-#include "kv/tier_index.h"
 
 namespace pagoda {
 
@@ -37,20 +37,21 @@ struct KvManager::Impl {
   void forget(BlockId block);
   void note_stored(const SeqKv& seq, std::span<const TokenId> tokens, int32_t index_in_seq, uint32_t lora_id);
 
-  // ---- tier.cc
-  struct Wanted {
+  // ---- offload.cc
+  struct Offloaded {
     int32_t index, group;
-    TierIndex::Where where;
+    OffloadIndex::Where where;
   };
   // The first block that position end * block_size sees.
   int32_t first_visible(const KvGroupSpec& group, int32_t end) const {
     return group.window == 0 ? 0 : std::max(end * block_size - group.window + 1, 0) / block_size;
   }
-  bool is_within_reach(const BlockKey& key, int32_t group, TierIndex::Where least) const;
-  int32_t reach(const SeqKv& seq, int32_t begin, int32_t num_full, TierIndex::Where least) const;
-  std::vector<Wanted> wanted_of_tier(const SeqKv& seq, int32_t begin, std::size_t room, int32_t* end) const;
-  bool secure(const SeqKv& seq, int32_t begin, int32_t end);
-  bool bring(SeqKv* seq, int32_t i, int32_t end);
+  bool is_within_reach(const BlockKey& key, int32_t group, OffloadIndex::Where least) const;
+  int32_t matched_end(const SeqKv& seq, int32_t begin, int32_t num_full, OffloadIndex::Where least) const;
+  std::vector<Offloaded> missing_blocks(const SeqKv& seq, int32_t begin, std::size_t room,
+                                        int32_t* end) const;
+  bool pin(const SeqKv& seq, int32_t begin, int32_t end);
+  bool attach(SeqKv* seq, int32_t i, int32_t end);
 
   const std::vector<KvGroupSpec> groups;
   const int32_t block_size;
@@ -77,9 +78,9 @@ struct KvManager::Impl {
   std::vector<KvEvent> events;
   std::optional<BlockLives> lives;
 
-  std::optional<TierIndex> tier;
-  uint64_t tier_queries = 0, tier_hits = 0, tier_disk_hits = 0;  // blocks
-  double tier_store_s = 0, tier_load_s = 0;
+  std::optional<OffloadIndex> offload;
+  uint64_t offload_queries = 0, offload_hits = 0, offload_disk_hits = 0;  // blocks
+  double offload_store_s = 0, offload_load_s = 0;
 };
 
 }  // namespace pagoda

@@ -27,8 +27,8 @@ KvManager::Impl::Impl(std::vector<KvGroupSpec> specs, int32_t num_blocks, const 
   PAGODA_CHECK(!groups.empty() && block_size > 0, "a cache has a group and a block size");
   for (const KvGroupSpec& group : groups)
     PAGODA_CHECK(group.block_size == block_size && group.window >= 0, "all groups have one block size");
-  if (config.enabled && !verifies() && config.tier_slots > 0)
-    tier.emplace(config.tier_slots, config.tier_disk_slots);
+  if (config.enabled && !verifies() && config.offload_slots > 0)
+    offload.emplace(config.offload_slots, config.offload_disk_slots);
   if (config.lifetime_sample > 0) lives.emplace(config.lifetime_sample);
   if (!config.enabled || !verifies()) return;
   contents.resize(static_cast<std::size_t>(num_blocks));
@@ -49,7 +49,7 @@ void KvManager::Impl::drop_behind(const KvGroupSpec& group, GroupTable* table, i
 BlockId KvManager::Impl::allocate() {
   BlockId block = pool.allocate();
   if (index.holds(block)) {
-    if (tier) tier->store(block, index.key(block), index.group(block));
+    if (offload) offload->store(block, index.key(block), index.group(block));
     if (lives) lives->on_evicted(block);
     forget(block);
   }
@@ -194,7 +194,7 @@ void KvManager::take_lives(std::vector<BlockLife>* out) {
 void KvManager::check() const {
   impl_->pool.check();
   impl_->index.check();
-  if (impl_->tier) impl_->tier->check();
+  if (impl_->offload) impl_->offload->check();
 }
 
 void KvManager::check(std::span<const SeqKv* const> all) const {

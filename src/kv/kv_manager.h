@@ -19,9 +19,9 @@
 #include "contract/engine_config.h"
 #include "contract/kv_event.h"
 #include "contract/kv_group.h"
+#include "contract/kv_offload.h"
 #include "contract/step_plan.h"
 #include "contract/step_result.h"
-#include "contract/tier.h"
 #include "contract/types.h"
 #include "kv/block_hash.h"
 
@@ -78,31 +78,32 @@ class KvManager {
   bool fork(const SeqKv& from, int32_t num_tokens, SeqKv* to, std::vector<BlockCopy>* copies);
   // Gives everything back, tail first.
   void release(SeqKv* seq);
-  // Nothing that was cached can be found any more, in the second tier neither.
+  // Nothing that was cached can be found any more, nor what is offloaded.
   void reset_prefix_cache();
 
-  // ---- The second tier (PrefixCacheConfig.tier_slots; none where keys alone are not trusted). What is taken
-  // from the cache goes there, and comes back by key.
-  bool has_tier() const;
-  // Before match(): begins to bring to the tier's memory what lies on disk of `tokens`. True: it is worth
+  // ---- Offloading (PrefixCacheConfig.offload_slots; none where keys alone are not trusted). Evicted blocks
+  // are stored in the offload memory, and loaded from it by key.
+  bool has_offload() const;
+  // Before match(): begins to fetch what lies on disk of `tokens` to the offload memory. True: it is worth
   // waiting until is_fetching() is false; so no more than a few times for one sequence.
-  bool wants_fetch(SeqKv* seq, std::span<const TokenId> tokens, const CacheScope& scope);
+  bool start_fetch(SeqKv* seq, std::span<const TokenId> tokens, const CacheScope& scope);
   bool is_fetching(const SeqKv& seq) const;
   // After match(), when the sequence is known to fit: appends blocks that the next plan's moves load from the
-  // tier's memory, for everybody to find from now on. Returns as match() does; too few free blocks: no more
+  // offload memory, and that can be found from now on. Returns as match() does; too few free blocks: no more
   // than before.
-  int32_t load_from_tier(SeqKv* seq, std::span<const TokenId> tokens, const CacheScope& scope);
+  int32_t load_offloaded(SeqKv* seq, std::span<const TokenId> tokens, const CacheScope& scope);
   // The moves since the last call, for the plan being made, whose last part this is. `idle`: it has no work;
   // then, while moves are under way, there is at least a kWait, so that somebody hears of their end.
-  void take_moves(bool idle, std::vector<TierMove>* moves);
+  void take_moves(bool idle, std::vector<OffloadMove>* moves);
   // What the result says of moves. Every spill and fetch that was taken must end once.
   void moves_done(const StepResult& result);
-  // The process is about to end: what the cache holds and the tier's disk does not goes there, the last used
-  // first, as far as there are slots. Requires: nothing published is yet to be computed.
-  void keep_cached();
-  // The folder's files at start, the longest unwanted first.
-  void adopt_tier_files(std::span<const TierFile> files);
-  TierStats tier_stats() const;
+  // The process is about to end: what the cache holds and the offload disk does not is stored and spilled,
+  // the most recently used first, as far as there are slots. Requires: nothing published is yet to be
+  // computed.
+  void flush_to_disk();
+  // The disk's files at start, in LRU order.
+  void adopt_offload_files(std::span<const OffloadFile> files);
+  OffloadStats offload_stats() const;
 
   // The most blocks that a sequence of num_tokens tokens can hold at once when no step computes more than
   // max_step.

@@ -167,7 +167,7 @@ void KvManager::unpublish(SeqKv* seq, int32_t num_tokens) {
     for (std::size_t i = first; i < table.blocks.size(); ++i)
       if (impl_->index.holds(table.blocks[i])) {
         const BlockId block = table.blocks[i];
-        if (impl_->tier) impl_->tier->erase(impl_->index.key(block), impl_->index.group(block));
+        if (impl_->offload) impl_->offload->erase(impl_->index.key(block), impl_->index.group(block));
         impl_->forget(block);
       }
   }
@@ -204,7 +204,7 @@ void KvManager::Impl::note_stored(const SeqKv& seq, std::span<const TokenId> tok
 
 void KvManager::reset_prefix_cache() {
   impl_->index.clear();
-  if (impl_->tier) impl_->tier->clear();
+  if (impl_->offload) impl_->offload->clear();
   if (impl_->lives) impl_->lives->clear();
   if (!impl_->config.record_events) return;
   impl_->events.emplace_back().kind = KvEvent::Kind::kCleared;

@@ -66,12 +66,12 @@ class Declare {
                               "Number of prompt tokens by where their KV came from.",
                               with(labels_, "source", source));
   }
-  Counter& cached_by(const char* tier) {
+  Counter& cached_by(const char* source) {
     return registry_->counter(
         "vllm:prompt_tokens_cached_by_source",
         "Number of prompt tokens found in a cache, by where it keeps them: the KV cache "
-        "(device), the second tier's memory (host) or folder (disk).",
-        with(labels_, "source", tier));
+        "(device), the offload memory (host) or disk (disk).",
+        with(labels_, "source", source));
   }
   Gauge& sleep_state(const char* state) {
     return registry_->gauge("vllm:engine_sleep_state",
@@ -132,23 +132,23 @@ BlockLifeMetrics Declare::block_lives() {
 }
 
 OffloadMetrics Declare::offload() {
-  return {counter("vllm:kv_offload_load_bytes", "Total bytes loaded from the second tier into the KV cache."),
-          counter("vllm:kv_offload_load_time",
-                  "Total time of loads from the second tier into the KV cache, in seconds."),
-          counter("vllm:kv_offload_store_bytes", "Total bytes stored from the KV cache in the second tier."),
-          counter("vllm:kv_offload_store_time",
-                  "Total time of stores from the KV cache in the second tier, in seconds."),
-          counter("vllm:kv_offload_stores_skipped", "Number of evicted blocks that were not stored."),
-          histogram("vllm:kv_offload_load_size", "Histogram of KV offload load operation size, in bytes.",
-                    kTransferBounds),
-          histogram("vllm:kv_offload_store_size", "Histogram of KV offload store operation size, in bytes.",
-                    kTransferBounds),
-          gauge("vllm:kv_offload_cpu_cache_usage_perc",
-                "Share of the second tier's memory that transfers under way hold."),
-          gauge("vllm:kv_offload_cpu_cache_occupancy_perc",
-                "Share of the second tier's memory that holds blocks."),
-          gauge("vllm:kv_offload_cpu_cache_occupied_bytes", "Bytes of blocks in the second tier's memory."),
-          gauge("vllm:kv_offload_cpu_cache_capacity_bytes", "Bytes of the second tier's memory.")};
+  return {
+      counter("vllm:kv_offload_load_bytes", "Total bytes loaded from the offload memory into the KV cache."),
+      counter("vllm:kv_offload_load_time",
+              "Total time of loads from the offload memory into the KV cache, in seconds."),
+      counter("vllm:kv_offload_store_bytes", "Total bytes stored from the KV cache in the offload memory."),
+      counter("vllm:kv_offload_store_time",
+              "Total time of stores from the KV cache in the offload memory, in seconds."),
+      counter("vllm:kv_offload_stores_skipped", "Number of evicted blocks that were not stored."),
+      histogram("vllm:kv_offload_load_size", "Histogram of KV offload load operation size, in bytes.",
+                kTransferBounds),
+      histogram("vllm:kv_offload_store_size", "Histogram of KV offload store operation size, in bytes.",
+                kTransferBounds),
+      gauge("vllm:kv_offload_cpu_cache_usage_perc",
+            "Share of the offload memory that transfers under way hold."),
+      gauge("vllm:kv_offload_cpu_cache_occupancy_perc", "Share of the offload memory that holds blocks."),
+      gauge("vllm:kv_offload_cpu_cache_occupied_bytes", "Bytes of blocks in the offload memory."),
+      gauge("vllm:kv_offload_cpu_cache_capacity_bytes", "Bytes of the offload memory.")};
 }
 
 KvEventMetrics Declare::kv_events() {
@@ -199,10 +199,10 @@ EngineCounters::EngineCounters(D declare)
       cached_by_others(declare.cached_by("external_unspecified")),
       prefix_cache_queries(declare.counter("vllm:prefix_cache_queries", "Prefix cache queries, in tokens.")),
       prefix_cache_hits(declare.counter("vllm:prefix_cache_hits", "Prefix cache hits, in tokens.")),
-      external_prefix_cache_queries(declare.counter("vllm:external_prefix_cache_queries",
-                                                    "Queries of the cache's second tier, in tokens.")),
+      external_prefix_cache_queries(
+          declare.counter("vllm:external_prefix_cache_queries", "Queries of offloaded blocks, in tokens.")),
       external_prefix_cache_hits(
-          declare.counter("vllm:external_prefix_cache_hits", "Hits in the cache's second tier, in tokens.")),
+          declare.counter("vllm:external_prefix_cache_hits", "Hits in offloaded blocks, in tokens.")),
       num_preemptions(declare.counter("vllm:num_preemptions", "Cumulative number of preemptions.")),
       success_stop(declare.success("stop")),
       success_length(declare.success("length")),

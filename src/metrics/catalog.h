@@ -18,7 +18,7 @@ struct BlockLifeMetrics {
   Histogram &lifetime, &idle_before_evict, &reuse_gap;
 };
 
-// The second tier of the cache.
+// KV offloading.
 struct OffloadMetrics {
   Counter &load_bytes, &load_time, &store_bytes, &store_time, &stores_skipped;
   Histogram &load_size, &store_size;

@@ -20,23 +20,37 @@ RowLimits row_limits(const CpuRunnerConfig& config, const Decoder& decoder) {
           .num_groups = attention_windows(decoder.config()).size()};
 }
 
+std::vector<OffloadRegion> offload_regions(const KvStorage& storage, const ModelConfig& model) {
+  const std::vector<int32_t> windows = attention_windows(model);
+  std::vector<OffloadRegion> regions;
+  for (std::size_t i = 0; i < model.layers.size(); ++i) {
+    const KvLayerView& layer = storage.layers()[i];
+    const auto group = std::ranges::find(windows, model.layers[i].window) - windows.begin();
+    regions.push_back(
+        {.data = static_cast<std::byte*>(layer.data),
+         .block_bytes = kv_block_bytes(layer.dtype, layer.num_kv_heads, layer.head_dim, layer.block_size),
+         .group = static_cast<int32_t>(group)});
+  }
+  return regions;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<ModelRunner>> CpuModelRunner::create(const CpuRunnerConfig& config,
                                                             std::unique_ptr<CpuCompute> compute,
                                                             std::unique_ptr<Decoder> decoder,
-                                                            DecoderLoader reload, CpuTierConfig tier) {
+                                                            DecoderLoader reload, OffloadConfig offload) {
   PAGODA_TRY(KvStorage storage,
              KvStorage::allocate(decoder->config(), config.kv_dtype, config.block_size, config.num_blocks));
-  std::unique_ptr<KvTier> kv_tier;
-  if (tier.num_slots > 0) {
-    PAGODA_TRY(kv_tier, KvTier::create(decoder->config(), attention_windows(decoder->config()),
-                                       storage.layers(), tier.num_slots, std::move(tier.folder)));
+  std::unique_ptr<OffloadWorker> worker;
+  if (offload.num_slots > 0) {
+    PAGODA_TRY(worker,
+               OffloadWorker::create(offload_regions(storage, decoder->config()), std::move(offload)));
   }
   try {
     std::unique_ptr<CpuModelRunner> runner(new CpuModelRunner(config, std::move(compute), std::move(decoder),
                                                               std::move(reload), std::move(storage)));
-    runner->tier_ = std::move(kv_tier);
+    runner->offload_ = std::move(worker);
     return std::unique_ptr<ModelRunner>(std::move(runner));
   } catch (const std::bad_alloc&) {
     return Status(StatusCode::kExhausted, "too little memory for the activations of " +
@@ -95,7 +109,7 @@ void CpuModelRunner::run(const StepPlan& plan, StepResult* result) {
   for (std::size_t i = 0; i < plan.samples.size(); ++i)
     if (plan.samples[i].kind == SampleKind::kSample && result->bad[i] != kNoMemory)
       rows_.alive(plan.samples[i].row).history.append(result->token[i]);
-  if (tier_ != nullptr) tier_->finish(plan.moves, plan.work.empty(), result);
+  if (offload_ != nullptr) offload_->finish(plan.moves, plan.work.empty(), result);
 }
 
 Status CpuModelRunner::sleep(int level) {
@@ -109,7 +123,7 @@ Status CpuModelRunner::sleep(int level) {
   activations_.reset();
   logits_ = Buffer();
   storage_.clear();
-  if (tier_ != nullptr) tier_->clear();
+  if (offload_ != nullptr) offload_->clear();
   ::malloc_trim(0);  // small weights lie on the heap
   return {};
 }
@@ -149,14 +163,14 @@ void CpuModelRunner::fill_kv_for_benchmark() {
 
 // What leaves the cache goes before its block is another's, and what comes back comes last.
 void CpuModelRunner::move_blocks(const StepPlan& plan) {
-  PAGODA_CHECK(plan.moves.empty() || tier_ != nullptr, "a move to a second tier that is not there");
-  for (const TierMove& move : plan.moves)
-    PAGODA_CHECK((move.kind != TierMoveKind::kStore && move.kind != TierMoveKind::kLoad) ||
+  PAGODA_CHECK(plan.moves.empty() || offload_ != nullptr, "a move, but nothing is offloaded");
+  for (const OffloadMove& move : plan.moves)
+    PAGODA_CHECK((move.kind != OffloadMoveKind::kStore && move.kind != OffloadMoveKind::kLoad) ||
                      (move.block > 0 && move.block < config_.num_blocks),
                  "blocks of the cache");
-  if (tier_ != nullptr) tier_->store(plan.moves, compute_->pool);
+  if (offload_ != nullptr) offload_->store(plan.moves, compute_->pool);
   copy_blocks(plan);
-  if (tier_ != nullptr) tier_->load(plan.moves, compute_->pool);
+  if (offload_ != nullptr) offload_->load(plan.moves, compute_->pool);
 }
 
 void CpuModelRunner::copy_blocks(const StepPlan& plan) {

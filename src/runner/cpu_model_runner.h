@@ -7,10 +7,10 @@
 
 #include "base/cpu_plan.h"
 #include "base/thread_pool.h"
+#include "kv_offload/offload_worker.h"
 #include "model/decoder.h"
 #include "runner/input_batch.h"
 #include "runner/kv_storage.h"
-#include "runner/kv_tier.h"
 #include "runner/model_runner.h"
 #include "runner/row_table.h"
 #include "sample/sampler.h"
@@ -41,12 +41,6 @@ struct CpuRunnerConfig {
   std::size_t logits_bytes = kLogitsBytes;
 };
 
-// The second tier behind the cache: slots in memory, 0 for none, and maybe a folder.
-struct CpuTierConfig {
-  int32_t num_slots = 0;
-  std::unique_ptr<KvFolder> folder;
-};
-
 // Loads the weights again, the same as at first, on the calling thread and the pool.
 using DecoderLoader = std::function<Result<std::unique_ptr<Decoder>>(CpuCompute*)>;
 
@@ -66,7 +60,7 @@ class CpuModelRunner : public ModelRunner {
   static Result<std::unique_ptr<ModelRunner>> create(const CpuRunnerConfig& config,
                                                      std::unique_ptr<CpuCompute> compute,
                                                      std::unique_ptr<Decoder> decoder,
-                                                     DecoderLoader reload = {}, CpuTierConfig tier = {});
+                                                     DecoderLoader reload = {}, OffloadConfig offload = {});
 
   Status launch(const StepPlan& plan) override;
   Status wait(uint64_t step_id, StepResult* result) override;
@@ -102,7 +96,7 @@ class CpuModelRunner : public ModelRunner {
   std::unique_ptr<Decoder> decoder_;  // null: sleeping
   std::vector<int32_t> windows_;      // by group
   KvStorage storage_;
-  std::unique_ptr<KvTier> tier_;  // null: none
+  std::unique_ptr<OffloadWorker> offload_;  // null: none
   RowTable rows_;
   InputBatch batch_;
   std::optional<Activations> activations_;

@@ -372,7 +372,7 @@ SchedulerStats Scheduler::stats() const {
   const int32_t num_not_ready = std::min(impl_->num_not_ready, impl_->waiting.size());  // some may have left
   stats.num_waiting -= num_not_ready;
   stats.num_deferred += num_not_ready;
-  stats.tier = impl_->kv->tier_stats();
+  stats.offload = impl_->kv->offload_stats();
   stats.num_preemptions = impl_->num_preemptions;
   stats.prefix_queries = impl_->prefix_queries;
   stats.prefix_hits = impl_->prefix_hits;

@@ -30,14 +30,14 @@ struct SchedulerStats {
   uint64_t num_preemptions = 0, prefix_queries = 0, prefix_hits = 0;  // totals; prefix_*: tokens
   uint64_t prefix_requests = 0;                                       // sequences that asked
   double kv_usage = 0;
-  TierStats tier;
+  OffloadStats offload;
 };
 
 // What the last commit did. A choice's prompt counts once, in the commit that completes it.
 struct StepStats {
   int32_t num_prompt_tokens = 0;  // prompt tokens of choices whose prompt is complete ...
   int32_t num_prompt_cached = 0;  // ... and how many of them were found in the cache or shared with choice 0
-  int32_t num_prompt_external = 0;  // of the cached ones: found in the second tier
+  int32_t num_prompt_external = 0;  // of the cached ones: loaded from offload
   int32_t num_generated_tokens = 0;
   int32_t num_computed_tokens = 0;    // tokens of the flat batch ...
   int32_t num_recomputed_tokens = 0;  // ... and how many of them a preemption had thrown away

@@ -101,9 +101,9 @@ void Scheduler::Impl::size_for_context(Shares* shares, int32_t num_computed) con
   shares->prefills = shares->total - given;
 }
 
-// Takes what the cache and the second tier hold of it. All that it has must fit beside what the running have,
-// though only a chunk is computed now: else several half-computed prompts would push each other out again and
-// again. What will be generated is over-committed.
+// Takes what the cache and the offload memory hold of it. All that it has must fit beside what the running
+// have, though only a chunk is computed now: else several half-computed prompts would push each other out
+// again and again. What will be generated is over-committed.
 Scheduler::Impl::Verdict Scheduler::Impl::take_cached(Sequence* seq) {
   if (kv->is_fetching(seq->kv)) return Verdict::kNotReady;
   constexpr uint64_t kTryAgainAfter = 32;  // steps; in between the cache can only have learnt a little
@@ -112,7 +112,7 @@ Scheduler::Impl::Verdict Scheduler::Impl::take_cached(Sequence* seq) {
     return Verdict::kDoesNotFit;
   if (!materialize(seq)) return Verdict::kNoMemory;
   const bool reads = seq->request->request->read_prefix_cache;
-  if (reads && kv->has_tier() && kv->wants_fetch(&seq->kv, seq->tokens, seq->scope()))
+  if (reads && kv->has_offload() && kv->start_fetch(&seq->kv, seq->tokens, seq->scope()))
     return Verdict::kNotReady;
   const int32_t num_free_before = kv->num_free();
   if (reads) seq->num_computed = kv->match(&seq->kv, seq->tokens, seq->scope());
@@ -126,9 +126,9 @@ Scheduler::Impl::Verdict Scheduler::Impl::take_cached(Sequence* seq) {
     seq->num_computed = 0;
     return Verdict::kDoesNotFit;
   }
-  if (reads && kv->has_tier()) {
+  if (reads && kv->has_offload()) {
     const int32_t num_matched = seq->num_computed;
-    seq->num_computed = kv->load_from_tier(&seq->kv, seq->tokens, seq->scope());
+    seq->num_computed = kv->load_offloaded(&seq->kv, seq->tokens, seq->scope());
     if (seq->scheduled == Time{}) seq->num_external = seq->num_computed - num_matched;
   }
   return Verdict::kAdmitted;

@@ -40,7 +40,7 @@ struct Sequence {
       tokens;  // prompt, then output; empty until first scheduled (the prompt is in the request)
   SeqKv kv;
   int32_t num_cached = 0;    // prompt tokens that others had computed ...
-  int32_t num_external = 0;  // ... and how many of them the second tier gave
+  int32_t num_external = 0;  // ... and how many of them were loaded from offload
   int32_t num_computed = 0;
   int32_t num_computed_ever = 0;    // the most that num_computed has been: less of it is computed again
   int32_t num_prompt_reported = 0;  // prompt tokens 1 .. this have had their log-probabilities handed out

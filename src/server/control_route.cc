@@ -119,7 +119,7 @@ void abort_requests(RouteContext* context, const HttpRequest& request, const Wri
   writer->send(json_response(write_json(Value(std::move(out)))));
 }
 
-// Blocks of those who run are forgotten as well, and the second tier needs no forgetting: what it holds is
+// Blocks of those who run are forgotten as well, and what is offloaded needs no forgetting: what it holds is
 // found by the same names.
 void reset_prefix_cache(RouteContext* context, const HttpRequest& request, const Writer& writer) {
   for (const char* name : {"reset_running_requests", "reset_external"})

@@ -12,7 +12,7 @@ namespace {
 constexpr KvGroupSpec kGroups[] = {{16, 0, 4096}, {16, 64, 1024}};
 
 struct Opened {
-  Result<KvOffload> offload;
+  Result<OpenedOffload> offload;
   PrefixCacheConfig cache;
 };
 
@@ -22,7 +22,7 @@ Opened open(const KvOffloadOptions& wanted, const KvIdentity& identity) {
   PrefixCacheConfig cache;
   CpuPlan cpus;
   cpus.num_threads = 1;
-  Result<KvOffload> offload = open_kv_offload(options, identity, kGroups, cpus, &cache);
+  Result<OpenedOffload> offload = open_offload(options, identity, kGroups, cpus, &cache);
   return {std::move(offload), cache};
 }
 
@@ -48,13 +48,13 @@ TEST(KvOffload, SlotsAreOfTheLargestGroup) {
   Tiny tiny;
   Opened none = open({}, tiny.identity);
   ASSERT_TRUE(none.offload.ok());
-  EXPECT_EQ(none.cache.tier_slots, 0);
-  EXPECT_EQ(none.offload->tier.num_slots, 0);
+  EXPECT_EQ(none.cache.offload_slots, 0);
+  EXPECT_EQ(none.offload->config.num_slots, 0);
   Opened memory = open({.memory_gib = 0.001}, tiny.identity);
   ASSERT_TRUE(memory.offload.ok());
-  EXPECT_EQ(memory.cache.tier_slots, static_cast<int32_t>(0.001 * (1 << 30) / 4096));
-  EXPECT_EQ(memory.offload->tier.num_slots, memory.cache.tier_slots);
-  EXPECT_EQ(memory.cache.tier_disk_slots, 0);
+  EXPECT_EQ(memory.cache.offload_slots, static_cast<int32_t>(0.001 * (1 << 30) / 4096));
+  EXPECT_EQ(memory.offload->config.num_slots, memory.cache.offload_slots);
+  EXPECT_EQ(memory.cache.offload_disk_slots, 0);
   EXPECT_EQ(memory.cache.hash_seed, "");
   Opened small = open({.memory_gib = 1e-9}, tiny.identity);
   ASSERT_FALSE(small.offload.ok());
@@ -69,7 +69,7 @@ TEST(KvOffload, AFolderKeepsTheSeed) {
   {
     Opened first = open(wanted, tiny.identity);
     ASSERT_TRUE(first.offload.ok()) << first.offload.status().message();
-    EXPECT_GT(first.cache.tier_disk_slots, 3 * first.cache.tier_slots) << "four times the memory";
+    EXPECT_GT(first.cache.offload_disk_slots, 3 * first.cache.offload_slots) << "four times the memory";
     seed = first.cache.hash_seed;
     EXPECT_EQ(seed.size(), 64u);
     EXPECT_FALSE(open(wanted, tiny.identity).offload.ok()) << "one at a time";

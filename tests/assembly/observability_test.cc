@@ -30,7 +30,7 @@ TEST(Observability, TellsEveryFieldOfTheCache) {
   options.num_blocks_override = 101;
   options.kv_offload.memory_gib = 0.5;
   options.kv_cache_metrics_sample = 0.25;
-  const PrefixCacheConfig cache = {.lifetime_sample = 0.25, .tier_slots = 7};
+  const PrefixCacheConfig cache = {.lifetime_sample = 0.25, .offload_slots = 7};
   auto metrics = declare_metrics(&registry, options, {"m", 2048, 101, cache, kGroups});
   const std::string text = registry.render();
   const std::string info =

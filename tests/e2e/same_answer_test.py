@@ -1,5 +1,5 @@
 """The same answer under any load: a calm server, one request after the other and no cache, against one that has too little
-of everything: few blocks, small steps, shared prefixes, forks, preemptions, a second tier."""
+of everything: few blocks, small steps, shared prefixes, forks, preemptions, offloading."""
 import os
 import tempfile
 import threading
@@ -70,7 +70,7 @@ class SameAnswer(unittest.TestCase):
         self.check("--scheduling-policy", "fair", "--no-adaptive-chunks", "--prefix-caching-hash-algo", "xxhash")
         self.check("--itl-slo-ms", "5", "--watermark", "0.1")
 
-    def test_second_tier(self):
+    def test_offload(self):
         with tempfile.TemporaryDirectory() as folder:
             _, counters = self.check("--kv-offloading-size", "0.01", "--kv-offloading-path", os.path.join(folder, "kv"),
                                      "--kv-offloading-disk-size", "0.05")

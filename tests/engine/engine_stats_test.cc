@@ -147,14 +147,14 @@ TEST(EngineStats, LogLineHasTheShapeThatScriptsLookFor) {
             "Running: 0 reqs, Waiting: 0 reqs, CPU KV cache usage: 0.0%, Prefix cache hit rate: 25.0%");
 }
 
-TEST(EngineStats, LogLineTellsOfTheSecondTierWhereThereIsOne) {
+TEST(EngineStats, LogLineTellsOfOffloadingWhereThereIsOne) {
   Fixture f;
   EngineStats stats(&f.metrics, f.config);
   SchedulerStats state;
   state.prefix_requests = 1;
-  state.tier.num_slots = 4;
-  state.tier.queried_tokens = 80;
-  state.tier.hit_tokens = 20;
+  state.offload.num_slots = 4;
+  state.offload.queried_tokens = 80;
+  state.offload.hit_tokens = 20;
   stats.on_state(state);
   const std::string line = stats.log_line(Time{seconds(1)}, state);
   EXPECT_TRUE(line.ends_with("Prefix cache hit rate: 0.0%, External prefix cache hit rate: 25.0%")) << line;
@@ -176,25 +176,25 @@ TEST(RecentHitRate, ForgetsOldRequests) {
   EXPECT_EQ(rate.value(), 0.25);
 }
 
-TEST(EngineStats, FeedsTheSecondTier) {
+TEST(EngineStats, FeedsOffload) {
   MetricsRegistry registry;
   EngineMetrics metrics{&registry, "m", 2048, {.offload = true}};
   EngineStats stats(&metrics, {});
   SchedulerStats state;
-  state.tier = {
+  state.offload = {
       .num_slots = 8, .num_used_slots = 4, .num_under_way = 2, .used_bytes = 4000, .store_bytes = 5000};
   stats.on_state(state);
   stats.on_state(state);  // nothing has happened since
-  state.tier.load_bytes = 3000;
-  state.tier.load_s = 0.5;
-  state.tier.store_bytes = 6000;
-  state.tier.store_s = 0.25;
-  state.tier.num_stores_skipped = 3;
-  state.tier.queried_tokens = 64;
-  state.tier.hit_tokens = 32;
-  state.tier.disk_hit_tokens = 16;
+  state.offload.load_bytes = 3000;
+  state.offload.load_s = 0.5;
+  state.offload.store_bytes = 6000;
+  state.offload.store_s = 0.25;
+  state.offload.num_stores_skipped = 3;
+  state.offload.queried_tokens = 64;
+  state.offload.hit_tokens = 32;
+  state.offload.disk_hit_tokens = 16;
   stats.on_state(state);
-  state.tier.hit_tokens = 48;
+  state.offload.hit_tokens = 48;
   stats.on_state(state);
   EXPECT_EQ(metrics.external_prefix_cache_hits.value(), 48);
   EXPECT_EQ(metrics.cached_by_host.value(), 32);

@@ -153,15 +153,15 @@ void World::take_kv_events() {
 }
 
 void World::count_moves(const StepPlan& plan, const StepResult& result) {
-  for (const TierMove& move : plan.moves) {
-    counts_->stores += move.kind == TierMoveKind::kStore;
-    counts_->loads += move.kind == TierMoveKind::kLoad;
-    counts_->spills += move.kind == TierMoveKind::kSpill;
-    counts_->fetches += move.kind == TierMoveKind::kFetch;
-    counts_->drops += move.kind == TierMoveKind::kDrop;
-    counts_->waits += move.kind == TierMoveKind::kWait;
+  for (const OffloadMove& move : plan.moves) {
+    counts_->stores += move.kind == OffloadMoveKind::kStore;
+    counts_->loads += move.kind == OffloadMoveKind::kLoad;
+    counts_->spills += move.kind == OffloadMoveKind::kSpill;
+    counts_->fetches += move.kind == OffloadMoveKind::kFetch;
+    counts_->drops += move.kind == OffloadMoveKind::kDrop;
+    counts_->waits += move.kind == OffloadMoveKind::kWait;
   }
-  for (const TierMoveDone& done : result.moves_done) counts_->failed_moves += !done.ok;
+  for (const OffloadMoveDone& done : result.moves_done) counts_->failed_moves += !done.ok;
 }
 
 }  // namespace pagoda::sim

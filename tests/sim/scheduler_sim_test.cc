@@ -48,7 +48,7 @@ void print(const Counts& c) {
                   {"unchunked", c.unchunked},
                   {"by time", c.by_time},
                   {"windowed", c.windowed},
-                  {"tier", c.tiered},
+                  {"offload", c.offloading},
                   {"disk", c.with_disk}});
   line("work", {{"steps", c.steps},
                 {"choices", c.choices},
@@ -71,13 +71,13 @@ void print(const Counts& c) {
                 {"timeout", c.timeouts},
                 {"error", c.errors},
                 {"finished from above", c.finished_from_above}});
-  line("tier", {{"stores", c.stores},
-                {"loads", c.loads},
-                {"spills", c.spills},
-                {"fetches", c.fetches},
-                {"drops", c.drops},
-                {"waits", c.waits},
-                {"failed", c.failed_moves}});
+  line("offload", {{"stores", c.stores},
+                   {"loads", c.loads},
+                   {"spills", c.spills},
+                   {"fetches", c.fetches},
+                   {"drops", c.drops},
+                   {"waits", c.waits},
+                   {"failed", c.failed_moves}});
   line("laws", {{"audits", c.audits},
                 {"fairness", c.fairness_checks},
                 {"starvation", c.starvation_checks},

@@ -14,12 +14,12 @@ World::World(const WorldConfig& config, Counts* counts)
   runner_ = std::make_unique<testing::FakeRunner>(config_.model, config_.groups, config_.num_blocks,
                                                   config_.scheduler.max_num_seqs);
   runner_->root_of = [this](const NewRow& row) { return live_.at(row.id).root; };
-  if (config_.cache.tier_slots > 0) runner_->add_tier(config_.tier);
+  if (config_.cache.offload_slots > 0) runner_->add_offload(config_.offload);
   max_len_ = scheduler_->max_sequence_len();
   laws_ = std::make_unique<Laws>(config_, kv_.get(), max_len_, &live_, counts_);
   ++counts_->worlds;
   counts_->windowed += config_.has_windows();
-  counts_->tiered += config_.cache.tier_slots > 0;
+  counts_->offloading += config_.cache.offload_slots > 0;
   counts_->with_disk += config_.has_disk();
   counts_->fair += config_.scheduler.policy == SchedulingPolicy::kFair;
   counts_->priority += config_.scheduler.policy == SchedulingPolicy::kPriority;
@@ -41,7 +41,7 @@ void World::run() {
 
 void World::check_end() {
   scheduler_->set_admission(true);
-  for (int i = 0; i < 100000; ++i) {  // the tier's last moves
+  for (int i = 0; i < 100000; ++i) {  // the last moves
     StepPlan& plan = scheduler_->plan(now_, &events_);
     if (plan.empty()) break;
     run_plan(plan);

@@ -45,12 +45,12 @@ void draw_cache(Dice* dice, WorldConfig* world) {
   cache.lifetime_sample = dice->chance(0.1) ? 0.5 : 0;
   if (!cache.enabled || !dice->chance(0.3)) return;
   if (cache.hash_algo == BlockHashAlgo::kXxhash) cache.hash_algo = BlockHashAlgo::kSha256;
-  cache.tier_slots = dice->pick(1, world->large ? 300 : 20);
-  if (dice->chance(0.5)) cache.tier_disk_slots = dice->pick(1, world->large ? 1000 : 60);
-  world->tier = {.num_slots = cache.tier_slots,
-                 .end_one_in = static_cast<uint64_t>(dice->pick(1, 6)),
-                 .fail_one_in = dice->chance(0.4) ? static_cast<uint64_t>(dice->pick(2, 20)) : 0,
-                 .seed = world->seed};
+  cache.offload_slots = dice->pick(1, world->large ? 300 : 20);
+  if (dice->chance(0.5)) cache.offload_disk_slots = dice->pick(1, world->large ? 1000 : 60);
+  world->offload = {.num_slots = cache.offload_slots,
+                    .end_one_in = static_cast<uint64_t>(dice->pick(1, 6)),
+                    .fail_one_in = dice->chance(0.4) ? static_cast<uint64_t>(dice->pick(2, 20)) : 0,
+                    .seed = world->seed};
 }
 
 // Clients that compete all the time, and nothing that may go before its turn: the law of fairness is at its
@@ -59,7 +59,7 @@ void make_contested(Dice* dice, WorldConfig* world) {
   world->num_clients = dice->pick(2, 5);
   world->scheduler.max_overtakes = 0;
   world->has_forks = false;
-  world->cache.tier_disk_slots = 0;
+  world->cache.offload_disk_slots = 0;
   world->arrival = 0.9;
   world->max_live = dice->pick(12, 60);
   world->num_requests *= world->large ? 3 : 10;

@@ -41,7 +41,7 @@ struct WorldConfig {
   std::vector<KvGroupSpec> groups;
   int num_blocks = 2;
   testing::FakeModel model;
-  testing::FakeTierConfig tier;
+  testing::FakeOffloadConfig offload;
   StepClock clock;
   int num_requests = 0, max_live = 0;
   int num_clients = 1, num_scopes = 1;  // a scope: salt and adapter
@@ -52,7 +52,7 @@ struct WorldConfig {
   bool has_windows() const {
     return std::ranges::any_of(groups, [](const KvGroupSpec& group) { return group.window > 0; });
   }
-  bool has_disk() const { return cache.tier_disk_slots > 0; }
+  bool has_disk() const { return cache.offload_disk_slots > 0; }
   uint32_t weight_of(uint64_t client) const { return 1 + static_cast<uint32_t>((client + seed) % 3); }
 };
 

@@ -123,7 +123,7 @@ Status FakeRunner::wait(uint64_t step_id, StepResult* result) {
   *result = {};
   result->step_id = plan.step_id;
   if (violation_.empty()) draw(plan, result);
-  if (violation_.empty() && tier_ != nullptr) tier_->run_background(plan, result);
+  if (violation_.empty() && offload_ != nullptr) offload_->run_background(plan, result);
   pending_ = nullptr;
   if (!violation_.empty()) {
     ADD_FAILURE() << violation_;
@@ -180,12 +180,12 @@ void FakeRunner::apply_blocks(const StepPlan& plan) {
   }
 }
 
-void FakeRunner::add_tier(const FakeTierConfig& config) {
-  tier_ = std::make_unique<FakeTier>(
+void FakeRunner::add_offload(const FakeOffloadConfig& config) {
+  offload_ = std::make_unique<FakeOffload>(
       config, [this](bool condition, const char* what) { expect(condition, what); },
       [this](int32_t group, BlockId block) {
         expect(index(group) < groups_.size() && block > kNullBlock && block < num_blocks_,
-               "a tier move is out of range");
+               "a offload move is out of range");
         if (!violation_.empty()) group = 0, block = kNullBlock;
         const std::size_t size = index(groups_[index(group)].spec.block_size);
         return std::span(groups_[index(group)].slots).subspan(index(block) * size, size);
@@ -193,16 +193,16 @@ void FakeRunner::add_tier(const FakeTierConfig& config) {
 }
 
 void FakeRunner::apply_stores(const StepPlan& plan) {
-  expect(plan.moves.empty() || tier_ != nullptr, "a tier move, but there is no second tier");
-  if (tier_ != nullptr) tier_->run_stores(plan);
+  expect(plan.moves.empty() || offload_ != nullptr, "a offload move, but there is no second offload");
+  if (offload_ != nullptr) offload_->run_stores(plan);
 }
 
 void FakeRunner::apply_loads(const StepPlan& plan) {
-  if (tier_ == nullptr) return;
-  tier_->run_loads(plan);
+  if (offload_ == nullptr) return;
+  offload_->run_loads(plan);
   if (!violation_.empty()) return;
-  for (const TierMove& move : plan.moves)
-    if (move.kind == TierMoveKind::kLoad)
+  for (const OffloadMove& move : plan.moves)
+    if (move.kind == OffloadMoveKind::kLoad)
       groups_[index(move.group)].version[index(move.block)] = ++num_writes_;
 }
 

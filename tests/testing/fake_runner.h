@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "runner/model_runner.h"
-#include "tests/testing/fake_tier.h"
+#include "tests/testing/fake_offload.h"
 
 namespace pagoda::testing {
 
@@ -34,9 +34,9 @@ class FakeRunner : public ModelRunner {
  public:
   FakeRunner(FakeModel model, std::vector<KvGroupSpec> groups, int32_t num_blocks, int32_t max_num_seqs);
 
-  // From now on plans may move blocks to a second tier and back.
-  void add_tier(const FakeTierConfig& config);
-  const FakeTier* tier() const { return tier_.get(); }
+  // From now on plans may offload blocks and load them again.
+  void add_offload(const FakeOffloadConfig& config);
+  const FakeOffload* offload() const { return offload_.get(); }
 
   Status launch(const StepPlan& plan) override;
   Status wait(uint64_t step_id, StepResult* result) override;
@@ -102,7 +102,7 @@ class FakeRunner : public ModelRunner {
   int32_t num_blocks_;
   std::vector<Group> groups_;
   std::vector<Row> rows_;
-  std::unique_ptr<FakeTier> tier_;
+  std::unique_ptr<FakeOffload> offload_;
   const StepPlan* pending_ = nullptr;
   // Of the step at hand, by flat index.
   std::vector<int32_t> flat_row_, flat_position_;

@@ -1,4 +1,4 @@
-#include "runner/kv_folder.h"
+#include "kv_offload/offload_disk.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 
 #include "base/mmap.h"
 #include "base/rng.h"
-#include "runner/kv_file.h"
+#include "kv_offload/offload_file.h"
 #include "tests/testing/tiny_model.h"
 
 namespace pagoda {
@@ -37,19 +37,19 @@ Bytes bytes_of(uint64_t number, std::size_t size) {
 }
 constexpr std::size_t kBytes[] = {1000, 300};
 
-KvFolderConfig config_of(const std::string& path, int64_t max_files = 100, uint64_t fingerprint = 7) {
+OffloadDiskConfig config_of(const std::string& path, int64_t max_files = 100, uint64_t fingerprint = 7) {
   return {path, {fingerprint, fingerprint + 1}, {kBytes[0], kBytes[1]}, max_files};
 }
-std::unique_ptr<KvFolder> open_folder(const KvFolderConfig& config) {
-  Result<std::unique_ptr<KvFolder>> folder = KvFolder::open(config);
-  EXPECT_TRUE(folder.ok()) << folder.status().message();
-  return folder.ok() ? *std::move(folder) : nullptr;
+std::unique_ptr<OffloadDisk> open_disk(const OffloadDiskConfig& config) {
+  Result<std::unique_ptr<OffloadDisk>> disk = OffloadDisk::open(config);
+  EXPECT_TRUE(disk.ok()) << disk.status().message();
+  return disk.ok() ? *std::move(disk) : nullptr;
 }
 // One move from its begin to its end.
-bool move(KvFolder* folder, TierMoveKind kind, uint64_t key, int32_t group, std::span<std::byte> bytes) {
-  folder->begin({kind, group, kNullBlock, 3, key_of(key)}, bytes);
-  std::vector<TierMoveDone> done;
-  for (int i = 0; i < 1000 && done.empty(); ++i) folder->take_done(&done, std::chrono::milliseconds(10));
+bool move(OffloadDisk* disk, OffloadMoveKind kind, uint64_t key, int32_t group, std::span<std::byte> bytes) {
+  disk->begin({kind, group, kNullBlock, 3, key_of(key)}, bytes);
+  std::vector<OffloadMoveDone> done;
+  for (int i = 0; i < 1000 && done.empty(); ++i) disk->take_done(&done, std::chrono::milliseconds(10));
   EXPECT_EQ(done.size(), 1u);
   if (done.size() != 1) return false;
   EXPECT_EQ(done[0].kind, kind);
@@ -58,13 +58,13 @@ bool move(KvFolder* folder, TierMoveKind kind, uint64_t key, int32_t group, std:
   EXPECT_EQ(done[0].key, key_of(key));
   return done[0].ok;
 }
-bool spill(KvFolder* folder, uint64_t key, int32_t group = 0) {
+bool spill(OffloadDisk* disk, uint64_t key, int32_t group = 0) {
   Bytes bytes = bytes_of(key, kBytes[group]);
-  return move(folder, TierMoveKind::kSpill, key, group, bytes);
+  return move(disk, OffloadMoveKind::kSpill, key, group, bytes);
 }
-bool fetch(KvFolder* folder, uint64_t key, int32_t group = 0) {
+bool fetch(OffloadDisk* disk, uint64_t key, int32_t group = 0) {
   Bytes bytes(kBytes[group]);
-  if (!move(folder, TierMoveKind::kFetch, key, group, bytes)) return false;
+  if (!move(disk, OffloadMoveKind::kFetch, key, group, bytes)) return false;
   EXPECT_EQ(bytes, bytes_of(key, kBytes[group]));
   return true;
 }
@@ -75,18 +75,18 @@ std::vector<std::string> block_files(const std::string& path) {
   return files;
 }
 
-TEST(KvFolder, WritesAndReads) {
+TEST(OffloadDisk, WritesAndReads) {
   TempDir dir;
-  auto folder = open_folder(config_of(dir.file("kv")));
+  auto disk = open_disk(config_of(dir.file("kv")));
   for (uint64_t key : {1, 2, 3}) {
-    EXPECT_TRUE(spill(folder.get(), key, 0));
-    EXPECT_TRUE(spill(folder.get(), key, 1)) << "groups are apart";
+    EXPECT_TRUE(spill(disk.get(), key, 0));
+    EXPECT_TRUE(spill(disk.get(), key, 1)) << "groups are apart";
   }
   for (uint64_t key : {3, 1, 2, 1}) {
-    EXPECT_TRUE(fetch(folder.get(), key, 0));
-    EXPECT_TRUE(fetch(folder.get(), key, 1));
+    EXPECT_TRUE(fetch(disk.get(), key, 0));
+    EXPECT_TRUE(fetch(disk.get(), key, 1));
   }
-  EXPECT_FALSE(fetch(folder.get(), 4));
+  EXPECT_FALSE(fetch(disk.get(), 4));
   for (const std::string& file : block_files(dir.path())) {
     struct stat info;
     ASSERT_EQ(::stat(file.c_str(), &info), 0);
@@ -97,80 +97,80 @@ TEST(KvFolder, WritesAndReads) {
   EXPECT_EQ(info.st_mode & 0777, 0700u);
 }
 
-TEST(KvFolder, DropsOneOrAll) {
+TEST(OffloadDisk, DropsOneOrAll) {
   TempDir dir;
-  auto folder = open_folder(config_of(dir.path()));
-  for (uint64_t key : {1, 2, 3}) EXPECT_TRUE(spill(folder.get(), key));
-  folder->begin({TierMoveKind::kDrop, 0, kNullBlock, -1, key_of(2)}, {});
-  EXPECT_TRUE(spill(folder.get(), 4));  // what is begun later ends later
+  auto disk = open_disk(config_of(dir.path()));
+  for (uint64_t key : {1, 2, 3}) EXPECT_TRUE(spill(disk.get(), key));
+  disk->begin({OffloadMoveKind::kDrop, 0, kNullBlock, -1, key_of(2)}, {});
+  EXPECT_TRUE(spill(disk.get(), 4));  // what is begun later ends later
   EXPECT_EQ(block_files(dir.path()).size(), 3u);
-  EXPECT_FALSE(fetch(folder.get(), 2));
-  folder->begin({TierMoveKind::kDrop, -1, kNullBlock, -1, {}}, {});
-  EXPECT_TRUE(spill(folder.get(), 5));
+  EXPECT_FALSE(fetch(disk.get(), 2));
+  disk->begin({OffloadMoveKind::kDrop, -1, kNullBlock, -1, {}}, {});
+  EXPECT_TRUE(spill(disk.get(), 5));
   EXPECT_EQ(block_files(dir.path()).size(), 1u);
 }
 
-TEST(KvFolder, ARestartFindsTheFilesOldestFirst) {
+TEST(OffloadDisk, ARestartFindsTheFilesOldestFirst) {
   TempDir dir;
   std::string seed;
   {
-    auto folder = open_folder(config_of(dir.path()));
-    seed = folder->seed();
+    auto disk = open_disk(config_of(dir.path()));
+    seed = disk->seed();
     EXPECT_EQ(seed.size(), 64u);
-    EXPECT_TRUE(folder->files().empty());
+    EXPECT_TRUE(disk->files().empty());
     for (uint64_t key : {1, 2, 3}) {
-      EXPECT_TRUE(spill(folder.get(), key));
+      EXPECT_TRUE(spill(disk.get(), key));
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
-    EXPECT_TRUE(fetch(folder.get(), 1));  // wanted: now the youngest
+    EXPECT_TRUE(fetch(disk.get(), 1));  // wanted: now the youngest
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
     Bytes bytes = bytes_of(9, kBytes[1]);
-    folder->begin({TierMoveKind::kSpill, 1, kNullBlock, 0, key_of(9)}, bytes);
-    folder.reset();  // still writes it
+    disk->begin({OffloadMoveKind::kSpill, 1, kNullBlock, 0, key_of(9)}, bytes);
+    disk.reset();  // still writes it
   }
-  auto folder = open_folder(config_of(dir.path()));
-  EXPECT_EQ(folder->seed(), seed);
-  ASSERT_EQ(folder->files().size(), 4u);
-  EXPECT_EQ(folder->files()[0].key, key_of(2));
-  EXPECT_EQ(folder->files()[1].key, key_of(3));
-  EXPECT_EQ(folder->files()[2].key, key_of(1));
-  EXPECT_EQ(folder->files()[3].group, 1);
-  EXPECT_TRUE(fetch(folder.get(), 3));
-  folder.reset();
-  folder = open_folder(config_of(dir.path(), 2));
-  ASSERT_EQ(folder->files().size(), 2u) << "more than are wanted";
+  auto disk = open_disk(config_of(dir.path()));
+  EXPECT_EQ(disk->seed(), seed);
+  ASSERT_EQ(disk->files().size(), 4u);
+  EXPECT_EQ(disk->files()[0].key, key_of(2));
+  EXPECT_EQ(disk->files()[1].key, key_of(3));
+  EXPECT_EQ(disk->files()[2].key, key_of(1));
+  EXPECT_EQ(disk->files()[3].group, 1);
+  EXPECT_TRUE(fetch(disk.get(), 3));
+  disk.reset();
+  disk = open_disk(config_of(dir.path(), 2));
+  ASSERT_EQ(disk->files().size(), 2u) << "more than are wanted";
   EXPECT_EQ(block_files(dir.path()).size(), 2u);
 }
 
-TEST(KvFolder, AnotherModelHasItsOwn) {
+TEST(OffloadDisk, AnotherModelHasItsOwn) {
   TempDir dir;
-  auto mine = open_folder(config_of(dir.path(), 100, 1)), yours = open_folder(config_of(dir.path(), 100, 20));
+  auto mine = open_disk(config_of(dir.path(), 100, 1)), yours = open_disk(config_of(dir.path(), 100, 20));
   EXPECT_TRUE(spill(mine.get(), 1));
   EXPECT_FALSE(fetch(yours.get(), 1));
   EXPECT_TRUE(fetch(mine.get(), 1));
   EXPECT_EQ(mine->seed(), yours->seed());
 }
 
-TEST(KvFolder, OneProcessAtATime) {
+TEST(OffloadDisk, OneProcessAtATime) {
   TempDir dir;
-  auto first = open_folder(config_of(dir.path()));
-  Result<std::unique_ptr<KvFolder>> second = KvFolder::open(config_of(dir.path()));
+  auto first = open_disk(config_of(dir.path()));
+  Result<std::unique_ptr<OffloadDisk>> second = OffloadDisk::open(config_of(dir.path()));
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.status().code(), StatusCode::kUnavailable);
   EXPECT_NE(second.status().message().find("--kv-offloading-path"), std::string::npos);
   first.reset();
-  EXPECT_TRUE(KvFolder::open(config_of(dir.path())).ok());
+  EXPECT_TRUE(OffloadDisk::open(config_of(dir.path())).ok());
 }
 
-TEST(KvFolder, EveryDamageIsFoundAndRemoved) {
+TEST(OffloadDisk, EveryDamageIsFoundAndRemoved) {
   TempDir dir;
-  auto folder = open_folder(config_of(dir.path()));
-  ASSERT_TRUE(spill(folder.get(), 1));
+  auto disk = open_disk(config_of(dir.path()));
+  ASSERT_TRUE(spill(disk.get(), 1));
   const std::string path = block_files(dir.path())[0];
   const std::string good = read_file(path).value();
   auto expect_refused = [&](const std::string& what, const std::string& bytes) {
     write_file(path, bytes);
-    EXPECT_FALSE(fetch(folder.get(), 1)) << what;
+    EXPECT_FALSE(fetch(disk.get(), 1)) << what;
     EXPECT_FALSE(fs::exists(path)) << what;
   };
   for (std::size_t at = 0; at < good.size(); at += at < 100 ? 1 : 37) {
@@ -185,28 +185,28 @@ TEST(KvFolder, EveryDamageIsFoundAndRemoved) {
   expect_refused("longer", good + "x");
   expect_refused("zeros", std::string(good.size(), '\0'));
   // Somebody else's block under this name.
-  ASSERT_TRUE(spill(folder.get(), 2));
+  ASSERT_TRUE(spill(disk.get(), 2));
   const std::string other = read_file(block_files(dir.path())[0]).value();
   expect_refused("another block", other);
   // What is no file.
   fs::create_directory(path);
-  EXPECT_FALSE(fetch(folder.get(), 1));
+  EXPECT_FALSE(fetch(disk.get(), 1));
   fs::remove(path);
   ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
-  EXPECT_FALSE(fetch(folder.get(), 1));
+  EXPECT_FALSE(fetch(disk.get(), 1));
   write_file(dir.file("elsewhere"), good);
   ::unlink(path.c_str());
   fs::create_symlink(dir.file("elsewhere"), path);
-  EXPECT_FALSE(fetch(folder.get(), 1)) << "links are not followed";
+  EXPECT_FALSE(fetch(disk.get(), 1)) << "links are not followed";
   write_file(path, good);
-  EXPECT_TRUE(fetch(folder.get(), 1)) << "unharmed, it is good";
+  EXPECT_TRUE(fetch(disk.get(), 1)) << "unharmed, it is good";
 }
 
-TEST(KvFolder, StrangeThingsInTheFolderAreNoBlocks) {
+TEST(OffloadDisk, StrangeThingsInTheFolderAreNoBlocks) {
   TempDir dir;
-  auto folder = open_folder(config_of(dir.path()));
-  ASSERT_TRUE(spill(folder.get(), 1));
-  folder.reset();
+  auto disk = open_disk(config_of(dir.path()));
+  ASSERT_TRUE(spill(disk.get(), 1));
+  disk.reset();
   const std::string path = block_files(dir.path())[0], sub = fs::path(path).parent_path().string();
   const std::string name = fs::path(path).filename().string(), good = read_file(path).value();
   const std::string digits = name.substr(0, 64);
@@ -223,49 +223,49 @@ TEST(KvFolder, StrangeThingsInTheFolderAreNoBlocks) {
   for (const std::string& strange : strange_names) write_file(sub + "/" + strange, good);
   write_file(sub + "/" + name.substr(0, 64) + "-1.kv", "too short");
   write_file(fs::path(sub).parent_path().string() + "/readme", "hello");
-  folder = open_folder(config_of(dir.path()));
-  ASSERT_EQ(folder->files().size(), 1u);
-  EXPECT_EQ(folder->files()[0].key, key_of(1));
+  disk = open_disk(config_of(dir.path()));
+  ASSERT_EQ(disk->files().size(), 1u);
+  EXPECT_EQ(disk->files()[0].key, key_of(1));
   EXPECT_EQ(block_files(dir.path()).size(), 1u) << "no block's files are removed";
   EXPECT_TRUE(fs::exists(sub + "/notes.txt")) << "what is not ours stays";
 }
 
-TEST(KvFolder, AFailingDiskIsSaid) {
+TEST(OffloadDisk, AFailingDiskIsSaid) {
   TempDir dir;
-  auto folder = open_folder(config_of(dir.path()));
-  ASSERT_TRUE(spill(folder.get(), 1));
+  auto disk = open_disk(config_of(dir.path()));
+  ASSERT_TRUE(spill(disk.get(), 1));
   const std::string sub = fs::path(block_files(dir.path())[0]).parent_path().string();
   fs::remove_all(sub);
   write_file(sub, "a file in the folder's place");
-  EXPECT_FALSE(spill(folder.get(), 1));
+  EXPECT_FALSE(spill(disk.get(), 1));
   fs::remove(sub);
-  EXPECT_TRUE(spill(folder.get(), 1));
+  EXPECT_TRUE(spill(disk.get(), 1));
   // A write that ends early, as on a full disk.
   const auto before_signal = ::signal(SIGXFSZ, SIG_IGN);
   rlimit before;
   ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
   const rlimit small{500, before.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  EXPECT_FALSE(spill(folder.get(), 2));
+  EXPECT_FALSE(spill(disk.get(), 2));
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
   ::signal(SIGXFSZ, before_signal);
   EXPECT_EQ(block_files(dir.path()).size(), 1u);
   for (const auto& entry : fs::recursive_directory_iterator(dir.path()))
     EXPECT_NE(entry.path().extension(), ".tmp") << "nothing half-written is left";
-  EXPECT_TRUE(spill(folder.get(), 2));
+  EXPECT_TRUE(spill(disk.get(), 2));
 }
 
-TEST(KvFolder, UnusableFoldersAreRefused) {
+TEST(OffloadDisk, UnusableFoldersAreRefused) {
   TempDir dir;
   write_file(dir.file("file"), "");
-  Result<std::unique_ptr<KvFolder>> folder = KvFolder::open(config_of(dir.file("file")));
-  ASSERT_FALSE(folder.ok());
-  EXPECT_NE(folder.status().message().find(dir.file("file")), std::string::npos);
-  EXPECT_FALSE(KvFolder::open(config_of("/proc/none/kv")).ok());
+  Result<std::unique_ptr<OffloadDisk>> disk = OffloadDisk::open(config_of(dir.file("file")));
+  ASSERT_FALSE(disk.ok());
+  EXPECT_NE(disk.status().message().find(dir.file("file")), std::string::npos);
+  EXPECT_FALSE(OffloadDisk::open(config_of("/proc/none/kv")).ok());
   write_file(dir.file("root.key"), "short");
-  folder = KvFolder::open(config_of(dir.path()));
-  ASSERT_FALSE(folder.ok());
-  EXPECT_NE(folder.status().message().find("root.key"), std::string::npos);
+  disk = OffloadDisk::open(config_of(dir.path()));
+  ASSERT_FALSE(disk.ok());
+  EXPECT_NE(disk.status().message().find("root.key"), std::string::npos);
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
-// The second tier's folder: blocks of the cache as files, written and read by a thread of its own while steps
+// The offload disk: blocks of the cache as files, written and read by a thread of its own while steps
 // run. FOLDER/root.key seeds the names of blocks, so that they mean the same after a restart;
 // FOLDER/<fingerprint>/ holds the blocks of one model and cache layout, by one process at a time. What
-// somebody else has put there is never believed: read_kv_file judges it. A full or failing disk costs blocks,
-// nothing more.
+// somebody else has put there is never believed: read_offload_file judges it. A full or failing disk costs
+// blocks, nothing more.
 #pragma once
 #include <chrono>
 #include <condition_variable>
@@ -16,73 +16,73 @@
 
 #include "base/hash.h"
 #include "base/status.h"
+#include "contract/kv_offload.h"
 #include "contract/step_result.h"
-#include "contract/tier.h"
 
 namespace pagoda {
 
 // A folder for this user alone, if there is none of this name. Error kIo.
 Status make_private_folder(const std::string& path);
 
-struct KvFolderConfig {
+struct OffloadDiskConfig {
   std::string path;                   // made if it is not there
   Hash128 fingerprint;                // of all that decides what a block's bytes mean
   std::vector<uint64_t> block_bytes;  // by group
   int64_t max_files = 0;              // more of them are removed at the start, the oldest first
 };
 
-class KvFolder {
+class OffloadDisk {
  public:
   // Takes the lock and looks at the names and sizes of what is there. Errors: kIo; kUnavailable where another
   // process holds the folder.
-  static Result<std::unique_ptr<KvFolder>> open(const KvFolderConfig& config);
+  static Result<std::unique_ptr<OffloadDisk>> open(const OffloadDiskConfig& config);
   // Writes what waits to be written, for no more than a few seconds.
-  ~KvFolder();
-  KvFolder(const KvFolder&) = delete;
-  KvFolder& operator=(const KvFolder&) = delete;
+  ~OffloadDisk();
+  OffloadDisk(const OffloadDisk&) = delete;
+  OffloadDisk& operator=(const OffloadDisk&) = delete;
 
   const std::string& seed() const { return seed_; }  // 64 hexadecimal digits; PrefixCacheConfig::hash_seed
-  std::span<const TierFile> files() const { return files_; }  // at the start; the longest unwanted first
+  std::span<const OffloadFile> files() const { return files_; }  // at the start; the longest unwanted first
 
   // kSpill, kFetch, kDrop. `slot`: the bytes to be written or filled, left alone until the move has ended.
-  void begin(const TierMove& move, std::span<std::byte> slot);
+  void begin(const OffloadMove& move, std::span<std::byte> slot);
   // Appends what has ended; waits for the first for at most `patience`, if anything is under way.
-  void take_done(std::vector<TierMoveDone>* done, std::chrono::milliseconds patience);
+  void take_done(std::vector<OffloadMoveDone>* done, std::chrono::milliseconds patience);
 
   bool is_busy();  // spills or fetches are under way
 
  private:
   struct Job {
-    TierMove move;
+    OffloadMove move;
     std::span<std::byte> slot;
   };
-  KvFolder(const KvFolderConfig& config, int lock);
+  OffloadDisk(const OffloadDiskConfig& config, int lock);
   Status scan();
   void loop();
   void run(const Job& job) noexcept;
   void carry_out(const Job& job);
-  void settle(const TierMove& move, bool ok);
+  void settle(const OffloadMove& move, bool ok);
   void remove_all() const;
-  void complain(const Status& status);
+  void log_throttled(const Status& status);
   std::string file_name(const BlockKey& key, int32_t group) const;
 
-  const KvFolderConfig config_;
+  const OffloadDiskConfig config_;
   const std::string folder_;  // of this fingerprint
   const int lock_;            // file descriptor
   std::string seed_;
-  std::vector<TierFile> files_;
+  std::vector<OffloadFile> files_;
 
   std::mutex mutex_;
   std::condition_variable work_, ended_;
   std::deque<Job> fetches_, writes_;  // somebody waits for fetches: they go first
-  std::vector<TierMoveDone> done_;
+  std::vector<OffloadMoveDone> done_;
   int num_under_way_ = 0;  // spills and fetches
   bool stop_ = false;
   std::chrono::steady_clock::time_point stop_by_;
 
   // The thread's own.
-  uint64_t num_complaints_ = 0;
-  std::chrono::steady_clock::time_point next_complaint_{};
+  uint64_t num_failures_ = 0;
+  std::chrono::steady_clock::time_point next_log_{};
   std::thread thread_;
 };
 

@@ -1,28 +1,28 @@
-#include "tests/testing/fake_tier.h"
+#include "tests/testing/fake_offload.h"
 
 #include <algorithm>
 
 namespace pagoda::testing {
 
-FakeTier::FakeTier(const FakeTierConfig& config, Expect expect, BlockOf block_of)
+FakeOffload::FakeOffload(const FakeOffloadConfig& config, Expect expect, BlockOf block_of)
     : config_(config),
       expect_(std::move(expect)),
       block_of_(std::move(block_of)),
       random_(config.seed),
       slots_(static_cast<std::size_t>(config.num_slots)) {}
 
-FakeTier::Slot* FakeTier::slot_at(const TierMove& move) {
+FakeOffload::Slot* FakeOffload::slot_at(const OffloadMove& move) {
   const bool inside = move.slot >= 0 && static_cast<std::size_t>(move.slot) < slots_.size();
-  expect_(inside, "a move names a slot that the tier does not have");
+  expect_(inside, "a move names a slot that is not there");
   return inside ? &slots_[static_cast<std::size_t>(move.slot)] : nullptr;
 }
 
-void FakeTier::run_stores(const StepPlan& plan) {
-  for (const TierMove& move : plan.moves) {
-    if (move.kind != TierMoveKind::kStore) continue;
+void FakeOffload::run_stores(const StepPlan& plan) {
+  for (const OffloadMove& move : plan.moves) {
+    if (move.kind != OffloadMoveKind::kStore) continue;
     Slot* slot = slot_at(move);
     if (slot == nullptr) return;
-    expect_(slot->busy == TierMoveKind::kWait,
+    expect_(slot->busy == OffloadMoveKind::kWait,
             "a block is stored in a slot that is being spilled or fetched");
     const std::span<const uint64_t> block = block_of_(move.group, move.block);
     slot->filled = true;
@@ -32,12 +32,12 @@ void FakeTier::run_stores(const StepPlan& plan) {
   }
 }
 
-void FakeTier::run_loads(const StepPlan& plan) {
-  for (const TierMove& move : plan.moves) {
-    if (move.kind != TierMoveKind::kLoad) continue;
+void FakeOffload::run_loads(const StepPlan& plan) {
+  for (const OffloadMove& move : plan.moves) {
+    if (move.kind != OffloadMoveKind::kLoad) continue;
     Slot* slot = slot_at(move);
     if (slot == nullptr) return;
-    expect_(slot->filled && slot->busy != TierMoveKind::kFetch && slot->key == move.key &&
+    expect_(slot->filled && slot->busy != OffloadMoveKind::kFetch && slot->key == move.key &&
                 slot->group == move.group,
             "a block is loaded from a slot that does not hold it");
     if (!slot->filled) return;
@@ -46,16 +46,16 @@ void FakeTier::run_loads(const StepPlan& plan) {
   }
 }
 
-void FakeTier::begin(const TierMove& move) {
-  if (move.kind == TierMoveKind::kDrop) {
+void FakeOffload::begin(const OffloadMove& move) {
+  if (move.kind == OffloadMoveKind::kDrop) {
     writes_.push_back({move, {}});
     return;
   }
   Slot* slot = slot_at(move);
   if (slot == nullptr) return;
-  expect_(slot->busy == TierMoveKind::kWait, "a slot is spilled or fetched twice at a time");
+  expect_(slot->busy == OffloadMoveKind::kWait, "a slot is spilled or fetched twice at a time");
   slot->busy = move.kind;
-  if (move.kind == TierMoveKind::kSpill) {
+  if (move.kind == OffloadMoveKind::kSpill) {
     expect_(slot->filled && slot->key == move.key && slot->group == move.group,
             "a slot is spilled that does not hold the content");
     writes_.push_back({move, slot->content});
@@ -66,19 +66,19 @@ void FakeTier::begin(const TierMove& move) {
   }
 }
 
-void FakeTier::run_background(const StepPlan& plan, StepResult* result) {
-  for (const TierMove& move : plan.moves) {
-    const bool begins = move.kind == TierMoveKind::kSpill || move.kind == TierMoveKind::kFetch ||
-                        move.kind == TierMoveKind::kDrop;
+void FakeOffload::run_background(const StepPlan& plan, StepResult* result) {
+  for (const OffloadMove& move : plan.moves) {
+    const bool begins = move.kind == OffloadMoveKind::kSpill || move.kind == OffloadMoveKind::kFetch ||
+                        move.kind == OffloadMoveKind::kDrop;
     if (begins) begin(move);
-    if (move.kind == TierMoveKind::kWait)
+    if (move.kind == OffloadMoveKind::kWait)
       expect_(!writes_.empty() || !fetches_.empty(), "a plan waits for moves, but none is under way");
   }
   end_some(&fetches_, plan.work.empty(), result);
   end_some(&writes_, plan.work.empty(), result);
 }
 
-void FakeTier::end_some(std::deque<Pending>* queue, bool at_least_one, StepResult* result) {
+void FakeOffload::end_some(std::deque<Pending>* queue, bool at_least_one, StepResult* result) {
   while (!queue->empty() && (at_least_one || random_.next() % config_.end_one_in == 0)) {
     at_least_one = false;
     end(queue->front(), result);
@@ -86,18 +86,18 @@ void FakeTier::end_some(std::deque<Pending>* queue, bool at_least_one, StepResul
   }
 }
 
-void FakeTier::end(const Pending& pending, StepResult* result) {
-  const TierMove& move = pending.move;
+void FakeOffload::end(const Pending& pending, StepResult* result) {
+  const OffloadMove& move = pending.move;
   const Id id{move.key.bytes, move.group};
-  if (move.kind == TierMoveKind::kDrop) {
+  if (move.kind == OffloadMoveKind::kDrop) {
     if (move.group < 0) files_.clear();
     files_.erase(id);
     return;
   }
   Slot& slot = slots_[static_cast<std::size_t>(move.slot)];
-  slot.busy = TierMoveKind::kWait;
+  slot.busy = OffloadMoveKind::kWait;
   bool ok = config_.fail_one_in == 0 || random_.next() % config_.fail_one_in != 0;
-  if (move.kind == TierMoveKind::kSpill) {
+  if (move.kind == OffloadMoveKind::kSpill) {
     expect_(slot.content == pending.content, "a slot has changed while it was spilled");
     if (ok) files_[id] = pending.content;
   } else {

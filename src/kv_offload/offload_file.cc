@@ -1,4 +1,4 @@
-#include "runner/kv_file.h"
+#include "kv_offload/offload_file.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -74,11 +74,12 @@ Status refused(const std::string& path, const std::string& why) {
 
 }  // namespace
 
-uint64_t kv_file_bytes(uint64_t block_bytes) {
+uint64_t offload_file_bytes(uint64_t block_bytes) {
   return sizeof(Header) + block_bytes;
 }
 
-Status write_kv_file(const std::string& path, const KvFileName& name, std::span<const std::byte> bytes) {
+Status write_offload_file(const std::string& path, const OffloadFileId& name,
+                          std::span<const std::byte> bytes) {
   Header header;
   header.group = name.group;
   header.fingerprint = name.fingerprint;
@@ -96,15 +97,15 @@ Status write_kv_file(const std::string& path, const KvFileName& name, std::span<
   return status;
 }
 
-Status read_kv_file(const std::string& path, const KvFileName& name, std::span<std::byte> bytes) {
+Status read_offload_file(const std::string& path, const OffloadFileId& name, std::span<std::byte> bytes) {
   File file(path, O_RDONLY | O_NONBLOCK);  // a pipe of this name would keep the reader for ever
   if (!file.is_open()) return failed("open", path);
   struct stat info;
   if (::fstat(file.fd(), &info) != 0) return failed("look at", path);
   if (!S_ISREG(info.st_mode)) return refused(path, "is not a file");
-  if (static_cast<uint64_t>(info.st_size) != kv_file_bytes(bytes.size()))
+  if (static_cast<uint64_t>(info.st_size) != offload_file_bytes(bytes.size()))
     return refused(path, fmt::format("has {} bytes, but a block's file has {}", info.st_size,
-                                     kv_file_bytes(bytes.size())));
+                                     offload_file_bytes(bytes.size())));
   Header header;
   if (!file.read(std::as_writable_bytes(std::span(&header, 1)))) return failed("read", path);
   if (header.magic != kMagic || header.header_bytes != sizeof(Header))

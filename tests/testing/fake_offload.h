@@ -1,4 +1,4 @@
-// The second tier of the fake runner: slots and files hold what the fake cache holds, hashes. Spills, fetches
+// Offloading of the fake runner: slots and files hold what the fake cache holds, hashes. Spills, fetches
 // and drops end some steps later, or fail, at random; every move is distrusted.
 #pragma once
 #include <cstdint>
@@ -16,20 +16,20 @@
 
 namespace pagoda::testing {
 
-struct FakeTierConfig {
-  int32_t num_slots = 0;     // 0: no tier
+struct FakeOffloadConfig {
+  int32_t num_slots = 0;     // 0: no offloading
   uint64_t end_one_in = 3;   // a move under way ends in one step of so many
   uint64_t fail_one_in = 0;  // one spill or fetch in so many fails; 0: none
   uint64_t seed = 1;
 };
 
-class FakeTier {
+class FakeOffload {
  public:
   using Expect = std::function<void(bool, const char*)>;
   // The hashes of a block of the cache.
   using BlockOf = std::function<std::span<uint64_t>(int32_t group, BlockId block)>;
 
-  FakeTier(const FakeTierConfig& config, Expect expect, BlockOf block_of);
+  FakeOffload(const FakeOffloadConfig& config, Expect expect, BlockOf block_of);
 
   void run_stores(const StepPlan& plan);
   void run_loads(const StepPlan& plan);
@@ -43,21 +43,21 @@ class FakeTier {
   using Id = std::pair<std::array<uint8_t, 32>, int32_t>;
   struct Slot {
     bool filled = false;
-    TierMoveKind busy = TierMoveKind::kWait;  // kSpill, kFetch: that is under way
+    OffloadMoveKind busy = OffloadMoveKind::kWait;  // kSpill, kFetch: that is under way
     BlockKey key;
     int32_t group = 0;
     std::vector<uint64_t> content;
   };
   struct Pending {
-    TierMove move;
+    OffloadMove move;
     std::vector<uint64_t> content;  // kSpill: of the slot when it began
   };
-  Slot* slot_at(const TierMove& move);
-  void begin(const TierMove& move);
+  Slot* slot_at(const OffloadMove& move);
+  void begin(const OffloadMove& move);
   void end_some(std::deque<Pending>* queue, bool at_least_one, StepResult* result);
   void end(const Pending& pending, StepResult* result);
 
-  const FakeTierConfig config_;
+  const FakeOffloadConfig config_;
   const Expect expect_;
   const BlockOf block_of_;
   SplitMix64 random_;

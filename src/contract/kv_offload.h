@@ -5,16 +5,16 @@
 
 namespace pagoda {
 
-// A block's file that an earlier process has left in the second tier's folder.
-struct TierFile {
+// A block's file that an earlier process has left on the offload disk.
+struct OffloadFile {
   BlockKey key;
   int32_t group;
 };
 
-// The second tier so far. Blocks and bytes are those of moves that were begun.
-struct TierStats {
+// Offloading so far. Blocks and bytes are those of moves that were begun.
+struct OffloadStats {
   int32_t num_slots = 0, num_used_slots = 0;            // memory
-  int64_t num_disk_slots = 0, num_used_disk_slots = 0;  // folder
+  int64_t num_disk_slots = 0, num_used_disk_slots = 0;  // disk
   int32_t num_under_way = 0;                            // spills and fetches that have not ended
   uint64_t used_bytes = 0, used_disk_bytes = 0;
   uint64_t num_stores = 0, store_bytes = 0;  // cache -> memory

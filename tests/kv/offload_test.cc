@@ -1,4 +1,4 @@
-// KvManager with a second tier: contents are hashes in arrays, moved by a fake tier as plans say.
+// KvManager with offloading: contents are hashes in arrays, moved by a fake as plans say.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -6,17 +6,17 @@
 
 #include "base/rng.h"
 #include "kv/kv_manager.h"
-#include "tests/testing/fake_tier.h"
+#include "tests/testing/fake_offload.h"
 
 namespace pagoda {
 namespace {
 
 constexpr int32_t kBlock = 4;
 
-PrefixCacheConfig with_tier(int32_t slots, int64_t disk_slots) {
+PrefixCacheConfig with_offload(int32_t slots, int64_t disk_slots) {
   PrefixCacheConfig config;
-  config.tier_slots = slots;
-  config.tier_disk_slots = disk_slots;
+  config.offload_slots = slots;
+  config.offload_disk_slots = disk_slots;
   return config;
 }
 
@@ -25,10 +25,10 @@ PrefixCacheConfig with_tier(int32_t slots, int64_t disk_slots) {
 class House {
  public:
   House(std::vector<KvGroupSpec> groups, int32_t num_blocks, const PrefixCacheConfig& config,
-        const testing::FakeTierConfig& fake)
+        const testing::FakeOffloadConfig& fake)
       : groups_(groups),
         kv(groups, num_blocks, config),
-        tier(
+        offload(
             fake, [](bool condition, const std::string& what) { EXPECT_TRUE(condition) << what; },
             [this](int32_t group, BlockId block) {
               return std::span(contents_[static_cast<std::size_t>(group)])
@@ -45,14 +45,14 @@ class House {
   Served serve(const std::vector<TokenId>& tokens, const CacheScope& scope = {}) {
     Served served;
     SeqKv seq;
-    for (; kv.wants_fetch(&seq, tokens, scope) && served.rounds < 100; ++served.rounds)
+    for (; kv.start_fetch(&seq, tokens, scope) && served.rounds < 100; ++served.rounds)
       for (int waits = 0; kv.is_fetching(seq); ++waits) {
         step(true);
         EXPECT_LT(waits, 1000) << "waits for ever";
         if (waits >= 1000) return served;
       }
     served.matched = kv.match(&seq, tokens, scope);
-    served.loaded = kv.load_from_tier(&seq, tokens, scope) - served.matched;
+    served.loaded = kv.load_offloaded(&seq, tokens, scope) - served.matched;
     const auto size = static_cast<int32_t>(tokens.size());
     const bool fits = kv.reserve(&seq, served.matched + served.loaded, size);
     EXPECT_TRUE(fits);
@@ -84,9 +84,9 @@ class House {
     kv.take_moves(idle, &plan.moves);
     if (!idle) plan.work.resize(1);
     StepResult result;
-    tier.run_stores(plan);
-    tier.run_loads(plan);
-    tier.run_background(plan, &result);
+    offload.run_stores(plan);
+    offload.run_loads(plan);
+    offload.run_background(plan, &result);
     kv.moves_done(result);
     kv.check();
   }
@@ -97,7 +97,7 @@ class House {
 
  public:
   KvManager kv;
-  testing::FakeTier tier;
+  testing::FakeOffload offload;
 };
 
 std::vector<TokenId> prompt(int32_t begin, int32_t size) {
@@ -106,47 +106,47 @@ std::vector<TokenId> prompt(int32_t begin, int32_t size) {
   return tokens;
 }
 
-TEST(KvTier, EvictedBlocksComeBackFromMemory) {
-  House house({{kBlock, 0, 100}}, 1 + 6, with_tier(16, 0), {.num_slots = 16});
+TEST(OffloadWorker, EvictedBlocksComeBackFromMemory) {
+  House house({{kBlock, 0, 100}}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
   EXPECT_EQ(house.serve(prompt(0, 21)).matched, 0);
   EXPECT_EQ(house.serve(prompt(1000, 21)).matched, 0);  // pushes the first one out
   const House::Served again = house.serve(prompt(0, 21));
   EXPECT_EQ(again.matched, 0);
   EXPECT_EQ(again.loaded, 20);
-  const TierStats stats = house.kv.tier_stats();
+  const OffloadStats stats = house.kv.offload_stats();
   EXPECT_EQ(stats.num_loads, 5u);
   EXPECT_EQ(stats.load_bytes, 500u);
   EXPECT_EQ(stats.hit_tokens, 20u);
   EXPECT_GE(stats.num_stores, 5u);
-  EXPECT_EQ(house.tier.num_loads(), 5u);
+  EXPECT_EQ(house.offload.num_loads(), 5u);
 }
 
-TEST(KvTier, TheLastTokenIsAlwaysComputed) {
-  House house({{kBlock, 0, 100}}, 1 + 6, with_tier(16, 0), {.num_slots = 16});
+TEST(OffloadWorker, TheLastTokenIsAlwaysComputed) {
+  House house({{kBlock, 0, 100}}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
   house.serve(prompt(0, 20));
   house.serve(prompt(1000, 20));
   const House::Served again = house.serve(prompt(0, 20));
   EXPECT_EQ(again.matched + again.loaded, 16);
 }
 
-TEST(KvTier, ComesBackFromDisk) {
-  House house({{kBlock, 0, 100}}, 1 + 7, with_tier(8, 100), {.num_slots = 8, .end_one_in = 1});
+TEST(OffloadWorker, ComesBackFromDisk) {
+  House house({{kBlock, 0, 100}}, 1 + 7, with_offload(8, 100), {.num_slots = 8, .end_one_in = 1});
   for (int32_t begin : {0, 1000, 2000, 3000, 4000}) {
     house.serve(prompt(begin, 25));
     for (int i = 0; i < 20; ++i) house.step(true);  // what is stored goes to disk
   }
-  const uint64_t hits_before = house.kv.tier_stats().hit_tokens;
+  const uint64_t hits_before = house.kv.offload_stats().hit_tokens;
   const House::Served again = house.serve(prompt(0, 25));
   EXPECT_EQ(again.rounds, 1);
   EXPECT_EQ(again.loaded, 20) << "some slots stay for others";
-  EXPECT_EQ(house.tier.num_fetched(), 5u);
-  const TierStats stats = house.kv.tier_stats();
+  EXPECT_EQ(house.offload.num_fetched(), 5u);
+  const OffloadStats stats = house.kv.offload_stats();
   EXPECT_EQ(stats.hit_tokens - hits_before, 20u);
   EXPECT_EQ(stats.disk_hit_tokens, 20u);
 }
 
-TEST(KvTier, AnothersContentIsNotFound) {
-  House house({{kBlock, 0, 100}}, 1 + 6, with_tier(16, 0), {.num_slots = 16});
+TEST(OffloadWorker, AnothersContentIsNotFound) {
+  House house({{kBlock, 0, 100}}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
   CacheScope mine, yours;
   mine.salt[0] = 1;
   yours.salt[0] = 2;
@@ -156,22 +156,23 @@ TEST(KvTier, AnothersContentIsNotFound) {
   EXPECT_EQ(house.serve(prompt(0, 21), mine).loaded, 20);
 }
 
-TEST(KvTier, ResetForgetsTheTier) {
-  House house({{kBlock, 0, 100}}, 1 + 6, with_tier(16, 100), {.num_slots = 16});
+TEST(OffloadWorker, ResetForgetsWhatIsOffloaded) {
+  House house({{kBlock, 0, 100}}, 1 + 6, with_offload(16, 100), {.num_slots = 16});
   house.serve(prompt(0, 21));
   house.serve(prompt(1000, 21));
   house.kv.reset_prefix_cache();
   for (int i = 0; i < 100; ++i) house.step(true);
   EXPECT_EQ(house.serve(prompt(0, 21)).loaded, 0);
-  EXPECT_EQ(house.tier.num_files(), static_cast<std::size_t>(house.kv.tier_stats().num_used_disk_slots));
+  EXPECT_EQ(house.offload.num_files(),
+            static_cast<std::size_t>(house.kv.offload_stats().num_used_disk_slots));
 }
 
-TEST(KvTier, UnfitContentIsForgotten) {
-  House house({{kBlock, 0, 100}}, 1 + 6, with_tier(16, 0), {.num_slots = 16});
+TEST(OffloadWorker, UnfitContentIsForgotten) {
+  House house({{kBlock, 0, 100}}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
   house.serve(prompt(0, 21));
   house.serve(prompt(1000, 21));
   SeqKv seq;
-  ASSERT_EQ(house.kv.load_from_tier(&seq, prompt(0, 21), {}), 20);
+  ASSERT_EQ(house.kv.load_offloaded(&seq, prompt(0, 21), {}), 20);
   house.kv.unpublish(&seq, 8);  // from its third block on
   house.step(false);
   house.kv.release(&seq);
@@ -179,58 +180,58 @@ TEST(KvTier, UnfitContentIsForgotten) {
   EXPECT_EQ(house.serve(prompt(0, 21)).loaded, 8);
 }
 
-TEST(KvTier, TooFewFreeBlocksLoadNothing) {
-  House house({{kBlock, 0, 100}}, 1 + 6, with_tier(16, 0), {.num_slots = 16});
+TEST(OffloadWorker, TooFewFreeBlocksLoadNothing) {
+  House house({{kBlock, 0, 100}}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
   house.serve(prompt(0, 21));
   house.serve(prompt(1000, 21));
   SeqKv other, seq;
   ASSERT_TRUE(house.kv.reserve(&other, 0, 2 * kBlock));
-  EXPECT_EQ(house.kv.load_from_tier(&seq, prompt(0, 21), {}), 0);
+  EXPECT_EQ(house.kv.load_offloaded(&seq, prompt(0, 21), {}), 0);
   EXPECT_EQ(house.kv.num_held(seq), 0);
-  EXPECT_EQ(house.kv.load_from_tier(&seq, prompt(0, 17), {}), 16);
+  EXPECT_EQ(house.kv.load_offloaded(&seq, prompt(0, 17), {}), 16);
 }
 
-TEST(KvTier, WindowedGroupsBringBackWhatIsSeen) {
-  House house({{kBlock, 0, 100}, {kBlock, 6, 50}}, 1 + 14, with_tier(32, 0), {.num_slots = 32});
+TEST(OffloadWorker, WindowedGroupsBringBackWhatIsSeen) {
+  House house({{kBlock, 0, 100}, {kBlock, 6, 50}}, 1 + 14, with_offload(32, 0), {.num_slots = 32});
   house.serve(prompt(0, 25));
   house.serve(prompt(1000, 25));
   const House::Served again = house.serve(prompt(0, 25));
   EXPECT_EQ(again.matched + again.loaded, 24);
-  EXPECT_EQ(house.tier.num_loads(), 6u + 2u);
+  EXPECT_EQ(house.offload.num_loads(), 6u + 2u);
 }
 
-TEST(KvTier, AdoptedFilesAreFound) {
+TEST(OffloadWorker, AdoptedFilesAreFound) {
   // The same root in both lives, as a folder keeps it.
-  PrefixCacheConfig config = with_tier(16, 100);
+  PrefixCacheConfig config = with_offload(16, 100);
   config.hash_seed = "seed";
   House first({{kBlock, 0, 100}}, 1 + 6, config, {.num_slots = 16});
   SeqKv seq;
   const std::vector<TokenId> tokens = prompt(0, 21);
   first.kv.match(&seq, tokens, {});
   KvManager second({{kBlock, 0, 100}}, 1 + 6, config);
-  std::vector<TierFile> files;
+  std::vector<OffloadFile> files;
   for (const BlockKey& key : seq.keys) files.push_back({key, 0});
   files.push_back({seq.keys[0], 5});  // of no group
-  second.adopt_tier_files(files);
-  EXPECT_EQ(second.tier_stats().num_used_disk_slots, 5);
+  second.adopt_offload_files(files);
+  EXPECT_EQ(second.offload_stats().num_used_disk_slots, 5);
   SeqKv again;
-  EXPECT_TRUE(second.wants_fetch(&again, tokens, {}));
-  std::vector<TierMove> moves;
+  EXPECT_TRUE(second.start_fetch(&again, tokens, {}));
+  std::vector<OffloadMove> moves;
   second.take_moves(true, &moves);
   ASSERT_EQ(moves.size(), 5u);
   StepResult result;
-  for (const TierMove& move : moves) {
+  for (const OffloadMove& move : moves) {
     EXPECT_TRUE(second.is_fetching(again));
     result.moves_done = {{move.kind, move.group, move.slot, move.key, true}};
     second.moves_done(result);
   }
   EXPECT_FALSE(second.is_fetching(again));
-  EXPECT_FALSE(second.wants_fetch(&again, tokens, {}));
-  EXPECT_EQ(second.load_from_tier(&again, tokens, {}), 20);
+  EXPECT_FALSE(second.start_fetch(&again, tokens, {}));
+  EXPECT_EQ(second.load_offloaded(&again, tokens, {}), 20);
 }
 
-TEST(KvTier, RoutersHearWhatHasComeBack) {
-  PrefixCacheConfig config = with_tier(16, 0);
+TEST(OffloadWorker, RoutersHearWhatHasComeBack) {
+  PrefixCacheConfig config = with_offload(16, 0);
   config.record_events = true;
   House house({{kBlock, 0, 100}}, 1 + 7, config, {.num_slots = 16});
   house.serve(prompt(0, 25));
@@ -241,7 +242,7 @@ TEST(KvTier, RoutersHearWhatHasComeBack) {
   house.kv.take_events(&events);
   events.clear();
   ASSERT_EQ(house.kv.match(&seq, tokens, {}), 0);
-  ASSERT_EQ(house.kv.load_from_tier(&seq, tokens, {}), 24);
+  ASSERT_EQ(house.kv.load_offloaded(&seq, tokens, {}), 24);
   house.kv.take_events(&events);
   std::vector<BlockKey> stored;
   std::vector<TokenId> stored_tokens;
@@ -254,21 +255,22 @@ TEST(KvTier, RoutersHearWhatHasComeBack) {
   EXPECT_EQ(stored_tokens, prompt(0, 24));
 }
 
-TEST(KvTier, WhatIsCachedIsKeptAtTheEnd) {
-  House house({{kBlock, 0, 100}}, 1 + 20, with_tier(4, 100), {.num_slots = 4});
+TEST(OffloadWorker, WhatIsCachedIsKeptAtTheEnd) {
+  House house({{kBlock, 0, 100}}, 1 + 20, with_offload(4, 100), {.num_slots = 4});
   house.serve(prompt(1000, 13));
   house.serve(prompt(0, 25));
-  house.kv.keep_cached();
+  house.kv.flush_to_disk();
   for (int i = 0; i < 20; ++i) house.step(true);
-  EXPECT_EQ(house.tier.num_files(), 4u) << "as many as there are slots, the last used first";
-  House again({{kBlock, 0, 100}}, 1 + 20, with_tier(4, 0), {.num_slots = 4});
+  EXPECT_EQ(house.offload.num_files(), 4u) << "as many as there are slots, the last used first";
+  House again({{kBlock, 0, 100}}, 1 + 20, with_offload(4, 0), {.num_slots = 4});
   again.serve(prompt(0, 25));
-  again.kv.keep_cached();
-  EXPECT_EQ(again.kv.tier_stats().num_stores, 0u) << "without a disk nothing outlives the process";
+  again.kv.flush_to_disk();
+  EXPECT_EQ(again.kv.offload_stats().num_stores, 0u) << "without a disk nothing outlives the process";
 }
 
-// Many clients' prompts with common beginnings, a cache and tier too small for them, a slow disk that fails.
-TEST(KvTier, ContentIsNeverConfused) {
+// Many clients' prompts with common beginnings, a cache and offload memory too small for them, a slow disk
+// that fails.
+TEST(OffloadWorker, ContentIsNeverConfused) {
   int64_t loaded = 0;
   for (uint64_t seed = 1; seed <= 30; ++seed) {
     SplitMix64 random(seed);
@@ -277,7 +279,7 @@ TEST(KvTier, ContentIsNeverConfused) {
     if (seed % 3 == 2) groups = {{kBlock, 7, 50}};
     const auto slots = static_cast<int32_t>(1 + random.next() % 12);
     const auto disk = static_cast<int64_t>(random.next() % 3 * 10);
-    House house(groups, 1 + 24, with_tier(slots, disk),
+    House house(groups, 1 + 24, with_offload(slots, disk),
                 {.num_slots = slots, .end_one_in = 1 + seed % 3, .fail_one_in = seed % 4 * 3, .seed = seed});
     for (int i = 0; i < 300; ++i) {
       std::vector<TokenId> tokens = prompt(static_cast<int32_t>(random.next() % 4) * 1000,

@@ -1,7 +1,7 @@
-// Which content the second tier has, and where: in which of its memory slots, and whether on disk. Says what
-// is to be moved (TierMove) and hears what has ended; the bytes are the runner's. What has not been wanted
-// for the longest time goes first, from memory and from disk. With a disk, what comes to memory goes to disk
-// at once, so that its slot can be taken at any time without loss. Private to the kv room.
+// Which content is offloaded, and where: in which slot of the memory, and whether on disk. Decides what is
+// moved (OffloadMove) and learns what has ended; the bytes are the runner's. Memory and disk evict in LRU
+// order each. With a disk, content that comes to memory is spilled to disk at once, so that its slot can be
+// taken at any time without loss. Private to the kv room.
 #pragma once
 #include <cstdint>
 #include <list>
@@ -10,43 +10,42 @@
 #include <unordered_map>
 #include <vector>
 
+#include "contract/kv_offload.h"
 #include "contract/step_result.h"
-#include "contract/tier.h"
 
 namespace pagoda {
 
-class TierIndex {
+class OffloadIndex {
  public:
   // In the order of how soon it can be in the cache. kComing: being fetched to memory.
   enum class Where : uint8_t { kNowhere, kDisk, kComing, kMemory };
 
   // Requires: num_slots > 0. num_disk_slots 0: no disk.
-  TierIndex(int32_t num_slots, int64_t num_disk_slots);
+  OffloadIndex(int32_t num_slots, int64_t num_disk_slots);
 
   Where where(const BlockKey& key, int32_t group) const;
-  // The block holds this content and is about to hold another. False: the tier has no copy and no slot for
+  // The block holds this content and is about to hold another. False: there is no copy and no slot for
   // one.
   bool store(BlockId block, const BlockKey& key, int32_t group);
-  // It has been wanted: others go before it. Requires: it is somewhere.
-  void touch(const BlockKey& key, int32_t group) { settle(find(key, group)); }
-  // Its slot keeps it until the moves are taken. Requires: it is in memory.
+  // Most recently used from now on. Requires: it is somewhere.
+  void touch(const BlockKey& key, int32_t group) { refile(find(key, group)); }
+  // Its slot keeps the content until the moves are taken. Requires: it is in memory.
   void hold(const BlockKey& key, int32_t group);
   // Into a block of the cache. True: it had to come from disk for that. Requires: as hold(), which it does as
   // well.
   bool load(const BlockKey& key, int32_t group, BlockId block);
   // From disk to memory. False: no slot. Requires: it is on disk.
   bool fetch(const BlockKey& key, int32_t group);
-  // Nothing of it is to be found any more.
+  // Can no longer be found.
   void erase(const BlockKey& key, int32_t group);
   void clear();
-  // A file of an earlier process; later ones have been wanted more recently. More than fit push the first
-  // ones out.
-  void adopt(const TierFile& file);
+  // A file of an earlier process, in LRU order. More than fit evict the first ones.
+  void adopt(const OffloadFile& file);
 
   // A spill or a fetch has ended.
-  void done(const TierMoveDone& done);
+  void done(const OffloadMoveDone& done);
   // Appended to `moves`, in order.
-  void take_moves(std::vector<TierMove>* moves);
+  void take_moves(std::vector<OffloadMove>* moves);
   bool has_moves() const { return !moves_.empty(); }
   int32_t num_under_way() const { return num_under_way_; }  // spills and fetches
 
@@ -57,11 +56,11 @@ class TierIndex {
   int32_t num_fetching() const { return static_cast<int32_t>(fetching_.size()); }
   int32_t num_slots() const { return static_cast<int32_t>(entry_of_slot_.size()); }
   // Counts, but for bytes, tokens and times.
-  TierStats stats() const;
-  uint64_t num_moves(TierMoveKind kind, int32_t group) const;
+  OffloadStats stats() const;
+  uint64_t num_moves(OffloadMoveKind kind, int32_t group) const;
   int32_t num_used_slots(int32_t group) const { return used_slots_[index(group)]; }
   int64_t num_used_disk_slots(int32_t group) const { return used_disk_[index(group)]; }
-  // Aborts where the books disagree. O(entries); tests only.
+  // Aborts where the accounting disagrees. O(entries); tests only.
   void check() const;
 
   static constexpr int32_t kMaxGroups = 16;
@@ -102,21 +101,21 @@ class TierIndex {
   void free_slot(Entry* entry);
   void leave_disk(Entry* entry);
   void spill(Entry* entry);
-  // Puts the entry where it belongs now: at the young end of the lists of what may be taken, or out of the
-  // books.
-  void settle(Entry* entry);
+  // Files the entry by its state: at the most recently used end of the LRU lists that it belongs to, or
+  // removed.
+  void refile(Entry* entry);
   void unlist(Entry* entry);
-  void call_off();
-  void push(TierMoveKind kind, const Entry& entry, BlockId block);
+  void cancel_pending();
+  void push(OffloadMoveKind kind, const Entry& entry, BlockId block);
 
   const int64_t num_disk_slots_;
   Entries entries_;
   std::unordered_map<Id, Entry*, IdHash> by_id_;
-  Lru memory_lru_, disk_lru_;  // what may be taken away: oldest first
+  Lru memory_lru_, disk_lru_;  // what may be evicted: least recently used first
   std::vector<Entry*> entry_of_slot_;
   std::vector<int32_t> free_slots_;
   std::vector<Entry*> held_;
-  std::vector<TierMove> moves_;
+  std::vector<OffloadMove> moves_;
   std::set<uint64_t> fetching_;
   uint64_t last_fetch_ = 0;
   int32_t num_under_way_ = 0;

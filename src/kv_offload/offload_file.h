@@ -12,17 +12,18 @@
 namespace pagoda {
 
 // What a block's file must say of itself.
-struct KvFileName {
+struct OffloadFileId {
   Hash128 fingerprint;  // of the model and the cache's layout
   BlockKey key;
   int32_t group = 0;
 };
 
 // Only the owner may read it. Error kIo with the path; nothing is left behind then.
-Status write_kv_file(const std::string& path, const KvFileName& name, std::span<const std::byte> bytes);
+Status write_offload_file(const std::string& path, const OffloadFileId& name,
+                          std::span<const std::byte> bytes);
 // Fills `bytes`. Errors: kNotFound; kIo; kInvalidArgument, saying what is wrong with it: another kind of
 // file, of another model or block, of another size, damaged. Then `bytes` may hold anything.
-Status read_kv_file(const std::string& path, const KvFileName& name, std::span<std::byte> bytes);
-uint64_t kv_file_bytes(uint64_t block_bytes);  // header included
+Status read_offload_file(const std::string& path, const OffloadFileId& name, std::span<std::byte> bytes);
+uint64_t offload_file_bytes(uint64_t block_bytes);  // header included
 
 }  // namespace pagoda

@@ -1,4 +1,4 @@
-#include "runner/kv_folder.h"
+#include "kv_offload/offload_disk.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "base/memory_reserve.h"
 #include "base/mmap.h"
-#include "runner/kv_file.h"
+#include "kv_offload/offload_file.h"
 
 namespace pagoda {
 namespace {
@@ -27,7 +27,7 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kMaxQueue = 1 << 16;  // jobs
-constexpr std::chrono::seconds kPatienceAtEnd{5}, kBetweenComplaints{60};
+constexpr std::chrono::seconds kMaxDrainTime{5}, kLogInterval{60};
 
 std::string hex_of(std::span<const uint8_t> bytes) {
   std::string text;
@@ -40,12 +40,12 @@ bool is_hex(std::string_view text) {
 }
 
 // "<64 digits>-<group>.kv"
-std::optional<TierFile> parse_name(std::string_view name) {
+std::optional<OffloadFile> parse_name(std::string_view name) {
   constexpr std::size_t kDigits = 64;
   if (name.size() < kDigits + 5 || !is_hex(name.substr(0, kDigits)) || name[kDigits] != '-' ||
       !name.ends_with(".kv"))
     return std::nullopt;
-  TierFile file;
+  OffloadFile file;
   for (std::size_t i = 0; i < file.key.bytes.size(); ++i)
     std::from_chars(name.data() + 2 * i, name.data() + 2 * i + 2, file.key.bytes[i], 16);
   const char *begin = name.data() + kDigits + 1, *end = name.data() + name.size() - 3;
@@ -95,7 +95,7 @@ Status make_private_folder(const std::string& path) {
   return io_error(fmt::format("cannot make the folder '{}': {}", path, std::strerror(errno)));
 }
 
-Result<std::unique_ptr<KvFolder>> KvFolder::open(const KvFolderConfig& config) {
+Result<std::unique_ptr<OffloadDisk>> OffloadDisk::open(const OffloadDiskConfig& config) {
   PAGODA_RETURN_IF_ERROR(make_private_folder(config.path));
   PAGODA_TRY(std::string seed, root_key(config.path));
   const std::string folder = config.path + "/" + config.fingerprint.hex().substr(0, 16);
@@ -111,37 +111,37 @@ Result<std::unique_ptr<KvFolder>> KvFolder::open(const KvFolderConfig& config) {
                     "its own (--kv-offloading-path)",
                     folder));
   }
-  std::unique_ptr<KvFolder> opened(new KvFolder(config, lock));
+  std::unique_ptr<OffloadDisk> opened(new OffloadDisk(config, lock));
   opened->seed_ = std::move(seed);
   PAGODA_RETURN_IF_ERROR(opened->scan());
-  opened->thread_ = std::thread([folder_of = opened.get()] { folder_of->loop(); });
+  opened->thread_ = std::thread([disk = opened.get()] { disk->loop(); });
   return opened;
 }
 
-KvFolder::KvFolder(const KvFolderConfig& config, int lock)
+OffloadDisk::OffloadDisk(const OffloadDiskConfig& config, int lock)
     : config_(config), folder_(config.path + "/" + config.fingerprint.hex().substr(0, 16)), lock_(lock) {}
 
-KvFolder::~KvFolder() {
+OffloadDisk::~OffloadDisk() {
   {
     std::lock_guard guard(mutex_);
     stop_ = true;
-    stop_by_ = Clock::now() + kPatienceAtEnd;
+    stop_by_ = Clock::now() + kMaxDrainTime;
   }
   work_.notify_all();
   if (thread_.joinable()) thread_.join();
   ::close(lock_);
 }
 
-std::string KvFolder::file_name(const BlockKey& key, int32_t group) const {
+std::string OffloadDisk::file_name(const BlockKey& key, int32_t group) const {
   const std::string digits = hex_of(key.bytes);
   return fmt::format("{}/{}/{}-{}.kv", folder_, digits.substr(0, 2), digits, group);
 }
 
 // Names, sizes and times only. What is no block's file of the right size, or one too many, is removed.
-Status KvFolder::scan() {
+Status OffloadDisk::scan() {
   struct Found {
     fs::file_time_type time;
-    TierFile file;
+    OffloadFile file;
     std::string path;
   };
   std::vector<Found> found;
@@ -156,12 +156,12 @@ Status KvFolder::scan() {
       const fs::directory_entry& entry = *entries;
       std::error_code ignored;
       const std::string name = entry.path().filename().string();
-      const std::optional<TierFile> file = parse_name(name);
+      const std::optional<OffloadFile> file = parse_name(name);
       const bool fits = file && name.starts_with(two) && !entry.is_symlink(ignored) &&
                         entry.is_regular_file(ignored) &&
                         static_cast<std::size_t>(file->group) < config_.block_bytes.size() &&
                         entry.file_size(ignored) ==
-                            kv_file_bytes(config_.block_bytes[static_cast<std::size_t>(file->group)]);
+                            offload_file_bytes(config_.block_bytes[static_cast<std::size_t>(file->group)]);
       if (fits)
         found.push_back({entry.last_write_time(ignored), *file, entry.path().string()});
       else if (name.ends_with(".kv") || name.ends_with(".tmp"))
@@ -181,9 +181,9 @@ Status KvFolder::scan() {
   return {};
 }
 
-void KvFolder::begin(const TierMove& move, std::span<std::byte> slot) {
+void OffloadDisk::begin(const OffloadMove& move, std::span<std::byte> slot) {
   std::lock_guard guard(mutex_);
-  const bool is_drop = move.kind == TierMoveKind::kDrop;
+  const bool is_drop = move.kind == OffloadMoveKind::kDrop;
   if (!is_drop && fetches_.size() + writes_.size() >= kMaxQueue) {
     done_.push_back({move.kind, move.group, move.slot, move.key, false});
     return;
@@ -191,11 +191,11 @@ void KvFolder::begin(const TierMove& move, std::span<std::byte> slot) {
   num_under_way_ += !is_drop;
   const std::size_t most = done_.size() + static_cast<std::size_t>(num_under_way_);
   if (done_.capacity() < most) done_.reserve(2 * most);  // settle() finds room
-  (move.kind == TierMoveKind::kFetch ? fetches_ : writes_).push_back({move, slot});
+  (move.kind == OffloadMoveKind::kFetch ? fetches_ : writes_).push_back({move, slot});
   work_.notify_one();
 }
 
-void KvFolder::take_done(std::vector<TierMoveDone>* done, std::chrono::milliseconds patience) {
+void OffloadDisk::take_done(std::vector<OffloadMoveDone>* done, std::chrono::milliseconds patience) {
   std::unique_lock guard(mutex_);
   if (patience.count() > 0 && num_under_way_ > 0)
     ended_.wait_for(guard, patience, [this] { return !done_.empty(); });
@@ -203,12 +203,12 @@ void KvFolder::take_done(std::vector<TierMoveDone>* done, std::chrono::milliseco
   done_.clear();
 }
 
-bool KvFolder::is_busy() {
+bool OffloadDisk::is_busy() {
   std::lock_guard guard(mutex_);
   return num_under_way_ > 0;
 }
 
-void KvFolder::loop() {
+void OffloadDisk::loop() {
   std::unique_lock guard(mutex_);
   while (true) {
     work_.wait(guard, [this] { return stop_ || !fetches_.empty() || !writes_.empty(); });
@@ -225,26 +225,26 @@ void KvFolder::loop() {
 }
 
 // A job that there is no memory for has failed, as on a full disk.
-void KvFolder::run(const Job& job) noexcept {
+void OffloadDisk::run(const Job& job) noexcept {
   UseOfReserve to_settle;
   try {
     carry_out(job);
   } catch (const std::exception& error) {
     log_error("KV offloading: {}", error.what());
-    if (job.move.kind != TierMoveKind::kDrop) settle(job.move, false);
+    if (job.move.kind != OffloadMoveKind::kDrop) settle(job.move, false);
   }
 }
 
-void KvFolder::settle(const TierMove& move, bool ok) {
+void OffloadDisk::settle(const OffloadMove& move, bool ok) {
   std::lock_guard guard(mutex_);
   --num_under_way_;
   done_.push_back({move.kind, move.group, move.slot, move.key, ok});
   ended_.notify_all();
 }
 
-void KvFolder::carry_out(const Job& job) {
-  const TierMove& move = job.move;
-  if (move.kind == TierMoveKind::kDrop) {
+void OffloadDisk::carry_out(const Job& job) {
+  const OffloadMove& move = job.move;
+  if (move.kind == OffloadMoveKind::kDrop) {
     if (move.group < 0)
       remove_all();
     else
@@ -252,23 +252,23 @@ void KvFolder::carry_out(const Job& job) {
     return;
   }
   const std::string path = file_name(move.key, move.group);
-  const KvFileName name{config_.fingerprint, move.key, move.group};
+  const OffloadFileId name{config_.fingerprint, move.key, move.group};
   Status status;
-  if (move.kind == TierMoveKind::kSpill) {
-    status = write_kv_file(path, name, job.slot);
+  if (move.kind == OffloadMoveKind::kSpill) {
+    status = write_offload_file(path, name, job.slot);
     if (status.code() == StatusCode::kNotFound) {  // the first of its subfolder
       ::mkdir(fs::path(path).parent_path().c_str(), 0700);
-      status = write_kv_file(path, name, job.slot);
+      status = write_offload_file(path, name, job.slot);
     }
   } else {
-    status = read_kv_file(path, name, job.slot);
+    status = read_offload_file(path, name, job.slot);
     if (!status.ok()) ::unlink(path.c_str());
   }
-  if (!status.ok()) complain(status);
+  if (!status.ok()) log_throttled(status);
   settle(move, status.ok());
 }
 
-void KvFolder::remove_all() const {
+void OffloadDisk::remove_all() const {
   std::error_code error;
   for (const fs::directory_entry& sub : fs::directory_iterator(folder_, error)) {
     const std::string two = sub.path().filename().string();
@@ -278,13 +278,13 @@ void KvFolder::remove_all() const {
 }
 
 // Once a minute at most.
-void KvFolder::complain(const Status& status) {
-  ++num_complaints_;
-  if (Clock::now() < next_complaint_) return;
+void OffloadDisk::log_throttled(const Status& status) {
+  ++num_failures_;
+  if (Clock::now() < next_log_) return;
   log_warning("KV offloading: {}{}; serving goes on.", status.message(),
-              num_complaints_ > 1 ? fmt::format(" (one of {} since the last line)", num_complaints_) : "");
-  next_complaint_ = Clock::now() + kBetweenComplaints;
-  num_complaints_ = 0;
+              num_failures_ > 1 ? fmt::format(" (one of {} since the last line)", num_failures_) : "");
+  next_log_ = Clock::now() + kLogInterval;
+  num_failures_ = 0;
 }
 
 }  // namespace pagoda

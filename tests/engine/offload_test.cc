@@ -1,4 +1,4 @@
-// The whole loop with a cache that is too small and a second tier with a slow disk that fails at times.
+// The whole loop with a cache that is too small and offloading to a slow disk that fails at times.
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -15,14 +15,14 @@ using testing::Sink;
 
 constexpr int32_t kBlockSize = 4, kNumBlocks = 24;
 
-struct TieredHouse : House {
-  void start_tiered(int32_t slots, int64_t disk_slots, const testing::FakeTierConfig& tier) {
+struct OffloadHouse : House {
+  void start_with_offload(int32_t slots, int64_t disk_slots, const testing::FakeOffloadConfig& offload) {
     const std::vector<KvGroupSpec> groups = {{kBlockSize, 0, 100}};
     PrefixCacheConfig cache;
-    cache.tier_slots = slots;
-    cache.tier_disk_slots = disk_slots;
+    cache.offload_slots = slots;
+    cache.offload_disk_slots = disk_slots;
     auto fake = std::make_unique<FakeRunner>(model, groups, kNumBlocks, config.scheduler.max_num_seqs);
-    fake->add_tier(tier);
+    fake->add_offload(offload);
     fake->on_wait = on_wait;
     engine = std::make_unique<Engine>(config, std::make_unique<KvManager>(groups, kNumBlocks, cache),
                                       std::move(fake), &metrics);
@@ -42,11 +42,11 @@ std::vector<TokenId> prompt(uint64_t topic, int32_t size) {
   return tokens;
 }
 
-TEST(SecondTier, AnswersAreTheSameWhateverTheDiskDoes) {
+TEST(Offload, AnswersAreTheSameWhateverTheDiskDoes) {
   for (uint64_t seed = 1; seed <= 6; ++seed) {
-    TieredHouse house;
+    OffloadHouse house;
     const auto slots = static_cast<int32_t>(4 + seed * 5);
-    house.start_tiered(
+    house.start_with_offload(
         slots, seed % 2 == 0 ? 0 : 60,
         {.num_slots = slots, .end_one_in = 2 + seed, .fail_one_in = seed % 3 * 4, .seed = seed});
     std::vector<std::thread> clients;
@@ -59,27 +59,27 @@ TEST(SecondTier, AnswersAreTheSameWhateverTheDiskDoes) {
       });
     for (std::thread& client : clients) client.join();
     EXPECT_TRUE(house.all_slots_come_back());
-    EXPECT_GT(house.engine->stats().tier.num_loads, 0u) << seed;
-    EXPECT_EQ(house.engine->stats().tier.num_fetches > 0, seed % 2 == 1) << seed;
+    EXPECT_GT(house.engine->stats().offload.num_loads, 0u) << seed;
+    EXPECT_EQ(house.engine->stats().offload.num_fetches > 0, seed % 2 == 1) << seed;
   }
 }
 
 // A request that waits for its blocks, and then nobody else: somebody must hear of the disk's answer.
-TEST(SecondTier, OneAloneHearsOfItsFetch) {
-  TieredHouse house;
-  house.start_tiered(30, 200, {.num_slots = 30, .end_one_in = 1000});
+TEST(Offload, OneAloneHearsOfItsFetch) {
+  OffloadHouse house;
+  house.start_with_offload(30, 200, {.num_slots = 30, .end_one_in = 1000});
   for (uint64_t topic = 0; topic < 8; ++topic) house.ask(prompt(topic, 50), 1);
   // What is on its way to the disk can not be fetched from there yet.
   const Time end = std::chrono::steady_clock::now() + testing::kPatience;
-  while (house.engine->stats().tier.num_under_way > 0 && std::chrono::steady_clock::now() < end)
+  while (house.engine->stats().offload.num_under_way > 0 && std::chrono::steady_clock::now() < end)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   for (uint64_t topic = 0; topic < 8; ++topic) house.ask(prompt(topic, 50), 1);
-  EXPECT_GT(house.engine->stats().tier.num_fetches, 0u);
+  EXPECT_GT(house.engine->stats().offload.num_fetches, 0u);
 }
 
-TEST(SecondTier, WhoLeavesWhileFetchingLeaves) {
-  TieredHouse house;
-  house.start_tiered(30, 200, {.num_slots = 30, .end_one_in = 50});
+TEST(Offload, WhoLeavesWhileFetchingLeaves) {
+  OffloadHouse house;
+  house.start_with_offload(30, 200, {.num_slots = 30, .end_one_in = 50});
   for (uint64_t topic = 0; topic < 8; ++topic) house.ask(prompt(topic, 50), 1);
   for (uint64_t topic = 0; topic < 8; ++topic) {
     auto sink = std::make_shared<Sink>();
@@ -91,14 +91,14 @@ TEST(SecondTier, WhoLeavesWhileFetchingLeaves) {
   house.ask(prompt(3, 50), 2);
 }
 
-TEST(SecondTier, AnIdleEngineComesToRest) {
+TEST(Offload, AnIdleEngineComesToRest) {
   std::atomic<int> num_steps = 0;
-  TieredHouse house;
+  OffloadHouse house;
   house.on_wait = [&](const StepPlan&) {
     ++num_steps;
     return Status();
   };
-  house.start_tiered(30, 200, {.num_slots = 30, .end_one_in = 100});
+  house.start_with_offload(30, 200, {.num_slots = 30, .end_one_in = 100});
   for (uint64_t topic = 0; topic < 4; ++topic) house.ask(prompt(topic, 50), 1);
   // What is under way ends, and then there are no steps any more.
   const Time end = std::chrono::steady_clock::now() + testing::kPatience;
@@ -109,8 +109,8 @@ TEST(SecondTier, AnIdleEngineComesToRest) {
     before = num_steps;
   }
   EXPECT_EQ(quiet, 5);
-  EXPECT_EQ(house.engine->stats().tier.num_under_way, 0);
-  EXPECT_GT(house.engine->stats().tier.num_used_disk_slots, 0);
+  EXPECT_EQ(house.engine->stats().offload.num_under_way, 0);
+  EXPECT_GT(house.engine->stats().offload.num_used_disk_slots, 0);
 }
 
 }  // namespace

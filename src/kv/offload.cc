@@ -1,0 +1,249 @@
+// The part of KvManager that loads offloaded content.
+#include <algorithm>
+
+#include "base/check.h"
+#include "kv/kv_impl.h"
+
+namespace pagoda {
+namespace {
+
+using Where = OffloadIndex::Where;
+constexpr int32_t kMaxFetches = 16;  // rounds of fetches that a sequence waits for in its life
+
+int32_t num_blocks_of(const SeqKv& seq) {
+  return static_cast<int32_t>(seq.groups[0].blocks.size());
+}
+
+}  // namespace
+
+bool KvManager::has_offload() const {
+  return impl_->offload.has_value();
+}
+
+// In the cache, or `least` offloaded.
+bool KvManager::Impl::is_within_reach(const BlockKey& key, int32_t group, Where least) const {
+  return index.find(key, group) != kNullBlock || offload->where(key, group) >= least;
+}
+
+// The most blocks, up to num_full, that the sequence can have without computing any behind the `begin` that
+// it holds: groups that see everything must have every block, windowed ones what the next position sees.
+int32_t KvManager::Impl::matched_end(const SeqKv& seq, int32_t begin, int32_t num_full, Where least) const {
+  int32_t end = num_full;
+  auto within = [&](int32_t i, std::size_t g) {
+    return is_within_reach(seq.keys[static_cast<std::size_t>(i)], static_cast<int32_t>(g), least);
+  };
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    if (groups[g].window > 0) continue;
+    int32_t run = begin;
+    while (run < end && within(run, g)) ++run;
+    end = run;
+  }
+  for (std::size_t g = 0; g < groups.size() && end > begin;) {
+    const int32_t first = std::max(first_visible(groups[g], end), begin);
+    int32_t i = end;
+    while (groups[g].window > 0 && i > first && within(i - 1, g)) --i;
+    if (groups[g].window == 0 || i <= first) {
+      ++g;
+    } else {  // block i - 1 is missing: all groups end before it, and are matched again
+      end = i - 1;
+      g = 0;
+    }
+  }
+  return end;
+}
+
+// The offloaded blocks that the sequence needs in order to have `end` blocks: no more than `room`, in order;
+// `end` becomes less where that is too little.
+std::vector<KvManager::Impl::Offloaded> KvManager::Impl::missing_blocks(const SeqKv& seq, int32_t begin,
+                                                                        std::size_t room,
+                                                                        int32_t* end) const {
+  std::vector<Offloaded> missing;
+  while (*end > begin) {
+    missing.clear();
+    for (int32_t i = begin; i < *end; ++i) {
+      const BlockKey& key = seq.keys[static_cast<std::size_t>(i)];
+      for (std::size_t g = 0; g < groups.size(); ++g) {
+        const auto group = static_cast<int32_t>(g);
+        if (i >= first_visible(groups[g], *end) && index.find(key, group) == kNullBlock)
+          missing.push_back({i, group, offload->where(key, group)});
+      }
+    }
+    if (missing.size() <= room) return missing;
+    *end = matched_end(seq, begin, missing[room].index, Where::kDisk);
+  }
+  return {};
+}
+
+bool KvManager::start_fetch(SeqKv* seq, std::span<const TokenId> tokens, const CacheScope& scope) {
+  Impl& impl = *impl_;
+  if (!impl.offload || seq->num_fetches >= kMaxFetches) return false;
+  OffloadIndex& offload = *impl.offload;
+  impl.open(seq);
+  const int32_t begin = num_blocks_of(*seq);
+  const int32_t num_full = (static_cast<int32_t>(tokens.size()) - 1) / impl.block_size;
+  if (num_full <= begin) return false;
+  impl.make_keys(seq, tokens, scope, num_full);
+  int32_t end = impl.matched_end(*seq, begin, num_full, Where::kDisk);
+  // The rest of the slots is for what is evicted meanwhile.
+  const auto limit = std::max(offload.num_slots() - offload.num_slots() / 4 - 1, 1);
+  const std::vector<Impl::Offloaded> missing =
+      impl.missing_blocks(*seq, begin, static_cast<std::size_t>(limit), &end);
+  auto key_of = [&](const Impl::Offloaded& one) { return seq->keys[static_cast<std::size_t>(one.index)]; };
+  int32_t num_on_disk = 0;
+  bool waits = false;
+  for (const Impl::Offloaded& one : missing) {
+    num_on_disk += one.where == Where::kDisk;
+    waits |= one.where == Where::kComing;
+    if (one.where == Where::kMemory)
+      offload.touch(key_of(one), one.group);  // so that no fetch takes its slot
+  }
+  const bool must_queue = num_on_disk > limit - offload.num_fetching();  // behind fetches of other sequences
+  for (const Impl::Offloaded& one : missing) {
+    if (must_queue || one.where != Where::kDisk) continue;
+    if (!offload.fetch(key_of(one), one.group)) break;
+    waits = true;
+  }
+  if (!waits && !must_queue) return false;
+  seq->fetch_until = offload.last_fetch();
+  ++seq->num_fetches;
+  return true;
+}
+
+bool KvManager::is_fetching(const SeqKv& seq) const {
+  return impl_->offload && impl_->offload->is_fetching(seq.fetch_until);
+}
+
+// Takes references to the blocks that lie in the cache and holds the slots of those that do not. False: too
+// few free blocks, nothing changed.
+bool KvManager::Impl::pin(const SeqKv& seq, int32_t begin, int32_t end) {
+  auto for_each = [&](auto&& visit) {
+    for (std::size_t g = 0; g < groups.size(); ++g)
+      for (int32_t i = std::max(begin, first_visible(groups[g], end)); i < end; ++i)
+        visit(seq.keys[static_cast<std::size_t>(i)], static_cast<int32_t>(g));
+  };
+  int32_t needed = 0;
+  for_each([&](const BlockKey& key, int32_t group) {
+    const BlockId block = index.find(key, group);
+    needed += block == kNullBlock || pool.ref_count(block) == 0;
+  });
+  if (needed > pool.num_free()) return false;
+  for_each([&](const BlockKey& key, int32_t group) {
+    const BlockId block = index.find(key, group);
+    if (block != kNullBlock)
+      pool.ref(block);
+    else
+      offload->hold(key, group);
+  });
+  return true;
+}
+
+int32_t KvManager::load_offloaded(SeqKv* seq, std::span<const TokenId> tokens, const CacheScope& scope) {
+  Impl& impl = *impl_;
+  impl.open(seq);
+  const int32_t begin = num_blocks_of(*seq);
+  const int32_t num_full = (static_cast<int32_t>(tokens.size()) - 1) / impl.block_size;
+  if (!impl.offload || num_full <= begin) return begin * impl.block_size;
+  impl.make_keys(seq, tokens, scope, num_full);
+  impl.offload_queries += static_cast<uint64_t>(num_full - begin);
+  const int32_t end = impl.matched_end(*seq, begin, num_full, Where::kMemory);
+  if (end == begin || !impl.pin(*seq, begin, end)) return begin * impl.block_size;
+
+  for (std::size_t g = 0; g < impl.groups.size(); ++g)
+    impl.drop_behind(impl.groups[g], &seq->groups[g], end * impl.block_size);
+  for (int32_t i = begin; i < end; ++i)
+    if (impl.attach(seq, i, end) && impl.config.record_events)
+      impl.note_stored(*seq, tokens, i, scope.lora_id);
+  seq->num_published = std::max(seq->num_published, end);
+  impl.offload_hits += static_cast<uint64_t>(end - begin);
+  return end * impl.block_size;
+}
+
+// Appends block i of `end`, which is pinned, to all tables. True: it could not be found before.
+bool KvManager::Impl::attach(SeqKv* seq, int32_t i, int32_t end) {
+  const BlockKey& key = seq->keys[static_cast<std::size_t>(i)];
+  bool is_new = false, is_known = false, was_on_disk = false;
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    const auto group = static_cast<int32_t>(g);
+    GroupTable& table = seq->groups[g];
+    BlockId block = index.find(key, group);
+    is_known |= block != kNullBlock;
+    if (i < first_visible(groups[g], end)) {
+      table.blocks.push_back(kNullBlock);
+      table.num_behind = i + 1;
+      continue;
+    }
+    if (block == kNullBlock) {
+      block = allocate();
+      was_on_disk |= offload->load(key, group, block);
+      index.insert(block, key, group);
+      is_new = true;
+    }
+    table.blocks.push_back(block);
+  }
+  offload_disk_hits += was_on_disk;
+  return is_new && !is_known;
+}
+
+void KvManager::take_moves(bool idle, std::vector<OffloadMove>* moves) {
+  if (!impl_->offload) return;
+  OffloadIndex& offload = *impl_->offload;
+  const bool wait = idle && !offload.has_moves() && offload.num_under_way() > 0;
+  offload.take_moves(moves);
+  if (wait)
+    moves->push_back(
+        {.kind = OffloadMoveKind::kWait, .group = 0, .block = kNullBlock, .slot = -1, .key = {}});
+}
+
+void KvManager::moves_done(const StepResult& result) {
+  if (!impl_->offload) return;
+  for (const OffloadMoveDone& done : result.moves_done) impl_->offload->done(done);
+  impl_->offload_store_s += result.offload_store_s;
+  impl_->offload_load_s += result.offload_load_s;
+}
+
+void KvManager::flush_to_disk() {
+  Impl& impl = *impl_;
+  if (!impl.offload || impl.config.offload_disk_slots == 0) return;
+  for (BlockId block = impl.pool.older_free(kNullBlock); block != kNullBlock;
+       block = impl.pool.older_free(block))
+    if (impl.index.holds(block) &&
+        !impl.offload->store(block, impl.index.key(block), impl.index.group(block)))
+      return;
+}
+
+void KvManager::adopt_offload_files(std::span<const OffloadFile> files) {
+  if (!impl_->offload) return;
+  for (const OffloadFile& file : files)
+    if (file.group >= 0 && static_cast<std::size_t>(file.group) < impl_->groups.size())
+      impl_->offload->adopt(file);
+}
+
+OffloadStats KvManager::offload_stats() const {
+  if (!impl_->offload) return {};
+  const Impl& impl = *impl_;
+  OffloadStats stats = impl.offload->stats();
+  const auto block_size = static_cast<uint64_t>(impl.block_size);
+  stats.queried_tokens = impl.offload_queries * block_size;
+  stats.hit_tokens = impl.offload_hits * block_size;
+  stats.disk_hit_tokens = impl.offload_disk_hits * block_size;
+  stats.store_s = impl.offload_store_s;
+  stats.load_s = impl.offload_load_s;
+  for (std::size_t g = 0; g < impl.groups.size(); ++g) {
+    const auto group = static_cast<int32_t>(g);
+    const uint64_t bytes = impl.groups[g].block_bytes;
+    auto count = [&](OffloadMoveKind kind, uint64_t* num, uint64_t* num_bytes) {
+      const uint64_t moves = impl.offload->num_moves(kind, group);
+      *num += moves;
+      *num_bytes += moves * bytes;
+    };
+    count(OffloadMoveKind::kStore, &stats.num_stores, &stats.store_bytes);
+    count(OffloadMoveKind::kLoad, &stats.num_loads, &stats.load_bytes);
+    count(OffloadMoveKind::kSpill, &stats.num_spills, &stats.spill_bytes);
+    count(OffloadMoveKind::kFetch, &stats.num_fetches, &stats.fetch_bytes);
+    stats.used_bytes += static_cast<uint64_t>(impl.offload->num_used_slots(group)) * bytes;
+    stats.used_disk_bytes += static_cast<uint64_t>(impl.offload->num_used_disk_slots(group)) * bytes;
+  }
+  return stats;
+}
+
+}  // namespace pagoda
