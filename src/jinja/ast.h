@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "jinja/builtins/filters.h"
+#include "jinja/operation.h"
 #include "jinja/ops.h"
 #include "jinja/value.h"
 

@@ -1,6 +1,7 @@
 // The interpreter's expressions.
 #include "jinja/eval.h"
 
+#include "jinja/builtins/globals.h"
 #include "jinja/builtins/methods.h"
 #include "jinja/text.h"
 

@@ -102,7 +102,4 @@ class Interpreter {
   std::vector<std::weak_ptr<const GeneratorData>> generators_;
 };
 
-// range, namespace, dict, cycler, joiner, raise_exception, strftime_now; false if there is no such global.
-bool find_global(std::string_view name, PyValue* value);
-
 }  // namespace pagoda::jinja

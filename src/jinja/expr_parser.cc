@@ -1,6 +1,8 @@
 // The expression half of the parser.
 #include <algorithm>
 
+#include "jinja/builtins/filters.h"
+#include "jinja/builtins/tests.h"
 #include "jinja/parser.h"
 #include "jinja/text.h"
 
@@ -442,7 +444,7 @@ ExprPtr Parser::parse_filter_chain(ExprPtr value, bool start_inline) {
     int line = current().line;
     ExprPtr expr = unary_node(ExprKind::kFilter, line, std::move(value));
     expr->text = parse_dotted_name();
-    expr->filter = find_filter(expr->text);
+    expr->filter = filters().find(expr->text);
     if (expr->filter == nullptr && soft_ == 0)
       unknown_.push_back({"TemplateSyntaxError", "No filter named '" + expr->text + "'.", line});
     expr->arguments = at_operator("(") ? parse_arguments() : std::make_unique<CallArguments>();
@@ -456,7 +458,7 @@ ExprPtr Parser::parse_test(ExprPtr value) {
   bool negated = skip_name("not");
   ExprPtr expr = unary_node(ExprKind::kTest, line, std::move(value));
   expr->text = parse_dotted_name();
-  expr->test = find_test(expr->text);
+  expr->test = tests().find(expr->text);
   if (expr->test == nullptr && soft_ == 0)
     unknown_.push_back({"TemplateSyntaxError", "No test named '" + expr->text + "'.", line});
   TokenType type = current().type;

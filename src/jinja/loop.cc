@@ -1,6 +1,6 @@
 #include "jinja/loop.h"
 
-#include "jinja/builtins/filters.h"
+#include "jinja/arguments.h"
 #include "jinja/eval.h"
 
 namespace pagoda::jinja {

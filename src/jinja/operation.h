@@ -36,22 +36,8 @@ class Operation {
   bool constant_ = false;
 };
 
-template <class Result>
-struct Named {
-  std::string_view name;
-  Operation<Result> operation;
-};
-
-template <class Result, std::size_t N>
-constexpr Operation<Result> find_in(const Named<Result> (&operations)[N], std::string_view name) {
-  for (const Named<Result>& named : operations)
-    if (named.name == name) return named.operation;
-  return nullptr;
-}
-
-template <class Result, std::size_t N>
-void add_names(const Named<Result> (&operations)[N], std::vector<std::string_view>* names) {
-  for (const Named<Result>& named : operations) names->push_back(named.name);
-}
+using Filter = Operation<PyValue>;
+using Test = Operation<bool>;
+using Method = Operation<PyValue>;
 
 }  // namespace pagoda::jinja

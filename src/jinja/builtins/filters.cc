@@ -1,59 +1,16 @@
-// Filters of single values, and what all filters share.
+// Filters of single values, and what several filters share.
 #include "jinja/builtins/filters.h"
 
 #include <algorithm>
 #include <cmath>
 
+#include "jinja/arguments.h"
 #include "jinja/eval.h"
 #include "jinja/format.h"
 #include "jinja/ops.h"
 #include "jinja/text.h"
 
 namespace pagoda::jinja {
-
-Bound::Bound(const char* function, Arguments& arguments, std::initializer_list<const char*> parameters,
-             std::size_t required)
-    : function_(function), values_(parameters.size(), nullptr) {
-  std::string name = std::string(function) + "()";
-  if (arguments.positional.size() > parameters.size())
-    fail("TypeError", name + " takes at most " + std::to_string(parameters.size()) + " argument(s), " +
-                          std::to_string(arguments.positional.size()) + " were given");
-  for (std::size_t i = 0; i < arguments.positional.size(); ++i) values_[i] = &arguments.positional[i];
-  for (const auto& [key, value] : arguments.named) {
-    auto it = std::find(parameters.begin(), parameters.end(), key);
-    if (it == parameters.end())
-      fail("TypeError", name + " got an unexpected keyword argument " + quoted(key));
-    const PyValue*& place = values_[static_cast<std::size_t>(it - parameters.begin())];
-    if (place != nullptr) fail("TypeError", name + " got multiple values for argument " + quoted(key));
-    place = &value;
-  }
-  for (std::size_t i = 0; i < required; ++i)
-    if (values_[i] == nullptr)
-      fail("TypeError", name + " missing 1 required positional argument: " + quoted(parameters.begin()[i]));
-}
-
-const PyValue& Bound::operator[](std::size_t i) const {
-  static const PyValue kNone{};
-  return values_[i] == nullptr ? kNone : *values_[i];
-}
-
-int64_t Bound::integer(std::size_t i, int64_t fallback) const {
-  if (values_[i] == nullptr) return fallback;
-  if (values_[i]->is_integral()) return values_[i]->as_int();
-  require_defined(*values_[i]);
-  fail("TypeError", quoted(type_name(*values_[i])) + " object cannot be interpreted as an integer");
-}
-
-bool Bound::truth(std::size_t i, bool fallback) const {
-  return values_[i] == nullptr ? fallback : truthy(*values_[i]);
-}
-
-std::string Bound::string(std::size_t i, std::string fallback) const {
-  if (values_[i] == nullptr) return fallback;
-  if (values_[i]->is_string()) return values_[i]->text();
-  require_defined(*values_[i]);
-  fail("TypeError", std::string(function_) + "() argument must be str, not " + type_name(*values_[i]));
-}
 
 PyValue soft_string(Interpreter& interpreter, const PyValue& value) {
   return value.is_string() ? value : PyValue::string(interpreter.str(value));
@@ -63,16 +20,6 @@ PyValue fold_case(Budget* budget, const PyValue& value) {
   if (!value.is_string()) return value;
   budget->charge(static_cast<int64_t>(value.text().size() / 2));  // a table look-up per character
   return PyValue::string(to_lower(value.text()));
-}
-
-void charge_operands(Interpreter& interpreter, const PyValue& self, const Arguments& arguments) {
-  std::size_t bytes = self.is_string() ? self.text().size() : 0;
-  for (const PyValue& value : arguments.positional)
-    if (value.is_string()) bytes += value.text().size();
-  for (const auto& [name, value] : arguments.named)
-    if (value.is_string()) bytes += value.text().size();
-  interpreter.budget().charge_reading(bytes);
-  interpreter.budget().charge(static_cast<int64_t>(arguments.positional.size() + arguments.named.size()));
 }
 
 PyValue get_path(Interpreter& interpreter, const PyValue& item, const PyValue& attribute) {
@@ -234,7 +181,7 @@ PyValue filter_filesizeformat(Interpreter&, const PyValue& value, Arguments& arg
   return PyValue::string(format_fixed(base * bytes / unit, 1) + " " + prefix);
 }
 
-constexpr Named<PyValue> kFilters[] = {
+constexpr Registry<Filter>::Entry kFilters[] = {
     {"abs", filter_abs},         {"attr", filter_attr},
     {"count", filter_length},    {"d", filter_default},
     {"default", filter_default}, {"e", filter_escape},
@@ -247,20 +194,9 @@ constexpr Named<PyValue> kFilters[] = {
 
 }  // namespace
 
-Filter find_filter(std::string_view name) {
-  if (Filter filter = find_in(kFilters, name)) return filter;
-  if (Filter filter = find_text_filter(name)) return filter;
-  if (Filter filter = find_sequence_filter(name)) return filter;
-  return find_lazy_filter(name);
-}
-
-std::vector<std::string_view> filter_names() {
-  std::vector<std::string_view> names;
-  add_names(kFilters, &names);
-  add_text_filter_names(&names);
-  add_sequence_filter_names(&names);
-  add_lazy_filter_names(&names);
-  return names;
+const Registry<Filter>& filters() {
+  static const Registry<Filter> registry = {kFilters, text_filters(), sequence_filters(), lazy_filters()};
+  return registry;
 }
 
 }  // namespace pagoda::jinja

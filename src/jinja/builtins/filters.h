@@ -1,47 +1,15 @@
-// Filters and tests by name, and how they take their arguments.
+// Filters by name, and what several of them share.
 #pragma once
-#include <initializer_list>
-#include <string>
-#include <string_view>
-
+#include "jinja/builtins/registry.h"
 #include "jinja/operation.h"
 
 namespace pagoda::jinja {
 
-using Filter = Operation<PyValue>;
-using Test = Operation<bool>;
-
-// nullptr: there is none of that name.
-Filter find_filter(std::string_view name);
-Test find_test(std::string_view name);
-Filter find_text_filter(std::string_view name);
-Filter find_sequence_filter(std::string_view name);
-Filter find_lazy_filter(std::string_view name);
-// All of their names.
-std::vector<std::string_view> filter_names();
-std::vector<std::string_view> test_names();
-void add_text_filter_names(std::vector<std::string_view>* names);
-void add_sequence_filter_names(std::vector<std::string_view>* names);
-void add_lazy_filter_names(std::vector<std::string_view>* names);
-
-// A call's arguments in the order of the function's parameters. Fault TypeError for too many, unknown,
-// doubled or (the first `required`) missing ones.
-class Bound {
- public:
-  Bound(const char* function, Arguments& arguments, std::initializer_list<const char*> parameters,
-        std::size_t required = 0);
-  bool has(std::size_t i) const { return values_[i] != nullptr; }
-  // None if it was not given.
-  const PyValue& operator[](std::size_t i) const;
-  int64_t integer(std::size_t i, int64_t fallback) const;
-  bool truth(std::size_t i, bool fallback) const;
-  // Fault TypeError if it is given and is not a string.
-  std::string string(std::size_t i, std::string fallback) const;
-
- private:
-  const char* function_;
-  std::vector<const PyValue*> values_;
-};
+const Registry<Filter>& filters();
+// Parts of them, a file each: of text, of sequences, and those that answer with an iterator.
+Registry<Filter>::Part text_filters();
+Registry<Filter>::Part sequence_filters();
+Registry<Filter>::Part lazy_filters();
 
 // The value as a string, as soft_str of markupsafe: str(value), keeping `safe`.
 PyValue soft_string(Interpreter& interpreter, const PyValue& value);

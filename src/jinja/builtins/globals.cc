@@ -1,7 +1,9 @@
-// The functions that every chat template may call.
+#include "jinja/builtins/globals.h"
+
 #include <algorithm>
 
-#include "jinja/builtins/filters.h"
+#include "jinja/arguments.h"
+#include "jinja/builtins/registry.h"
 #include "jinja/eval.h"
 #include "jinja/format.h"
 #include "jinja/text.h"
@@ -168,30 +170,28 @@ PyValue make_joiner(Interpreter&, Arguments& arguments) {
 }
 
 struct Global {
-  std::string_view name;
-  const char* type;
-  Function::Body body;
+  const char* type = nullptr;
+  Function::Body body = nullptr;
 };
 
-constexpr Global kGlobals[] = {
-    {"range", "function", make_range},
-    {"dict", "type", make_dict},
-    {"namespace", "type", make_namespace},
-    {"cycler", "type", make_cycler},
-    {"joiner", "type", make_joiner},
-    {"raise_exception", "function", raise_exception},
-    {"strftime_now", "function", strftime_now},
+constexpr Registry<Global>::Entry kGlobals[] = {
+    {"range", {"function", make_range}},
+    {"dict", {"type", make_dict}},
+    {"namespace", {"type", make_namespace}},
+    {"cycler", {"type", make_cycler}},
+    {"joiner", {"type", make_joiner}},
+    {"raise_exception", {"function", raise_exception}},
+    {"strftime_now", {"function", strftime_now}},
 };
 
 }  // namespace
 
 bool find_global(std::string_view name, PyValue* value) {
-  for (const Global& named : kGlobals) {
-    if (named.name != name) continue;
-    *value = PyValue::of(Kind::kObject, std::make_shared<Function>(named.type, named.body));
-    return true;
-  }
-  return false;
+  static const Registry<Global> registry = {kGlobals};
+  const Global global = registry.find(name);
+  if (global.body == nullptr) return false;
+  *value = PyValue::of(Kind::kObject, std::make_shared<Function>(global.type, global.body));
+  return true;
 }
 
 }  // namespace pagoda::jinja

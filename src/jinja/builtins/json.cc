@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "jinja/arguments.h"
 #include "jinja/builtins/filters.h"
 #include "jinja/eval.h"
 #include "jinja/text.h"

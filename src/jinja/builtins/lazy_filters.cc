@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <functional>
 
+#include "jinja/arguments.h"
 #include "jinja/builtins/filters.h"
+#include "jinja/builtins/tests.h"
 #include "jinja/eval.h"
 #include "jinja/text.h"
 
@@ -88,7 +90,7 @@ Mapped::Step map_filter(Interpreter* interpreter, Arguments arguments) {
   if (arguments.positional.empty()) fail("FilterArgumentError", "map requires a filter argument");
   PyValue name = arguments.positional.front();
   arguments.positional.erase(arguments.positional.begin());
-  Filter filter = name.is_string() ? find_filter(name.text()) : nullptr;
+  Filter filter = name.is_string() ? filters().find(name.text()) : nullptr;
   if (filter == nullptr)
     fail("TemplateRuntimeError", "No filter named " + quoted(interpreter->str(name)) + ".");
   return [interpreter, filter, arguments](const PyValue& item, PyValue* result) {
@@ -118,7 +120,7 @@ Mapped::Step selection(Interpreter* interpreter, Arguments arguments, bool wante
   if (!arguments.positional.empty()) {
     PyValue name = arguments.positional.front();
     arguments.positional.erase(arguments.positional.begin());
-    test = name.is_string() ? find_test(name.text()) : nullptr;
+    test = name.is_string() ? tests().find(name.text()) : nullptr;
     if (test == nullptr)
       fail("TemplateRuntimeError", "No test named " + quoted(interpreter->str(name)) + ".");
   }
@@ -321,7 +323,7 @@ PyValue filter_items(Interpreter& interpreter, const PyValue& value, Arguments& 
   return interpreter.make_generator(std::make_shared<Items>(&interpreter, value));
 }
 
-constexpr Named<PyValue> kFilters[] = {
+constexpr Registry<Filter>::Entry kFilters[] = {
     {"batch", filter_grouped<true>},
     {"items", filter_items},
     {"map", filter_map},
@@ -336,11 +338,8 @@ constexpr Named<PyValue> kFilters[] = {
 
 }  // namespace
 
-Filter find_lazy_filter(std::string_view name) {
-  return find_in(kFilters, name);
-}
-void add_lazy_filter_names(std::vector<std::string_view>* names) {
-  add_names(kFilters, names);
+Registry<Filter>::Part lazy_filters() {
+  return kFilters;
 }
 
 }  // namespace pagoda::jinja

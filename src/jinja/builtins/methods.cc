@@ -4,8 +4,7 @@
 
 #include <cmath>
 
-#include "jinja/builtins/filters.h"
-#include "jinja/builtins/string_methods.h"
+#include "jinja/arguments.h"
 #include "jinja/eval.h"
 #include "jinja/text.h"
 
@@ -70,17 +69,42 @@ PyValue bit_length(Interpreter&, const PyValue& self, Arguments& arguments) {
   return PyValue::integer(magnitude == 0 ? 0 : 64 - __builtin_clzll(magnitude));
 }
 
-constexpr Named<PyValue> kDict[] = {
+using Entry = Registry<Method>::Entry;
+constexpr Entry kDictMethods[] = {
     {"copy", copy},
     {"get", dict_get},
     {"items", dict_view<DictViewData::What::kItems>},
     {"keys", dict_view<DictViewData::What::kKeys>},
     {"values", dict_view<DictViewData::What::kValues>},
 };
-constexpr Named<PyValue> kList[] = {{"copy", copy}, {"count", sequence_count}, {"index", sequence_index}};
-constexpr Named<PyValue> kTuple[] = {{"count", sequence_count}, {"index", sequence_index}};
-constexpr Named<PyValue> kInt[] = {{"bit_length", bit_length}};
-constexpr Named<PyValue> kFloat[] = {{"is_integer", float_is_integer}};
+constexpr Entry kListMethods[] = {{"copy", copy}, {"count", sequence_count}, {"index", sequence_index}};
+constexpr Entry kTupleMethods[] = {{"count", sequence_count}, {"index", sequence_index}};
+constexpr Entry kIntMethods[] = {{"bit_length", bit_length}};
+constexpr Entry kFloatMethods[] = {{"is_integer", float_is_integer}};
+
+// nullptr: values of the kind have none.
+const Registry<Method>* methods_of(Kind kind) {
+  static const Registry<Method> of_dict = {kDictMethods}, of_list = {kListMethods},
+                                of_tuple = {kTupleMethods}, of_int = {kIntMethods},
+                                of_float = {kFloatMethods};
+  switch (kind) {
+    case Kind::kString:
+      return &string_methods();
+    case Kind::kDict:
+      return &of_dict;
+    case Kind::kList:
+      return &of_list;
+    case Kind::kTuple:
+      return &of_tuple;
+    case Kind::kBool:
+    case Kind::kInt:
+      return &of_int;
+    case Kind::kFloat:
+      return &of_float;
+    default:
+      return nullptr;
+  }
+}
 
 class BoundMethod : public ObjectData {
  public:
@@ -100,23 +124,9 @@ class BoundMethod : public ObjectData {
 }  // namespace
 
 Method find_method(const PyValue& self, std::string_view name) {
-  switch (self.kind()) {
-    case Kind::kString:
-      return find_string_method(name);
-    case Kind::kDict:
-      return find_in(kDict, name);
-    case Kind::kList:
-      return find_in(kList, name);
-    case Kind::kTuple:
-      return self.as<SequenceData>().group && name == "list" ? nullptr : find_in(kTuple, name);
-    case Kind::kBool:
-    case Kind::kInt:
-      return find_in(kInt, name);
-    case Kind::kFloat:
-      return find_in(kFloat, name);
-    default:
-      return nullptr;
-  }
+  if (self.is(Kind::kTuple) && self.as<SequenceData>().group && name == "list") return nullptr;
+  const Registry<Method>* methods = methods_of(self.kind());
+  return methods == nullptr ? nullptr : methods->find(name);
 }
 
 PyValue bind_method(const PyValue& self, std::string_view name) {

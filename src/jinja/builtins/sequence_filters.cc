@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 
+#include "jinja/arguments.h"
 #include "jinja/builtins/filters.h"
 #include "jinja/eval.h"
 #include "jinja/ops.h"
@@ -200,7 +201,7 @@ PyValue filter_xmlattr(Interpreter& interpreter, const PyValue& value, Arguments
   return PyValue::string(std::move(out));
 }
 
-constexpr Named<PyValue> kFilters[] = {
+constexpr Registry<Filter>::Entry kFilters[] = {
     {"dictsort", filter_dictsort}, {"first", filter_first},        {"groupby", filter_groupby},
     {"join", filter_join},         {"last", filter_last},          {"list", filter_list},
     {"max", filter_extreme<true>}, {"min", filter_extreme<false>}, {"sort", filter_sort},
@@ -209,11 +210,8 @@ constexpr Named<PyValue> kFilters[] = {
 
 }  // namespace
 
-Filter find_sequence_filter(std::string_view name) {
-  return find_in(kFilters, name);
-}
-void add_sequence_filter_names(std::vector<std::string_view>* names) {
-  add_names(kFilters, names);
+Registry<Filter>::Part sequence_filters() {
+  return kFilters;
 }
 
 }  // namespace pagoda::jinja

@@ -1,10 +1,10 @@
 // Methods of str that convert, pad and classify.
-#include "jinja/builtins/string_methods.h"
-
 #include <algorithm>
 
 #include "base/utf8.h"
-#include "jinja/builtins/filters.h"
+#include "jinja/arguments.h"
+#include "jinja/builtins/methods.h"
+#include "jinja/builtins/tests.h"
 #include "jinja/eval.h"
 #include "jinja/format.h"
 #include "jinja/text.h"
@@ -165,7 +165,7 @@ PyValue isidentifier(Interpreter& interpreter, const PyValue& self, Arguments& a
 
 template <bool kUpper>
 PyValue iscase(Interpreter& interpreter, const PyValue& self, Arguments& arguments) {
-  return PyValue::boolean(find_test(kUpper ? "upper" : "lower")(interpreter, self, arguments));
+  return PyValue::boolean(tests().find(kUpper ? "upper" : "lower")(interpreter, self, arguments));
 }
 
 PyValue istitle(Interpreter& interpreter, const PyValue& self, Arguments& arguments) {
@@ -175,7 +175,7 @@ PyValue istitle(Interpreter& interpreter, const PyValue& self, Arguments& argume
   return PyValue::boolean(cased && title_case(self.text()) == self.text());
 }
 
-constexpr Named<PyValue> kMethods[] = {
+constexpr Registry<Method>::Entry kMethods[] = {
     {"capitalize", convert<capitalize>},
     {"casefold", convert<to_lower>},
     {"center", pad<Pad::kBoth>},
@@ -209,16 +209,9 @@ constexpr Named<PyValue> kMethods[] = {
 
 }  // namespace
 
-Method find_string_method(std::string_view name) {
-  Method method = find_in(kMethods, name);
-  return method ? method : find_string_search_method(name);
-}
-
-std::vector<std::string_view> string_method_names() {
-  std::vector<std::string_view> names;
-  add_names(kMethods, &names);
-  add_string_search_method_names(&names);
-  return names;
+const Registry<Method>& string_methods() {
+  static const Registry<Method> registry = {kMethods, string_search_methods()};
+  return registry;
 }
 
 }  // namespace pagoda::jinja

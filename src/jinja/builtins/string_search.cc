@@ -1,8 +1,8 @@
 // Methods of str that look for parts of it.
 #include <algorithm>
 
-#include "jinja/builtins/filters.h"
-#include "jinja/builtins/string_methods.h"
+#include "jinja/arguments.h"
+#include "jinja/builtins/methods.h"
 #include "jinja/eval.h"
 #include "jinja/text.h"
 
@@ -228,7 +228,7 @@ PyValue remove_affix(Interpreter&, const PyValue& self, Arguments& arguments) {
   return like(self, text);
 }
 
-constexpr Named<PyValue> kMethods[] = {
+constexpr Registry<Method>::Entry kMethods[] = {
     {"count", count},
     {"endswith", has_affix<true>},
     {"find", find<false, false>},
@@ -248,12 +248,8 @@ constexpr Named<PyValue> kMethods[] = {
 
 }  // namespace
 
-Method find_string_search_method(std::string_view name) {
-  return find_in(kMethods, name);
-}
-
-void add_string_search_method_names(std::vector<std::string_view>* names) {
-  add_names(kMethods, names);
+Registry<Method>::Part string_search_methods() {
+  return kMethods;
 }
 
 }  // namespace pagoda::jinja

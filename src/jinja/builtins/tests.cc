@@ -1,7 +1,10 @@
 // The tests behind `is`, also by name for select and its kin.
+#include "jinja/builtins/tests.h"
+
 #include <algorithm>
 
 #include "base/utf8.h"
+#include "jinja/arguments.h"
 #include "jinja/builtins/filters.h"
 #include "jinja/eval.h"
 #include "jinja/ops.h"
@@ -96,10 +99,10 @@ bool has_case(Interpreter& interpreter, const PyValue& value, Arguments& argumen
 }
 
 bool names_filter(Interpreter&, const PyValue& value, Arguments&) {
-  return value.is_string() && find_filter(value.text()) != nullptr;
+  return value.is_string() && filters().find(value.text()) != nullptr;
 }
 bool names_test(Interpreter&, const PyValue& value, Arguments&) {
-  return value.is_string() && find_test(value.text()) != nullptr;
+  return value.is_string() && tests().find(value.text()) != nullptr;
 }
 
 bool same_as(Interpreter&, const PyValue& value, Arguments& arguments) {
@@ -128,7 +131,7 @@ bool is_ordered(Interpreter& interpreter, const PyValue& value, Arguments& argum
   return compare(&interpreter.budget(), kOrder, value, bound[0]);
 }
 
-constexpr Named<bool> kTests[] = {
+constexpr Registry<Test>::Entry kTests[] = {
     {"!=", is_equal<false>},
     {"<", is_ordered<Order::kLess>},
     {"<=", is_ordered<Order::kLessEqual>},
@@ -172,14 +175,9 @@ constexpr Named<bool> kTests[] = {
 
 }  // namespace
 
-Test find_test(std::string_view name) {
-  return find_in(kTests, name);
-}
-
-std::vector<std::string_view> test_names() {
-  std::vector<std::string_view> names;
-  add_names(kTests, &names);
-  return names;
+const Registry<Test>& tests() {
+  static const Registry<Test> registry = {kTests};
+  return registry;
 }
 
 }  // namespace pagoda::jinja

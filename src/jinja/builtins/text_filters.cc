@@ -1,6 +1,7 @@
 // Filters of text.
 #include <algorithm>
 
+#include "jinja/arguments.h"
 #include "jinja/builtins/filters.h"
 #include "jinja/builtins/methods.h"
 #include "jinja/eval.h"
@@ -311,7 +312,7 @@ PyValue filter_striptags(Interpreter& interpreter, const PyValue& value, Argumen
   return PyValue::string(std::move(decoded));
 }
 
-constexpr Named<PyValue> kFilters[] = {
+constexpr Registry<Filter>::Entry kFilters[] = {
     {"capitalize", filter_case<capitalize>},
     {"center", filter_center},
     {"format", filter_format},
@@ -330,11 +331,8 @@ constexpr Named<PyValue> kFilters[] = {
 
 }  // namespace
 
-Filter find_text_filter(std::string_view name) {
-  return find_in(kFilters, name);
-}
-void add_text_filter_names(std::vector<std::string_view>* names) {
-  add_names(kFilters, names);
+Registry<Filter>::Part text_filters() {
+  return kFilters;
 }
 
 }  // namespace pagoda::jinja
