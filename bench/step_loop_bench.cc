@@ -100,8 +100,9 @@ class Loop {
   void submit(int32_t index) {
     auto request = std::make_unique<Request>();
     request->id = static_cast<RequestId>(index) + 1;
-    for (int32_t i = 0; i < kPrompt; ++i)
-      request->prompt.push_back((index * 7919 + i * 104729) % kVocab & ~1);
+    std::vector<TokenId> prompt;
+    for (int32_t i = 0; i < kPrompt; ++i) prompt.push_back((index * 7919 + i * 104729) % kVocab & ~1);
+    request->prompt = std::move(prompt);
     request->params.max_tokens = kMaxModelLen - kPrompt;
     request->params.temperature = 0;
     request->arrival = std::chrono::steady_clock::now();

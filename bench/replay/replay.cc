@@ -74,11 +74,11 @@ class Recorder {
     scheduler->take_finished(&finished_);
     for (const FinishedStats& stats : finished_) {
       PAGODA_CHECK(stats.finish == FinishReason::kLength, "a request has not been served");
-      const auto ttft = static_cast<float>(seconds(stats.first_token - stats.arrival));
+      const auto ttft = static_cast<float>(seconds(stats.timings.first_token - stats.timings.arrival));
       ttfts_.push_back(ttft);
       of_class_[trace[stats.id - 1].priority].push_back(ttft);
-      e2es_.push_back(static_cast<float>(seconds(stats.finished - stats.arrival)));
-      num_prompt_ += stats.num_prompt;
+      e2es_.push_back(static_cast<float>(seconds(stats.timings.finished - stats.timings.arrival)));
+      num_prompt_ += stats.counts.num_prompt;
     }
   }
   std::size_t num_finished() const { return ttfts_.size(); }

@@ -1,8 +1,8 @@
 #pragma once
 #include <array>
 #include <memory>
-#include <vector>
 
+#include "base/shared_list.h"
 #include "contract/sampling_params.h"
 #include "contract/token_constraint.h"
 #include "contract/types.h"
@@ -15,7 +15,7 @@ enum Hold : uint8_t { kHoldNone = 0, kHoldLora = 1, kHoldGrammar = 2, kHoldKvLoa
 // One prompt and the n choices wanted for it. Moved: frontend -> engine -> schedule, where it lives and dies.
 struct Request {
   RequestId id = 0;
-  std::vector<TokenId> prompt;  // not empty, shorter than max_model_len
+  SharedList<TokenId> prompt;  // not empty, shorter than max_model_len; read in place by all its choices
   SamplingParams params;
   int32_t n = 1;                                // choices share the prompt, then fork
   std::unique_ptr<TokenConstraint> constraint;  // null: free text

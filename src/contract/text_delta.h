@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "base/shared_list.h"
 #include "base/variant.h"
 #include "contract/api_error.h"
 #include "contract/token_event.h"
@@ -35,13 +36,13 @@ struct TextDelta {
   std::vector<TokenLogprobText> logprobs;  // of token_ids, when asked for
   // When asked for: whole, on the first delta of a prompt's choice 0.
   std::vector<TokenLogprobText> prompt_logprobs;
-  std::vector<TokenId> prompt_token_ids;      // on the first delta of each choice
+  SharedList<TokenId> prompt_token_ids;       // on the first delta of each choice
   std::string prompt_text;                    // with echo: on the first delta of each choice
   FinishReason finish = FinishReason::kNone;  // != kNone: the last delta of this choice
   // The stop string or stop token id that ended it.
   Variant<std::monostate, std::string, TokenId> stop_reason;
-  int32_t num_prompt_tokens = 0, num_cached_tokens = 0, num_output_tokens = 0;  // of this choice so far
-  Stations stations;              // as far as the choice has come; with its last delta
+  ChoiceCounts counts;            // of this choice so far
+  RequestTimings timings;         // of the engine: as far as the choice has come
   std::optional<ApiError> error;  // the whole request failed; nothing follows
 };
 

@@ -18,9 +18,12 @@ struct TokenRows {
   std::vector<int32_t> top_begin;  // [size + 1]
 };
 
-// When a choice passed its stations; unset ones are Time{}.
-struct Stations {
+// How far a choice has come and when; what has not happened yet is Time{}.
+struct RequestTimings {
   Time arrival{}, scheduled{}, first_token{}, last_token{}, finished{};
+};
+struct ChoiceCounts {
+  int32_t num_prompt = 0, num_cached = 0, num_output = 0;  // num_cached: of the prompt, found in the cache
 };
 
 // What a step did for one choice of one request. The last one of a choice carries finish != kNone.
@@ -32,10 +35,10 @@ struct TokenEvent {
                      // pieces when chunked
   FinishReason finish = FinishReason::kNone;
   TokenId stop_token = -1;  // kStop by a client's stop_token_id
-  int32_t num_prompt = 0, num_cached = 0, num_output = 0;
-  Stations stations;       // arrival and when it was scheduled; with the last event all
-  std::string error;       // kError: for the log; a client gets a general sentence
-  bool no_memory = false;  // kError: for want of memory, then without a text
+  ChoiceCounts counts;      // with this event's tokens
+  RequestTimings timings;   // as of this event
+  std::string error;        // kError: for the log; a client gets a general sentence
+  bool no_memory = false;   // kError: for want of memory, then without a text
 };
 
 // Where a request's events go. Called on the engine's publishing thread, one call at a time: must be quick.

@@ -194,13 +194,14 @@ Result<Engine::Slot> Engine::reserve(int64_t choices, const Tenant& tenant, Give
   return Slot(impl_->meter, std::move(claim), count);
 }
 
-Status Engine::reserve_tokens(Slot* slot, int64_t num_prompt_tokens) {
+Status Engine::reserve_tokens(Slot* slot, int64_t num_prompt_tokens, std::string_view field) {
   const int64_t limit = impl_->meter->max_tokens();
   if (limit > 0 && num_prompt_tokens > limit) {
-    return invalid_argument(fmt::format("the prompt has {} tokens, but the server's queue holds {} "
-                                        "(--max-num-queued-tokens)",
-                                        num_prompt_tokens, limit),
-                            "prompt");
+    return invalid_argument(
+        fmt::format("{}: the request has {} prompt tokens, the server takes at most {} at a time "
+                    "(--max-num-queued-tokens)",
+                    field, num_prompt_tokens, limit),
+        std::string(field));
   }
   QueueMeter::Answer answer = impl_->meter->take_tokens(slot->claim_.get(), num_prompt_tokens, clock_now());
   if (answer.lack != QueueMeter::Lack::kNothing) return impl_->full(answer);

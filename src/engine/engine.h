@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/status.h"
 #include "contract/engine_config.h"
@@ -50,8 +51,8 @@ class Engine {
     Slot(Slot&& other) noexcept;
     Slot& operator=(Slot&& other) noexcept;
     ~Slot();
-    // Some of its choices as a slot of their own, before it has tokens. Requires: it has as many.
-    Slot split(int32_t choices);
+    // Some of its choices and tokens as a slot of their own. Requires: it has as many.
+    Slot split(int32_t choices, int64_t tokens);
 
    private:
     friend class Engine;
@@ -70,11 +71,12 @@ class Engine {
   using GiveWay = std::function<void(const Status&)>;
   // Taken before a prompt is tokenized, so that a full queue costs nothing. Errors: kExhausted with a retry
   // hint: when, at the rate at which choices (or prompt tokens) have left the engine lately, there will be
-  // room; kInvalidArgument for more choices than the queue ever holds; kUnavailable when draining or dead.
-  // Any thread; does not block.
+  // room; kInvalidArgument (`n`) for more choices than the queue ever holds; kUnavailable when draining or
+  // dead. Any thread; does not block.
   Result<Slot> reserve(int64_t choices, const Tenant& tenant = {}, GiveWay give_way = {});
-  // Once the prompt's length is known, and before submit(). Errors as of reserve(); the slot stays as it is.
-  Status reserve_tokens(Slot* slot, int64_t num_prompt_tokens);
+  // Once the prompts' length is known, and before submit(). Errors as of reserve(); kInvalidArgument names
+  // `field`, where the request has its prompts. Then the slot stays as it is.
+  Status reserve_tokens(Slot* slot, int64_t num_prompt_tokens, std::string_view field = "prompt");
 
   // kTimeout, and a count in the metrics, once the deadline has passed: for a request that is not inside yet.
   Status check_deadline(Time deadline) const;

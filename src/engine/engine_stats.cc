@@ -64,25 +64,25 @@ void EngineStats::on_finished(std::span<const FinishedStats> finished) {
     success_counter(metrics_, stats.finish).add();
     // The rest tells of answers; one that was given up or failed would only blur it.
     if (stats.finish != FinishReason::kStop && stats.finish != FinishReason::kLength) continue;
-    metrics_->request_prompt_tokens.observe(stats.num_prompt);
-    metrics_->request_generation_tokens.observe(stats.num_output);
+    metrics_->request_prompt_tokens.observe(stats.counts.num_prompt);
+    metrics_->request_generation_tokens.observe(stats.counts.num_output);
     if (stats.choice == 0)  // the others share what it has computed
-      metrics_->request_prefill_kv_computed_tokens.observe(stats.num_prompt - stats.num_cached);
+      metrics_->request_prefill_kv_computed_tokens.observe(stats.counts.num_prompt - stats.counts.num_cached);
     metrics_->request_params_max_tokens.observe(stats.max_tokens);
     metrics_->request_num_preemptions.observe(stats.num_preemptions);
     if (stats.last_of_request) {
       metrics_->request_params_n.observe(stats.n);
       metrics_->request_max_num_generation_tokens.observe(stats.max_num_output);
     }
-    metrics_->e2e_request_latency.observe(seconds(stats.arrival, stats.finished));
-    if (stats.num_output == 0) continue;  // only a prompt: it has no first token
-    double decode_s = seconds(stats.first_token, stats.last_token);
-    metrics_->request_queue_time.observe(seconds(stats.arrival, stats.scheduled));
-    metrics_->request_prefill_time.observe(seconds(stats.scheduled, stats.first_token));
+    metrics_->e2e_request_latency.observe(seconds(stats.timings.arrival, stats.timings.finished));
+    if (stats.counts.num_output == 0) continue;  // only a prompt: it has no first token
+    double decode_s = seconds(stats.timings.first_token, stats.timings.last_token);
+    metrics_->request_queue_time.observe(seconds(stats.timings.arrival, stats.timings.scheduled));
+    metrics_->request_prefill_time.observe(seconds(stats.timings.scheduled, stats.timings.first_token));
     metrics_->request_decode_time.observe(decode_s);
-    metrics_->request_inference_time.observe(seconds(stats.scheduled, stats.last_token));
-    metrics_->request_time_per_output_token.observe(stats.num_output > 1 ? decode_s / (stats.num_output - 1)
-                                                                         : 0);
+    metrics_->request_inference_time.observe(seconds(stats.timings.scheduled, stats.timings.last_token));
+    metrics_->request_time_per_output_token.observe(
+        stats.counts.num_output > 1 ? decode_s / (stats.counts.num_output - 1) : 0);
   }
 }
 

@@ -25,10 +25,13 @@ Engine::Slot& Engine::Slot::operator=(Slot&& other) noexcept {
 Engine::Slot::~Slot() {
   give_back();
 }
-Engine::Slot Engine::Slot::split(int32_t choices) {
-  PAGODA_CHECK(choices <= choices_ && tokens_ == 0, "a slot is split before it has tokens");
+Engine::Slot Engine::Slot::split(int32_t choices, int64_t tokens) {
+  PAGODA_CHECK(choices <= choices_ && tokens <= tokens_, "a slot is split into what it has");
+  Slot part(meter_, claim_, choices);
+  part.tokens_ = tokens;
   choices_ -= choices;
-  return {meter_, claim_, choices};
+  tokens_ -= tokens;
+  return part;
 }
 void Engine::Slot::begin() {
   if (meter_ != nullptr && !begun_) meter_->begin(claim_.get(), choices_);

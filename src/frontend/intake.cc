@@ -84,7 +84,12 @@ class PromptMaker {
   PromptMaker(const ModelInfo& model, const GenerateRequest& request, std::size_t longest_token)
       : model_(model), request_(request), longest_token_(longest_token) {}
 
-  Result<PreparedPrompt> make(std::size_t index) const {
+  struct Made {
+    std::vector<TokenId> ids;
+    std::string echo_text;
+  };
+
+  Result<Made> make(std::size_t index) const {
     if (const auto* chat = std::get_if<ChatPrompt>(&request_.prompt)) return from_chat(*chat);
     const auto& prompts = std::get<std::vector<TextPrompt>>(request_.prompt);
     std::string field = prompts.size() > 1 ? fmt::format("prompt.{}", index) : "prompt";
@@ -93,23 +98,23 @@ class PromptMaker {
   }
 
  private:
-  Result<PreparedPrompt> from_chat(const ChatPrompt& chat) const {
+  Result<Made> from_chat(const ChatPrompt& chat) const {
     PAGODA_TRY(std::string text, render_chat_prompt(model_, chat, unix_now()));
-    PAGODA_TRY(PreparedPrompt out, from_text(text, "messages"));
+    PAGODA_TRY(Made out, from_text(text, "messages"));
     const Value& last = chat.messages.back();
     bool same_role = last.find("role")->as_string() == answer_role(model_, chat);
     out.echo_text = request_.echo && same_role ? flat_content(last) : std::string();
     return out;
   }
 
-  Result<PreparedPrompt> from_text(std::string text, const std::string& field) const {
+  Result<Made> from_text(std::string text, const std::string& field) const {
     if (model_.tokenizer == nullptr)
       return invalid_argument(field + ": the server runs without a tokenizer; send token ids", field);
     if (request_.truncate_prompt_tokens == 0)
       PAGODA_RETURN_IF_ERROR(judge_bytes(model_, longest_token_, text.size(), field));
     else
       truncate_text(&text);
-    PreparedPrompt out;
+    Made out;
     model_.tokenizer->encode(text, {.add_special_tokens = request_.add_special_tokens}, &out.ids);
     if (out.ids.empty()) return invalid_argument(field + ": the prompt has no tokens");
     PAGODA_RETURN_IF_ERROR(check_vocabulary(model_, out.ids, field));
@@ -118,9 +123,9 @@ class PromptMaker {
     return out;
   }
 
-  Result<PreparedPrompt> from_ids(const std::vector<TokenId>& ids, const std::string& field) const {
+  Result<Made> from_ids(const std::vector<TokenId>& ids, const std::string& field) const {
     PAGODA_RETURN_IF_ERROR(check_vocabulary(model_, ids, field));
-    PreparedPrompt out;
+    Made out;
     out.ids = ids;
     PAGODA_RETURN_IF_ERROR(truncate(&out.ids).status());
     if (request_.echo) out.echo_text = decode(out.ids);
@@ -170,42 +175,38 @@ class PromptMaker {
   std::size_t longest_token_;
 };
 
-// Takes room for the prompts' tokens. More than there ever is counts for the request as a whole: it would be
-// refused for ever.
-Status reserve_tokens(const GenerateRequest& request, Engine* engine, std::vector<PreparedPrompt>* prompts) {
-  const int64_t most = engine->config().scheduler.max_num_queued_tokens;
+// Takes room for the tokens of all prompts together, of which each then gets its own.
+Status reserve_tokens(const GenerateRequest& request, Engine* engine, Engine::Slot* slot,
+                      std::vector<PreparedPrompt>* prompts) {
+  auto length = [](const PreparedPrompt& prompt) {
+    return static_cast<int64_t>(prompt.request->prompt.size());
+  };
   int64_t total = 0;
-  for (const PreparedPrompt& prompt : *prompts) total += static_cast<int64_t>(prompt.ids.size());
-  const char* field = request.is_chat() ? "messages" : "prompt";
-  if (most > 0 && total > most)
-    return invalid_argument(
-        fmt::format("{}: the request has {} prompt tokens, the server takes at most {} at "
-                    "a time (--max-num-queued-tokens)",
-                    field, total, most),
-        field);
-  for (PreparedPrompt& prompt : *prompts)
-    PAGODA_RETURN_IF_ERROR(engine->reserve_tokens(&prompt.slot, static_cast<int64_t>(prompt.ids.size())));
+  for (const PreparedPrompt& prompt : *prompts) total += length(prompt);
+  PAGODA_RETURN_IF_ERROR(engine->reserve_tokens(slot, total, request.is_chat() ? "messages" : "prompt"));
+  for (PreparedPrompt& prompt : *prompts) prompt.slot = slot->split(request.n, length(prompt));
   return {};
 }
 
 // All prompts of a request are judged before the first is handed on: an error leaves nothing half done.
 Result<std::vector<PreparedPrompt>> prepare(const ModelInfo& model, const StreamCore& core, Engine* engine,
-                                            std::size_t longest_token, uint64_t seed,
-                                            std::vector<Engine::Slot>* slots) {
+                                            std::size_t longest_token, uint64_t seed, Engine::Slot* slot) {
   const GenerateRequest& request = core.request();
   PAGODA_TRY(SamplingParams params, resolve_sampling(model, request, seed));
   const auto salt_hash = hash_cache_salt(request.cache_salt);
   PromptMaker maker(model, request, longest_token);
   std::vector<PreparedPrompt> prompts;
   for (std::size_t i = 0; i < static_cast<std::size_t>(core.num_prompts()) && !is_work_cancelled(); ++i) {
-    PAGODA_TRY(PreparedPrompt prompt, maker.make(i));
-    prompt.slot = std::move((*slots)[i]);
+    PAGODA_TRY(PromptMaker::Made made, maker.make(i));
+    PreparedPrompt prompt;
+    prompt.echo_text = std::move(made.echo_text);
     prompt.request = std::make_unique<Request>();
     Request& out = *prompt.request;
     out.id = engine->next_request_id();
     out.params = params;
-    PAGODA_RETURN_IF_ERROR(judge_length(model, request, prompt.ids.size(), &out.params));
-    out.prompt = prompt.ids;
+    PAGODA_RETURN_IF_ERROR(judge_length(model, request, made.ids.size(), &out.params));
+    made.ids.shrink_to_fit();  // the tokenizer has made room for what is no longer there
+    out.prompt = std::move(made.ids);
     out.n = request.n;
     out.priority = request.priority;
     // A user's name can be invented: but for the fair policy's sake only tenants share.
@@ -218,7 +219,7 @@ Result<std::vector<PreparedPrompt>> prepare(const ModelInfo& model, const Stream
     out.read_prefix_cache = params.num_prompt_logprobs < 0;
     prompts.push_back(std::move(prompt));
   }
-  PAGODA_RETURN_IF_ERROR(reserve_tokens(request, engine, &prompts));
+  PAGODA_RETURN_IF_ERROR(reserve_tokens(request, engine, slot, &prompts));
   return prompts;
 }
 
@@ -254,20 +255,19 @@ Result<std::shared_ptr<OutputStream>> Intake::admit(GenerateRequest request, std
                                                   [weak = std::weak_ptr(core)](const Status& why) {
                                                     if (auto alive = weak.lock()) alive->fail(why);
                                                   }));
-  auto slots = std::make_shared<std::vector<Engine::Slot>>();
-  for (int32_t i = 0; i < core->num_prompts(); ++i) slots->push_back(whole.split(asked.n));
-  auto task = [model = model_, core, slots, engine = engine_, longest = longest_token_, seed = draw_seed()] {
+  auto slot = std::make_shared<Engine::Slot>(std::move(whole));
+  auto task = [model = model_, core, slot, engine = engine_, longest = longest_token_, seed = draw_seed()] {
     const CancelScope scope(core->unwanted());
-    if (is_work_cancelled()) return slots->clear();
+    if (is_work_cancelled()) return void(*slot = {});
     try {
-      auto prompts = prepare(*model, *core, engine, longest, seed, slots.get());
-      slots->clear();
+      auto prompts = prepare(*model, *core, engine, longest, seed, slot.get());
+      *slot = {};
       if (!prompts.ok()) core->drop_prompt();
       if (is_work_cancelled()) return;
       if (!prompts.ok()) return core->fail(prompts.status());
       core->start(std::move(*prompts));
     } catch (...) {  // std::bad_alloc, for one
-      slots->clear();
+      *slot = {};
       throw;
     }
   };

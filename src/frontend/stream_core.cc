@@ -1,7 +1,6 @@
 #include "frontend/stream_core.h"
 
 #include <algorithm>
-#include <chrono>
 #include <new>
 
 #include "base/log.h"
@@ -55,7 +54,7 @@ void StreamCore::start(std::vector<PreparedPrompt> prompts) {
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     Prompt& prompt = prompts_[i];
     prompt.id = prompts[i].request->id;
-    prompt.ids = std::move(prompts[i].ids);
+    prompt.ids = prompts[i].request->prompt;
     prompt.echo_text = std::move(prompts[i].echo_text);
     if (request_.echo) prompt.num_echoed = count_code_points(prompt.echo_text);
     if (wants_prompt_logprobs_ && model_->tokenizer != nullptr)
@@ -239,34 +238,20 @@ bool StreamCore::read_event(int32_t prompt_index, TokenEvent* event, TextDelta* 
   if (choice.ended || (event->out.token.empty() && event->finish == FinishReason::kNone)) return false;
   delta->prompt_index = prompt_index;
   delta->choice = event->choice;
-  delta->num_prompt_tokens = static_cast<int32_t>(prompt.ids.size());
-  delta->num_cached_tokens = event->num_cached;
-  delta->stations = event->stations;
+  delta->counts = event->counts;
+  delta->timings = event->timings;
   any_output_ |= !event->out.token.empty();
   if (!choice.begun) begin_choice(&prompt, &choice, delta);
   if (echo_only_) {
     if (event->finish == FinishReason::kNone) return false;
+    delta->counts.num_output = 0;
     delta->finish = event->finish == FinishReason::kStop ? FinishReason::kLength : event->finish;
   } else {
     take_tokens(prompt, &choice, *event, delta);
   }
-  delta->num_output_tokens = choice.num_output;
-  note_times(&choice, *event, delta);
   if (delta->finish != FinishReason::kNone)
     end_choice(&prompt, &choice, event->choice, event->finish == FinishReason::kNone);
   return true;
-}
-
-// The engine tells all stations with its last event; of a choice that its reader ends those of its tokens are
-// known from the reading.
-void StreamCore::note_times(Choice* choice, const TokenEvent& event, TextDelta* delta) const {
-  const bool ends_here = delta->finish != FinishReason::kNone && event.finish == FinishReason::kNone;
-  const bool first = choice->first_token == Time{} && !event.out.token.empty();
-  if (!first && !ends_here) return;
-  const Time now = std::chrono::steady_clock::now();
-  if (first) choice->first_token = now;
-  if (ends_here)
-    delta->stations = {event.stations.arrival, event.stations.scheduled, choice->first_token, now, now};
 }
 
 void StreamCore::take_prompt_logprobs(Prompt* prompt, const TokenRows& rows) {
@@ -281,7 +266,7 @@ void StreamCore::take_prompt_logprobs(Prompt* prompt, const TokenRows& rows) {
 void StreamCore::place_first_token(Prompt* prompt) const {
   if (prompt->ids.empty()) return;
   TokenLogprobText first;
-  first.token = token_text(prompt->ids[0], 0, 0);
+  first.token = token_text(*prompt->ids.begin(), 0, 0);
   first.has_logprob = false;
   place_prompt_token(prompt, std::move(first));
   if (prompt->ids.size() == 1) align_with_echo(prompt);
@@ -322,14 +307,15 @@ void StreamCore::take_tokens(const Prompt& prompt, Choice* choice, const TokenEv
                              TextDelta* delta) {
   const TokenRows& rows = event.out;
   bool stopped = false;
+  delta->counts.num_output -= static_cast<int32_t>(rows.token.size());
   for (std::size_t i = 0; i < rows.token.size() && !stopped; ++i) {
-    ++choice->num_output;
+    ++delta->counts.num_output;
     delta->token_ids.push_back(rows.token[i]);
     const std::size_t before = choice->text->num_characters();
     // The token that ends an answer is not part of its text.
     bool is_end = event.finish == FinishReason::kStop && i + 1 == rows.token.size();
     if (!is_end || request_.include_stop_str_in_output)
-      stopped = choice->text->push(rows.token[i], choice->num_output, &delta->text);
+      stopped = choice->text->push(rows.token[i], delta->counts.num_output, &delta->text);
     if (!request_.num_logprobs) continue;
     TokenLogprobText& token = delta->logprobs.emplace_back(logprob_text(rows, i));
     choice->places.place(prompt.num_echoed + before, prompt.num_echoed + choice->text->num_characters(),

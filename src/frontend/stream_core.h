@@ -21,7 +21,6 @@ namespace pagoda {
 
 // One prompt of an API request, ready for the engine.
 struct PreparedPrompt {
-  std::vector<TokenId> ids;
   std::string echo_text;
   std::unique_ptr<Request> request;
   Engine::Slot slot;
@@ -65,13 +64,11 @@ class StreamCore : public Expirable, public std::enable_shared_from_this<StreamC
   struct Choice {
     std::unique_ptr<ChoiceText> text;
     TokenPlaces places;
-    int32_t num_output = 0;
-    Time first_token{};  // when it was read
     bool begun = false, ended = false;
   };
   struct Prompt {
     RequestId id = 0;
-    std::vector<TokenId> ids;
+    SharedList<TokenId> ids;
     std::string echo_text;
     std::vector<TokenLogprobText> logprobs;  // of the prompt, as far as they have come
     std::size_t num_echoed = 0;              // characters before the answer's text
@@ -98,7 +95,6 @@ class StreamCore : public Expirable, public std::enable_shared_from_this<StreamC
   void place_prompt_token(Prompt* prompt, TokenLogprobText token) const;
   void begin_choice(Prompt* prompt, Choice* choice, TextDelta* delta);
   void take_tokens(const Prompt& prompt, Choice* choice, const TokenEvent& event, TextDelta* delta);
-  void note_times(Choice* choice, const TokenEvent& event, TextDelta* delta) const;
   void end_choice(Prompt* prompt, Choice* choice, int32_t choice_index, bool still_running);
   TokenText token_text(TokenId id, float logprob, int32_t rank) const;
   TokenLogprobText logprob_text(const TokenRows& rows, std::size_t index) const;

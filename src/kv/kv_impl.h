@@ -30,12 +30,12 @@ struct KvManager::Impl {
   void unref(BlockId block) { pool.unref(block, index.holds(block)); }
 
   // ---- prefix_cache.cc
-  void make_keys(SeqKv* seq, std::span<const TokenId> tokens, const CacheScope& scope, int32_t num_blocks);
-  int32_t match_start(SeqKv* seq, std::span<const TokenId> tokens, int32_t num_full);
-  int32_t match_more(SeqKv* seq, std::span<const TokenId> tokens, int32_t num_full);
-  BlockId find(const SeqKv& seq, std::span<const TokenId> tokens, int32_t index_in_seq, std::size_t group);
+  void make_keys(SeqKv* seq, const TokenView& tokens, const CacheScope& scope, int32_t num_blocks);
+  int32_t match_start(SeqKv* seq, const TokenView& tokens, int32_t num_full);
+  int32_t match_more(SeqKv* seq, const TokenView& tokens, int32_t num_full);
+  BlockId find(const SeqKv& seq, const TokenView& tokens, int32_t index_in_seq, std::size_t group);
   void forget(BlockId block);
-  void note_stored(const SeqKv& seq, std::span<const TokenId> tokens, int32_t index_in_seq, uint32_t lora_id);
+  void note_stored(const SeqKv& seq, const TokenView& tokens, int32_t index_in_seq, uint32_t lora_id);
 
   // ---- offload.cc
   struct Offloaded {
@@ -71,6 +71,12 @@ struct KvManager::Impl {
         .subspan(static_cast<std::size_t>(block) * static_cast<std::size_t>(block_size),
                  static_cast<std::size_t>(block_size));
   }
+  // Valid until the next call.
+  std::span<const TokenId> block_tokens(const TokenView& tokens, std::size_t index_in_seq) {
+    const auto size = static_cast<std::size_t>(block_size);
+    return tokens.slice(index_in_seq * size, size, &straddling);
+  }
+  std::vector<TokenId> straddling;      // of a block with the prompt's end and the output's beginning
   std::vector<Content> contents;        // [num_blocks]
   std::vector<TokenId> content_tokens;  // [num_blocks, block_size]
   uint64_t next_content = 1;

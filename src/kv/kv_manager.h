@@ -22,6 +22,7 @@
 #include "contract/kv_offload.h"
 #include "contract/step_plan.h"
 #include "contract/step_result.h"
+#include "contract/token_view.h"
 #include "contract/types.h"
 #include "kv/block_hash.h"
 
@@ -60,13 +61,13 @@ class KvManager {
   // Appends to the tables what the cache holds of `tokens` behind what the sequence holds already (nothing,
   // or full blocks), takes references, and returns how many tokens the tables now cover, a multiple of the
   // block size. Never the last token: its logits are wanted. All groups agree on what is found.
-  int32_t match(SeqKv* seq, std::span<const TokenId> tokens, const CacheScope& scope);
+  int32_t match(SeqKv* seq, const TokenView& tokens, const CacheScope& scope);
   // Makes room for num_tokens tokens in all groups, appending blocks; all or nothing. First gives back what
   // no position from num_computed on can see. False: too few free blocks, nothing appended.
   bool reserve(SeqKv* seq, int32_t num_computed, int32_t num_tokens);
   // The planned step computes the sequence up to num_tokens: full blocks until there can be found by others
   // from now on. `tokens`: at least those. Nothing for guesses that may be rolled back.
-  void publish(SeqKv* seq, std::span<const TokenId> tokens, int32_t num_tokens, const CacheScope& scope);
+  void publish(SeqKv* seq, const TokenView& tokens, int32_t num_tokens, const CacheScope& scope);
   // What was computed from position num_tokens on is not fit to be read again: nobody finds it any more.
   void unpublish(SeqKv* seq, int32_t num_tokens);
   // Table entries that the runner has not been told of, as entries of `row`. What has fallen behind a window
@@ -86,12 +87,12 @@ class KvManager {
   bool has_offload() const;
   // Before match(): begins to fetch what lies on disk of `tokens` to the offload memory. True: it is worth
   // waiting until is_fetching() is false; so no more than a few times for one sequence.
-  bool start_fetch(SeqKv* seq, std::span<const TokenId> tokens, const CacheScope& scope);
+  bool start_fetch(SeqKv* seq, const TokenView& tokens, const CacheScope& scope);
   bool is_fetching(const SeqKv& seq) const;
   // After match(), when the sequence is known to fit: appends blocks that the next plan's moves load from the
   // offload memory, and that can be found from now on. Returns as match() does; too few free blocks: no more
   // than before.
-  int32_t load_offloaded(SeqKv* seq, std::span<const TokenId> tokens, const CacheScope& scope);
+  int32_t load_offloaded(SeqKv* seq, const TokenView& tokens, const CacheScope& scope);
   // The moves since the last call, for the plan being made, whose last part this is. `idle`: it has no work;
   // then, while moves are under way, there is at least a kWait, so that somebody hears of their end.
   void take_moves(bool idle, std::vector<OffloadMove>* moves);

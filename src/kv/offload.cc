@@ -74,7 +74,7 @@ std::vector<KvManager::Impl::Offloaded> KvManager::Impl::missing_blocks(const Se
   return {};
 }
 
-bool KvManager::start_fetch(SeqKv* seq, std::span<const TokenId> tokens, const CacheScope& scope) {
+bool KvManager::start_fetch(SeqKv* seq, const TokenView& tokens, const CacheScope& scope) {
   Impl& impl = *impl_;
   if (!impl.offload || seq->num_fetches >= kMaxFetches) return false;
   OffloadIndex& offload = *impl.offload;
@@ -137,7 +137,7 @@ bool KvManager::Impl::pin(const SeqKv& seq, int32_t begin, int32_t end) {
   return true;
 }
 
-int32_t KvManager::load_offloaded(SeqKv* seq, std::span<const TokenId> tokens, const CacheScope& scope) {
+int32_t KvManager::load_offloaded(SeqKv* seq, const TokenView& tokens, const CacheScope& scope) {
   Impl& impl = *impl_;
   impl.open(seq);
   const int32_t begin = num_blocks_of(*seq);

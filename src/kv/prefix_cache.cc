@@ -14,30 +14,28 @@ int32_t num_blocks_of(const GroupTable& table) {
 }  // namespace
 
 // Keys of the first num_blocks full blocks; those that are known stay.
-void KvManager::Impl::make_keys(SeqKv* seq, std::span<const TokenId> tokens, const CacheScope& scope,
+void KvManager::Impl::make_keys(SeqKv* seq, const TokenView& tokens, const CacheScope& scope,
                                 int32_t num_blocks) {
-  const auto size = static_cast<std::size_t>(block_size);
   for (std::size_t i = seq->keys.size(); i < static_cast<std::size_t>(num_blocks); ++i)
-    seq->keys.push_back(hasher.next(i == 0 ? hasher.root() : seq->keys[i - 1], tokens.subspan(i * size, size),
-                                    scope, i == 0));
+    seq->keys.push_back(
+        hasher.next(i == 0 ? hasher.root() : seq->keys[i - 1], block_tokens(tokens, i), scope, i == 0));
 }
 
 // The cached block of the sequence's block number `index_in_seq`, or kNullBlock. Where keys are not trusted,
 // tokens and the content before must be the same, which makes the whole prefix the same.
-BlockId KvManager::Impl::find(const SeqKv& seq, std::span<const TokenId> tokens, int32_t index_in_seq,
+BlockId KvManager::Impl::find(const SeqKv& seq, const TokenView& tokens, int32_t index_in_seq,
                               std::size_t group) {
   const auto i = static_cast<std::size_t>(index_in_seq);
   const BlockId block = index.find(seq.keys[i], static_cast<int32_t>(group));
   if (block == kNullBlock || !verifies()) return block;
   if (seq.contents.size() < i) return kNullBlock;
   const Content& content = contents[static_cast<std::size_t>(block)];
-  const auto size = static_cast<std::size_t>(block_size);
   const bool same = content.parent == (i == 0 ? 0 : seq.contents[i - 1]) &&
-                    std::ranges::equal(tokens_of(block), tokens.subspan(i * size, size));
+                    std::ranges::equal(tokens_of(block), block_tokens(tokens, i));
   return same ? block : kNullBlock;
 }
 
-int32_t KvManager::match(SeqKv* seq, std::span<const TokenId> tokens, const CacheScope& scope) {
+int32_t KvManager::match(SeqKv* seq, const TokenView& tokens, const CacheScope& scope) {
   Impl& impl = *impl_;
   impl.open(seq);
   const int32_t before = num_blocks_of(seq->groups[0]);
@@ -52,7 +50,7 @@ int32_t KvManager::match(SeqKv* seq, std::span<const TokenId> tokens, const Cach
 
 // A sequence that holds nothing. Groups that see everything must have every block; of a windowed one only
 // what the next position sees is needed.
-int32_t KvManager::Impl::match_start(SeqKv* seq, std::span<const TokenId> tokens, int32_t num_full) {
+int32_t KvManager::Impl::match_start(SeqKv* seq, const TokenView& tokens, int32_t num_full) {
   int32_t found = num_full;
   if (verifies()) {  // numbers of the contents along the way, as far as any group knows them
     seq->contents.clear();
@@ -102,7 +100,7 @@ int32_t KvManager::Impl::match_start(SeqKv* seq, std::span<const TokenId> tokens
 }
 
 // A sequence that has computed full blocks and meets one that somebody else has computed since.
-int32_t KvManager::Impl::match_more(SeqKv* seq, std::span<const TokenId> tokens, int32_t num_full) {
+int32_t KvManager::Impl::match_more(SeqKv* seq, const TokenView& tokens, int32_t num_full) {
   int32_t end = num_blocks_of(seq->groups[0]);
   for (; end < num_full; ++end) {
     bool all = true;
@@ -118,13 +116,11 @@ int32_t KvManager::Impl::match_more(SeqKv* seq, std::span<const TokenId> tokens,
   return end;
 }
 
-void KvManager::publish(SeqKv* seq, std::span<const TokenId> tokens, int32_t num_tokens,
-                        const CacheScope& scope) {
+void KvManager::publish(SeqKv* seq, const TokenView& tokens, int32_t num_tokens, const CacheScope& scope) {
   Impl& impl = *impl_;
   const int32_t num_full = num_tokens / impl.block_size;
   if (!impl.config.enabled || num_full <= seq->num_published) return;
   impl.make_keys(seq, tokens, scope, num_full);
-  const auto size = static_cast<std::size_t>(impl.block_size);
   for (int32_t i = seq->num_published; i < num_full; ++i) {
     const auto at = static_cast<std::size_t>(i);
     uint64_t content = 0;
@@ -147,7 +143,7 @@ void KvManager::publish(SeqKv* seq, std::span<const TokenId> tokens, int32_t num
       is_new = true;
       if (!impl.verifies()) continue;
       impl.contents[static_cast<std::size_t>(block)] = {content, i == 0 ? 0 : seq->contents[at - 1]};
-      std::ranges::copy(tokens.subspan(at * size, size), impl.tokens_of(block).begin());
+      std::ranges::copy(impl.block_tokens(tokens, at), impl.tokens_of(block).begin());
     }
     if (impl.verifies()) {
       bool mine = false;  // the key leads to this content, not to one that happens to have the same key
@@ -186,9 +182,9 @@ void KvManager::Impl::forget(BlockId block) {
   index.erase(block);
 }
 
-void KvManager::Impl::note_stored(const SeqKv& seq, std::span<const TokenId> tokens, int32_t index_in_seq,
+void KvManager::Impl::note_stored(const SeqKv& seq, const TokenView& tokens, int32_t index_in_seq,
                                   uint32_t lora_id) {
-  const auto i = static_cast<std::size_t>(index_in_seq), size = static_cast<std::size_t>(block_size);
+  const auto i = static_cast<std::size_t>(index_in_seq);
   const bool follows = !events.empty() && events.back().kind == KvEvent::Kind::kStored && i > 0 &&
                        events.back().lora_id == lora_id && events.back().keys.back() == seq.keys[i - 1];
   if (!follows) {
@@ -198,8 +194,8 @@ void KvManager::Impl::note_stored(const SeqKv& seq, std::span<const TokenId> tok
     if (i > 0) event.parent = seq.keys[i - 1];
   }
   events.back().keys.push_back(seq.keys[i]);
-  const auto block_tokens = tokens.subspan(i * size, size);
-  events.back().tokens.insert(events.back().tokens.end(), block_tokens.begin(), block_tokens.end());
+  const auto stored = block_tokens(tokens, i);
+  events.back().tokens.insert(events.back().tokens.end(), stored.begin(), stored.end());
 }
 
 void KvManager::reset_prefix_cache() {

@@ -24,7 +24,7 @@ class BatchSink : public EventSink {
   void on_event(TokenEvent&& event) override {
     if (event.finish == FinishReason::kNone) return;
     std::lock_guard lock(mutex_);
-    num_output_tokens_ += event.num_output;
+    num_output_tokens_ += event.counts.num_output;
     if (event.finish == FinishReason::kError || event.finish == FinishReason::kAbort)
       failure_ = event.error.empty() ? "the engine ended it" : event.error;
     ++num_ended_;

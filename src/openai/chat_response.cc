@@ -30,7 +30,7 @@ void append_choice(std::string* out, const ResponseHead& head, const GenerateReq
 }  // namespace
 
 std::string write_chat_role_chunk(const ResponseHead& head, const GenerateRequest& request,
-                                  const std::vector<TokenId>& prompt_token_ids, int32_t index,
+                                  const SharedList<TokenId>& prompt_token_ids, int32_t index,
                                   const Usage* running_usage) {
   std::string out = chunk_begin(head, index);
   out += ",\"delta\":{\"role\":";
@@ -77,7 +77,8 @@ std::string write_chat_response(const ResponseHead& head, const GenerateRequest&
   else
     out += ",\"prompt_logprobs\":null";
   const bool ids = request.return_token_ids && !choices.empty();
-  append_ids(&out, "prompt_token_ids", ids, ids ? choices[0].whole.prompt_token_ids : std::vector<TokenId>());
+  append_ids(&out, "prompt_token_ids", ids,
+             ids ? choices[0].whole.prompt_token_ids : std::span<const TokenId>());
   out += '}';
   return out;
 }

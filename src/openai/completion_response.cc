@@ -79,10 +79,8 @@ void ChoiceResult::append(TextDelta&& delta) {
   whole.choice = delta.choice;
   whole.finish = delta.finish;
   whole.stop_reason = std::move(delta.stop_reason);
-  whole.num_prompt_tokens = delta.num_prompt_tokens;
-  whole.num_cached_tokens = delta.num_cached_tokens;
-  whole.num_output_tokens = delta.num_output_tokens;
-  whole.stations = delta.stations;
+  whole.counts = delta.counts;
+  whole.timings = delta.timings;
 }
 
 }  // namespace pagoda

@@ -129,7 +129,7 @@ void append_finish(std::string* out, const TextDelta& delta) {
   }
 }
 
-void append_ids(std::string* out, std::string_view name, bool wanted, const std::vector<TokenId>& ids) {
+void append_ids(std::string* out, std::string_view name, bool wanted, std::span<const TokenId> ids) {
   *out += ",\"";
   *out += name;
   if (!wanted) {

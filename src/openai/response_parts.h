@@ -1,4 +1,5 @@
 #pragma once
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,7 +14,7 @@ void append_usage(std::string* out, const Usage& usage);
 // finish_reason and stop_reason; null while the choice goes on.
 void append_finish(std::string* out, const TextDelta& delta);
 // null where `wanted` is false.
-void append_ids(std::string* out, std::string_view name, bool wanted, const std::vector<TokenId>& ids);
+void append_ids(std::string* out, std::string_view name, bool wanted, std::span<const TokenId> ids);
 // {"content": [...], "refusal": null}, or null when none were asked for.
 void append_chat_logprobs(std::string* out, const GenerateRequest& request, const TextDelta& delta);
 // {"tokens", "token_logprobs", "top_logprobs", "text_offset"}, or null. With echo the prompt's come first.

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/shared_list.h"
 #include "contract/api_error.h"
 #include "contract/generate_request.h"
 #include "contract/text_delta.h"
@@ -46,7 +47,7 @@ void add_metrics(std::string* json, const RequestMetrics& metrics);
 // vLLM does. `index` is the choice's index in the whole answer: prompt_index * n + choice.
 // `prompt_token_ids` where the request wants them.
 std::string write_chat_role_chunk(const ResponseHead& head, const GenerateRequest& request,
-                                  const std::vector<TokenId>& prompt_token_ids, int32_t index,
+                                  const SharedList<TokenId>& prompt_token_ids, int32_t index,
                                   const Usage* running_usage);
 std::string write_chat_chunk(const ResponseHead& head, const GenerateRequest& request, const TextDelta& delta,
                              int32_t index, const Usage* running_usage);

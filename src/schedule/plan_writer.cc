@@ -7,8 +7,7 @@ namespace {
 
 int32_t append_tokens(StepPlan* plan, const Sequence& seq, int32_t begin, int32_t count) {
   auto at = static_cast<int32_t>(plan->tokens.size());
-  auto first = seq.tokens.begin() + begin;
-  plan->tokens.insert(plan->tokens.end(), first, first + count);
+  seq.tokens().append_to(&plan->tokens, static_cast<std::size_t>(begin), static_cast<std::size_t>(count));
   return at;
 }
 
@@ -71,7 +70,7 @@ void write_prompt_samples(StepPlan* plan, const Sequence& seq, int32_t num_sched
                              .flat_index = flat_begin + p - seq.num_computed,
                              .output_index = 0,
                              .mask_row = -1,
-                             .target = seq.tokens[static_cast<std::size_t>(p + 1)],
+                             .target = seq.prompt[static_cast<std::size_t>(p + 1)],
                              .kind = SampleKind::kPromptLogprobs});
   }
 }

@@ -49,11 +49,8 @@ TokenEvent Scheduler::Impl::event_of(const Sequence& seq) const {
   TokenEvent event;
   event.id = seq.request->request->id;
   event.choice = seq.choice;
-  event.num_prompt = seq.num_prompt();
-  event.num_cached = seq.num_cached;
-  event.num_output = seq.num_output();
-  event.stations.arrival = seq.request->request->arrival;
-  event.stations.scheduled = seq.scheduled;
+  event.counts = {seq.num_prompt(), seq.num_cached, seq.num_output()};
+  event.timings = seq.timings;
   return event;
 }
 
@@ -86,24 +83,18 @@ void Scheduler::Impl::end(Sequence* seq, FinishReason finish, Time now, TokenEve
   seq->last_of_request = --state->num_live == 0;
 
   event.finish = finish;
-  event.stations = {state->request->arrival, seq->scheduled, seq->first_token, seq->last_token, now};
-  out->push_back(std::move(event));
+  event.timings.finished = now;
   finished.push_back({.id = state->request->id,
                       .choice = seq->choice,
                       .finish = finish,
-                      .num_prompt = seq->num_prompt(),
-                      .num_cached = seq->num_cached,
-                      .num_output = seq->num_output(),
+                      .counts = event.counts,
                       .max_tokens = state->params().max_tokens,
                       .n = state->request->n,
                       .last_of_request = seq->last_of_request,
                       .max_num_output = state->max_num_output,
                       .num_preemptions = seq->num_preemptions,
-                      .arrival = state->request->arrival,
-                      .scheduled = seq->scheduled,
-                      .first_token = seq->first_token,
-                      .last_token = seq->last_token,
-                      .finished = now});
+                      .timings = event.timings});
+  out->push_back(std::move(event));
 }
 
 void Scheduler::Impl::end_all(RequestState* state, FinishReason finish, const std::string& error, Time now,
@@ -241,7 +232,9 @@ void Scheduler::Impl::enter(RequestState* state, std::unique_ptr<Request> reques
   for (int32_t i = 0; i < request->n; ++i) {
     Sequence& seq = state->choices[static_cast<std::size_t>(i)];
     seq.request = state;
+    seq.prompt = request->prompt;
     seq.choice = i;
+    seq.timings.arrival = request->arrival;
     seq.rank = {rank_priority(*request), next_order++};
     seq.client = client;
   }

@@ -51,11 +51,12 @@ struct FinishedStats {
   RequestId id;
   int32_t choice;
   FinishReason finish;
-  int32_t num_prompt, num_cached, num_output, max_tokens, n;
+  ChoiceCounts counts;
+  int32_t max_tokens, n;
   bool last_of_request;    // all choices have ended
   int32_t max_num_output;  // over the choices that have ended
   int32_t num_preemptions;
-  Time arrival, scheduled, first_token, last_token, finished;  // unset ones are Time{}
+  RequestTimings timings;
 };
 
 class Scheduler {

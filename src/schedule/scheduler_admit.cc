@@ -57,13 +57,12 @@ void Scheduler::Impl::fail_waiting(Sequence* seq, Time now, std::vector<TokenEve
   lost_waiting = true;
 }
 
-bool Scheduler::Impl::materialize(Sequence* seq) const {
+bool Scheduler::Impl::reserve_output(Sequence* seq) const {
   const KeepOffReserve large;
   try {
-    seq->materialize(max_len, kv->block_size(), num_groups);
+    seq->reserve_output(max_len, kv->block_size(), num_groups);
     return true;
   } catch (const std::bad_alloc&) {
-    seq->tokens = {};  // all of it or, as this says, nothing
     return false;
   }
 }
@@ -79,8 +78,8 @@ Scheduler::Impl::Verdict Scheduler::Impl::admit(Sequence* seq, Shares* shares, T
   }
   shares->prefills -= num_scheduled;
   num_promised += kv->blocks_needed(seq->num_tokens(), config.max_num_batched_tokens) - kv->num_held(seq->kv);
-  if (seq->scheduled == Time{}) {
-    seq->scheduled = now;
+  if (seq->timings.scheduled == Time{}) {
+    seq->timings.scheduled = now;
     seq->num_cached = std::min(seq->num_computed, seq->num_prompt());
     prefix_queries += static_cast<uint64_t>(seq->num_prompt());
     prefix_hits += static_cast<uint64_t>(seq->num_cached - seq->num_external);
@@ -110,12 +109,12 @@ Scheduler::Impl::Verdict Scheduler::Impl::take_cached(Sequence* seq) {
   const int64_t available = kv->num_free() - num_promised - blocks_reserved();
   if (seq->blocks_wanted > available && num_plans < seq->tried_step + kTryAgainAfter)
     return Verdict::kDoesNotFit;
-  if (!materialize(seq)) return Verdict::kNoMemory;
+  if (!reserve_output(seq)) return Verdict::kNoMemory;
   const bool reads = seq->request->request->read_prefix_cache;
-  if (reads && kv->has_offload() && kv->start_fetch(&seq->kv, seq->tokens, seq->scope()))
+  if (reads && kv->has_offload() && kv->start_fetch(&seq->kv, seq->tokens(), seq->scope()))
     return Verdict::kNotReady;
   const int32_t num_free_before = kv->num_free();
-  if (reads) seq->num_computed = kv->match(&seq->kv, seq->tokens, seq->scope());
+  if (reads) seq->num_computed = kv->match(&seq->kv, seq->tokens(), seq->scope());
   const int64_t taken = num_free_before - kv->num_free();  // free blocks that the match has made its own
   const int64_t wanted =
       taken + kv->blocks_needed(seq->num_tokens(), config.max_num_batched_tokens) - kv->num_held(seq->kv);
@@ -128,8 +127,8 @@ Scheduler::Impl::Verdict Scheduler::Impl::take_cached(Sequence* seq) {
   }
   if (reads && kv->has_offload()) {
     const int32_t num_matched = seq->num_computed;
-    seq->num_computed = kv->load_offloaded(&seq->kv, seq->tokens, seq->scope());
-    if (seq->scheduled == Time{}) seq->num_external = seq->num_computed - num_matched;
+    seq->num_computed = kv->load_offloaded(&seq->kv, seq->tokens(), seq->scope());
+    if (seq->timings.scheduled == Time{}) seq->num_external = seq->num_computed - num_matched;
   }
   return Verdict::kAdmitted;
 }

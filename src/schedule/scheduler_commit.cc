@@ -98,7 +98,8 @@ std::size_t Scheduler::Impl::settle(const StepPlan& plan, const StepResult& resu
   }
   const bool bad = fault == kLogitsNotFinite, nothing_allowed = fault == kNothingAllowed;
 
-  event.num_output = seq->num_output();
+  event.counts.num_output = seq->num_output();
+  event.timings = seq->timings;
   StopVerdict verdict = judge_stop(*seq, max_len);
   if (bad) {
     verdict = {FinishReason::kError};
@@ -165,15 +166,15 @@ SampleFault Scheduler::Impl::take_samples(Sequence* seq, const StepPlan& plan, c
 void Scheduler::Impl::take_token(Sequence* seq, TokenId token, Time now) {
   if (seq->num_output() == 0) {
     count_prompt(seq, seq->state == SequenceState::kForking);
-    step_stats.first_token_s.push_back(seconds(seq->request->request->arrival, now));
-    seq->first_token = now;
+    step_stats.first_token_s.push_back(seconds(seq->timings.arrival, now));
+    seq->timings.first_token = now;
   } else {
-    step_stats.inter_token_s.push_back(seconds(seq->last_token, now));
+    step_stats.inter_token_s.push_back(seconds(seq->timings.last_token, now));
   }
-  seq->last_token = now;
+  seq->timings.last_token = now;
   ++step_stats.num_generated_tokens;
   waiting.charge(seq, 0, 1);
-  seq->tokens.push_back(token);
+  seq->output.push_back(token);
 }
 
 void Scheduler::Impl::count_prompt(Sequence* seq, bool shared) {

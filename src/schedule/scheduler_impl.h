@@ -90,7 +90,7 @@ struct Scheduler::Impl {
   // Where memory lacks all or nothing: bad_alloc.
   void end_all(RequestState* state, FinishReason finish, const std::string& error, Time now,
                std::vector<TokenEvent>* out, bool no_memory = false);
-  bool materialize(Sequence* seq) const;  // false: there is no memory for its tokens
+  bool reserve_output(Sequence* seq) const;  // false: there is no memory for its tokens
   void flush_ended();
   void enter(RequestState* state, std::unique_ptr<Request> request);
   void refuse_hopeless(RequestState* state, Time now, std::vector<TokenEvent>* out);

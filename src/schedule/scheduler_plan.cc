@@ -98,7 +98,7 @@ bool Scheduler::Impl::shorter_waits(const Sequence& than) {
 // Others may have computed, since it was admitted, what this prompt would compute next.
 void Scheduler::Impl::catch_up(Sequence* seq) {
   if (!seq->request->request->read_prefix_cache || seq->num_computed % kv->block_size() != 0) return;
-  const int32_t found = kv->match(&seq->kv, seq->tokens, seq->scope());
+  const int32_t found = kv->match(&seq->kv, seq->tokens(), seq->scope());
   if (found <= seq->num_computed) return;
   // After a preemption: what it had once before counts as it did then.
   const int32_t num_prompt_found =
@@ -173,7 +173,7 @@ bool Scheduler::Impl::make_room(Sequence* seq, int32_t num_scheduled, std::size_
 bool Scheduler::Impl::schedule(Sequence* seq, int32_t num_more) {
   const int32_t end = seq->num_computed + seq->num_scheduled + num_more;
   if (!kv->reserve(&seq->kv, seq->num_computed, end)) return false;
-  kv->publish(&seq->kv, seq->tokens, end, seq->scope());
+  kv->publish(&seq->kv, seq->tokens(), end, seq->scope());
   seq->num_scheduled += num_more;
   return true;
 }
@@ -259,11 +259,11 @@ void Scheduler::Impl::sample_siblings(StepPlan* plan, Sequence* leader, int32_t 
   for (Sequence& seq : state->choices) {
     if (rows.num_free() == 0 || must_hold_back(*seq.client)) break;
     if (seq.state != SequenceState::kAttached) continue;
-    if (!materialize(&seq)) break;  // it comes in again by itself, and is refused if nothing has changed
+    if (!reserve_output(&seq)) break;  // it comes in again by itself, and is refused if nothing has changed
     seq.state = SequenceState::kForking;
     --num_attached;
     --state->num_attached;
-    seq.scheduled = leader->scheduled;
+    seq.timings.scheduled = leader->timings.scheduled;
     start_running(&seq);
     write_new_row(plan, &seq, twin);
     twin = &seq;

@@ -4,9 +4,12 @@
 #include <compare>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "contract/request.h"
+#include "contract/token_event.h"
+#include "contract/token_view.h"
 #include "contract/types.h"
 #include "kv/kv_manager.h"
 
@@ -36,8 +39,8 @@ struct Sequence {
   bool begun = false;            // it has had a row
   Rank rank;
 
-  std::vector<TokenId>
-      tokens;  // prompt, then output; empty until first scheduled (the prompt is in the request)
+  std::span<const TokenId> prompt;  // the request's
+  std::vector<TokenId> output;
   SeqKv kv;
   int32_t num_cached = 0;    // prompt tokens that others had computed ...
   int32_t num_external = 0;  // ... and how many of them were loaded from offload
@@ -57,18 +60,20 @@ struct Sequence {
   uint64_t row_step = 0;        // ... this one ...
   int32_t row_token_begin = 0;  // ... and its tokens lie there in it
 
-  Time scheduled{}, first_token{}, last_token{};
+  RequestTimings timings;
   Sequence *prev = nullptr, *next = nullptr;  // in a SequenceQueue
 
-  inline int32_t num_prompt() const;
-  int32_t num_tokens() const { return tokens.empty() ? num_prompt() : static_cast<int32_t>(tokens.size()); }
-  int32_t num_output() const { return num_tokens() - num_prompt(); }
+  TokenView tokens() const { return {prompt, output}; }
+  int32_t num_prompt() const { return static_cast<int32_t>(prompt.size()); }
+  int32_t num_output() const { return static_cast<int32_t>(output.size()); }
+  int32_t num_tokens() const { return num_prompt() + num_output(); }
   int32_t num_remaining() const { return num_tokens() - num_computed; }
   // One token is left, whose successor is wanted now.
   bool is_decoding() const { return num_remaining() == 1; }
   inline CacheScope scope() const;
-  // Copies the prompt, with room for what will be generated, so that appending a token never allocates.
-  inline void materialize(int32_t max_len, int32_t block_size, std::size_t num_groups);
+  // Makes room for what will be generated, so that appending a token never allocates: all of it or, with
+  // bad_alloc, what another call goes on with.
+  inline void reserve_output(int32_t max_len, int32_t block_size, std::size_t num_groups);
 };
 
 struct RequestState {
@@ -82,25 +87,19 @@ struct RequestState {
   const SamplingParams& params() const { return request->params; }
 };
 
-int32_t Sequence::num_prompt() const {
-  return static_cast<int32_t>(request->request->prompt.size());
-}
-
 CacheScope Sequence::scope() const {
   return {request->request->lora_id, request->request->cache_salt_hash};
 }
 
-void Sequence::materialize(int32_t max_len, int32_t block_size, std::size_t num_groups) {
-  if (!tokens.empty()) return;
-  const std::vector<TokenId>& prompt = request->request->prompt;
+void Sequence::reserve_output(int32_t max_len, int32_t block_size, std::size_t num_groups) {
+  if (output.capacity() > 0) return;
   int64_t longest = std::min<int64_t>(num_prompt() + int64_t{request->params().max_tokens}, max_len);
   const auto room = static_cast<std::size_t>(std::max<int64_t>(longest, num_prompt()) + 1);
-  tokens.reserve(room);
-  tokens.assign(prompt.begin(), prompt.end());
   const std::size_t num_blocks = room / static_cast<std::size_t>(block_size) + 1;
   kv.groups.resize(num_groups);
   for (GroupTable& table : kv.groups) table.blocks.reserve(num_blocks);
   kv.keys.reserve(num_blocks);
+  output.reserve(room - prompt.size());  // last: it says that the rest is there
 }
 
 }  // namespace pagoda

@@ -21,7 +21,7 @@ StopVerdict judge_stop(const Sequence& seq, int32_t max_len) {
   }
   if (num_output == 0) return {};
   if (num_output >= params.min_tokens) {
-    TokenId last = seq.tokens.back();
+    TokenId last = seq.output.back();
     if (!params.ignore_eos && contains(params.eos_token_ids, last)) return {FinishReason::kStop};
     if (contains(params.stop_token_ids, last)) return {FinishReason::kStop, last};
   }

@@ -225,10 +225,8 @@ void Generation::read_stream() {
 void Generation::take(TextDelta&& delta) {
   int32_t index = delta.prompt_index * request_.n + delta.choice;
   Choice& choice = choices_[static_cast<std::size_t>(index)];
-  choice.num_prompt = delta.num_prompt_tokens;
-  choice.num_cached = std::max(choice.num_cached, delta.num_cached_tokens);
-  choice.num_output = delta.num_output_tokens;
-  if (delta.finish != FinishReason::kNone) choice.stations = delta.stations;
+  choice.counts = delta.counts;
+  if (delta.finish != FinishReason::kNone) choice.timings = delta.timings;
   constexpr std::size_t kCharBytesMax = 4;
   if (context_->config.enable_log_outputs &&
       choice.logged_text.size() < kCharBytesMax * logged_chars(context_->config.max_log_len))
@@ -274,7 +272,7 @@ void Generation::start_stream() {
 void Generation::begin_answer(const TextDelta& first) {
   start_stream();
   if (std::exchange(begun_, true) || !request_.is_chat()) return;
-  const Usage usage = {.prompt_tokens = first.num_prompt_tokens};
+  const Usage usage = {.prompt_tokens = first.counts.num_prompt};
   for (std::size_t i = 0; i < choices_.size(); ++i)
     events_ +=
         sse_event(write_chat_role_chunk(head_, request_, first.prompt_token_ids, static_cast<int32_t>(i),
@@ -339,7 +337,7 @@ void Generation::log_output() const {
   for (const Choice& choice : choices_)
     log_info("Generated response {}: choice: {}, output: {}, output tokens: {}.", head_.id,
              choice.result.index, output_for_log(choice.logged_text, context_->config.max_log_len),
-             choice.num_output);
+             choice.counts.num_output);
 }
 
 Usage Generation::total_usage() const {
@@ -347,12 +345,13 @@ Usage Generation::total_usage() const {
   int64_t cached = 0, created = 0;
   const int64_t block = std::max(context_->intake->model().cache_block_size, 1);
   for (std::size_t i = 0; i < choices_.size(); ++i) {
-    usage.completion_tokens += choices_[i].num_output;
+    const ChoiceCounts& counts = choices_[i].counts;
+    usage.completion_tokens += counts.num_output;
     if (i % static_cast<std::size_t>(request_.n) != 0) continue;  // choices share their prompt
-    usage.prompt_tokens += choices_[i].num_prompt;
-    cached += choices_[i].num_cached;
+    usage.prompt_tokens += counts.num_prompt;
+    cached += counts.num_cached;
     // Full blocks of the prompt that were not there before.
-    created += std::max<int64_t>(choices_[i].num_prompt / block * block - choices_[i].num_cached, 0);
+    created += std::max<int64_t>(counts.num_prompt / block * block - counts.num_cached, 0);
   }
   if (context_->config.enable_prompt_tokens_details) {
     usage.cached_tokens = cached;
@@ -363,7 +362,7 @@ Usage Generation::total_usage() const {
 
 RequestMetrics Generation::timing() const {
   const Choice& choice = choices_.front();
-  const Stations& at = choice.stations;
+  const RequestTimings& at = choice.timings;
   auto ms_between = [](Time from, Time to) {
     return from == kNever || to == kNever ? NAN
                                           : std::chrono::duration<double, std::milli>(to - from).count();
@@ -371,16 +370,17 @@ RequestMetrics Generation::timing() const {
   RequestMetrics out;
   out.time_to_first_token_ms = ms_between(at.scheduled, at.first_token);
   out.generation_time_ms = ms_between(at.first_token, at.last_token);
-  out.queue_time_ms = ms_between(request_.arrival, at.scheduled);
-  if (choice.num_output > 1) out.mean_itl_ms = out.generation_time_ms / (choice.num_output - 1);
+  out.queue_time_ms = ms_between(at.arrival, at.scheduled);
+  const int32_t num_output = choice.counts.num_output;
+  if (num_output > 1) out.mean_itl_ms = out.generation_time_ms / (num_output - 1);
   const double inference_ms = ms_between(at.scheduled, at.last_token);
-  if (inference_ms > 0) out.tokens_per_second = choice.num_output / inference_ms * 1000;
+  if (inference_ms > 0) out.tokens_per_second = num_output / inference_ms * 1000;
   return out;
 }
 
 // Of a chunk: what of the prompt was cached is told at the end.
 Usage Generation::choice_usage(const Choice& choice) const {
-  return {choice.num_prompt, choice.num_output};
+  return {choice.counts.num_prompt, choice.counts.num_output};
 }
 
 }  // namespace pagoda

@@ -67,8 +67,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
     ChoiceResult result;
     ChoiceResult held;   // streamed, but not yet sent: fewer tokens than a piece has
     bool begun = false;  // its first piece has been sent
-    Stations stations;   // as far as is known
-    int32_t num_prompt = 0, num_cached = 0, num_output = 0;
+    ChoiceCounts counts;
+    RequestTimings timings;  // with its last delta
     std::string logged_text;
   };
 

@@ -90,7 +90,7 @@ TEST(Assemble, AFolderBecomesAnEngineThatSaysWhatTheDefinitionSays) {
   request->prompt = {5, 17, 1000, 3};
   request->params.temperature = 0;
   request->params.max_tokens = 6;
-  std::vector<int32_t> ids = request->prompt;
+  std::vector<int32_t> ids(request->prompt.begin(), request->prompt.end());
   auto sink = std::make_shared<Sink>();
   ASSERT_TRUE(engine.submit(std::move(request), engine.reserve(1).value(), sink).ok());
   std::vector<TokenId> said = sink->wait();
@@ -123,7 +123,9 @@ std::pair<std::vector<TokenId>, std::vector<float>> say(const ModelOptions& opti
   Engine& engine = *(*assembly)->engine;
   auto request = std::make_unique<Request>();
   request->id = engine.next_request_id();
-  for (TokenId id = 0; id < 90; ++id) request->prompt.push_back(id * 37 % kVocab);
+  std::vector<TokenId> prompt;
+  for (TokenId id = 0; id < 90; ++id) prompt.push_back(id * 37 % kVocab);
+  request->prompt = std::move(prompt);
   request->params.seed = 11;
   request->params.top_p = 0.95f;
   request->params.max_tokens = 40;

@@ -53,23 +53,21 @@ TEST(EngineStats, FeedsWhatAChoiceWentThrough) {
   FinishedStats first{.id = 1,
                       .choice = 0,
                       .finish = FinishReason::kStop,
-                      .num_prompt = 12,
-                      .num_cached = 8,
-                      .num_output = 5,
+                      .counts = {.num_prompt = 12, .num_cached = 8, .num_output = 5},
                       .max_tokens = 64,
                       .n = 2,
                       .last_of_request = false,
                       .max_num_output = 5,
                       .num_preemptions = 2,
-                      .arrival = t0,
-                      .scheduled = t0 + seconds(1),
-                      .first_token = t0 + seconds(3),
-                      .last_token = t0 + seconds(7),
-                      .finished = t0 + seconds(8)};
+                      .timings = {.arrival = t0,
+                                  .scheduled = t0 + seconds(1),
+                                  .first_token = t0 + seconds(3),
+                                  .last_token = t0 + seconds(7),
+                                  .finished = t0 + seconds(8)}};
   FinishedStats second = first;
   second.choice = 1;
   second.finish = FinishReason::kLength;
-  second.num_output = 9;
+  second.counts.num_output = 9;
   second.last_of_request = true;
   second.max_num_output = 9;
   FinishedStats aborted = first, failed = first, late = first;

@@ -16,7 +16,7 @@ class Sink : public EventSink {
   void on_event(TokenEvent&& event) override {
     std::unique_lock lock(mutex);
     open_changed.wait(lock, [this] { return open; });
-    seen.push_back(event.num_output);
+    seen.push_back(event.counts.num_output);
   }
   std::mutex mutex;
   std::condition_variable open_changed;
@@ -34,7 +34,7 @@ class Sink : public EventSink {
 
 TokenEvent numbered(int32_t number) {
   TokenEvent event;
-  event.num_output = number;
+  event.counts.num_output = number;
   return event;
 }
 

@@ -79,8 +79,7 @@ inline Whole ask(ScriptedHouse* house, GenerateRequest request) {
     if (!delta.prompt_token_ids.empty()) all.prompt_token_ids = delta.prompt_token_ids;
     all.finish = delta.finish;
     all.stop_reason = delta.stop_reason;
-    all.num_prompt_tokens = delta.num_prompt_tokens;
-    all.num_output_tokens = delta.num_output_tokens;
+    all.counts = delta.counts;
   }
   return whole;
 }

@@ -28,8 +28,8 @@ TEST(Intake, AnswersATextAndAChat) {
   EXPECT_EQ(answer.finish, FinishReason::kStop);
   EXPECT_TRUE(std::holds_alternative<std::monostate>(answer.stop_reason));
   EXPECT_EQ(answer.prompt_token_ids, (std::vector<TokenId>{kBos, 'h', 'i'}));
-  EXPECT_EQ(answer.num_prompt_tokens, 3);
-  EXPECT_EQ(answer.num_output_tokens, 14);  // with the end token
+  EXPECT_EQ(answer.counts.num_prompt, 3);
+  EXPECT_EQ(answer.counts.num_output, 14);  // with the end token
   EXPECT_EQ(answer.token_ids.back(), kEos);
 
   request = chat_request();
@@ -73,7 +73,7 @@ TEST(Intake, TruncatesToTheContext) {
   EXPECT_EQ(ask(&house, request).choices.at({0, 0}).prompt_token_ids, bytes_of(std::string(253, 'x') + "yz"));
   request.truncate_right = true;
   EXPECT_EQ(ask(&house, request).choices.at({0, 0}).prompt_token_ids, bytes_of("ab" + std::string(253, 'x')));
-  const std::vector<TokenId> fitted = ask(&house, chat).choices.at({0, 0}).prompt_token_ids;
+  const SharedList<TokenId> fitted = ask(&house, chat).choices.at({0, 0}).prompt_token_ids;
   chat.truncate_prompt_tokens = 0;
   EXPECT_EQ(fitted, ask(&house, chat).choices.at({0, 0}).prompt_token_ids);
 }

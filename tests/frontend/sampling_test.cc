@@ -65,7 +65,7 @@ TEST(Intake, ContextLength) {
       EXPECT_NE(whole.error->message.find("256"), std::string::npos) << whole.error->message;
     } else {
       ASSERT_FALSE(whole.error) << whole.error->message;
-      EXPECT_EQ(whole.choices.at({0, 0}).num_prompt_tokens, one.num_prompt);
+      EXPECT_EQ(whole.choices.at({0, 0}).counts.num_prompt, one.num_prompt);
     }
   }
   // Refused by its bytes, before tokenizing.
@@ -81,7 +81,7 @@ TEST(Intake, WhatIsAskedForIsFittedIntoTheContext) {
   request.prompt = std::vector<TextPrompt>{std::vector<TokenId>(200, 'a')};
   request.sampling.max_tokens = 250;
   TextDelta answer = ask(&house, request).choices.at({0, 0});
-  EXPECT_EQ(answer.num_output_tokens, 56);
+  EXPECT_EQ(answer.counts.num_output, 56);
   EXPECT_EQ(answer.finish, FinishReason::kLength);
   request.sampling.min_tokens = 57;  // judged by what is left
   EXPECT_NE(ask(&house, request).error->message.find("max_tokens=56"), std::string::npos);
@@ -121,25 +121,25 @@ TEST(Intake, DefaultsOfLength) {
   house.start();
   GenerateRequest text = text_request(), chat = chat_request();
   text.sampling.max_tokens.reset();
-  EXPECT_EQ(ask(&house, text).choices.at({0, 0}).num_output_tokens, 16);
+  EXPECT_EQ(ask(&house, text).choices.at({0, 0}).counts.num_output, 16);
   TextDelta answer = ask(&house, chat).choices.at({0, 0});
-  EXPECT_EQ(answer.num_output_tokens, 256 - answer.num_prompt_tokens);
+  EXPECT_EQ(answer.counts.num_output, 256 - answer.counts.num_prompt);
   EXPECT_EQ(answer.finish, FinishReason::kLength);
 
   ScriptedHouse limited;
   limited.script = house.script;
   limited.model.default_sampling.set("max_new_tokens", 5);
   limited.start();
-  EXPECT_EQ(ask(&limited, chat).choices.at({0, 0}).num_output_tokens, 5);
-  EXPECT_EQ(ask(&limited, text).choices.at({0, 0}).num_output_tokens, 16);  // of chats alone, as in vLLM
+  EXPECT_EQ(ask(&limited, chat).choices.at({0, 0}).counts.num_output, 5);
+  EXPECT_EQ(ask(&limited, text).choices.at({0, 0}).counts.num_output, 16);  // of chats alone, as in vLLM
   chat.sampling.max_tokens = 9;                                             // the model's own is a default
-  EXPECT_EQ(ask(&limited, chat).choices.at({0, 0}).num_output_tokens, 9);
+  EXPECT_EQ(ask(&limited, chat).choices.at({0, 0}).counts.num_output, 9);
   ScriptedHouse strict;
   strict.script = house.script;
   strict.model.default_sampling.set("max_new_tokens", 5);
   strict.model.max_new_tokens_is_limit = true;
   strict.start();
-  EXPECT_EQ(ask(&strict, chat).choices.at({0, 0}).num_output_tokens, 5);
+  EXPECT_EQ(ask(&strict, chat).choices.at({0, 0}).counts.num_output, 5);
 }
 
 TEST(Intake, RefusesWhatTheModelCanNotDo) {

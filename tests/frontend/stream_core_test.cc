@@ -157,7 +157,7 @@ TEST(OutputStream, EchoAndLogprobs) {
     EXPECT_TRUE(answer.token_ids.empty() && answer.logprobs.empty());
     EXPECT_EQ(answer.prompt_logprobs.size(), 3u);
     EXPECT_EQ(answer.finish, FinishReason::kLength);
-    EXPECT_EQ(answer.num_output_tokens, 0);
+    EXPECT_EQ(answer.counts.num_output, 0);
   }
   request = text_request();
   request.prompt = std::vector<TextPrompt>{std::vector<TokenId>{kBos, 'a', 'b'}};
@@ -264,8 +264,8 @@ TEST(OutputStream, TimeOutBeforeAndAfterTheFirstToken) {
   for (int choice : {0, 1}) {
     const TextDelta& answer = whole.choices.at({0, choice});
     EXPECT_EQ(answer.finish, FinishReason::kTimeout);
-    EXPECT_EQ(answer.text, std::string(static_cast<std::size_t>(answer.num_output_tokens), 'a'));
-    EXPECT_GT(answer.num_output_tokens, 0);
+    EXPECT_EQ(answer.text, std::string(static_cast<std::size_t>(answer.counts.num_output), 'a'));
+    EXPECT_GT(answer.counts.num_output, 0);
   }
   EXPECT_EQ(house.metrics.success_timeout.value(), 2);
 
@@ -305,11 +305,11 @@ TEST(OutputStream, AbortIsHeardByTheReader) {
         ASSERT_TRUE(reader.wait(&seen));
         continue;
       }
-      if (delta.num_output_tokens >= 3) (*stream)->abort();
+      if (delta.counts.num_output >= 3) (*stream)->abort();
       finish = delta.finish;
     }
     EXPECT_EQ(finish, FinishReason::kAbort);
-    EXPECT_LT(delta.num_output_tokens, 100);
+    EXPECT_LT(delta.counts.num_output, 100);
   }
   EXPECT_TRUE(house.engine->drain(60));
 }

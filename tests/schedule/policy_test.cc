@@ -1,6 +1,7 @@
 // Who goes first, who gives way, who may pass whom.
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "tests/schedule/scheduler_fixture.h"
@@ -225,14 +226,15 @@ TEST_F(PolicyTest, TheSecondTurnFindsPromptAndAnswerOfTheFirst) {
   take_events();
   auto next = std::make_unique<Request>();
   next->id = 77;
-  for (int i = 0; i < 10; ++i) next->prompt.push_back(1000 + i);
-  for (int i = 0; i < 15; ++i) next->prompt.push_back(50);
+  std::vector<TokenId> turns(25, 50);
+  std::iota(turns.begin(), turns.begin() + 10, 1000);
+  next->prompt = std::move(turns);
   next->params.max_tokens = 1;
   scheduler_->submit(std::move(next), now_, &events_);
   step();
   EXPECT_EQ(plan_->work[0].num_computed_tokens, 20) << "the last token of the first turn was never computed";
   ASSERT_FALSE(events_.empty());
-  EXPECT_EQ(events_.back().num_cached, 20);
+  EXPECT_EQ(events_.back().counts.num_cached, 20);
 }
 
 TEST_F(PolicyTest, ChunksFollowTheLearnedStepTime) {

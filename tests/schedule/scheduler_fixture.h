@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -23,7 +24,9 @@ class SchedulerTest : public ::testing::Test {
   RequestId submit(int num_prompt, int max_tokens = 16, int n = 1, uint8_t holds = kHoldNone) {
     auto request = std::make_unique<Request>();
     request->id = ++last_id_;
-    for (int i = 0; i < num_prompt; ++i) request->prompt.push_back(i + 1000 * static_cast<int>(request->id));
+    std::vector<TokenId> prompt(static_cast<std::size_t>(num_prompt));
+    std::iota(prompt.begin(), prompt.end(), 1000 * static_cast<int>(request->id));
+    request->prompt = std::move(prompt);
     request->params = params_;
     request->params.max_tokens = max_tokens;
     request->params.eos_token_ids = {kEos};

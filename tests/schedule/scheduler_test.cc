@@ -204,7 +204,7 @@ TEST_F(SchedulerTest, PromptAloneIsScoredAndEnds) {
   std::set<std::pair<RequestId, int32_t>> ended;
   for (const TokenEvent& event : events) {
     EXPECT_EQ(event.finish, FinishReason::kLength);
-    EXPECT_EQ(event.num_output, 0);
+    EXPECT_EQ(event.counts.num_output, 0);
     ended.emplace(event.id, event.choice);
   }
   EXPECT_EQ(ended.size(), 3u);
@@ -301,7 +301,7 @@ TEST_F(SchedulerTest, OneChoiceCanBeFinishedFromAbove) {
   std::vector<TokenEvent> events = take_events();
   ASSERT_EQ(events.size(), 1u);
   EXPECT_EQ(events[0].finish, FinishReason::kStop);
-  EXPECT_EQ(events[0].num_output, 1);
+  EXPECT_EQ(events[0].counts.num_output, 1);
   plan();
   EXPECT_EQ(plan_->freed_rows, (Ints{0}));
   EXPECT_EQ(work(), (std::vector<Ints>{{1, 6, 1}}));
@@ -318,14 +318,14 @@ TEST_F(SchedulerTest, FinishedStatsTellTheTimes) {
   scheduler_->take_finished(&finished);
   ASSERT_EQ(finished.size(), 3u);
   auto at = [](int s) { return Time(std::chrono::seconds(100 + s)); };
-  EXPECT_EQ(finished[0].arrival, at(0));
-  EXPECT_EQ(finished[0].scheduled, at(1));
-  EXPECT_EQ(finished[0].first_token, at(2));
-  EXPECT_EQ(finished[0].last_token, at(4));
-  EXPECT_EQ(finished[0].finished, at(4));
-  EXPECT_EQ(finished[0].num_output, 3);
+  EXPECT_EQ(finished[0].timings.arrival, at(0));
+  EXPECT_EQ(finished[0].timings.scheduled, at(1));
+  EXPECT_EQ(finished[0].timings.first_token, at(2));
+  EXPECT_EQ(finished[0].timings.last_token, at(4));
+  EXPECT_EQ(finished[0].timings.finished, at(4));
+  EXPECT_EQ(finished[0].counts.num_output, 3);
   EXPECT_TRUE(finished[0].last_of_request);
-  EXPECT_EQ(finished[1].scheduled, at(5));
+  EXPECT_EQ(finished[1].timings.scheduled, at(5));
   EXPECT_FALSE(finished[1].last_of_request);
   EXPECT_TRUE(finished[2].last_of_request);
   EXPECT_EQ(finished[2].max_num_output, 1);
@@ -374,7 +374,7 @@ TEST_F(SchedulerTest, WhereTheFiltersLeaveNothingTheChoiceIsComplete) {
   std::vector<TokenEvent> events = take_events();
   ASSERT_EQ(events.size(), 1u);
   EXPECT_EQ(events[0].finish, FinishReason::kStop);
-  EXPECT_EQ(events[0].num_output, 1);
+  EXPECT_EQ(events[0].counts.num_output, 1);
   EXPECT_EQ(scheduler_->last_step().num_bad, 0);
   EXPECT_EQ(kv_->usage(), 0);
 

@@ -65,7 +65,7 @@ TEST_P(ShareTest, SeatsAreSharedAlikeAndAllAreUsed) {
   for (int i = 0; i < 8; ++i) submit_of(kPolite, 8, 60);
   for (int i = 0; i < 12; ++i) step();
   int polite = 0;
-  for (const TokenEvent& event : take_events()) polite += event.id > 40 && event.num_output == 1;
+  for (const TokenEvent& event : take_events()) polite += event.id > 40 && event.counts.num_output == 1;
   if (GetParam().num_blocks > 1000) {
     EXPECT_EQ(scheduler_->stats().num_running, 8);
     EXPECT_EQ(polite, 4);

@@ -36,8 +36,9 @@ TEST_P(JudgeStop, AsVllmDoes) {
   params.stop_token_ids = c.stop;
   Sequence seq;
   seq.request = &state;
-  seq.materialize(c.max_len, 16, 1);
-  seq.tokens.insert(seq.tokens.end(), c.output.begin(), c.output.end());
+  seq.prompt = state.request->prompt;
+  seq.reserve_output(c.max_len, 16, 1);
+  seq.output = c.output;
   seq.num_computed = 2 + static_cast<int>(c.output.size());
   StopVerdict verdict = judge_stop(seq, c.max_len);
   EXPECT_EQ(verdict.finish, c.finish);
@@ -99,6 +100,7 @@ TEST(JudgeStop, PromptOnlyEndsWhenItIsComputed) {
   state.request->params.max_tokens = 0;
   Sequence seq;
   seq.request = &state;
+  seq.prompt = state.request->prompt;
   seq.num_computed = 3;
   EXPECT_EQ(judge_stop(seq, 100).finish, FinishReason::kLength);
 }

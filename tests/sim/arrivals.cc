@@ -113,7 +113,7 @@ void World::arrive() {
     --num_left_;
     auto request = make_request();
     Live& live = live_[request->id];
-    live.prompt = request->prompt;
+    live.prompt.assign(request->prompt.begin(), request->prompt.end());
     live.params = request->params;
     live.client = request->client_key;
     live.root = live.prompt_prefix = root_of(*request);

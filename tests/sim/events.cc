@@ -24,9 +24,10 @@ void World::take_event(const TokenEvent& event) {
   take_prompt_rows(&live, event);
   ASSERT_LE(event.out.token.size(), 1u);
   for (std::size_t i = 0; i < event.out.token.size(); ++i) take_token(live, &choice, event, i);
-  EXPECT_EQ(event.num_output, static_cast<int>(choice.num_output));
-  EXPECT_EQ(event.num_prompt, static_cast<int>(live.prompt.size()));
-  EXPECT_LT(event.num_cached, event.num_prompt + (event.choice > 0)) << "a hit covers the last token";
+  EXPECT_EQ(event.counts.num_output, static_cast<int>(choice.num_output));
+  EXPECT_EQ(event.counts.num_prompt, static_cast<int>(live.prompt.size()));
+  EXPECT_LT(event.counts.num_cached, event.counts.num_prompt + (event.choice > 0))
+      << "a hit covers the last token";
   if (event.choice == 0 && (choice.num_output == 1 || event.finish != FinishReason::kNone))
     laws_->siblings_ready(&live);
   if (event.finish == FinishReason::kNone) return;
@@ -126,10 +127,12 @@ void World::take_finished() {
   for (const FinishedStats& stats : finished_) {
     ++num_finished_stats_;
     num_last_of_request_ += stats.last_of_request;
-    if (stats.num_output == 0) continue;
-    EXPECT_TRUE(stats.arrival <= stats.scheduled && stats.scheduled <= stats.first_token &&
-                stats.first_token <= stats.last_token && stats.last_token <= stats.finished)
-        << "stations out of order";
+    if (stats.counts.num_output == 0) continue;
+    EXPECT_TRUE(stats.timings.arrival <= stats.timings.scheduled &&
+                stats.timings.scheduled <= stats.timings.first_token &&
+                stats.timings.first_token <= stats.timings.last_token &&
+                stats.timings.last_token <= stats.timings.finished)
+        << "timings out of order";
   }
 }
 

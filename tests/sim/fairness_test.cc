@@ -36,8 +36,9 @@ class FairHouse {
       for (const TokenEvent& event : events_) {
         const uint64_t client = event.id % 3;
         served[client] += 2 * static_cast<int64_t>(event.out.token.size());
-        if (event.num_output == 1) served[client] += event.num_prompt;
-        alive_[client] -= client == kSteady ? event.num_output == 47 : event.finish != FinishReason::kNone;
+        if (event.counts.num_output == 1) served[client] += event.counts.num_prompt;
+        alive_[client] -=
+            client == kSteady ? event.counts.num_output == 47 : event.finish != FinishReason::kNone;
       }
       events_.clear();
     }
@@ -52,7 +53,7 @@ class FairHouse {
     auto request = std::make_unique<Request>();
     request->id = 3 * next_++ + client;
     request->client_key = client;
-    request->prompt.assign(client == kSteady ? 10 : 200, 5);
+    request->prompt = std::vector<TokenId>(client == kSteady ? 10 : 200, 5);
     request->params.max_tokens = client == kSteady ? 50 : 5;
     request->params.ignore_eos = true;
     request->arrival = now_;
