@@ -69,21 +69,21 @@ Result<std::optional<WeightFormat>> parse_quantization(const std::string& name, 
       flag);
 }
 
-Result<Object> read_config(const ModelOptions& options, const ModelFiles& files) {
+Result<Object> read_config(const ModelArgs& args, const ModelFiles& files) {
   Object config;
-  if (options.hf_config.empty()) {
+  if (args.hf_config.empty()) {
     PAGODA_TRY(config, files.read_object("config.json", true));
   } else {
-    PAGODA_TRY(std::string text, read_file(options.hf_config, 16 << 20));
-    PAGODA_RETURN_IF_ERROR(judge_content(text, options.hf_config));
+    PAGODA_TRY(std::string text, read_file(args.hf_config, 16 << 20));
+    PAGODA_RETURN_IF_ERROR(judge_content(text, args.hf_config));
     Result<Value> value = parse_json(text);
-    if (!value.ok()) return std::move(value.status()).with_context("'" + options.hf_config + "'");
+    if (!value.ok()) return std::move(value.status()).with_context("'" + args.hf_config + "'");
     if (!value->is_object())
-      return invalid_argument("'" + options.hf_config + "' must hold a JSON object", "hf-config");
+      return invalid_argument("'" + args.hf_config + "' must hold a JSON object", "hf-config");
     config = std::move(value->as_object());
   }
-  if (options.hf_overrides.is_object())
-    for (const Member& member : options.hf_overrides.as_object()) config.set(member.key, member.value);
+  if (args.hf_overrides.is_object())
+    for (const Member& member : args.hf_overrides.as_object()) config.set(member.key, member.value);
   return config;
 }
 
@@ -117,51 +117,50 @@ Result<DType> auto_dtype(const Source& source) {
   return **named;
 }
 
-Result<Source> open_source(const ModelOptions& options) {
+Result<Source> open_source(const ModelArgs& args) {
   Source source;
-  bool dummy = options.load_format == "dummy";
-  if (!dummy && !options.hf_config.empty() && options.model.empty())
+  bool dummy = args.load_format == "dummy";
+  if (!dummy && !args.hf_config.empty() && args.path.empty())
     return invalid_argument("--hf-config needs a model, or --load-format dummy", "hf-config");
-  if (!dummy || !options.model.empty() || options.hf_config.empty()) {
-    PAGODA_TRY(source.files, ModelFiles::open(options.model));
+  if (!dummy || !args.path.empty() || args.hf_config.empty()) {
+    PAGODA_TRY(source.files, ModelFiles::open(args.path));
   }
-  PAGODA_TRY(Object config, read_config(options, source.files));
+  PAGODA_TRY(Object config, read_config(args, source.files));
   const Value config_json(std::move(config));
   source.config = write_json(config_json);
   Result<ModelSpec> spec = read_model_spec(config_json);
   if (!spec.ok()) {
-    std::string where = options.hf_config.empty() ? source.files.path_of("config.json") : options.hf_config;
+    std::string where = args.hf_config.empty() ? source.files.path_of("config.json") : args.hf_config;
     return std::move(spec.status()).with_context("'" + where + "'");
   }
   source.spec = *std::move(spec);
   if (!dummy) {
     PAGODA_TRY(source.checkpoint, source.files.open_checkpoint());
   }
-  PAGODA_TRY(std::optional<DType> wanted, parse_dtype_flag(options.dtype));
+  PAGODA_TRY(std::optional<DType> wanted, parse_dtype_flag(args.dtype));
   if (wanted) {
     source.dtype = *wanted;
   } else {
     PAGODA_TRY(source.dtype, auto_dtype(source));
   }
-  PAGODA_TRY(source.layers_format, parse_quantization(options.quantization, "quantization"));
-  PAGODA_TRY(source.vocabulary_format,
-             parse_quantization(options.lm_head_quantization, "lm-head-quantization"));
+  PAGODA_TRY(source.layers_format, parse_quantization(args.quantization, "quantization"));
+  PAGODA_TRY(source.vocabulary_format, parse_quantization(args.lm_head_quantization, "lm-head-quantization"));
   // The head decides between neighbouring tokens: 8 bits unless asked otherwise.
-  if (source.layers_format && options.lm_head_quantization.empty())
+  if (source.layers_format && args.lm_head_quantization.empty())
     source.vocabulary_format = WeightFormat{WeightScheme::kInt8};
   return source;
 }
 
 // What does not depend on max_model_len is filled in; the plan is asked for one or for the longest that fits.
-MemoryRequest memory_request(const ModelOptions& options, const Source& source, DType kv_dtype) {
+MemoryRequest memory_request(const CacheArgs& args, const Source& source, DType kv_dtype) {
   MemoryRequest request;
   request.usable_bytes = usable_memory_bytes();
-  request.utilization = options.memory_utilization;
-  request.kv_cache_bytes = static_cast<uint64_t>(options.kv_cache_memory_bytes.value_or(0));
-  request.keeps_unused = options.enable_prefix_caching;
-  request.num_blocks_override = static_cast<int32_t>(options.num_blocks_override.value_or(0));
+  request.utilization = args.gpu_memory_utilization;
+  request.kv_cache_bytes = static_cast<uint64_t>(args.kv_cache_memory_bytes.value_or(0));
+  request.keeps_unused = args.enable_prefix_caching;
+  request.num_blocks_override = static_cast<int32_t>(args.num_gpu_blocks_override.value_or(0));
   request.weight_bytes = estimate_weight_bytes(source.spec, source.layers(), source.vocabulary());
-  request.groups = kv_groups(source.spec.config, static_cast<int32_t>(options.block_size), kv_dtype);
+  request.groups = kv_groups(source.spec.config, static_cast<int32_t>(args.block_size), kv_dtype);
   return request;
 }
 
@@ -171,20 +170,20 @@ struct Sizes {
 };
 
 // vLLM's rules: no more sequences than tokens in a step, no more tokens than all sequences together can have.
-Result<Sizes> sizes_for(const ModelOptions& options, const Source& source, MemoryRequest request,
+Result<Sizes> sizes_for(const EngineArgs& args, const Source& source, MemoryRequest request,
                         int64_t max_model_len) {
   Sizes sizes;
   sizes.max_model_len = static_cast<int32_t>(max_model_len);
   // A prompt that is not computed in chunks must fit a step.
-  const int64_t step_tokens = options.enable_chunked_prefill
-                                  ? options.max_num_batched_tokens
-                                  : std::max<int64_t>(options.max_num_batched_tokens, max_model_len);
-  int64_t seqs = std::min(options.max_num_seqs, step_tokens);
+  const int64_t step_tokens = args.scheduler.enable_chunked_prefill
+                                  ? args.scheduler.max_num_batched_tokens
+                                  : std::max<int64_t>(args.scheduler.max_num_batched_tokens, max_model_len);
+  int64_t seqs = std::min(args.scheduler.max_num_seqs, step_tokens);
   sizes.max_num_seqs = static_cast<int32_t>(seqs);
   sizes.max_num_batched_tokens = static_cast<int32_t>(std::min(step_tokens, seqs * max_model_len));
   request.activation_bytes = estimate_activation_bytes(source.spec.config, sizes.max_num_batched_tokens);
   request.position_bytes = estimate_position_bytes(source.spec.config, sizes.max_num_seqs,
-                                                   static_cast<int32_t>(options.block_size));
+                                                   static_cast<int32_t>(args.cache.block_size));
   request.max_model_len = sizes.max_model_len;
   request.max_num_seqs = sizes.max_num_seqs;
   request.max_num_batched_tokens = sizes.max_num_batched_tokens;
@@ -192,10 +191,10 @@ Result<Sizes> sizes_for(const ModelOptions& options, const Source& source, Memor
   return sizes;
 }
 
-Result<Sizes> plan_sizes(const ModelOptions& options, const Source& source, DType kv_dtype) {
-  MemoryRequest request = memory_request(options, source, kv_dtype);
-  int64_t context = source.spec.config.context_length, wanted = options.max_model_len.value_or(context);
-  if (wanted > context && !options.allow_long_max_model_len)
+Result<Sizes> plan_sizes(const EngineArgs& args, const Source& source, DType kv_dtype) {
+  MemoryRequest request = memory_request(args.cache, source, kv_dtype);
+  int64_t context = source.spec.config.context_length, wanted = args.model.max_model_len.value_or(context);
+  if (wanted > context && !args.model.allow_long_max_model_len)
     return invalid_argument(
         "--max-model-len " + std::to_string(wanted) + " is more than the " + std::to_string(context) +
             " positions this model was made for (max_position_embeddings); choose a smaller one, or set "
@@ -203,12 +202,12 @@ Result<Sizes> plan_sizes(const ModelOptions& options, const Source& source, DTyp
         "max-model-len");
   if (wanted > context)
     log_warning("--max-model-len {} is more than the {} positions this model was made for.", wanted, context);
-  if (wanted > 0) return sizes_for(options, source, request, wanted);
-  Result<Sizes> best = sizes_for(options, source, request, context);
+  if (wanted > 0) return sizes_for(args, source, request, wanted);
+  Result<Sizes> best = sizes_for(args, source, request, context);
   for (int64_t low = 1, high = context;
        !best.ok() && low < high;) {  // the longest that fits lies in [low, high)
     int64_t middle = (low + high) / 2;
-    Result<Sizes> sizes = sizes_for(options, source, request, middle);
+    Result<Sizes> sizes = sizes_for(args, source, request, middle);
     if (!sizes.ok())
       high = middle;
     else if (middle == low)
@@ -229,15 +228,15 @@ std::string with_commas(int64_t number) {
 }
 
 // Flags of the prefix cache that would otherwise change nothing without a word, as vLLM judges them.
-Status judge_prefix_cache(const ModelOptions& options, const ModelConfig& config) {
-  if (!options.enable_prefix_caching) return {};
-  if (options.prefix_match_unit.value_or(options.block_size) != options.block_size)
+Status judge_prefix_cache(const CacheArgs& args, const ModelConfig& config) {
+  if (!args.enable_prefix_caching) return {};
+  if (args.prefix_match_unit.value_or(args.block_size) != args.block_size)
     return invalid_argument(
         fmt::format("--prefix-match-unit {}: hits of the prefix cache land on blocks of {} tokens; leave it "
                     "out or change --block-size",
-                    *options.prefix_match_unit, options.block_size),
+                    *args.prefix_match_unit, args.block_size),
         "prefix-match-unit");
-  const int64_t interval = options.prefix_cache_retention_interval;
+  const int64_t interval = args.prefix_cache_retention_interval;
   if (interval == 0) return {};
   const std::vector<int32_t> windows = attention_windows(config);
   if (std::all_of(windows.begin(), windows.end(), [](int32_t window) { return window == 0; }))
@@ -245,24 +244,24 @@ Status judge_prefix_cache(const ModelOptions& options, const ModelConfig& config
         "--prefix-cache-retention-interval has no effect: no layer of this model has a sliding window; set "
         "it to 0",
         "prefix-cache-retention-interval");
-  if (interval % options.block_size != 0)
+  if (interval % args.block_size != 0)
     return invalid_argument(
         fmt::format("--prefix-cache-retention-interval {} must be a multiple of the block "
                     "size, {}",
-                    interval, options.block_size),
+                    interval, args.block_size),
         "prefix-cache-retention-interval");
   return {};
 }
 
 // The lines that scripts made for vLLM look for.
-void log_memory(const ModelOptions& options, const Sizes& sizes, DType kv_dtype, std::size_t num_groups) {
-  int64_t tokens = static_cast<int64_t>(sizes.memory.num_blocks - 1) * options.block_size /
+void log_memory(const EngineArgs& args, const Sizes& sizes, DType kv_dtype, std::size_t num_groups) {
+  int64_t tokens = static_cast<int64_t>(sizes.memory.num_blocks - 1) * args.cache.block_size /
                    static_cast<int64_t>(num_groups);
   log_info("Available KV cache memory: {:.2f} GiB", static_cast<double>(sizes.memory.kv_bytes) / kGiB);
   log_info("CPU KV cache size: {} tokens, Maximum concurrency for {} tokens per request: {:.2f}x",
            with_commas(tokens), with_commas(sizes.max_model_len), sizes.memory.max_concurrency);
   log_info("KV cache of {}: {} bytes per token", dtype_name(kv_dtype),
-           with_commas(static_cast<int64_t>(sizes.memory.block_bytes) / options.block_size));
+           with_commas(static_cast<int64_t>(sizes.memory.block_bytes) / args.cache.block_size));
 }
 
 // The cache's pages are taken as its blocks are first used: too little memory would show only under load.
@@ -276,7 +275,7 @@ void warn_of_scarce_memory(uint64_t kv_bytes) {
       static_cast<double>(kv_bytes) / kGiB, static_cast<double>(available) / kGiB);
 }
 
-WeightRecipe weight_recipe(const ModelOptions& options, const Source& source, const Sizes& sizes,
+WeightRecipe weight_recipe(const EngineArgs& args, const Source& source, const Sizes& sizes,
                            const CpuPlan& cpus) {
   return {.files = source.files,
           .spec = source.spec,
@@ -284,18 +283,18 @@ WeightRecipe weight_recipe(const ModelOptions& options, const Source& source, co
           .layers_format = source.layers_format,
           .vocabulary_format = source.vocabulary_format,
           .max_model_len = sizes.max_model_len,
-          .dummy = options.load_format == "dummy",
-          .seed = options.seed,
-          .packed_cache = options.packed_cache,
+          .dummy = args.model.load_format == "dummy",
+          .seed = args.model.seed,
+          .packed_cache = args.model.packed_cache,
           .copy_packed = cpus.num_numa_nodes > 1};
 }
 
-Result<std::unique_ptr<ModelRunner>> load_runner(const ModelOptions& options, Source* source,
-                                                 const Sizes& sizes, DType kv_dtype, const CpuPlan& cpus,
-                                                 OffloadConfig offload, std::size_t* weight_bytes) {
+Result<std::unique_ptr<ModelRunner>> load_runner(const EngineArgs& args, Source* source, const Sizes& sizes,
+                                                 DType kv_dtype, const CpuPlan& cpus, OffloadConfig offload,
+                                                 std::size_t* weight_bytes) {
   auto compute = std::make_unique<CpuCompute>(cpus);
   CpuBinding as_worker(cpus.compute.empty() ? cpus.compute : std::vector<int>{cpus.compute[0]});
-  auto loader = std::make_shared<WeightLoader>(weight_recipe(options, *source, sizes, cpus));
+  auto loader = std::make_shared<WeightLoader>(weight_recipe(args, *source, sizes, cpus));
   PAGODA_TRY(auto decoder, loader->load(std::move(source->checkpoint), compute.get()));
   *weight_bytes = decoder->weight_bytes();
   const std::string layers = format_name(source->layers()), head = format_name(source->vocabulary());
@@ -305,124 +304,127 @@ Result<std::unique_ptr<ModelRunner>> load_runner(const ModelOptions& options, So
   CpuRunnerConfig config;
   config.max_num_seqs = sizes.max_num_seqs;
   config.max_num_batched_tokens = sizes.max_num_batched_tokens;
-  config.block_size = static_cast<int32_t>(options.block_size);
+  config.block_size = static_cast<int32_t>(args.cache.block_size);
   config.num_blocks = sizes.memory.num_blocks;
   config.kv_dtype = kv_dtype;
-  PAGODA_RETURN_IF_ERROR(tune_cpu({options.cpu_tune, options.packed_cache}, *decoder, kv_dtype,
+  PAGODA_RETURN_IF_ERROR(tune_cpu({args.cpu.tune, args.model.packed_cache}, *decoder, kv_dtype,
                                   config.block_size, compute.get()));
   return CpuModelRunner::create(
       config, std::move(compute), std::move(decoder),
       [loader](CpuCompute* again) { return loader->load_again(again); }, std::move(offload));
 }
 
-KvIdentity kv_identity(const ModelOptions& options, const Source& source, const Sizes& sizes,
-                       DType kv_dtype) {
+KvIdentity kv_identity(const EngineArgs& args, const Source& source, const Sizes& sizes, DType kv_dtype) {
   const std::string made_of = fmt::format("{}|{}|{}|{}", source.config, dtype_name(source.dtype),
-                                          sizes.max_model_len, source.checkpoint ? 0 : options.seed);
+                                          sizes.max_model_len, source.checkpoint ? 0 : args.model.seed);
   return {.config = made_of,
           .checkpoint = source.checkpoint.get(),
           .model = &source.spec.config,
           .layers = source.layers(),
           .vocabulary = source.vocabulary(),
           .kv_dtype = kv_dtype,
-          .block_size = static_cast<int32_t>(options.block_size)};
+          .block_size = static_cast<int32_t>(args.cache.block_size)};
 }
 
-EngineConfig engine_config(const ModelOptions& options, const Sizes& sizes) {
+EngineConfig engine_config(const EngineArgs& args, const Sizes& sizes) {
   EngineConfig config;
   // What the runner has room for, unless fewer are to be let in or fewer tokens computed at once.
   auto at_most = [](int32_t most, int64_t wanted) {
     return wanted > 0 ? static_cast<int32_t>(std::min<int64_t>(most, wanted)) : most;
   };
-  config.scheduler.max_num_seqs = at_most(sizes.max_num_seqs, options.max_num_active_seqs);
+  config.scheduler.max_num_seqs = at_most(sizes.max_num_seqs, args.scheduler.max_num_active_seqs);
   config.scheduler.max_num_batched_tokens =
-      at_most(sizes.max_num_batched_tokens, options.max_num_scheduled_tokens);
-  config.scheduler.long_prefill_token_threshold_adaptive = options.long_prefill_token_threshold_adaptive;
+      at_most(sizes.max_num_batched_tokens, args.scheduler.max_num_scheduled_tokens);
+  config.scheduler.long_prefill_token_threshold_adaptive =
+      args.scheduler.long_prefill_token_threshold_adaptive;
   config.scheduler.max_model_len = sizes.max_model_len;
-  config.scheduler.long_prefill_token_threshold = static_cast<int32_t>(options.long_prefill_token_threshold);
-  config.scheduler.max_num_queued_reqs = static_cast<int32_t>(options.max_num_queued_reqs);
-  config.scheduler.max_num_queued_tokens = options.max_num_queued_tokens;
-  config.scheduler.policy = options.scheduling_policy == "priority" ? SchedulingPolicy::kPriority
-                            : options.scheduling_policy == "fair"   ? SchedulingPolicy::kFair
-                                                                    : SchedulingPolicy::kFcfs;
-  config.scheduler.enable_chunked_prefill = options.enable_chunked_prefill;
-  config.scheduler.size_chunks_by_time = options.adaptive_chunks && options.enable_chunked_prefill;
-  config.scheduler.itl_slo_ms = options.itl_slo_ms;
-  config.scheduler.watermark = options.watermark;
-  config.scheduler.max_overtakes = static_cast<int32_t>(options.max_overtakes);
-  config.watchdog_timeout_s = options.watchdog_timeout_s;
-  config.log_stats = options.log_stats;
-  config.stats_interval_s = options.stats_interval_s;
+  config.scheduler.long_prefill_token_threshold =
+      static_cast<int32_t>(args.scheduler.long_prefill_token_threshold);
+  config.scheduler.max_num_queued_reqs = static_cast<int32_t>(args.scheduler.max_num_queued_reqs);
+  config.scheduler.max_num_queued_tokens = args.scheduler.max_num_queued_tokens;
+  config.scheduler.policy = args.scheduler.policy;
+  config.scheduler.enable_chunked_prefill = args.scheduler.enable_chunked_prefill;
+  config.scheduler.size_chunks_by_time =
+      args.scheduler.adaptive_chunks && args.scheduler.enable_chunked_prefill;
+  config.scheduler.itl_slo_ms = args.scheduler.itl_slo_ms;
+  config.scheduler.watermark = args.scheduler.watermark;
+  config.scheduler.max_overtakes = static_cast<int32_t>(args.scheduler.max_overtakes);
+  config.watchdog_timeout_s = args.observability.watchdog_timeout_s;
+  config.log_stats = args.observability.log_stats;
+  config.stats_interval_s = args.observability.stats_interval_s;
   return config;
 }
 
-PrefixCacheConfig prefix_cache_config(const ModelOptions& options) {
+PrefixCacheConfig prefix_cache_config(const EngineArgs& args) {
   PrefixCacheConfig config;
-  config.enabled = options.enable_prefix_caching;
-  const std::string& algo = options.prefix_caching_hash_algo;
+  config.enabled = args.cache.enable_prefix_caching;
+  const std::string& algo = args.cache.prefix_caching_hash_algo;
   config.hash_algo = algo == "sha256"        ? BlockHashAlgo::kSha256
                      : algo == "sha256_cbor" ? BlockHashAlgo::kSha256Cbor
                                              : BlockHashAlgo::kXxhash;
   config.hash_seed = environment("PYTHONHASHSEED").value_or("");
   if (config.hash_seed == "random") config.hash_seed.clear();
-  config.record_events = options.kv_events.enabled;
-  config.lifetime_sample = options.kv_cache_metrics_sample;
+  config.record_events = args.observability.kv_events.enabled;
+  config.lifetime_sample = args.observability.kv_cache_metrics_sample;
   return config;
 }
 
 // A model without tokenizer.json serves token ids (dummy weights of any shape).
-Result<TextAssets> text_of(const ModelOptions& options, const ModelFiles& files) {
-  if (!options.tokenizer.empty()) {
-    Result<ModelFiles> other = ModelFiles::open(options.tokenizer);
+Result<TextAssets> text_of(const EngineArgs& args, const ModelFiles& files) {
+  if (!args.model.tokenizer.empty()) {
+    Result<ModelFiles> other = ModelFiles::open(args.model.tokenizer);
     if (!other.ok()) return std::move(other.status()).with_context("--tokenizer");
-    return load_text_assets(*other, options.chat_template);
+    return load_text_assets(*other, args.frontend.chat_template);
   }
-  if (options.load_format == "dummy") {
+  if (args.model.load_format == "dummy") {
     PAGODA_TRY(std::optional<std::string> json, files.read("tokenizer.json"));
     if (!json) return TextAssets();
   }
-  return load_text_assets(files, options.chat_template);
+  return load_text_assets(files, args.frontend.chat_template);
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Assembly>> assemble(const ModelOptions& options) {
-  PAGODA_RETURN_IF_ERROR(choose_isa(options.cpu_isa));
+Result<std::unique_ptr<Assembly>> assemble(const EngineArgs& args) {
+  PAGODA_RETURN_IF_ERROR(choose_isa(args.cpu.isa));
   PAGODA_TRY(CpuPlan cpus, plan_cpus(CpuTopology::of_this_process(),
-                                     {options.cpu_list, static_cast<int>(options.num_threads)}));
+                                     {args.cpu.list, static_cast<int>(args.cpu.num_threads)}));
   bind_other_threads(cpus.spare);  // the log's, which began before
-  PAGODA_TRY(Source source, open_source(options));
-  PAGODA_TRY(DType kv_dtype, parse_kv_dtype(options.kv_cache_dtype, source.dtype));
-  PAGODA_RETURN_IF_ERROR(judge_prefix_cache(options, source.spec.config));
-  PAGODA_TRY(Sizes sizes, plan_sizes(options, source, kv_dtype));
-  PAGODA_TRY(TextAssets text, text_of(options, source.files));
+  PAGODA_TRY(Source source, open_source(args.model));
+  PAGODA_TRY(DType kv_dtype, parse_kv_dtype(args.cache.kv_cache_dtype, source.dtype));
+  PAGODA_RETURN_IF_ERROR(judge_prefix_cache(args.cache, source.spec.config));
+  PAGODA_TRY(Sizes sizes, plan_sizes(args, source, kv_dtype));
+  PAGODA_TRY(TextAssets text, text_of(args, source.files));
 
   auto assembly = std::make_unique<Assembly>();
   PAGODA_TRY(assembly->model,
-             build_model_info(options, source.files, source.spec, std::move(text), sizes.max_model_len));
+             build_model_info(args, source.files, source.spec, std::move(text), sizes.max_model_len));
   log_info("{}", cpus.description());
-  PrefixCacheConfig cache = prefix_cache_config(options);
+  PrefixCacheConfig cache = prefix_cache_config(args);
   const std::vector<KvGroupSpec> groups =
-      kv_groups(source.spec.config, static_cast<int32_t>(options.block_size), kv_dtype);
+      kv_groups(source.spec.config, static_cast<int32_t>(args.cache.block_size), kv_dtype);
   PAGODA_TRY(OpenedOffload offload,
-             open_offload(options, kv_identity(options, source, sizes, kv_dtype), groups, cpus, &cache));
+             open_offload(args.cache.offload, args.model.packed_cache,
+                          kv_identity(args, source, sizes, kv_dtype), groups, cpus, &cache));
   assembly->engine_metrics = declare_metrics(
-      &assembly->metrics, options,
+      &assembly->metrics, args,
       {assembly->model->served_names.front(), sizes.max_model_len, sizes.memory.num_blocks, cache, groups});
-  PAGODA_TRY(auto kv_events, open_kv_events(options, cache, groups, cpus, *assembly->engine_metrics));
-  PAGODA_TRY(auto runner, load_runner(options, &source, sizes, kv_dtype, cpus, std::move(offload.config),
+  PAGODA_TRY(auto kv_events,
+             open_kv_events(args.observability.kv_events, cache, groups, cpus, *assembly->engine_metrics));
+  PAGODA_TRY(auto runner, load_runner(args, &source, sizes, kv_dtype, cpus, std::move(offload.config),
                                       &assembly->weight_bytes));
 
-  if (options.log_stats) log_memory(options, sizes, kv_dtype, groups.size());
+  if (args.observability.log_stats) log_memory(args, sizes, kv_dtype, groups.size());
   warn_of_scarce_memory(sizes.memory.kv_bytes);
   CpuBinding off_the_compute_cores(cpus.spare);  // threads started from here on, but the engine's own
   assembly->cpus = std::move(cpus);
   auto kv = std::make_unique<KvManager>(groups, sizes.memory.num_blocks, cache);
   kv->adopt_offload_files(offload.files);
-  assembly->engine = std::make_unique<Engine>(engine_config(options, sizes), std::move(kv), std::move(runner),
+  assembly->engine = std::make_unique<Engine>(engine_config(args, sizes), std::move(kv), std::move(runner),
                                               assembly->engine_metrics.get(), std::move(kv_events));
-  assembly->text_pool = std::make_unique<TaskPool>(static_cast<int>(options.num_text_threads),
-                                                   static_cast<std::size_t>(options.max_num_queued_reqs));
+  assembly->text_pool =
+      std::make_unique<TaskPool>(static_cast<int>(args.frontend.num_text_threads),
+                                 static_cast<std::size_t>(args.scheduler.max_num_queued_reqs));
   assembly->intake =
       std::make_unique<Intake>(assembly->model, assembly->engine.get(), assembly->text_pool.get());
   return assembly;

@@ -1,7 +1,7 @@
 #pragma once
 #include <memory>
 
-#include "assembly/model_options.h"
+#include "assembly/engine_args.h"
 #include "base/cpu_plan.h"
 #include "base/status.h"
 #include "base/thread_pool.h"
@@ -26,6 +26,6 @@ struct Assembly {
 
 // Loads and starts. Errors say what was wrong and which flag or file mends it. Logs vLLM's start-up lines (KV
 // cache memory, cache size in tokens, maximum concurrency).
-Result<std::unique_ptr<Assembly>> assemble(const ModelOptions& options);
+Result<std::unique_ptr<Assembly>> assemble(const EngineArgs& args);
 
 }  // namespace pagoda

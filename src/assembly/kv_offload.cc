@@ -46,11 +46,10 @@ Result<int64_t> blocks_in(double gib, uint64_t block_bytes, int64_t most, const 
 
 }  // namespace
 
-Result<OpenedOffload> open_offload(const ModelOptions& options, const KvIdentity& identity,
-                                   std::span<const KvGroupSpec> groups, const CpuPlan& cpus,
-                                   PrefixCacheConfig* cache) {
+Result<OpenedOffload> open_offload(const KvOffloadArgs& wanted, const std::string& notes_folder,
+                                   const KvIdentity& identity, std::span<const KvGroupSpec> groups,
+                                   const CpuPlan& cpus, PrefixCacheConfig* cache) {
   OpenedOffload offload;
-  const KvOffloadOptions& wanted = options.kv_offload;
   if (wanted.memory_gib <= 0) return offload;
   uint64_t slot_bytes = 0;
   for (const KvGroupSpec& group : groups) slot_bytes = std::max(slot_bytes, group.block_bytes);
@@ -70,8 +69,7 @@ Result<OpenedOffload> open_offload(const ModelOptions& options, const KvIdentity
              blocks_in(disk_gib, offload_file_bytes(slot_bytes), kMostFiles, "kv-offloading-disk-size"));
   PAGODA_RETURN_IF_ERROR(make_private_folder(wanted.path).with_context("--kv-offloading-path"));
   OffloadDiskConfig config{.path = wanted.path, .max_files = cache->offload_disk_slots};
-  config.fingerprint =
-      fingerprint(identity, groups, options.packed_cache.empty() ? wanted.path : options.packed_cache, cpus);
+  config.fingerprint = fingerprint(identity, groups, notes_folder.empty() ? wanted.path : notes_folder, cpus);
   for (const KvGroupSpec& group : groups) config.block_bytes.push_back(group.block_bytes);
   CpuBinding off_the_compute_cores(cpus.spare);
   Result<std::unique_ptr<OffloadDisk>> disk = OffloadDisk::open(config);

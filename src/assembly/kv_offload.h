@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "assembly/model_options.h"
+#include "assembly/engine_args.h"
 #include "contract/engine_config.h"
 #include "contract/kv_group.h"
 #include "contract/kv_offload.h"
@@ -28,10 +28,11 @@ struct OpenedOffload {
   std::vector<OffloadFile> files;  // of earlier processes, for the KvManager
 };
 
-// Sets the sizes and, with a folder and without a seed, the seed in `cache`. Errors: sizes too small for a
-// block; those of OffloadDisk::open.
-Result<OpenedOffload> open_offload(const ModelOptions& options, const KvIdentity& identity,
-                                   std::span<const KvGroupSpec> groups, const CpuPlan& cpus,
-                                   PrefixCacheConfig* cache);
+// notes_folder: where the content of the weights is noted; empty: in the offload folder. Sets the sizes and,
+// with a folder and without a seed, the seed in `cache`. Errors: sizes too small for a block; those of
+// OffloadDisk::open.
+Result<OpenedOffload> open_offload(const KvOffloadArgs& wanted, const std::string& notes_folder,
+                                   const KvIdentity& identity, std::span<const KvGroupSpec> groups,
+                                   const CpuPlan& cpus, PrefixCacheConfig* cache);
 
 }  // namespace pagoda

@@ -38,10 +38,10 @@ Status take_sampling_defaults(const Object& config, const std::string& where, Ob
   return {};
 }
 
-Result<Object> generation_config(const ModelOptions& options, const ModelFiles& files) {
-  if (options.generation_config == "vllm") return Object();
-  if (options.generation_config == "auto") return files.read_object("generation_config.json", false);
-  Result<ModelFiles> other = ModelFiles::open(options.generation_config);
+Result<Object> generation_config(const FrontendArgs& args, const ModelFiles& files) {
+  if (args.generation_config == "vllm") return Object();
+  if (args.generation_config == "auto") return files.read_object("generation_config.json", false);
+  Result<ModelFiles> other = ModelFiles::open(args.generation_config);
   if (!other.ok()) return std::move(other.status()).with_context("--generation-config");
   return other->read_object("generation_config.json", true);
 }
@@ -84,30 +84,32 @@ Status check_vocabulary(const ModelSpec& spec, const TextAssets& assets) {
 
 }  // namespace
 
-Result<std::shared_ptr<const ModelInfo>> build_model_info(const ModelOptions& options,
-                                                          const ModelFiles& files, const ModelSpec& spec,
-                                                          TextAssets assets, int32_t max_model_len) {
+Result<std::shared_ptr<const ModelInfo>> build_model_info(const EngineArgs& args, const ModelFiles& files,
+                                                          const ModelSpec& spec, TextAssets assets,
+                                                          int32_t max_model_len) {
   PAGODA_RETURN_IF_ERROR(check_vocabulary(spec, assets));
   auto info = std::make_shared<ModelInfo>();
-  info->root = files.is_demo() ? kDemoModelName : options.model;
-  info->served_names = options.served_names;
-  info->accept_any_name = options.accept_any_model_name;
+  info->root = files.is_demo() ? kDemoModelName : args.model.path;
+  info->served_names = args.frontend.served_names;
+  info->accept_any_name = args.frontend.accept_any_model_name;
   if (info->served_names.empty()) info->served_names.push_back(info->root.empty() ? "dummy" : info->root);
   info->max_model_len = max_model_len;
-  if (options.enable_prefix_caching) info->cache_block_size = static_cast<int32_t>(options.block_size);
+  if (args.cache.enable_prefix_caching) info->cache_block_size = static_cast<int32_t>(args.cache.block_size);
   info->vocab_size = static_cast<int32_t>(spec.config.vocab_size);
-  PAGODA_TRY(Object generation, generation_config(options, files));
+  PAGODA_TRY(Object generation, generation_config(args.frontend, files));
   Result<std::vector<TokenId>> ends = end_ids(spec, generation, assets);
   if (!ends.ok()) return std::move(ends.status()).with_context("generation_config.json");
   info->eos_token_ids = *std::move(ends);
   PAGODA_RETURN_IF_ERROR(
       take_sampling_defaults(generation, "generation_config.json", &info->default_sampling));
   // As vLLM has it: of a folder that the operator names, or of what he overrides; else a default.
-  const bool is_named = options.generation_config != "auto" && options.generation_config != "vllm";
-  info->max_new_tokens_is_limit = is_named || (options.override_generation_config.is_object() &&
-                                               options.override_generation_config.find("max_new_tokens"));
-  if (options.override_generation_config.is_object())
-    PAGODA_RETURN_IF_ERROR(take_sampling_defaults(options.override_generation_config.as_object(),
+  const bool is_named =
+      args.frontend.generation_config != "auto" && args.frontend.generation_config != "vllm";
+  info->max_new_tokens_is_limit =
+      is_named || (args.frontend.override_generation_config.is_object() &&
+                   args.frontend.override_generation_config.find("max_new_tokens"));
+  if (args.frontend.override_generation_config.is_object())
+    PAGODA_RETURN_IF_ERROR(take_sampling_defaults(args.frontend.override_generation_config.as_object(),
                                                   "--override-generation-config", &info->default_sampling));
   info->bos_token_id = spec.config.bos_token_id;
   info->bos_token = assets.bos_token;
@@ -116,16 +118,16 @@ Result<std::shared_ptr<const ModelInfo>> build_model_info(const ModelOptions& op
   info->chat_template = assets.chat_template;
   info->tool_chat_template = assets.tool_chat_template;
   info->chat_template_names = assets.chat_template_names;
-  if (options.chat_template_content_format != "auto")
-    info->content_parts = options.chat_template_content_format == "openai";
+  if (args.frontend.chat_template_content_format != "auto")
+    info->content_parts = args.frontend.chat_template_content_format == "openai";
   info->default_template_kwargs = assets.special_tokens;
-  if (options.default_template_kwargs.is_object())
-    for (const Member& member : options.default_template_kwargs.as_object())
+  if (args.frontend.default_template_kwargs.is_object())
+    for (const Member& member : args.frontend.default_template_kwargs.as_object())
       info->default_template_kwargs.set(member.key, member.value);
   info->tokenizer = std::move(assets.tokenizer);
-  info->trust_request_chat_template = options.trust_request_chat_template;
-  info->max_logprobs = static_cast<int32_t>(options.max_logprobs);
-  info->response_role = options.response_role;
+  info->trust_request_chat_template = args.frontend.trust_request_chat_template;
+  info->max_logprobs = static_cast<int32_t>(args.frontend.max_logprobs);
+  info->response_role = args.frontend.response_role;
   info->created = static_cast<int64_t>(std::time(nullptr));
   if (!info->default_sampling.empty())
     log_info(

@@ -18,27 +18,27 @@ std::string or_none(const std::optional<T>& value) {
 }
 
 // vLLM's CacheConfig; of what it has for other kinds of models and caches, that there is none.
-Labels cache_config_labels(const ModelOptions& options, const Observed& engine) {
+Labels cache_config_labels(const CacheArgs& args, const Observed& engine) {
   const int32_t window = engine.groups.front().window;
   const auto num_groups = static_cast<int64_t>(engine.groups.size());
-  const int64_t num_tokens = static_cast<int64_t>(engine.num_blocks - 1) * options.block_size / num_groups;
+  const int64_t num_tokens = static_cast<int64_t>(engine.num_blocks - 1) * args.block_size / num_groups;
   const double concurrency = static_cast<double>(num_tokens) / std::max(engine.max_model_len, 1);
-  const double offloaded = options.kv_offload.memory_gib;
+  const double offloaded = args.offload.memory_gib;
   return {{"_block_size_resolved", "True"},
-          {"block_size", std::to_string(options.block_size)},
-          {"cache_dtype", options.kv_cache_dtype},
+          {"block_size", std::to_string(args.block_size)},
+          {"cache_dtype", args.kv_cache_dtype},
           {"cache_hit_alignment_tokens", "None"},
-          {"effective_attention_block_size", std::to_string(options.block_size)},
+          {"effective_attention_block_size", std::to_string(args.block_size)},
           {"enable_mamba_shared_prefix_checkpoint", "False"},
-          {"enable_prefix_caching", python_bool(options.enable_prefix_caching)},
+          {"enable_prefix_caching", python_bool(args.enable_prefix_caching)},
           {"engine", "0"},
-          {"gpu_memory_utilization", python_float_repr(options.memory_utilization)},
+          {"gpu_memory_utilization", python_float_repr(args.gpu_memory_utilization)},
           {"hash_block_size", "None"},
           {"is_attention_free", "False"},
           {"kv_cache_dtype_skip_layers", "[]"},
           {"kv_cache_layout", "None"},
           {"kv_cache_max_concurrency", python_float_repr(concurrency)},
-          {"kv_cache_memory_bytes", or_none(options.kv_cache_memory_bytes)},
+          {"kv_cache_memory_bytes", or_none(args.kv_cache_memory_bytes)},
           {"kv_cache_size_tokens", std::to_string(num_tokens)},
           {"kv_offloading_backend", "native"},
           {"kv_offloading_size", offloaded > 0 ? python_float_repr(offloaded) : "None"},
@@ -51,44 +51,43 @@ Labels cache_config_labels(const ModelOptions& options, const Observed& engine) 
           {"num_cpu_blocks",
            engine.cache.offload_slots > 0 ? std::to_string(engine.cache.offload_slots) : "None"},
           {"num_gpu_blocks", std::to_string(engine.num_blocks)},
-          {"num_gpu_blocks_override", or_none(options.num_blocks_override)},
-          {"prefix_cache_retention_interval", std::to_string(options.prefix_cache_retention_interval)},
-          {"prefix_caching_hash_algo", options.prefix_caching_hash_algo},
-          {"prefix_match_unit", or_none(options.prefix_match_unit)},
+          {"num_gpu_blocks_override", or_none(args.num_gpu_blocks_override)},
+          {"prefix_cache_retention_interval", std::to_string(args.prefix_cache_retention_interval)},
+          {"prefix_caching_hash_algo", args.prefix_caching_hash_algo},
+          {"prefix_match_unit", or_none(args.prefix_match_unit)},
           {"replayssm_buffer_len", "16"},
           {"skip_page_size_padded", "None"},
           {"sliding_window", window > 0 ? std::to_string(window) : "None"},
           {"swa_bounded_replay", "False"},
           {"use_kda_recoverssm", "False"},
           {"use_replayssm", "False"},
-          {"user_specified_block_size", python_bool(options.block_size_is_given)}};
+          {"user_specified_block_size", python_bool(args.block_size_is_given)}};
 }
 
 }  // namespace
 
-std::unique_ptr<EngineMetrics> declare_metrics(MetricsRegistry* registry, const ModelOptions& options,
+std::unique_ptr<EngineMetrics> declare_metrics(MetricsRegistry* registry, const EngineArgs& args,
                                                const Observed& engine) {
   const PrefixCacheConfig& cache = engine.cache;
   const EngineMetricsParts parts = {.block_lives = cache.lifetime_sample > 0,
                                     .offload = cache.offload_slots > 0,
-                                    .kv_events = options.kv_events.enabled,
-                                    .bounds = options.histogram_bounds};
+                                    .kv_events = args.observability.kv_events.enabled,
+                                    .bounds = args.observability.histogram_bounds};
   auto metrics = std::make_unique<EngineMetrics>(registry, engine.model_name, engine.max_model_len, parts);
   if (metrics->offload) {
     uint64_t slot_bytes = 0;
     for (const KvGroupSpec& group : engine.groups) slot_bytes = std::max(slot_bytes, group.block_bytes);
     metrics->offload->capacity_bytes.set(static_cast<double>(slot_bytes) * cache.offload_slots);
   }
-  publish_cache_config(registry, cache_config_labels(options, engine));
+  publish_cache_config(registry, cache_config_labels(args.cache, engine));
   add_process_metrics(registry);
   return metrics;
 }
 
-Result<std::unique_ptr<KvEventPublisher>> open_kv_events(const ModelOptions& options,
+Result<std::unique_ptr<KvEventPublisher>> open_kv_events(const KvEventsConfig& config,
                                                          const PrefixCacheConfig& cache,
                                                          std::span<const KvGroupSpec> groups,
                                                          const CpuPlan& cpus, const EngineMetrics& metrics) {
-  const KvEventsConfig& config = options.kv_events;
   if (!config.enabled) return std::unique_ptr<KvEventPublisher>();
   if (!cache.enabled) log_warning("KV events are on, but the prefix cache is off: there will be none.");
   constexpr int32_t kXxhashBytes = 16, kSha256Bytes = 32;

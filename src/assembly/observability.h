@@ -4,7 +4,7 @@
 #include <span>
 #include <string>
 
-#include "assembly/model_options.h"
+#include "assembly/engine_args.h"
 #include "base/cpu_plan.h"
 #include "base/status.h"
 #include "contract/engine_config.h"
@@ -22,11 +22,11 @@ struct Observed {
   std::span<const KvGroupSpec> groups;
 };
 // The engine's metrics with the parts that it has, vllm:cache_config_info, and the process's.
-std::unique_ptr<EngineMetrics> declare_metrics(MetricsRegistry* registry, const ModelOptions& options,
+std::unique_ptr<EngineMetrics> declare_metrics(MetricsRegistry* registry, const EngineArgs& args,
                                                const Observed& engine);
 
 // Null where no events are asked for. Errors name --kv-events-config.
-Result<std::unique_ptr<KvEventPublisher>> open_kv_events(const ModelOptions& options,
+Result<std::unique_ptr<KvEventPublisher>> open_kv_events(const KvEventsConfig& config,
                                                          const PrefixCacheConfig& cache,
                                                          std::span<const KvGroupSpec> groups,
                                                          const CpuPlan& cpus, const EngineMetrics& metrics);

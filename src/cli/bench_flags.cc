@@ -12,8 +12,8 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/flag_checks.h"
+#include "cli/serve_args.h"
 #include "cli/serve_flags.h"
-#include "cli/serve_options.h"
 
 namespace pagoda {
 namespace {
@@ -141,16 +141,16 @@ std::vector<FlagSpec> with_engine_flags(std::vector<FlagSpec> own) {
   return table;
 }
 
-Result<ModelOptions> engine_options(const ParsedCommand& command) {
-  PAGODA_TRY(ServeOptions options, serve_options(command));
-  options.model.log_stats = false;
-  return options.model;
+Result<EngineArgs> engine_args(const ParsedCommand& command) {
+  PAGODA_TRY(ServeArgs args, serve_args(command));
+  args.engine.observability.log_stats = false;
+  return args.engine;
 }
 
-Result<std::unique_ptr<Assembly>> assemble_for_bench(ModelOptions options, int64_t num_answers) {
+Result<std::unique_ptr<Assembly>> assemble_for_bench(EngineArgs args, int64_t num_answers) {
   // The places of one batch may still be on their way back when the next one asks for its own.
-  options.max_num_queued_reqs = std::max(options.max_num_queued_reqs, 2 * num_answers);
-  return assemble(options);
+  args.scheduler.max_num_queued_reqs = std::max(args.scheduler.max_num_queued_reqs, 2 * num_answers);
+  return assemble(args);
 }
 
 Status check_lengths(const std::vector<BenchPrompt>& prompts, const ModelInfo& model) {

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "assembly/assemble.h"
-#include "assembly/model_options.h"
-#include "loadgen/dataset.h"
+#include "assembly/engine_args.h"
 #include "cli/flags.h"
+#include "loadgen/dataset.h"
 
 namespace pagoda {
 
@@ -19,11 +19,11 @@ Result<DatasetOptions> dataset_options(const FlagValues& flags);
 
 // `own`, then those of `pagoda serve` that are not of the HTTP server's and not among them.
 std::vector<FlagSpec> with_engine_flags(std::vector<FlagSpec> own);
-// The engine's options of a table made by with_engine_flags.
-Result<ModelOptions> engine_options(const ParsedCommand& command);
+// The engine's arguments of a table made by with_engine_flags.
+Result<EngineArgs> engine_args(const ParsedCommand& command);
 
 // Loads the model for a run of `num_answers` at most at once. Errors as of assemble().
-Result<std::unique_ptr<Assembly>> assemble_for_bench(ModelOptions options, int64_t num_answers);
+Result<std::unique_ptr<Assembly>> assemble_for_bench(EngineArgs args, int64_t num_answers);
 // Every prompt and its output fit into the model's context.
 Status check_lengths(const std::vector<BenchPrompt>& prompts, const ModelInfo& model);
 

@@ -1,11 +1,11 @@
 // `pagoda bench throughput` and `pagoda bench latency`: the engine alone, in this process.
 #include <cstdio>
 
-#include "loadgen/offline.h"
 #include "cli/bench_flags.h"
 #include "cli/commands.h"
 #include "cli/config_file.h"
 #include "cli/flag_checks.h"
+#include "loadgen/offline.h"
 
 namespace pagoda {
 namespace {
@@ -84,8 +84,8 @@ Status throughput(const ParsedCommand& command) {
   PAGODA_RETURN_IF_ERROR(one_of(flags, "backend", "pagoda", {"pagoda", "vllm"}).status());
   PAGODA_TRY(int64_t n, number_in(flags, "n", 1, 1, 1024));
   PAGODA_TRY(DatasetOptions dataset, dataset_options(flags));
-  PAGODA_TRY(ModelOptions model, engine_options(command));
-  PAGODA_TRY(auto assembly, assemble_for_bench(model, dataset.num_prompts * n));
+  PAGODA_TRY(EngineArgs engine, engine_args(command));
+  PAGODA_TRY(auto assembly, assemble_for_bench(engine, dataset.num_prompts * n));
   PAGODA_TRY(std::vector<BenchPrompt> prompts, load_dataset(dataset, ids_of(*assembly->model)));
   PAGODA_RETURN_IF_ERROR(make_ids(assembly->model->tokenizer.get(), &prompts));
   PAGODA_RETURN_IF_ERROR(check_lengths(prompts, *assembly->model));
@@ -111,8 +111,8 @@ Status latency(const ParsedCommand& command) {
   PAGODA_TRY(int64_t num_warmups, number_in(flags, "num-iters-warmup", 10, 0, 1 << 20));
   PAGODA_TRY(int64_t num_iters, number_in(flags, "num-iters", 30, 1, 1 << 20));
   dataset.seed = static_cast<uint64_t>(flags.number("seed", 0));
-  PAGODA_TRY(ModelOptions model, engine_options(command));
-  PAGODA_TRY(auto assembly, assemble_for_bench(model, dataset.num_prompts * n));
+  PAGODA_TRY(EngineArgs engine, engine_args(command));
+  PAGODA_TRY(auto assembly, assemble_for_bench(engine, dataset.num_prompts * n));
   std::vector<BenchPrompt> prompts = random_prompts(dataset, ids_of(*assembly->model));
   PAGODA_RETURN_IF_ERROR(check_lengths(prompts, *assembly->model));
 

@@ -2,11 +2,11 @@
 #include <string>
 #include <vector>
 
+#include "cli/flags.h"
 #include "loadgen/arrivals.h"
 #include "loadgen/dataset.h"
 #include "loadgen/load_generator.h"
 #include "loadgen/serve_metrics.h"
-#include "cli/flags.h"
 
 namespace pagoda {
 

@@ -201,13 +201,17 @@ class Normalizer {
   Normalized out_;
 };
 
+std::string choices_of(const FlagSpec& spec) {
+  return spec.field.choices != nullptr ? spec.field.choices() : spec.choices;
+}
+
 Status check_choice(const FlagSpec& spec, const std::string& text) {
-  if (*spec.choices == 0) return {};
-  const std::vector<std::string> choices = split(spec.choices, ", ");
+  const std::string all = choices_of(spec);
+  if (all.empty()) return {};
+  const std::vector<std::string> choices = split(all, ", ");
   if (std::ranges::find(choices, text) != choices.end()) return {};
   return invalid_argument(
-      "flag --" + std::string(spec.name) + " must be one of " + spec.choices + ", not '" + text + "'",
-      spec.name);
+      "flag --" + std::string(spec.name) + " must be one of " + all + ", not '" + text + "'", spec.name);
 }
 
 Result<Value> convert_int(const FlagSpec& spec, const std::string& text) {
@@ -337,8 +341,10 @@ std::string help_text(std::span<const FlagSpec> table, const std::string& usage,
     if (*spec.alias != 0) left += ", --" + std::string(spec.alias);
     left.resize(std::max<std::size_t>(left.size() + 2, 46), ' ');
     out += left + spec.help;
-    if (*spec.choices != 0) out += " One of " + std::string(spec.choices) + ".";
-    if (*spec.default_text != 0) out += " [" + std::string(spec.default_text) + "]";
+    if (const std::string choices = choices_of(spec); !choices.empty()) out += " One of " + choices + ".";
+    const std::string by_default =
+        spec.default_text != nullptr ? spec.default_text : spec.field.initial(spec);
+    if (!by_default.empty()) out += " [" + by_default + "]";
     if (spec.state == FlagState::kLater) out += " (accepted; not built yet)";
     if (spec.state == FlagState::kForeign) out += " (accepted; does not apply)";
     out += "\n";

@@ -21,16 +21,37 @@ enum class FlagKind { kBool, kInt, kIntOrAuto, kFloat, kString, kList, kIntList,
 // Python).
 enum class FlagState { kWorks, kLater, kForeign };
 
+struct FlagSpec;
+
+struct FlagBounds {
+  enum class Kind : uint8_t { kNone, kBetween, kAbove, kZeroOrAbove } kind = Kind::kNone;
+  int64_t low = 0, high = 0;
+  double above = 0, at_most = 0;
+};
+
+// Where the value of a flag goes: a field of some struct of arguments. Made by field() (flag_field.h).
+struct FlagField {
+  const void* args = nullptr;  // stands for the struct's type; null: the flag has no field of its own
+  FlagKind kind = FlagKind::kBool;
+  FlagBounds bounds = {};
+  int64_t unit = 1;          // of an integral field, by 1 of the flag
+  bool is_inverted = false;  // of a switch
+  Status (*assign)(const FlagSpec&, const Value&, void* args) = nullptr;
+  std::string (*initial)(const FlagSpec&) = nullptr;  // what the field holds by default, as text
+  std::string (*choices)() = nullptr;                 // of an enumeration: "a, b"
+};
+
 struct FlagSpec {
   const char* name;        // without dashes
   const char* short_name;  // "tp" for -tp; "" for none
   const char* group;
   FlagKind kind;
-  const char* default_text;  // shown in the help; "" for none
+  const char* default_text;  // shown in the help; "" for none; null: the field's
   const char* help;
   FlagState state = FlagState::kWorks;
   const char* choices = "";  // "a, b": the only values there are; "" for any
   const char* alias = "";    // another long name
+  FlagField field = {};
 };
 
 // Values that were given; absent ones are not in the map. kBool: bool; kInt: int; kFloat: double; kString:

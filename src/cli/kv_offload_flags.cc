@@ -12,8 +12,8 @@ constexpr double kMostGib = 1 << 20;
 
 }  // namespace
 
-Status read_kv_offload(const FlagValues& flags, ModelOptions* model) {
-  KvOffloadOptions& offload = model->kv_offload;
+Status read_kv_offload(const FlagValues& flags, CacheArgs* args) {
+  KvOffloadArgs& offload = args->offload;
   const std::string backend = flags.text(kBackend, "native");
   if (backend == "lmcache")
     return invalid_argument(
@@ -32,7 +32,6 @@ Status read_kv_offload(const FlagValues& flags, ModelOptions* model) {
     return {};
   }
   PAGODA_TRY(offload.memory_gib, real_above(flags, kSize, 0, 0, kMostGib));
-  offload.path = flags.text(kPath);
   if (flags.given(kPath) && offload.path.empty())
     return invalid_argument("--kv-offloading-path must name a folder", kPath);
   if (flags.given(kDiskSize)) {
@@ -40,14 +39,13 @@ Status read_kv_offload(const FlagValues& flags, ModelOptions* model) {
       return invalid_argument("--kv-offloading-disk-size needs --kv-offloading-path", kDiskSize);
     PAGODA_TRY(offload.disk_gib, real_above(flags, kDiskSize, 0, 0, kMostGib));
   }
-  if (!model->enable_prefix_caching)
+  if (!args->enable_prefix_caching)
     return invalid_argument(
         "--kv-offloading-size keeps blocks of the prefix cache: it needs --enable-prefix-caching", kSize);
-  if (model->prefix_caching_hash_algo.starts_with("xxhash"))
+  if (args->prefix_caching_hash_algo.starts_with("xxhash"))
     return invalid_argument(
         "--kv-offloading-size finds blocks by their names alone: it needs --prefix-caching-hash-algo sha256 "
-        "or "
-        "sha256_cbor, whose names nobody forges",
+        "or sha256_cbor, whose names cannot be forged",
         "prefix-caching-hash-algo");
   return {};
 }

@@ -21,8 +21,8 @@
 #include "cli/commands.h"
 #include "cli/config_file.h"
 #include "cli/environment.h"
+#include "cli/serve_args.h"
 #include "cli/serve_flags.h"
-#include "cli/serve_options.h"
 #include "server/api_server.h"
 
 namespace pagoda {
@@ -35,19 +35,19 @@ constexpr const char* kUsage =
     "Without MODEL the built-in demo model is served. Dashes and underscores are equal; sizes may be 8k "
     "(8000) or 8K (8192).\n";
 
-void print_welcome(const ApiServer& server, const ServeOptions& options, const Assembly& assembly) {
-  if (!options.http.uds.empty()) {
-    log_info("Listening on unix:{}", options.http.uds);
+void print_welcome(const ApiServer& server, const ServeArgs& args, const Assembly& assembly) {
+  if (!args.api.http.uds.empty()) {
+    log_info("Listening on unix:{}", args.api.http.uds);
     return;
   }
-  std::string host = options.http.host;
+  std::string host = args.api.http.host;
   if (host.empty() || host == "0.0.0.0" || host == "::") host = "localhost";
   if (host.find(':') != std::string::npos) host = "[" + host + "]";  // an IPv6 address
   std::string url =
-      (options.http.tls.enabled() ? "https://" : "http://") + host + ":" + std::to_string(server.port());
+      (args.api.http.tls.enabled() ? "https://" : "http://") + host + ":" + std::to_string(server.port());
   const std::string& model = assembly.model->served_names.front();
-  bool has_keys = !options.api_config().api_keys.empty();
-  if (options.model.model.empty() && options.model.load_format != "dummy" && !options.quiet) {
+  bool has_keys = !args.api.api_keys.empty();
+  if (args.engine.model.path.empty() && args.engine.model.load_format != "dummy" && !args.quiet) {
     const std::string text = fmt::format(
         "\nPagoda is serving its built-in demo model: a very small one, made to try the server with.\n"
         "It listens on {} and speaks the OpenAI API. Ctrl-C ends it. Try:\n\n"
@@ -61,10 +61,10 @@ void print_welcome(const ApiServer& server, const ServeOptions& options, const A
 }
 
 // What is dangerous and may well be meant: a line each.
-void warn_of_exposure(const ServeOptions& options, int port) {
-  const std::string& host = options.http.host;
-  const bool everywhere = options.http.uds.empty() && (host.empty() || host == "0.0.0.0" || host == "::");
-  if (everywhere && options.api_config().api_keys.empty())
+void warn_of_exposure(const ServeArgs& args, int port) {
+  const std::string& host = args.api.http.host;
+  const bool everywhere = args.api.http.uds.empty() && (host.empty() || host == "0.0.0.0" || host == "::");
+  if (everywhere && args.api.api_keys.empty())
     log_warning(
         "Anybody who reaches this machine on port {} can use the model: it is served on all interfaces and "
         "without a key. Give --api-key KEY, or --host 127.0.0.1.",
@@ -171,13 +171,13 @@ Status try_address(const HttpServerConfig& config) {
   return probe.bind();
 }
 
-int serve(const ServeOptions& options, const Signals& signals) {
+int serve(const ServeArgs& args, const Signals& signals) {
   share_one_heap_under_a_limit();
-  if (Status status = try_address(options.http); !status.ok()) return fail_to_bind(status);
+  if (Status status = try_address(args.api.http); !status.ok()) return fail_to_bind(status);
   log_info("Pagoda {}: loading {}", kVersion,
-           options.model.model.empty() ? kDemoModelName : options.model.model);
+           args.engine.model.path.empty() ? kDemoModelName : args.engine.model.path);
   std::optional<LoadingInterrupt> interrupt(std::in_place, signals);
-  Result<std::unique_ptr<Assembly>> assembly = assemble(options.model);
+  Result<std::unique_ptr<Assembly>> assembly = assemble(args.engine);
   interrupt.reset();
   if (!assembly.ok()) return fail(assembly.status().message());
   constexpr std::size_t kForRequests = std::size_t{64} << 20;
@@ -189,18 +189,18 @@ int serve(const ServeOptions& options, const Signals& signals) {
                     (kReserveBytes + kForRequests) >> 20));
   Assembly& parts = **assembly;
 
-  ApiServer server(options.api_config(), parts.intake.get(), parts.engine.get(), &parts.metrics);
+  ApiServer server(args.api, parts.intake.get(), parts.engine.get(), &parts.metrics);
   if (Status status = server.bind(); !status.ok()) return fail_to_bind(status);
   CpuBinding off_the_compute_cores(parts.cpus.spare);
   if (Status status = server.start(); !status.ok()) return fail(status.message());
-  print_welcome(server, options, parts);
-  warn_of_exposure(options, server.port());
+  print_welcome(server, args, parts);
+  warn_of_exposure(args, server.port());
   log_info("Application startup complete.");
 
   int exit_code = wait_for_end(*parts.engine, signals);
   signals.end_at_next();
-  log_info("Shutting down: running requests have {} s to end.", options.shutdown_timeout_s);
-  if (!server.drain_and_stop(exit_code == 0 ? options.shutdown_timeout_s : 1))
+  log_info("Shutting down: running requests have {} s to end.", args.shutdown_timeout_s);
+  if (!server.drain_and_stop(exit_code == 0 ? args.shutdown_timeout_s : 1))
     log_warning("Some requests were cut off.");
   log_info("Application shutdown complete.");
   return exit_code;
@@ -217,15 +217,15 @@ int run_serve(const std::vector<std::string>& arguments) {
   const Signals signals;
   Result<ParsedCommand> parsed = parse_with_config(serve_flag_table(), arguments);
   if (!parsed.ok()) return fail(parsed.status().message());
-  Result<ServeOptions> options = serve_options(*parsed);
-  if (!options.ok()) return fail(options.status().message());
-  set_log_level(options->log.level);
-  set_log_format(options->log.format);
+  Result<ServeArgs> args = serve_args(*parsed);
+  if (!args.ok()) return fail(args.status().message());
+  set_log_level(args->log.level);
+  set_log_format(args->log.format);
   report_unused_flags(serve_flag_table(), parsed->flags);
   report_swallowed_model(serve_flag_table(), *parsed);
   if (Status status = report_variables(parsed->flags.flag("fail-on-environ-validation", false)); !status.ok())
     return fail(status.message());
-  return serve(*options, signals);
+  return serve(*args, signals);
 }
 
 }  // namespace pagoda

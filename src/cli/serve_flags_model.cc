@@ -1,4 +1,6 @@
 // Table: flags of `pagoda serve`: the model and its files.
+#include "cli/flag_field.h"
+#include "cli/serve_args.h"
 #include "cli/serve_flags.h"
 
 namespace pagoda {
@@ -6,6 +8,9 @@ namespace {
 
 using enum FlagKind;
 using enum FlagState;
+
+#define FIELD(path, ...) field([](ServeArgs & args) -> auto& { return args.path; } __VA_OPT__(, ) __VA_ARGS__)
+constexpr int64_t kMany = 1 << 24;
 
 constexpr const char* kModel = "ModelConfig";
 constexpr const char* kLoad = "LoadConfig";
@@ -21,47 +26,54 @@ constexpr FlagSpec kTable[] = {
      "auto, draft, generate, pooling"},
     {"convert", "", kModel, kString, "auto", "Conversion of the model for pooling.", kLater,
      "auto, classify, embed, none"},
-    {"tokenizer", "", kModel, kString, "the model's", "Folder or tokenizer.json of another tokenizer."},
+    flag("tokenizer", kModel, FIELD(engine.model.tokenizer), "Folder or tokenizer.json of another tokenizer.",
+         {.default_text = "the model's"}),
     {"tokenizer-mode", "", kModel, kString, "auto", "slow, mistral, custom.", kForeign},
     {"trust-remote-code", "", kModel, kBool, "off", "Python code of the checkpoint; none is ever run here.",
      kForeign},
-    {"dtype", "", kModel, kString, "auto",
-     "Type of the weights; auto: what config.json names, never wider than the checkpoint.", kWorks,
-     "auto, float32, float, bfloat16, float16, half"},
-    {"seed", "", kModel, kInt, "0", "Seed of dummy weights."},
+    flag("dtype", kModel, FIELD(engine.model.dtype),
+         "Type of the weights; auto: what config.json names, never wider than the checkpoint.",
+         {.choices = "auto, float32, float, bfloat16, float16, half"}),
+    flag("seed", kModel, FIELD(engine.model.seed), "Seed of dummy weights."),
     {"revision", "", kModel, kString, "", "Revision on the hub.", kLater},
     {"code-revision", "", kModel, kString, "", "Revision of remote code.", kForeign},
     {"tokenizer-revision", "", kModel, kString, "", "Revision of the tokenizer on the hub.", kLater},
-    {"hf-config", "", kModel, kString, "", "config.json to use with --load-format dummy."},
+    flag("hf-config", kModel, FIELD(engine.model.hf_config), "config.json to use with --load-format dummy."),
     {"hf-config-path", "", kModel, kString, "", "Folder of another config.json."},
     {"hf-token", "", kModel, kString, "", "Token of the hub.", kLater},
-    {"hf-overrides", "", kModel, kJson, "{}", "JSON merged into config.json."},
+    flag("hf-overrides", kModel, FIELD(engine.model.hf_overrides), "JSON merged into config.json.",
+         {.default_text = "{}"}),
     {"config-format", "", kModel, kString, "auto", "hf, mistral.", kLater},
-    {"max-model-len", "", kModel, kIntOrAuto, "from config.json",
-     "Longest sequence; auto or -1: the longest that fits."},
-    {"quantization", "q", kModel, kString, "none",
-     "Quantize the weights while they are loaded: int8, int4, int4-g32, int4-zp, int4-g32-zp."},
+    flag("max-model-len", kModel, FIELD(engine.model.max_model_len, between(-1, kMany)),
+         "Longest sequence; auto or -1: the longest that fits.",
+         {.default_text = "from config.json", .kind = kIntOrAuto}),
+    flag("quantization", kModel, FIELD(engine.model.quantization),
+         "Quantize the weights while they are loaded: int8, int4, int4-g32, int4-zp, int4-g32-zp.",
+         {.default_text = "none", .short_name = "q"}),
     {"allow-deprecated-quantization", "", kModel, kBool, "off", "Accept old schemes.", kLater},
     {"enforce-eager", "", kModel, kBool, "off", "No CUDA graphs.", kForeign},
-    {"max-logprobs", "", kModel, kInt, "20", "Most log-probabilities per token; -1: the vocabulary."},
+    flag("max-logprobs", kModel, FIELD(engine.frontend.max_logprobs, between(-1, kMany)),
+         "Most log-probabilities per token; -1: the vocabulary."),
     {"logprobs-mode", "", kModel, kString, "raw_logprobs", "What logprobs mean; only raw_logprobs is built.",
      kLater, "processed_logits, processed_logprobs, raw_logits, raw_logprobs"},
     {"disable-sliding-window", "", kModel, kBool, "off", "Cap the context at the window.", kLater},
     {"disable-cascade-attn", "", kModel, kBool, "off", "No cascade attention.", kForeign},
     {"skip-tokenizer-init", "", kModel, kBool, "off", "No tokenizer; token-id prompts only.", kLater},
     {"enable-prompt-embeds", "", kModel, kBool, "off", "Prompts as embeddings.", kLater},
-    {"served-model-name", "", kModel, kList, "the model",
-     "Names that requests may use; the first appears in answers."},
-    {"generation-config", "", kModel, kString, "auto",
-     "Sampling defaults: auto (the model's), vllm (none), or a folder."},
-    {"override-generation-config", "", kModel, kJson, "{}", "JSON merged over the sampling defaults."},
+    flag("served-model-name", kModel, FIELD(engine.frontend.served_names),
+         "Names that requests may use; the first appears in answers.", {.default_text = "the model"}),
+    flag("generation-config", kModel, FIELD(engine.frontend.generation_config),
+         "Sampling defaults: auto (the model's), vllm (none), or a folder."),
+    flag("override-generation-config", kModel, FIELD(engine.frontend.override_generation_config),
+         "JSON merged over the sampling defaults.", {.default_text = "{}"}),
     {"enable-sleep-mode", "", kModel, kBool, "off",
      "Any server can sleep; POST /sleep and /wake_up need VLLM_SERVER_DEV_MODE=1 or --api-key."},
     {"model-impl", "", kModel, kString, "auto", "vllm, transformers.", kForeign},
     {"logits-processors", "", kModel, kList, "", "Python logits processors.", kForeign},
     {"allowed-local-media-path", "", kModel, kString, "", "Local media of multimodal models.", kLater},
     {"allowed-media-domains", "", kModel, kList, "", "Media hosts of multimodal models.", kLater},
-    {"renderer-num-workers", "", kModel, kInt, "2", "Threads that render templates and tokenize."},
+    flag("renderer-num-workers", kModel, FIELD(engine.frontend.num_text_threads, between(1, 256)),
+         "Threads that render templates and tokenize."),
     {"quantization-config", "", kModel, kJson, "", "Options of a quantization scheme.", kLater},
     {"enable-return-routed-experts", "", kModel, kBool, "off", "Which experts a token went to, in answers.",
      kLater},
@@ -77,8 +89,8 @@ constexpr FlagSpec kTable[] = {
     {"enable-nccl-comm-suspend", "", kModel, kBool, "off", "NCCL of a sleeper.", kForeign},
     {"io-processor-plugin", "", kModel, kString, "", "Python plugin.", kForeign},
 
-    {"load-format", "", kLoad, kString, "auto",
-     "auto, safetensors, or dummy (random weights, for benchmarks)."},
+    flag("load-format", kLoad, FIELD(engine.model.load_format),
+         "auto, safetensors, or dummy (random weights, for benchmarks)."),
     {"download-dir", "", kLoad, kString, "", "Cache of the hub.", kLater},
     {"safetensors-load-strategy", "", kLoad, kString, "lazy", "How files are read.", kForeign,
      "eager, lazy, prefetch, torchao"},

@@ -1,12 +1,21 @@
 #pragma once
 #include <cstdint>
+#include <span>
 #include <string>
+#include <utility>
 
 namespace pagoda {
 
 // Who of the waiting goes first, and who of the running gives way. kFcfs: by arrival. kPriority: the lower
 // `priority` first, then by arrival. kFair: the client that has been served least, by weighted tokens.
 enum class SchedulingPolicy : uint8_t { kFcfs, kPriority, kFair };
+inline constexpr std::pair<const char*, SchedulingPolicy> kSchedulingPolicies[] = {
+    {"fcfs", SchedulingPolicy::kFcfs},
+    {"priority", SchedulingPolicy::kPriority},
+    {"fair", SchedulingPolicy::kFair}};
+constexpr std::span<const std::pair<const char*, SchedulingPolicy>> enum_names(SchedulingPolicy) {
+  return kSchedulingPolicies;
+}
 
 // Limits of a step and of the queue.
 struct SchedulerConfig {

@@ -29,14 +29,14 @@ using testing::TinyModelOptions;
 // The tokenizer of the built-in model fits: its ids are below this.
 constexpr int kVocab = 2048;
 
-ModelOptions small_options(const std::string& model) {
-  ModelOptions options;
-  options.model = model;
-  options.tokenizer = "pagoda-demo";
-  options.kv_cache_memory_bytes = 4 << 20;
-  options.max_num_batched_tokens = 64;
-  options.num_threads = 1;
-  options.log_stats = false;
+EngineArgs small_options(const std::string& model) {
+  EngineArgs options;
+  options.model.path = model;
+  options.model.tokenizer = "pagoda-demo";
+  options.cache.kv_cache_memory_bytes = 4 << 20;
+  options.scheduler.max_num_batched_tokens = 64;
+  options.cpu.num_threads = 1;
+  options.observability.log_stats = false;
   return options;
 }
 
@@ -105,8 +105,8 @@ TEST(Assemble, AFolderBecomesAnEngineThatSaysWhatTheDefinitionSays) {
 }
 
 TEST(Assemble, TheBuiltInModelNeedsNoFlags) {
-  ModelOptions options = small_options("");
-  options.tokenizer.clear();
+  EngineArgs options = small_options("");
+  options.model.tokenizer.clear();
   auto assembly = assemble(options);
   ASSERT_TRUE(assembly.ok()) << assembly.status().message();
   const ModelInfo& model = *(*assembly)->model;
@@ -116,7 +116,7 @@ TEST(Assemble, TheBuiltInModelNeedsNoFlags) {
 }
 
 // What the engine says to one seeded request, and with which log-probabilities.
-std::pair<std::vector<TokenId>, std::vector<float>> say(const ModelOptions& options) {
+std::pair<std::vector<TokenId>, std::vector<float>> say(const EngineArgs& options) {
   auto assembly = assemble(options);
   EXPECT_TRUE(assembly.ok()) << assembly.status().message();
   if (!assembly.ok()) return {};
@@ -161,12 +161,12 @@ TEST(Assemble, TheConfigChoosesTheDtype) {
     SCOPED_TRACE(std::string(c.stored) + c.overrides + c.dtype);
     TempDir folder;
     write_tiny(folder.path(), {.dtype = c.stored});
-    ModelOptions options = small_options(folder.path());
-    options.hf_overrides = parse_json(c.overrides).value();
-    options.dtype = c.dtype;
+    EngineArgs options = small_options(folder.path());
+    options.model.hf_overrides = parse_json(c.overrides).value();
+    options.model.dtype = c.dtype;
     const auto said = say(options);
-    options.hf_overrides = Value();
-    options.dtype = c.held;
+    options.model.hf_overrides = Value();
+    options.model.dtype = c.held;
     EXPECT_EQ(said, say(options));
   }
 }
@@ -180,8 +180,8 @@ TEST(Assemble, ATokenizerMayHaveAFewTokensMore) {
   testing::write_file(folder.file("tokenizer_config.json"),
                       R"({"added_tokens_decoder":{"2048":{"content":"[PAD]","special":true}},
                           "pad_token":"[PAD]","eos_token":"[PAD]"})");
-  ModelOptions options = small_options(folder.path());
-  options.tokenizer.clear();
+  EngineArgs options = small_options(folder.path());
+  options.model.tokenizer.clear();
   auto assembly = assemble(options);
   ASSERT_TRUE(assembly.ok()) << assembly.status().message();
   EXPECT_EQ((*assembly)->model->tokenizer->token_to_id("[PAD]"), kVocab);
@@ -201,10 +201,10 @@ TEST(Assemble, PackedWeightsOfAFolderGiveTheSameBits) {
   TempDir folder, cache;
   write_tiny(folder.path(), {.dtype = "bfloat16", .attention_bias = true});
   for (const char* quantization : {"", "int8"}) {
-    ModelOptions options = small_options(folder.path());
-    options.quantization = quantization;
+    EngineArgs options = small_options(folder.path());
+    options.model.quantization = quantization;
     const auto without = say(options);
-    options.packed_cache = cache.path() + "/made";
+    options.model.packed_cache = cache.path() + "/made";
     EXPECT_EQ(say(options), without) << "written";
     EXPECT_EQ(say(options), without) << "read";
   }
@@ -221,8 +221,8 @@ TEST(Assemble, EveryInstructionSetGivesTheSameBits) {
   for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
     if (isa > best_isa()) break;
     SCOPED_TRACE(isa_name(isa));
-    ModelOptions options = small_options(folder.path());
-    options.cpu_isa = isa_name(isa);
+    EngineArgs options = small_options(folder.path());
+    options.cpu.isa = isa_name(isa);
     const auto said = say(options);
     if (!first) first = said;
     EXPECT_EQ(said, *first);  // to the bit
@@ -233,10 +233,10 @@ TEST(Assemble, EveryInstructionSetGivesTheSameBits) {
 TEST(Assemble, DummyWeightsOfAnyShapeNeedNoFolder) {
   TempDir folder;
   testing::write_file(folder.file("shape.json"), write_tiny(folder.path()).config_json());
-  ModelOptions options = small_options("");
-  options.tokenizer.clear();
-  options.load_format = "dummy";
-  options.hf_config = folder.file("shape.json");
+  EngineArgs options = small_options("");
+  options.model.tokenizer.clear();
+  options.model.load_format = "dummy";
+  options.model.hf_config = folder.file("shape.json");
   auto assembly = assemble(options);
   ASSERT_TRUE(assembly.ok()) << assembly.status().message();
   const ModelInfo& model = *(*assembly)->model;
@@ -250,52 +250,53 @@ TEST(Assemble, DummyWeightsOfAnyShapeNeedNoFolder) {
 TEST(Assemble, TheLongestThatFits) {
   TempDir folder;
   write_tiny(folder.path());
-  ModelOptions options = small_options(folder.path());
-  options.num_blocks_override = 11;  // ten to use, of 16 tokens
-  options.max_model_len = -1;
+  EngineArgs options = small_options(folder.path());
+  options.cache.num_gpu_blocks_override = 11;  // ten to use, of 16 tokens
+  options.model.max_model_len = -1;
   auto assembly = assemble(options);
   ASSERT_TRUE(assembly.ok()) << assembly.status().message();
   EXPECT_EQ((*assembly)->engine->config().scheduler.max_model_len, 160);
-  options.max_model_len = 161;
+  options.model.max_model_len = 161;
   EXPECT_THAT(assemble(options).status().message(), HasSubstr("the longest that would fit is 160"));
 }
 
 TEST(Assemble, WhatIsWrongIsNamed) {
   struct Case {
     const char* words;
-    std::function<void(ModelOptions*, const TempDir&)> change;
+    std::function<void(EngineArgs*, const TempDir&)> change;
   };
   const Case cases[] = {
-      {"neither a folder nor in the Hugging Face cache", [](auto* o, auto&) { o->model = "no/such-model"; }},
-      {"is not a folder", [](auto* o, auto& dir) { o->model = dir.file("config.json"); }},
-      {"dtype 'int3'", [](auto* o, auto&) { o->dtype = "int3"; }},
-      {"--max-model-len 257 is more than the 256", [](auto* o, auto&) { o->max_model_len = 257; }},
+      {"neither a folder nor in the Hugging Face cache",
+       [](auto* o, auto&) { o->model.path = "no/such-model"; }},
+      {"is not a folder", [](auto* o, auto& dir) { o->model.path = dir.file("config.json"); }},
+      {"dtype 'int3'", [](auto* o, auto&) { o->model.dtype = "int3"; }},
+      {"--max-model-len 257 is more than the 256", [](auto* o, auto&) { o->model.max_model_len = 257; }},
       {"--prefix-match-unit 8: hits of the prefix cache land on blocks of 16",
-       [](auto* o, auto&) { o->prefix_match_unit = 8; }},
+       [](auto* o, auto&) { o->cache.prefix_match_unit = 8; }},
       {"no layer of this model has a sliding window",
-       [](auto* o, auto&) { o->prefix_cache_retention_interval = 64; }},
+       [](auto* o, auto&) { o->cache.prefix_cache_retention_interval = 64; }},
       {"--prefix-cache-retention-interval 24 must be a multiple of the block size, 16",
        [](auto* o, auto&) {
-         o->hf_overrides = parse_json(R"({"model_type":"mistral","architectures":["MistralForCausalLM"],
+         o->model.hf_overrides = parse_json(R"({"model_type":"mistral","architectures":["MistralForCausalLM"],
                                          "sliding_window":32})")
-                               .value();
-         o->prefix_cache_retention_interval = 24;
+                                     .value();
+         o->cache.prefix_cache_retention_interval = 24;
        }},
-      {"too small for one request", [](auto* o, auto&) { o->kv_cache_memory_bytes = 1 << 10; }},
+      {"too small for one request", [](auto* o, auto&) { o->cache.kv_cache_memory_bytes = 1 << 10; }},
       {"--hf-config needs a model",
-       [](auto* o, auto& dir) { o->model.clear(), o->hf_config = dir.file("config.json"); }},
-      {"tokenizer.json' is missing", [](auto* o, auto&) { o->tokenizer.clear(); }},
+       [](auto* o, auto& dir) { o->model.path.clear(), o->model.hf_config = dir.file("config.json"); }},
+      {"tokenizer.json' is missing", [](auto* o, auto&) { o->model.tokenizer.clear(); }},
       {"do not belong together",
-       [](auto* o, auto&) { o->hf_overrides = parse_json(R"({"vocab_size":100})").value(); }},
+       [](auto* o, auto&) { o->model.hf_overrides = parse_json(R"({"vocab_size":100})").value(); }},
       {"quantized checkpoints",
-       [](auto* o, auto&) { o->hf_overrides = parse_json(R"({"quantization_config":{}})").value(); }},
+       [](auto* o, auto&) { o->model.hf_overrides = parse_json(R"({"quantization_config":{}})").value(); }},
       {"does not fit the model",
-       [](auto* o, auto&) { o->hf_overrides = parse_json(R"({"intermediate_size":64})").value(); }},
+       [](auto* o, auto&) { o->model.hf_overrides = parse_json(R"({"intermediate_size":64})").value(); }},
       {"config.json' must hold a JSON object",
        [](auto*, auto& dir) { testing::write_file(dir.file("config.json"), "[1]"); }},
       {"invalid JSON", [](auto*, auto& dir) { testing::write_file(dir.file("config.json"), "{"); }},
       {"config.json' is missing",
-       [](auto* o, auto& dir) { o->hf_config.clear(), std::remove(dir.file("config.json").c_str()); }},
+       [](auto* o, auto& dir) { o->model.hf_config.clear(), std::remove(dir.file("config.json").c_str()); }},
       {"header length",
        [](auto*, auto& dir) {
          testing::write_file(dir.file("model.safetensors"), "\xff\xff\xff\xff\xff\xff\xff\x7f");
@@ -305,15 +306,17 @@ TEST(Assemble, WhatIsWrongIsNamed) {
          testing::write_file(dir.file("generation_config.json"), R"({"temperature":-1})");
        }},
       {"`top_k` is out of range",
-       [](auto* o, auto&) { o->override_generation_config = parse_json(R"({"top_k":1.5})").value(); }},
-      {"neither a file nor a template", [](auto* o, auto&) { o->chat_template = "no-such-file"; }},
-      {"chat template of --chat-template", [](auto* o, auto&) { o->chat_template = "{% if %}"; }},
+       [](auto* o, auto&) {
+         o->frontend.override_generation_config = parse_json(R"({"top_k":1.5})").value();
+       }},
+      {"neither a file nor a template", [](auto* o, auto&) { o->frontend.chat_template = "no-such-file"; }},
+      {"chat template of --chat-template", [](auto* o, auto&) { o->frontend.chat_template = "{% if %}"; }},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.words);
     TempDir folder;
     write_tiny(folder.path());
-    ModelOptions options = small_options(folder.path());
+    EngineArgs options = small_options(folder.path());
     c.change(&options, folder);
     auto assembly = assemble(options);
     ASSERT_FALSE(assembly.ok());

@@ -16,13 +16,11 @@ struct Opened {
   PrefixCacheConfig cache;
 };
 
-Opened open(const KvOffloadOptions& wanted, const KvIdentity& identity) {
-  ModelOptions options;
-  options.kv_offload = wanted;
+Opened open(const KvOffloadArgs& wanted, const KvIdentity& identity) {
   PrefixCacheConfig cache;
   CpuPlan cpus;
   cpus.num_threads = 1;
-  Result<OpenedOffload> offload = open_offload(options, identity, kGroups, cpus, &cache);
+  Result<OpenedOffload> offload = open_offload(wanted, "", identity, kGroups, cpus, &cache);
   return {std::move(offload), cache};
 }
 
@@ -64,7 +62,7 @@ TEST(KvOffload, SlotsAreOfTheLargestGroup) {
 TEST(KvOffload, AFolderKeepsTheSeed) {
   testing::TempDir dir;
   Tiny tiny;
-  const KvOffloadOptions wanted{.memory_gib = 0.001, .path = dir.file("kv")};
+  const KvOffloadArgs wanted{.memory_gib = 0.001, .path = dir.file("kv")};
   std::string seed;
   {
     Opened first = open(wanted, tiny.identity);
@@ -81,7 +79,7 @@ TEST(KvOffload, AFolderKeepsTheSeed) {
 TEST(KvOffload, WhateverChangesABlockHasItsOwnFolder) {
   testing::TempDir dir;
   Tiny tiny;
-  const KvOffloadOptions wanted{.memory_gib = 0.001, .path = dir.path()};
+  const KvOffloadArgs wanted{.memory_gib = 0.001, .path = dir.path()};
   const KvIdentity& plain = tiny.identity;
   std::vector<KvIdentity> all(6, plain);
   all[1].config = "{ }";

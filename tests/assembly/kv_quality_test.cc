@@ -1,6 +1,6 @@
 // How far the format of the KV cache moves a model's predictions: KL(float32 cache || format) of the next
-// token with float32 weights, for the model as it is and with planted outliers. Prints docs/measurements/quality.md's
-// table.
+// token with float32 weights, for the model as it is and with planted outliers. Prints
+// docs/measurements/quality.md's table.
 #include <cstdio>
 #include <map>
 

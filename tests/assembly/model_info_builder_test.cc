@@ -25,11 +25,11 @@ TEST(ModelInfo, EndsAndDefaultsComeFromAllFiles) {
                       R"({"eos_token_id":[7,3,4000],"temperature":0.5,"top_k":20,"do_sample":true})");
   ModelFiles files = ModelFiles::open(folder.path()).value();
   ModelSpec spec = spec_of(testing::make_tiny_model({}), {3});
-  ModelOptions options;
-  options.model = folder.path();
-  options.served_names = {"a", "b"};
-  options.override_generation_config = parse_json(R"({"top_k":5})").value();
-  options.default_template_kwargs = parse_json(R"({"x":1})").value();
+  EngineArgs options;
+  options.model.path = folder.path();
+  options.frontend.served_names = {"a", "b"};
+  options.frontend.override_generation_config = parse_json(R"({"top_k":5})").value();
+  options.frontend.default_template_kwargs = parse_json(R"({"x":1})").value();
   TextAssets assets;
   assets.special_tokens.set("bos_token", "<s>");
 
@@ -48,8 +48,8 @@ TEST(ModelInfo, EndsAndDefaultsComeFromAllFiles) {
   EXPECT_THAT(build_model_info(options, files, spec, assets, 99).status().message(),
               HasSubstr("generation_config.json: `eos_token_id`: expected a token id"));
 
-  options.generation_config = "vllm";  // the model's own are not looked at
-  options.override_generation_config = Value();
+  options.frontend.generation_config = "vllm";  // the model's own are not looked at
+  options.frontend.override_generation_config = Value();
   built = build_model_info(options, files, spec, assets, 99);
   EXPECT_TRUE((*built)->default_sampling.empty());
   EXPECT_EQ((*built)->eos_token_ids, (std::vector<TokenId>{3}));

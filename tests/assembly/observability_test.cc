@@ -26,10 +26,10 @@ const std::vector<KvGroupSpec> kGroups = {{16, 0, 1000}, {16, 64, 3000}};
 
 TEST(Observability, TellsEveryFieldOfTheCache) {
   MetricsRegistry registry;
-  ModelOptions options;
-  options.num_blocks_override = 101;
-  options.kv_offload.memory_gib = 0.5;
-  options.kv_cache_metrics_sample = 0.25;
+  EngineArgs options;
+  options.cache.num_gpu_blocks_override = 101;
+  options.cache.offload.memory_gib = 0.5;
+  options.observability.kv_cache_metrics_sample = 0.25;
   const PrefixCacheConfig cache = {.lifetime_sample = 0.25, .offload_slots = 7};
   auto metrics = declare_metrics(&registry, options, {"m", 2048, 101, cache, kGroups});
   const std::string text = registry.render();
@@ -60,22 +60,22 @@ TEST(Observability, PartsThatAreOffHaveNoMetrics) {
 }
 
 TEST(Observability, OpensTheEventsThatAreAskedFor) {
-  ModelOptions options;
+  EngineArgs options;
   CpuPlan cpus;
   {
     MetricsRegistry registry;
     auto metrics = declare_metrics(&registry, options, {"m", 2048, 5, {}, kGroups});
-    EXPECT_EQ(open_kv_events(options, {}, kGroups, cpus, *metrics).value(), nullptr);
+    EXPECT_EQ(open_kv_events(options.observability.kv_events, {}, kGroups, cpus, *metrics).value(), nullptr);
   }
-  options.kv_events.enabled = true;
-  options.kv_events.endpoint = "tcp://127.0.0.1:*";
+  options.observability.kv_events.enabled = true;
+  options.observability.kv_events.endpoint = "tcp://127.0.0.1:*";
   MetricsRegistry registry;
   auto metrics = declare_metrics(&registry, options, {"m", 2048, 5, {}, kGroups});
-  auto publisher = open_kv_events(options, {}, kGroups, cpus, *metrics);
+  auto publisher = open_kv_events(options.observability.kv_events, {}, kGroups, cpus, *metrics);
   ASSERT_TRUE(publisher.ok());
   EXPECT_THAT((*publisher)->endpoint(), Not(HasSubstr("*")));
-  options.kv_events.endpoint = "tcp://no such host:*";
-  EXPECT_THAT(open_kv_events(options, {}, kGroups, cpus, *metrics).status().message(),
+  options.observability.kv_events.endpoint = "tcp://no such host:*";
+  EXPECT_THAT(open_kv_events(options.observability.kv_events, {}, kGroups, cpus, *metrics).status().message(),
               HasSubstr("--kv-events-config"));
 }
 

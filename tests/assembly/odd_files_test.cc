@@ -41,24 +41,24 @@ const Kind kKinds[] = {
 };
 
 // A folder with all that a model needs.
-ModelOptions whole_model(const TempDir& folder) {
+EngineArgs whole_model(const TempDir& folder) {
   testing::TinyModelOptions tiny;
   tiny.vocab = 2048;  // the built-in model's tokenizer fits
   testing::write_tiny_model(testing::make_tiny_model(tiny), folder.path());
   testing::write_file(folder.file("tokenizer.json"),
                       *ModelFiles::open("").value().read("tokenizer.json").value());
-  ModelOptions options;
-  options.model = folder.path();
-  options.kv_cache_memory_bytes = 4 << 20;
-  options.num_threads = 1;
-  options.log_stats = false;
+  EngineArgs options;
+  options.model.path = folder.path();
+  options.cache.kv_cache_memory_bytes = 4 << 20;
+  options.cpu.num_threads = 1;
+  options.observability.log_stats = false;
   return options;
 }
 
 // Expects that the start fails, and names file and reason.
-void expect_named(const char* name, const ModelOptions& options, const std::string& path) {
+void expect_named(const char* name, const EngineArgs& options, const std::string& path) {
   for (const Kind& kind : kKinds) {
-    if (kind.reason == std::string("Permission denied") && ::geteuid() == 0) continue;      // root reads all
+    if (kind.reason == std::string("Permission denied") && ::geteuid() == 0) continue;  // root reads all
     SCOPED_TRACE(std::string(name) + ": " + kind.reason);
     fs::remove(path);
     kind.put(path);
@@ -77,7 +77,7 @@ TEST(OddFiles, OfAModelFolderAreNamed) {
       "chat_template.jinja"};
   for (const char* name : kNames) {
     TempDir folder;
-    const ModelOptions options = whole_model(folder);
+    const EngineArgs options = whole_model(folder);
     expect_named(name, options, folder.file(name));
   }
   TempDir folder;
@@ -87,7 +87,7 @@ TEST(OddFiles, OfAModelFolderAreNamed) {
 TEST(OddFiles, InPlaceOfAShardOrTheOnlyWeights) {
   for (const char* index : {"", R"({"weight_map":{"a":"shard.safetensors"}})"}) {
     TempDir folder;
-    const ModelOptions options = whole_model(folder);
+    const EngineArgs options = whole_model(folder);
     fs::remove(folder.file("model.safetensors"));
     if (*index != 0) testing::write_file(folder.file("model.safetensors.index.json"), index);
     expect_named("shard.safetensors", options, folder.file("shard.safetensors"));
@@ -96,17 +96,17 @@ TEST(OddFiles, InPlaceOfAShardOrTheOnlyWeights) {
 
 TEST(OddFiles, ThatFlagsNameAreNamed) {
   TempDir folder, elsewhere;
-  const ModelOptions plain = whole_model(folder);
+  const EngineArgs plain = whole_model(folder);
   const std::string path = elsewhere.file("file");
-  ModelOptions options = plain;
-  options.chat_template = path;
+  EngineArgs options = plain;
+  options.frontend.chat_template = path;
   expect_named("--chat-template", options, path);
   options = plain;
-  options.load_format = "dummy";
-  options.hf_config = path;
+  options.model.load_format = "dummy";
+  options.model.hf_config = path;
   expect_named("--hf-config", options, path);
   options = plain;
-  options.generation_config = elsewhere.path();
+  options.frontend.generation_config = elsewhere.path();
   expect_named("--generation-config", options, elsewhere.file("generation_config.json"));
 }
 

@@ -155,11 +155,11 @@ TEST(BenchFlags, EveryEngineFlagOfServeComesAlong) {
   EXPECT_STREQ(table[0].help, "Mine.");
   ParsedCommand command =
       parse_flags(table, {"--load-format", "dummy", "--hf-config", "c.json", "--max-num-seqs", "3"}).value();
-  ModelOptions options = engine_options(command).value();
-  EXPECT_EQ(options.load_format, "dummy");
-  EXPECT_EQ(options.hf_config, "c.json");
-  EXPECT_EQ(options.max_num_seqs, 3);
-  EXPECT_FALSE(options.log_stats);
+  EngineArgs options = engine_args(command).value();
+  EXPECT_EQ(options.model.load_format, "dummy");
+  EXPECT_EQ(options.model.hf_config, "c.json");
+  EXPECT_EQ(options.scheduler.max_num_seqs, 3);
+  EXPECT_FALSE(options.observability.log_stats);
 }
 
 TEST(BenchFlags, ResultFiles) {

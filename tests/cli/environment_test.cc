@@ -11,8 +11,8 @@
 
 #include "base/env.h"
 #include "base/log.h"
+#include "cli/serve_args.h"
 #include "cli/serve_flags.h"
-#include "cli/serve_options.h"
 
 namespace pagoda {
 namespace {
@@ -31,15 +31,15 @@ class Set {
   const char* name_;
 };
 
-Result<ServeOptions> options_of(const std::vector<std::string>& arguments) {
+Result<ServeArgs> options_of(const std::vector<std::string>& arguments) {
   PAGODA_TRY(ParsedCommand command, parse_flags(serve_flag_table(), arguments));
-  return serve_options(command);
+  return serve_args(command);
 }
 
 // What a variable sets, as text; the flag that wins over it; a value that it cannot have.
 struct Case {
   const char *name, *value, *expected;
-  std::function<std::string(const ServeOptions&)> look;
+  std::function<std::string(const ServeArgs&)> look;
   std::vector<std::string> flag;
   const char *with_flag, *bad;
 };
@@ -53,7 +53,7 @@ requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) std::string text_o
 }
 
 const std::vector<Case>& cases() {
-  using O = const ServeOptions&;
+  using O = const ServeArgs&;
   static const std::vector<Case> all = {
       {"VLLM_API_KEY", "k", "k", [](O o) { return o.api.api_keys.at(0); }, {"--api-key", "f"}, "f", nullptr},
       {"VLLM_SERVER_DEV_MODE", "1", "yes", [](O o) { return text_of(o.api.dev_mode); }, {}, "", "on"},
@@ -77,105 +77,105 @@ const std::vector<Case>& cases() {
       {"VLLM_HTTP_TIMEOUT_KEEP_ALIVE",
        "9",
        "9",
-       [](O o) { return text_of(o.http.idle_timeout_s); },
+       [](O o) { return text_of(o.api.http.idle_timeout_s); },
        {},
        "",
        "1.5"},
       {"VLLM_HTTP_TIMEOUT_KEEP_ALIVE",
        "0",
        "0",
-       [](O o) { return text_of(o.http.idle_timeout_s); },
+       [](O o) { return text_of(o.api.http.idle_timeout_s); },
        {},
        "",
        "never"},
       {"VLLM_HTTP_TIMEOUT_KEEP_ALIVE",
        "-1",
        "0",
-       [](O o) { return text_of(o.http.idle_timeout_s); },
+       [](O o) { return text_of(o.api.http.idle_timeout_s); },
        {},
        "",
        nullptr},
       {"VLLM_CPU_OMP_THREADS_BIND",
        "0-1",
        "0-1",
-       [](O o) { return o.model.cpu_list; },
+       [](O o) { return o.engine.cpu.list; },
        {"--cpu-list", "0"},
        "0",
        nullptr},
       {"VLLM_CPU_NUM_OF_RESERVED_CPU",
        "1024",
        "1",
-       [](O o) { return text_of(o.model.num_threads); },
+       [](O o) { return text_of(o.engine.cpu.num_threads); },
        {"--threads", "3"},
        "3",
        "few"},
       {"VLLM_CPU_KVCACHE_SPACE",
        "2",
        "2147483648",
-       [](O o) { return text_of(o.model.kv_cache_memory_bytes.value_or(-1)); },
+       [](O o) { return text_of(o.engine.cache.kv_cache_memory_bytes.value_or(-1)); },
        {"--kv-cache-memory-bytes", "5"},
        "5",
        "2.5"},
       {"VLLM_CPU_KVCACHE_SPACE",
        "0",
        "-1",
-       [](O o) { return text_of(o.model.kv_cache_memory_bytes.value_or(-1)); },
+       [](O o) { return text_of(o.engine.cache.kv_cache_memory_bytes.value_or(-1)); },
        {"--kv-cache-memory-bytes", "5"},
        "5",
        "-4"},
       {"VLLM_CPU_KVCACHE_SPACE",
        "2",
        "2147483648",
-       [](O o) { return text_of(o.model.kv_cache_memory_bytes.value_or(-1)); },
+       [](O o) { return text_of(o.engine.cache.kv_cache_memory_bytes.value_or(-1)); },
        {"--gpu-memory-utilization", "0.3"},
        "-1",
        "4 GiB"},
       {"VLLM_ALLOW_LONG_MAX_MODEL_LEN",
        "true",
        "yes",
-       [](O o) { return text_of(o.model.allow_long_max_model_len); },
+       [](O o) { return text_of(o.engine.model.allow_long_max_model_len); },
        {},
        "",
        "y"},
       {"VLLM_SKIP_MODEL_NAME_VALIDATION",
        "1",
        "yes",
-       [](O o) { return text_of(o.model.accept_any_model_name); },
+       [](O o) { return text_of(o.engine.frontend.accept_any_model_name); },
        {},
        "",
        "on"},
       {"VLLM_LOG_STATS_INTERVAL",
        "3",
        "3",
-       [](O o) { return text_of(o.model.stats_interval_s); },
+       [](O o) { return text_of(o.engine.observability.stats_interval_s); },
        {},
        "",
        "x"},
       {"VLLM_LOG_STATS_INTERVAL",
        "0",
        "10",
-       [](O o) { return text_of(o.model.stats_interval_s); },
+       [](O o) { return text_of(o.engine.observability.stats_interval_s); },
        {},
        "",
        "nan"},
       {"VLLM_LOG_STATS_INTERVAL",
        "-1",
        "10",
-       [](O o) { return text_of(o.model.stats_interval_s); },
+       [](O o) { return text_of(o.engine.observability.stats_interval_s); },
        {},
        "",
        "inf"},
       {"VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS",
        "40",
        "40",
-       [](O o) { return text_of(o.model.watchdog_timeout_s); },
+       [](O o) { return text_of(o.engine.observability.watchdog_timeout_s); },
        {"--watchdog-timeout", "50"},
        "50",
        "soon"},
       {"VLLM_KV_EVENTS_USE_INT_BLOCK_HASHES",
        "0",
        "no",
-       [](O o) { return text_of(o.model.kv_events.int_hashes); },
+       [](O o) { return text_of(o.engine.observability.kv_events.int_hashes); },
        {},
        "",
        "yes"},

@@ -3,24 +3,24 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cli/serve_args.h"
 #include "cli/serve_flags.h"
-#include "cli/serve_options.h"
 
 namespace pagoda {
 namespace {
 
 using ::testing::HasSubstr;
 
-Result<KvOffloadOptions> options_of(const std::vector<std::string>& arguments) {
+Result<KvOffloadArgs> options_of(const std::vector<std::string>& arguments) {
   PAGODA_TRY(ParsedCommand command, parse_flags(serve_flag_table(), arguments));
-  PAGODA_TRY(ServeOptions options, serve_options(command));
-  return options.model.kv_offload;
+  PAGODA_TRY(ServeArgs options, serve_args(command));
+  return options.engine.cache.offload;
 }
 
 TEST(KvOffloadFlags, ReachTheirPlace) {
   EXPECT_EQ(options_of({}).value().memory_gib, 0);
   EXPECT_EQ(options_of({"--kv-offloading-size", "0"}).value().memory_gib, 0);
-  KvOffloadOptions options =
+  KvOffloadArgs options =
       options_of({"--kv-offloading-size", "1.5", "--kv-offloading-backend", "native"}).value();
   EXPECT_EQ(options.memory_gib, 1.5);
   EXPECT_EQ(options.path, "");
@@ -51,7 +51,7 @@ TEST(KvOffloadFlags, WhatCannotBeIsNamed) {
       {{"--kv-offloading-size", "1", "--prefix-caching-hash-algo", "xxhash"}, "sha256"},
   };
   for (const Case& c : cases) {
-    Result<KvOffloadOptions> options = options_of(c.arguments);
+    Result<KvOffloadArgs> options = options_of(c.arguments);
     ASSERT_FALSE(options.ok()) << c.words;
     EXPECT_THAT(options.status().message(), HasSubstr(c.words));
   }

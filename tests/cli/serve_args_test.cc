@@ -1,4 +1,4 @@
-#include "cli/serve_options.h"
+#include "cli/serve_args.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,29 +10,29 @@ namespace {
 
 using ::testing::HasSubstr;
 
-Result<ServeOptions> options_of(const std::vector<std::string>& arguments) {
+Result<ServeArgs> options_of(const std::vector<std::string>& arguments) {
   PAGODA_TRY(ParsedCommand command, parse_flags(serve_flag_table(), arguments));
-  return serve_options(command);
+  return serve_args(command);
 }
 
-TEST(ServeOptions, WithoutFlags) {
-  ServeOptions options = options_of({}).value();
-  EXPECT_EQ(options.model.model, "");
-  EXPECT_FALSE(options.model.max_model_len.has_value());
-  EXPECT_FALSE(options.model.kv_cache_memory_bytes.has_value());
-  EXPECT_EQ(options.model.max_num_seqs, 128);
-  EXPECT_EQ(options.model.max_num_batched_tokens, 256);
-  EXPECT_EQ(options.http.port, 8000);
+TEST(ServeArgs, WithoutFlags) {
+  ServeArgs options = options_of({}).value();
+  EXPECT_EQ(options.engine.model.path, "");
+  EXPECT_FALSE(options.engine.model.max_model_len.has_value());
+  EXPECT_FALSE(options.engine.cache.kv_cache_memory_bytes.has_value());
+  EXPECT_EQ(options.engine.scheduler.max_num_seqs, 128);
+  EXPECT_EQ(options.engine.scheduler.max_num_batched_tokens, 256);
+  EXPECT_EQ(options.api.http.port, 8000);
   EXPECT_EQ(options.shutdown_timeout_s, 30);
-  EXPECT_TRUE(options.model.log_stats && options.http.access_log);
-  EXPECT_TRUE(options.http.cors.allowed_origins.empty());
-  EXPECT_EQ(options.http.connections_max, 4096);
-  EXPECT_EQ(options.http.body_memory_max, std::size_t{256} << 20);
-  EXPECT_EQ(options.http.sse_keep_alive_s, 0);
+  EXPECT_TRUE(options.engine.observability.log_stats && options.api.http.access_log);
+  EXPECT_TRUE(options.api.http.cors.allowed_origins.empty());
+  EXPECT_EQ(options.api.http.connections_max, 4096);
+  EXPECT_EQ(options.api.http.body_memory_max, std::size_t{256} << 20);
+  EXPECT_EQ(options.api.http.sse_keep_alive_s, 0);
   EXPECT_FALSE(options.quiet);
 }
 
-TEST(ServeOptions, KeysThatNoHeaderCarriesAreRefused) {
+TEST(ServeArgs, KeysThatNoHeaderCarriesAreRefused) {
   for (const char* key : {"", " ", "k\n", "a\tb", "\x7f", " k", "k "})
     EXPECT_EQ(options_of({"--api-key", key}).status().param(), "api-key") << key;
   const std::string longest(65536 - 256, 'k');
@@ -53,7 +53,7 @@ TEST(ServeOptions, KeysThatNoHeaderCarriesAreRefused) {
   unsetenv("VLLM_API_KEY");
 }
 
-TEST(ServeOptions, NumbersWithoutEffectAreJudgedToo) {
+TEST(ServeArgs, NumbersWithoutEffectAreJudgedToo) {
   for (const char* name : {"--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size",
                            "--nnodes", "--decode-context-parallel-size", "--prefill-context-parallel-size"}) {
     for (const char* number : {"0", "-1"})
@@ -63,103 +63,103 @@ TEST(ServeOptions, NumbersWithoutEffectAreJudgedToo) {
   EXPECT_THAT(options_of({"--node-rank", "-1"}).status().message(), HasSubstr("--node-rank"));
 }
 
-TEST(ServeOptions, EachFlagReachesItsPlace) {
-  ServeOptions options = options_of({"folder",
-                                     "--port",
-                                     "0",
-                                     "--max-model-len",
-                                     "auto",
-                                     "--max-num-seqs",
-                                     "7",
-                                     "--block-size",
-                                     "32",
-                                     "--kv-cache-memory-bytes",
-                                     "1G",
-                                     "--num-gpu-blocks-override",
-                                     "9",
-                                     "--gpu-memory-utilization",
-                                     "0.25",
-                                     "--dtype",
-                                     "half",
-                                     "--served-model-name",
-                                     "a",
-                                     "b",
-                                     "--api-key",
-                                     "k",
-                                     "--max-logprobs",
-                                     "-1",
-                                     "--disable-log-stats",
-                                     "--uvicorn-log-level",
-                                     "error",
-                                     "--shutdown-timeout",
-                                     "5",
-                                     "--disable-access-log-for-endpoints",
-                                     "/health,/metrics",
-                                     "--allowed-origins",
-                                     "[\"http://x\"]",
-                                     "--hf-config-path",
-                                     "shape",
-                                     "--enable-log-outputs",
-                                     "--max-log-len",
-                                     "12",
-                                     "--threads",
-                                     "3",
-                                     "--cpu-list",
-                                     "0-3,8",
-                                     "--packed-cache",
-                                     "kept",
-                                     "--cpu-tune",
-                                     "tuned.json"})
-                             .value();
-  const ModelOptions& model = options.model;
-  EXPECT_EQ(model.model, "folder");
-  EXPECT_EQ(model.max_model_len, -1);
-  EXPECT_EQ(model.max_num_seqs, 7);
-  EXPECT_EQ(model.block_size, 32);
-  EXPECT_EQ(model.kv_cache_memory_bytes, 1 << 30);
-  EXPECT_EQ(model.num_blocks_override, 9);
-  EXPECT_EQ(model.memory_utilization, 0.25);
-  EXPECT_EQ(model.dtype, "half");
-  EXPECT_EQ(model.served_names, (std::vector<std::string>{"a", "b"}));
-  EXPECT_EQ(model.max_logprobs, -1);
-  EXPECT_EQ(model.hf_config, "shape/config.json");
-  EXPECT_EQ(model.num_threads, 3);
-  EXPECT_EQ(model.cpu_list, "0-3,8");
-  EXPECT_EQ(model.packed_cache, "kept");
-  EXPECT_EQ(model.cpu_tune, "tuned.json");
-  EXPECT_FALSE(model.log_stats);
+TEST(ServeArgs, EachFlagReachesItsPlace) {
+  ServeArgs options = options_of({"folder",
+                                  "--port",
+                                  "0",
+                                  "--max-model-len",
+                                  "auto",
+                                  "--max-num-seqs",
+                                  "7",
+                                  "--block-size",
+                                  "32",
+                                  "--kv-cache-memory-bytes",
+                                  "1G",
+                                  "--num-gpu-blocks-override",
+                                  "9",
+                                  "--gpu-memory-utilization",
+                                  "0.25",
+                                  "--dtype",
+                                  "half",
+                                  "--served-model-name",
+                                  "a",
+                                  "b",
+                                  "--api-key",
+                                  "k",
+                                  "--max-logprobs",
+                                  "-1",
+                                  "--disable-log-stats",
+                                  "--uvicorn-log-level",
+                                  "error",
+                                  "--shutdown-timeout",
+                                  "5",
+                                  "--disable-access-log-for-endpoints",
+                                  "/health,/metrics",
+                                  "--allowed-origins",
+                                  "[\"http://x\"]",
+                                  "--hf-config-path",
+                                  "shape",
+                                  "--enable-log-outputs",
+                                  "--max-log-len",
+                                  "12",
+                                  "--threads",
+                                  "3",
+                                  "--cpu-list",
+                                  "0-3,8",
+                                  "--packed-cache",
+                                  "kept",
+                                  "--cpu-tune",
+                                  "tuned.json"})
+                          .value();
+  const EngineArgs& engine = options.engine;
+  EXPECT_EQ(engine.model.path, "folder");
+  EXPECT_EQ(engine.model.max_model_len, -1);
+  EXPECT_EQ(engine.scheduler.max_num_seqs, 7);
+  EXPECT_EQ(engine.cache.block_size, 32);
+  EXPECT_EQ(engine.cache.kv_cache_memory_bytes, 1 << 30);
+  EXPECT_EQ(engine.cache.num_gpu_blocks_override, 9);
+  EXPECT_EQ(engine.cache.gpu_memory_utilization, 0.25);
+  EXPECT_EQ(engine.model.dtype, "half");
+  EXPECT_EQ(engine.frontend.served_names, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(engine.frontend.max_logprobs, -1);
+  EXPECT_EQ(engine.model.hf_config, "shape/config.json");
+  EXPECT_EQ(engine.cpu.num_threads, 3);
+  EXPECT_EQ(engine.cpu.list, "0-3,8");
+  EXPECT_EQ(engine.model.packed_cache, "kept");
+  EXPECT_EQ(engine.cpu.tune, "tuned.json");
+  EXPECT_FALSE(engine.observability.log_stats);
   EXPECT_EQ(options.api.api_keys, std::vector<std::string>{"k"});
   EXPECT_EQ(options.api.max_log_len, 12);
   EXPECT_FALSE(options.api.enable_log_outputs);  // not without --enable-log-requests
-  EXPECT_EQ(options.http.port, 0);
-  EXPECT_EQ(options.http.cors.allowed_origins, std::vector<std::string>{"http://x"});
-  EXPECT_EQ(options.http.access_log_excluded_paths, (std::vector<std::string>{"/health", "/metrics"}));
+  EXPECT_EQ(options.api.http.port, 0);
+  EXPECT_EQ(options.api.http.cors.allowed_origins, std::vector<std::string>{"http://x"});
+  EXPECT_EQ(options.api.http.access_log_excluded_paths, (std::vector<std::string>{"/health", "/metrics"}));
   EXPECT_EQ(options.shutdown_timeout_s, 5);
   EXPECT_TRUE(options.quiet && options.log.level == LogLevel::kError);
 }
 
-TEST(ServeOptions, BoundsOfTheHttpServer) {
+TEST(ServeArgs, BoundsOfTheHttpServer) {
   auto options =
       options_of({"--max-connections", "7", "--max-body-memory", "3", "--sse-keep-alive-interval", "15"});
   ASSERT_TRUE(options.ok()) << options.status().message();
-  EXPECT_EQ(options->http.connections_max, 7);
-  EXPECT_EQ(options->http.body_memory_max, std::size_t{3} << 20);
-  EXPECT_EQ(options->http.sse_keep_alive_s, 15);
+  EXPECT_EQ(options->api.http.connections_max, 7);
+  EXPECT_EQ(options->api.http.body_memory_max, std::size_t{3} << 20);
+  EXPECT_EQ(options->api.http.sse_keep_alive_s, 15);
   for (const char* flag : {"--max-connections", "--max-body-memory"})
     EXPECT_FALSE(options_of({flag, "0"}).ok()) << flag;
   EXPECT_FALSE(options_of({"--sse-keep-alive-interval", "-1"}).ok());
 }
 
-TEST(ServeOptions, WhatRunsCanBeLessThanThereIsRoomFor) {
+TEST(ServeArgs, WhatRunsCanBeLessThanThereIsRoomFor) {
   auto options = options_of({"--max-num-seqs", "8", "--max-num-active-seqs", "3", "--max-num-batched-tokens",
                              "512", "--max-num-scheduled-tokens", "100", "--long-prefill-token-threshold",
                              "32", "--long-prefill-token-threshold-adaptive"});
   ASSERT_TRUE(options.ok()) << options.status().message();
-  EXPECT_EQ(options->model.max_num_seqs, 8);
-  EXPECT_EQ(options->model.max_num_active_seqs, 3);
-  EXPECT_EQ(options->model.max_num_scheduled_tokens, 100);
-  EXPECT_TRUE(options->model.long_prefill_token_threshold_adaptive);
-  EXPECT_EQ(options_of({}).value().model.max_num_active_seqs, 0);
+  EXPECT_EQ(options->engine.scheduler.max_num_seqs, 8);
+  EXPECT_EQ(options->engine.scheduler.max_num_active_seqs, 3);
+  EXPECT_EQ(options->engine.scheduler.max_num_scheduled_tokens, 100);
+  EXPECT_TRUE(options->engine.scheduler.long_prefill_token_threshold_adaptive);
+  EXPECT_EQ(options_of({}).value().engine.scheduler.max_num_active_seqs, 0);
   const std::vector<std::string> wrong[] = {
       {"--max-num-seqs", "8", "--max-num-active-seqs", "9"},
       {"--max-num-active-seqs", "0"},
@@ -168,44 +168,44 @@ TEST(ServeOptions, WhatRunsCanBeLessThanThereIsRoomFor) {
   for (const auto& arguments : wrong) EXPECT_FALSE(options_of(arguments).ok()) << arguments[1];
 }
 
-TEST(ServeOptions, OneBoundOnN) {
+TEST(ServeArgs, OneBoundOnN) {
   EXPECT_EQ(options_of({}).value().api.limits.n_max, 4096) << "what the queue holds";
   EXPECT_EQ(options_of({"--max-num-queued-reqs", "7"}).value().api.limits.n_max, 7);
   EXPECT_EQ(options_of({"--max-num-queued-reqs", "100000"}).value().api.limits.n_max, 16384);
 }
 
-TEST(ServeOptions, EveryNameOfACacheFormatIsOne) {
+TEST(ServeArgs, EveryNameOfACacheFormatIsOne) {
   for (const char* name : {"auto", "float32", "float", "bfloat16", "float16", "half", "fp8", "fp8_e4m3",
                            "fp8_per_token_head", "int8", "int8_per_token_head"}) {
     auto options = options_of({"--kv-cache-dtype", name});
     ASSERT_TRUE(options.ok()) << name;
-    EXPECT_EQ(options->model.kv_cache_dtype, name);
+    EXPECT_EQ(options->engine.cache.kv_cache_dtype, name);
   }
 }
 
-TEST(ServeOptions, QueuesTimesAndClients) {
-  ServeOptions options =
+TEST(ServeArgs, QueuesTimesAndClients) {
+  ServeArgs options =
       options_of({"--max-num-queued-tokens", "10k", "--scheduling-policy", "priority", "--request-timeout",
                   "2.5", "--client-weights", R"({"a":2})", "--stream-interval", "8", "--engine-stall-timeout",
                   "0", "--watchdog-timeout", "12", "--enable-sleep-mode", "--enable-per-request-metrics"})
           .value();
-  EXPECT_EQ(options.model.max_num_queued_tokens, 10'000);
-  EXPECT_EQ(options.model.scheduling_policy, "priority");
-  EXPECT_EQ(options.model.watchdog_timeout_s, 12);
+  EXPECT_EQ(options.engine.scheduler.max_num_queued_tokens, 10'000);
+  EXPECT_EQ(options.engine.scheduler.policy, SchedulingPolicy::kPriority);
+  EXPECT_EQ(options.engine.observability.watchdog_timeout_s, 12);
   EXPECT_EQ(options.api.request_timeout_s, 2.5);
   EXPECT_EQ(options.api.client_weights.at("a"), 2u);
   EXPECT_EQ(options.api.stream_interval, 8);
   EXPECT_EQ(options.api.stall_timeout_s, 0);
   EXPECT_TRUE(options.api.enable_per_request_metrics);
   options = options_of({}).value();
-  EXPECT_EQ(options.model.max_num_queued_tokens, 0);
-  EXPECT_EQ(options.model.watchdog_timeout_s, 300);
+  EXPECT_EQ(options.engine.scheduler.max_num_queued_tokens, 0);
+  EXPECT_EQ(options.engine.observability.watchdog_timeout_s, 300);
   EXPECT_EQ(options.api.stall_timeout_s, 60);
   EXPECT_EQ(options.api.request_timeout_s, 0);
   EXPECT_FALSE(options.api.dev_mode);
 }
 
-TEST(ServeOptions, WhatIsOutOfRangeIsNamed) {
+TEST(ServeArgs, WhatIsOutOfRangeIsNamed) {
   struct Case {
     std::vector<std::string> arguments;
     const char* words;

@@ -1,0 +1,107 @@
+// What is served and how, in the words of the flags, cut into what each part of the start takes, in the order
+// in which assemble() builds them. The initializers are the flags' defaults: the one place that holds them.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/value.h"
+#include "contract/engine_config.h"
+#include "engine/kv_event_publisher.h"
+#include "metrics/catalog.h"
+
+namespace pagoda {
+
+// The compute threads and their kernels.
+struct CpuArgs {
+  std::string isa;            // scalar, avx2, ...; empty: the best there is
+  std::string list;           // "", auto, nobind or a list: see CpuWish
+  std::string tune = "auto";  // auto, off or a file: see CpuTuneWish
+  int64_t num_threads = 0;    // 0: see CpuWish
+};
+
+// The model's files, and how its weights are held.
+struct ModelArgs {
+  std::string path;       // folder, or empty: the built-in demo model
+  std::string tokenizer;  // empty: the model's
+  std::string dtype = "auto", load_format = "auto";
+  std::string quantization, lm_head_quantization;  // empty: as the checkpoint has it; as the layers or int8
+  std::string hf_config;                           // config.json for load_format dummy
+  Value hf_overrides;                              // merged into config.json
+  uint64_t seed = 0;                               // of dummy weights
+  std::optional<int64_t> max_model_len;            // -1: the longest that fits
+  bool allow_long_max_model_len = false;           // longer than the model was made for
+  std::string packed_cache;                        // folder of packed weights; empty: none
+};
+
+// Where KV blocks go that leave the cache.
+struct KvOffloadArgs {
+  double memory_gib = 0;  // 0: nowhere
+  std::string path;       // folder behind the memory; empty: none
+  double disk_gib = 0;    // 0: four times the memory
+};
+
+// The memory plan and the KV cache.
+struct CacheArgs {
+  std::string kv_cache_dtype = "auto";
+  int64_t block_size = 16;  // tokens
+  bool block_size_is_given = false;
+  double gpu_memory_utilization = 0.5;
+  std::optional<int64_t> kv_cache_memory_bytes, num_gpu_blocks_override;
+  bool enable_prefix_caching = true;
+  std::string prefix_caching_hash_algo = "sha256";  // sha256, sha256_cbor, xxhash
+  std::optional<int64_t> prefix_match_unit;         // tokens; only the block size is possible
+  int64_t prefix_cache_retention_interval = 0;      // tokens; 0: none is asked for
+  KvOffloadArgs offload;
+};
+
+// A step and the queue.
+struct SchedulerArgs {
+  int64_t max_num_seqs = 128, max_num_batched_tokens = 256;       // what memory is laid out for
+  int64_t max_num_active_seqs = 0, max_num_scheduled_tokens = 0;  // what a step has at most; 0: those
+  int64_t max_num_queued_reqs = 4096;
+  int64_t max_num_queued_tokens = 0;  // 0: no bound
+  SchedulingPolicy policy = SchedulingPolicy::kFcfs;
+  int64_t long_prefill_token_threshold = 0;
+  bool long_prefill_token_threshold_adaptive = false;
+  bool enable_chunked_prefill = true, adaptive_chunks = true;
+  double itl_slo_ms = 0;  // 0: none
+  double watermark = 0.01;
+  int64_t max_overtakes = 64;
+};
+
+// From text to tokens and back.
+struct FrontendArgs {
+  std::vector<std::string> served_names;  // empty: the model's path
+  bool accept_any_model_name = false;     // in requests
+  std::string chat_template, chat_template_content_format = "auto";
+  bool trust_request_chat_template = false;
+  Value default_template_kwargs;
+  std::string generation_config = "auto";
+  Value override_generation_config;
+  int64_t max_logprobs = 20;  // -1: the vocabulary
+  std::string response_role = "assistant";
+  int64_t num_text_threads = 2;
+};
+
+// What is told of the engine, and its watchdog.
+struct ObservabilityArgs {
+  bool log_stats = true;
+  double stats_interval_s = 10;
+  double watchdog_timeout_s = 300;     // 0: none
+  KvEventsConfig kv_events;            // block hashes for routers
+  double kv_cache_metrics_sample = 0;  // share of the blocks whose lives are measured
+  HistogramBounds histogram_bounds;    // in place of the usual ones
+};
+
+struct EngineArgs {
+  CpuArgs cpu;
+  ModelArgs model;
+  CacheArgs cache;
+  SchedulerArgs scheduler;
+  FrontendArgs frontend;
+  ObservabilityArgs observability;
+};
+
+}  // namespace pagoda
