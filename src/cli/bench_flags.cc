@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/flag_checks.h"
+#include "cli/flag_field.h"
 #include "cli/serve_args.h"
 #include "cli/serve_flags.h"
 
@@ -21,39 +22,52 @@ namespace {
 using enum FlagKind;
 using enum FlagState;
 
+#define FIELD(path, ...) \
+  field([](DatasetOptions & args) -> auto& { return args.path; } __VA_OPT__(, ) __VA_ARGS__)
+
 constexpr const char* kData = "Dataset";
 constexpr int64_t kLenMax = 1 << 24;
 
 constexpr FlagSpec kDatasetFlags[] = {
-    {"dataset-name", "", kData, kString, "random",
-     "random, prefix_repetition, sharegpt, custom, burstgpt, timed_trace."},
-    {"dataset-path", "", kData, kString, "", "File of the last four kinds."},
-    {"num-prompts", "", kData, kInt, "1000", "Requests to send."},
+    flag("dataset-name", kData, FIELD(name),
+         "random, prefix_repetition, sharegpt, custom, burstgpt, timed_trace."),
+    flag("dataset-path", kData, FIELD(path), "File of the last four kinds."),
+    flag("num-prompts", kData, FIELD(num_prompts, between(1, kLenMax)), "Requests to send."),
     {"input-len", "", kData, kInt, "", "Same as --random-input-len."},
     {"output-len", "", kData, kInt, "", "Tokens to generate, for every kind but burstgpt and timed_trace."},
-    {"disable-shuffle", "", kData, kBool, "off", "Keep the order of the file."},
-    {"no-oversample", "", kData, kBool, "off", "Do not go through a short file again."},
-    {"random-input-len", "", kData, kInt, "1024", "random: tokens of a prompt."},
-    {"random-output-len", "", kData, kInt, "128", "random: tokens of an answer."},
+    flag("disable-shuffle", kData, inverted(FIELD(shuffle)), "Keep the order of the file."),
+    flag("no-oversample", kData, inverted(FIELD(oversample)), "Do not go through a short file again."),
+    flag("random-input-len", kData, FIELD(random_input_len, between(0, kLenMax)),
+         "random: tokens of a prompt."),
+    flag("random-output-len", kData, FIELD(random_output_len, between(1, kLenMax)),
+         "random: tokens of an answer."),
     {"random-range-ratio", "", kData, kString, "0.0",
      "random: lengths are uniform in len * (1 +- ratio); also {\"input\": X, \"output\": Y}."},
-    {"random-prefix-len", "", kData, kInt, "0", "random: tokens that all prompts begin with."},
-    {"prefix-repetition-prefix-len", "", kData, kInt, "256", "prefix_repetition: tokens of a prefix."},
-    {"prefix-repetition-suffix-len", "", kData, kInt, "256", "prefix_repetition: tokens after it."},
-    {"prefix-repetition-num-prefixes", "", kData, kInt, "10", "prefix_repetition: different prefixes."},
-    {"prefix-repetition-output-len", "", kData, kInt, "128", "prefix_repetition: tokens of an answer."},
-    {"sharegpt-output-len", "", kData, kInt, "as in the file", "sharegpt: tokens of an answer."},
-    {"custom-output-len", "", kData, kInt, "256",
-     "custom: tokens of an answer; -1: output_tokens of a line."},
+    flag("random-prefix-len", kData, FIELD(random_prefix_len, between(0, kLenMax)),
+         "random: tokens that all prompts begin with."),
+    flag("prefix-repetition-prefix-len", kData, FIELD(repetition_prefix_len, between(1, kLenMax)),
+         "prefix_repetition: tokens of a prefix."),
+    flag("prefix-repetition-suffix-len", kData, FIELD(repetition_suffix_len, between(0, kLenMax)),
+         "prefix_repetition: tokens after it."),
+    flag("prefix-repetition-num-prefixes", kData, FIELD(repetition_num_prefixes, between(1, kLenMax)),
+         "prefix_repetition: different prefixes."),
+    flag("prefix-repetition-output-len", kData, FIELD(repetition_output_len, between(1, kLenMax)),
+         "prefix_repetition: tokens of an answer."),
+    flag("sharegpt-output-len", kData, FIELD(sharegpt_output_len, between(1, kLenMax)),
+         "sharegpt: tokens of an answer.", {.default_text = "as in the file"}),
+    flag("custom-output-len", kData, FIELD(custom_output_len, between(-1, kLenMax)),
+         "custom: tokens of an answer; -1: output_tokens of a line."),
     {"skip-chat-template", "", kData, kBool, "on",
      "custom: prompts are sent as they are; --backend openai-chat lets the server apply its template.",
      kForeign},
-    {"timed-trace-sec-multiplier", "", kData, kFloat, "0.001", "timed_trace: seconds of a timestamp's unit."},
-    {"timed-trace-chunk-hash-size", "", kData, kInt, "as fits the lengths",
-     "timed_trace: tokens that a hash stands for."},
-    {"timed-trace-time-scale", "", kData, kFloat, "1",
-     "timed_trace: factor on times; 0.1 is ten times faster."},
-    {"timed-trace-length-scale", "", kData, kFloat, "1", "timed_trace: factor on lengths."},
+    flag("timed-trace-sec-multiplier", kData, FIELD(trace_sec_multiplier, above(0, 1e6)),
+         "timed_trace: seconds of a timestamp's unit."),
+    flag("timed-trace-chunk-hash-size", kData, FIELD(trace_chunk_hash_size, between(0, 1 << 20)),
+         "timed_trace: tokens that a hash stands for.", {.default_text = "as fits the lengths"}),
+    flag("timed-trace-time-scale", kData, FIELD(trace_time_scale, above(0, 1e6)),
+         "timed_trace: factor on times; 0.1 is ten times faster."),
+    flag("timed-trace-length-scale", kData, FIELD(trace_length_scale, above(0, 1e6)),
+         "timed_trace: factor on lengths."),
 };
 
 // A number, or a JSON object with `input` and `output`.
@@ -76,26 +90,6 @@ Status read_range_ratio(const FlagValues& flags, DatasetOptions* options) {
   return {};
 }
 
-Status read_repetition(const FlagValues& flags, int64_t output_len, DatasetOptions* options) {
-  PAGODA_TRY(options->repetition_prefix_len,
-             number_in(flags, "prefix-repetition-prefix-len", 256, 1, kLenMax));
-  PAGODA_TRY(options->repetition_suffix_len,
-             number_in(flags, "prefix-repetition-suffix-len", 256, 0, kLenMax));
-  PAGODA_TRY(options->repetition_num_prefixes,
-             number_in(flags, "prefix-repetition-num-prefixes", 10, 1, kLenMax));
-  PAGODA_TRY(options->repetition_output_len,
-             number_in(flags, "prefix-repetition-output-len", output_len, 1, kLenMax));
-  return {};
-}
-
-Status read_trace(const FlagValues& flags, DatasetOptions* options) {
-  PAGODA_TRY(options->trace_sec_multiplier, real_above(flags, "timed-trace-sec-multiplier", 0.001, 0, 1e6));
-  PAGODA_TRY(options->trace_chunk_hash_size, number_in(flags, "timed-trace-chunk-hash-size", 0, 0, 1 << 20));
-  PAGODA_TRY(options->trace_time_scale, real_above(flags, "timed-trace-time-scale", 1, 0, 1e6));
-  PAGODA_TRY(options->trace_length_scale, real_above(flags, "timed-trace-length-scale", 1, 0, 1e6));
-  return {};
-}
-
 }  // namespace
 
 std::span<const FlagSpec> dataset_flag_table() {
@@ -104,28 +98,21 @@ std::span<const FlagSpec> dataset_flag_table() {
 
 Result<DatasetOptions> dataset_options(const FlagValues& flags) {
   DatasetOptions options;
-  options.name = flags.text("dataset-name", "random");
-  options.path = flags.text("dataset-path");
+  PAGODA_RETURN_IF_ERROR(assign_fields(dataset_flag_table(), flags, &options));
   options.seed = static_cast<uint64_t>(flags.number("seed", 0));
-  options.shuffle = !flags.flag("disable-shuffle", false);
-  options.oversample = !flags.flag("no-oversample", false);
-  PAGODA_TRY(options.num_prompts, number_in(flags, "num-prompts", 1000, 1, 1 << 24));
-  PAGODA_TRY(int64_t input_len, number_in(flags, "input-len", 1024, 1, kLenMax));
-  PAGODA_TRY(int64_t output_len, number_in(flags, "output-len", 128, 1, kLenMax));
-  PAGODA_TRY(options.random_input_len, number_in(flags, "random-input-len", input_len, 0, kLenMax));
-  PAGODA_TRY(options.random_output_len, number_in(flags, "random-output-len", output_len, 1, kLenMax));
-  PAGODA_TRY(options.random_prefix_len, number_in(flags, "random-prefix-len", 0, 0, kLenMax));
   PAGODA_RETURN_IF_ERROR(read_range_ratio(flags, &options));
-  PAGODA_RETURN_IF_ERROR(read_repetition(flags, output_len, &options));
-  if (flags.given("output-len")) options.sharegpt_output_len = output_len;
-  if (flags.given("sharegpt-output-len")) {
-    PAGODA_TRY(options.sharegpt_output_len, number_in(flags, "sharegpt-output-len", 0, 1, kLenMax));
+  // --input-len and --output-len are for every kind of dataset that has no flag of its own given.
+  PAGODA_TRY(int64_t input_len, number_in(flags, "input-len", options.random_input_len, 1, kLenMax));
+  PAGODA_TRY(int64_t output_len, number_in(flags, "output-len", options.random_output_len, 1, kLenMax));
+  if (!flags.given("random-input-len")) options.random_input_len = input_len;
+  if (flags.given("output-len")) {
+    if (!flags.given("random-output-len")) options.random_output_len = output_len;
+    if (!flags.given("prefix-repetition-output-len")) options.repetition_output_len = output_len;
+    if (!flags.given("sharegpt-output-len")) options.sharegpt_output_len = output_len;
+    if (!flags.given("custom-output-len")) options.custom_output_len = output_len;
   }
-  PAGODA_TRY(options.custom_output_len, number_in(flags, "custom-output-len",
-                                                  flags.given("output-len") ? output_len : 256, -1, kLenMax));
   if (options.custom_output_len == 0)
     return invalid_argument("flag --custom-output-len must be positive, or -1", "custom-output-len");
-  PAGODA_RETURN_IF_ERROR(read_trace(flags, &options));
   return options;
 }
 

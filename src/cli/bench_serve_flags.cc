@@ -9,6 +9,7 @@
 #include "base/env.h"
 #include "cli/bench_flags.h"
 #include "cli/flag_checks.h"
+#include "cli/flag_field.h"
 
 namespace pagoda {
 namespace {
@@ -16,25 +17,32 @@ namespace {
 using enum FlagKind;
 using enum FlagState;
 
+#define FIELD(path, ...) \
+  field([](BenchServeOptions & args) -> auto& { return args.path; } __VA_OPT__(, ) __VA_ARGS__)
+
 constexpr const char* kServer = "Server";
 constexpr const char* kLoad = "Load";
 constexpr const char* kSampling = "Sampling";
 constexpr const char* kReport = "Report";
 
 constexpr FlagSpec kServeFlags[] = {
-    {"backend", "", kServer, kString, "openai", "openai or vllm (completions), openai-chat or vllm-chat."},
+    flag("backend", kServer, FIELD(backend), "openai or vllm (completions), openai-chat or vllm-chat."),
     {"base-url", "", kServer, kString, "",
      "http://host:port, https://host, unix:/socket; overrides --host and --port."},
     {"host", "", kServer, kString, "127.0.0.1", "The server's host."},
     {"port", "", kServer, kInt, "8000", "The server's port."},
     {"endpoint", "", kServer, kString, "by --backend", "/v1/completions or /v1/chat/completions."},
-    {"model", "", kServer, kString, "the server's first", "Model to ask for; its folder has the tokenizer."},
-    {"served-model-name", "", kServer, kString, "--model", "The model's name in requests."},
-    {"tokenizer", "", kServer, kString, "the model's",
-     "Folder or tokenizer.json that prompts are made with."},
-    {"skip-tokenizer-init", "", kServer, kBool, "off", "Use none: prompts are random words, or ids."},
+    flag("model", kServer, FIELD(model), "Model to ask for; its folder has the tokenizer.",
+         {.default_text = "the server's first"}),
+    flag("served-model-name", kServer, FIELD(served_model_name), "The model's name in requests.",
+         {.default_text = "--model"}),
+    flag("tokenizer", kServer, FIELD(tokenizer), "Folder or tokenizer.json that prompts are made with.",
+         {.default_text = "the model's"}),
+    flag("skip-tokenizer-init", kServer, FIELD(skip_tokenizer),
+         "Use none: prompts are random words, or ids."),
     {"header", "", kServer, kList, "", "KEY=VALUE headers of every request (the key: OPENAI_API_KEY)."},
-    {"ready-check-timeout-sec", "", kServer, kInt, "0", "Seconds to wait for a first good answer; 0: none."},
+    flag("ready-check-timeout-sec", kServer, FIELD(ready_check_timeout_s, between(0, 86400)),
+         "Seconds to wait for a first good answer; 0: none."),
     {"insecure", "", kServer, kBool, "off", "Do not check the server's certificate.", kLater},
     {"tokenizer-mode", "", kServer, kString, "auto", "slow, mistral.", kForeign},
     {"trust-remote-code", "", kServer, kBool, "off", "Python code of the tokenizer; none is run.", kForeign},
@@ -42,16 +50,23 @@ constexpr FlagSpec kServeFlags[] = {
     {"request-rate", "", kLoad, kString, "inf", "Requests per second; inf: all at once."},
     {"burstiness", "", kLoad, kString, "1.0",
      "Shape of the gamma distribution of gaps: 1 Poisson, below burstier, above more even."},
-    {"max-concurrency", "", kLoad, kInt, "none", "Most requests under way at once."},
+    flag("max-concurrency", kLoad, FIELD(load.max_concurrency, between(1, 1 << 20)),
+         "Most requests under way at once.", {.default_text = "none"}),
     {"ramp-up-strategy", "", kLoad, kString, "", "linear or exponential, instead of --request-rate."},
-    {"ramp-up-start-rps", "", kLoad, kFloat, "", "Rate at the first request."},
-    {"ramp-up-end-rps", "", kLoad, kFloat, "", "Rate at the last request."},
-    {"num-warmups", "", kLoad, kInt, "0", "Requests before the measurement."},
+    flag("ramp-up-start-rps", kLoad, FIELD(arrivals.ramp_up_start_rps, above(0, 1e6)),
+         "Rate at the first request.", {.default_text = ""}),
+    flag("ramp-up-end-rps", kLoad, FIELD(arrivals.ramp_up_end_rps, above(0, 1e6)),
+         "Rate at the last request.", {.default_text = ""}),
+    flag("num-warmups", kLoad, FIELD(num_warmups, between(0, 1 << 20)), "Requests before the measurement."),
     {"seed", "", kLoad, kInt, "0", "Seed of prompts and arrivals."},
-    {"self-timed", "", kLoad, kBool, "on for timed_trace", "Send at the trace's times."},
-    {"random-as-ids", "", kLoad, kBool, "off", "Send synthetic prompts as token ids instead of text."},
-    {"random-vocab-size", "", kLoad, kInt, "the tokenizer's", "Ids to choose from with --random-as-ids."},
-    {"request-id-prefix", "", kLoad, kString, "none", "Beginning of X-Request-Id."},
+    flag("self-timed", kLoad, FIELD(self_timed), "Send at the trace's times.",
+         {.default_text = "on for timed_trace"}),
+    flag("random-as-ids", kLoad, FIELD(random_as_ids),
+         "Send synthetic prompts as token ids instead of text."),
+    flag("random-vocab-size", kLoad, FIELD(random_vocab_size, between(1, 1 << 30)),
+         "Ids to choose from with --random-as-ids.", {.default_text = "the tokenizer's"}),
+    flag("request-id-prefix", kLoad, FIELD(load.request_id_prefix), "Beginning of X-Request-Id.",
+         {.default_text = "none"}),
     {"probe-request-rate", "", kLoad, kFloat, "0", "Probes beside the load.", kLater},
     {"lora-modules", "", kLoad, kList, "", "Adapters to ask for.", kLater},
     {"lora-assignment", "", kLoad, kString, "random", "How adapters are assigned.", kLater},
@@ -59,7 +74,8 @@ constexpr FlagSpec kServeFlags[] = {
     {"chat-template-kwargs", "", kLoad, kJson, "", "Use --extra-body {\"chat_template_kwargs\": ...}.",
      kLater},
 
-    {"ignore-eos", "", kSampling, kBool, "on for random, timed_trace", "Generate the whole output length."},
+    flag("ignore-eos", kSampling, FIELD(load.style.ignore_eos), "Generate the whole output length.",
+         {.default_text = "on for random, timed_trace"}),
     {"temperature", "", kSampling, kFloat, "the server's", "Sampling parameter."},
     {"top-p", "", kSampling, kFloat, "the server's", "Sampling parameter."},
     {"top-k", "", kSampling, kInt, "the server's", "Sampling parameter."},
@@ -67,7 +83,8 @@ constexpr FlagSpec kServeFlags[] = {
     {"frequency-penalty", "", kSampling, kFloat, "the server's", "Sampling parameter."},
     {"presence-penalty", "", kSampling, kFloat, "the server's", "Sampling parameter."},
     {"repetition-penalty", "", kSampling, kFloat, "the server's", "Sampling parameter."},
-    {"logprobs", "", kSampling, kInt, "none", "Log-probabilities for each token."},
+    flag("logprobs", kSampling, FIELD(load.style.logprobs, between(0, 1 << 20)),
+         "Log-probabilities for each token.", {.default_text = "none"}),
     {"extra-body", "", kSampling, kJson, "{}", "JSON merged into every request."},
     {"use-beam-search", "", kSampling, kBool, "off", "Beam search.", kLater},
 
@@ -76,13 +93,14 @@ constexpr FlagSpec kServeFlags[] = {
     {"metric-percentiles", "", kReport, kString, "99", "Percentiles, as in 50,90,99.9."},
     {"goodput", "", kReport, kList, "",
      "Service levels in ms that make a request good: ttft:X tpot:X e2el:X."},
-    {"disable-tqdm", "", kReport, kBool, "off", "No progress line."},
-    {"save-result", "", kReport, kBool, "off", "Write a result file."},
-    {"save-detailed", "", kReport, kBool, "off", "With the times and texts of every request."},
-    {"append-result", "", kReport, kBool, "off", "Append to the file, one JSON object a line."},
-    {"result-dir", "", kReport, kString, "", "Folder of the file."},
-    {"result-filename", "", kReport, kString, "made of the settings", "Name of the file."},
-    {"label", "", kReport, kString, "--backend", "Beginning of the file's name."},
+    flag("disable-tqdm", kReport, inverted(FIELD(progress)), "No progress line."),
+    flag("save-result", kReport, FIELD(save_result), "Write a result file."),
+    flag("save-detailed", kReport, FIELD(save_detailed), "With the times and texts of every request."),
+    flag("append-result", kReport, FIELD(append_result), "Append to the file, one JSON object a line."),
+    flag("result-dir", kReport, FIELD(result_dir), "Folder of the file."),
+    flag("result-filename", kReport, FIELD(result_filename), "Name of the file.",
+         {.default_text = "made of the settings"}),
+    flag("label", kReport, FIELD(label), "Beginning of the file's name.", {.default_text = "--backend"}),
     {"metadata", "", kReport, kList, "", "KEY=VALUE pairs for the file."},
     {"plot-timeline", "", kReport, kBool, "off", "Plot in HTML.", kForeign},
     {"timeline-itl-thresholds", "", kReport, kString, "25,50", "Colours of the plot.", kForeign},
@@ -122,8 +140,8 @@ Result<std::pair<std::string, std::string>> key_value(const char* flag, const st
 }
 
 Status read_server(const FlagValues& flags, BenchServeOptions* options) {
-  PAGODA_TRY(options->backend,
-             one_of(flags, "backend", "openai", {"openai", "vllm", "openai-chat", "vllm-chat"}));
+  PAGODA_RETURN_IF_ERROR(
+      one_of(flags, "backend", options->backend, {"openai", "vllm", "openai-chat", "vllm-chat"}).status());
   bool chat = options->backend.ends_with("-chat");
   options->load.style.chat = chat;
   options->load.endpoint = flags.text("endpoint", chat ? "/v1/chat/completions" : "/v1/completions");
@@ -140,11 +158,6 @@ Status read_server(const FlagValues& flags, BenchServeOptions* options) {
   std::string* base = &options->load.base_url;
   base->erase(base->find_last_not_of('/') + 1);
   if (base->ends_with("/v1") && options->load.endpoint.starts_with("/v1/")) base->resize(base->size() - 3);
-  options->model = flags.text("model");
-  options->served_model_name = flags.text("served-model-name");
-  options->tokenizer = flags.text("tokenizer");
-  options->skip_tokenizer = flags.flag("skip-tokenizer-init", false);
-  PAGODA_TRY(options->ready_check_timeout_s, number_in(flags, "ready-check-timeout-sec", 0, 0, 86400));
   for (const std::string& item : flags.list("header")) {
     PAGODA_TRY(auto header, key_value("header", item, '='));
     options->load.headers.push_back(std::move(header));
@@ -161,8 +174,6 @@ Status read_ramp_up(const FlagValues& flags, ArrivalOptions* arrivals) {
     return invalid_argument("--ramp-up-strategy sets the rate: leave --request-rate out", "request-rate");
   for (const char* name : {"ramp-up-start-rps", "ramp-up-end-rps"})
     if (!flags.given(name)) return invalid_argument("--ramp-up-strategy needs --" + std::string(name), name);
-  PAGODA_TRY(arrivals->ramp_up_start_rps, real_above(flags, "ramp-up-start-rps", 0, 0, 1e6));
-  PAGODA_TRY(arrivals->ramp_up_end_rps, real_above(flags, "ramp-up-end-rps", 0, 0, 1e6));
   if (arrivals->ramp_up_start_rps > arrivals->ramp_up_end_rps)
     return invalid_argument("--ramp-up-start-rps must not be above --ramp-up-end-rps", "ramp-up-start-rps");
   arrivals->ramp_up = strategy == "linear" ? RampUp::kLinear : RampUp::kExponential;
@@ -174,34 +185,22 @@ Status read_load(const FlagValues& flags, BenchServeOptions* options) {
              positive_or_inf(flags, "request-rate", std::numeric_limits<double>::infinity()));
   PAGODA_TRY(options->arrivals.burstiness, positive_or_inf(flags, "burstiness", 1));
   PAGODA_RETURN_IF_ERROR(read_ramp_up(flags, &options->arrivals));
-  if (flags.given("max-concurrency")) {
-    PAGODA_TRY(options->load.max_concurrency, number_in(flags, "max-concurrency", 0, 1, 1 << 20));
-  }
-  PAGODA_TRY(options->num_warmups, number_in(flags, "num-warmups", 0, 0, 1 << 20));
   bool is_trace = options->dataset.name == "timed_trace";
   if (flags.given("self-timed") && !is_trace)
     return invalid_argument("--self-timed is for --dataset-name timed_trace", "self-timed");
-  options->self_timed = flags.flag("self-timed", is_trace);
+  if (!flags.given("self-timed")) options->self_timed = is_trace;
   if (options->self_timed && (flags.given("request-rate") || flags.given("ramp-up-strategy")))
     return invalid_argument("a trace has its own times: give --no-self-timed with --request-rate",
                             "request-rate");
-  options->random_as_ids = flags.flag("random-as-ids", false);
   if (options->random_as_ids && options->load.style.chat)
     return invalid_argument("--random-as-ids is for completions: a chat has messages", "random-as-ids");
-  if (flags.given("random-vocab-size")) {
-    PAGODA_TRY(options->random_vocab_size, number_in(flags, "random-vocab-size", 0, 1, 1 << 30));
-  }
-  options->load.request_id_prefix = flags.text("request-id-prefix");
   return {};
 }
 
 Status read_sampling(const FlagValues& flags, BenchServeOptions* options) {
   RequestStyle& style = options->load.style;
   bool synthetic = options->dataset.name == "random" || options->dataset.name == "timed_trace";
-  style.ignore_eos = flags.flag("ignore-eos", synthetic);
-  if (flags.given("logprobs")) {
-    PAGODA_TRY(style.logprobs, number_in(flags, "logprobs", 0, 0, 1 << 20));
-  }
+  if (!flags.given("ignore-eos")) style.ignore_eos = synthetic;
   struct Parameter {
     const char *flag, *field;
   };
@@ -256,14 +255,8 @@ Status read_report(const FlagValues& flags, BenchServeOptions* options) {
   }
   PAGODA_RETURN_IF_ERROR(read_goodput(flags, &options->metrics.goodput));
   options->metrics.with_client_queue = options->load.max_concurrency > 0;
-  options->progress = !flags.flag("disable-tqdm", false);
-  options->append_result = flags.flag("append-result", false);
-  options->save_detailed = flags.flag("save-detailed", false);
-  options->save_result = flags.flag("save-result", false) || options->append_result;
+  options->save_result |= options->append_result;
   options->load.keep_text = options->save_result && options->save_detailed;
-  options->result_dir = flags.text("result-dir");
-  options->result_filename = flags.text("result-filename");
-  options->label = flags.text("label");
   for (const std::string& item : flags.list("metadata")) {
     PAGODA_TRY(auto pair, key_value("metadata", item, '='));
     options->metadata.push_back(std::move(pair));
@@ -285,6 +278,7 @@ Result<BenchServeOptions> bench_serve_options(const ParsedCommand& command) {
   if (!command.positional.empty())
     return invalid_argument("unexpected argument '" + command.positional.front() + "'");
   PAGODA_TRY(options.dataset, dataset_options(command.flags));
+  PAGODA_RETURN_IF_ERROR(assign_fields(kServeFlags, command.flags, &options));
   PAGODA_RETURN_IF_ERROR(read_server(command.flags, &options));
   PAGODA_RETURN_IF_ERROR(read_load(command.flags, &options));
   PAGODA_RETURN_IF_ERROR(read_sampling(command.flags, &options));

@@ -19,7 +19,7 @@ struct BenchServeOptions {
   DatasetOptions dataset;
   MetricOptions metrics;
   std::vector<std::string> percentile_metrics;
-  std::string backend, model, served_model_name, tokenizer;
+  std::string backend = "openai", model, served_model_name, tokenizer;
   bool skip_tokenizer = false, random_as_ids = false, self_timed = false, progress = true;
   int64_t random_vocab_size = 0;  // 0: the tokenizer's
   int64_t num_warmups = 0, ready_check_timeout_s = 0;
