@@ -26,7 +26,7 @@ double seconds_since(Time start) {
 ModelConfig model_of(int num_groups) {
   ModelConfig config;
   config.vocab_size = kVocab;
-  for (int i = 0; i < num_groups; ++i) config.layers.push_back({.window = i == 0 ? 0 : 1024});
+  for (int i = 0; i < num_groups; ++i) config.layers.push_back({.attention = {.window = i == 0 ? 0 : 1024}});
   return config;
 }
 

@@ -6,6 +6,7 @@
 #include "base/env.h"
 #include "base/mmap.h"
 #include "model/registry.h"
+#include "model/tensor_list.h"
 #include "ops/cpu/calibrate.h"
 #include "ops/cpu/tuning_file.h"
 #include "weights/dummy_checkpoint.h"
@@ -45,10 +46,11 @@ Result<DecoderOptions> decoder_options(const DriverOptions& options) {
 }
 
 double kv_token_bytes(const ModelConfig& config, DType kv_dtype) {
-  const AttentionShape& shape = config.attention;
-  const auto block =
-      static_cast<double>(kv_block_bytes(kv_dtype, shape.num_kv_heads, shape.head_dim, kBlockSize));
-  return block / kBlockSize * static_cast<double>(config.layers.size());
+  double bytes = 0;
+  for (const LayerConfig& layer : config.layers)
+    bytes += static_cast<double>(
+        kv_block_bytes(kv_dtype, layer.attention.num_kv_heads, layer.attention.head_dim, kBlockSize));
+  return bytes / kBlockSize;
 }
 
 // Of a matrix [vocab_size, hidden_size]: the embedding, or the head.
@@ -71,7 +73,7 @@ Result<ModelBytes> model_bytes(const DriverOptions& options) {
   const ModelConfig& config = spec.config;
   const int64_t matrix = config.vocab_size * config.hidden_size, num_tables = config.tied_head ? 1 : 2;
   // Like one matrix with as many weights as all layers have, of the usual number of columns.
-  const int64_t rows = (num_parameters(spec) - num_tables * matrix) / config.hidden_size;
+  const int64_t rows = (num_parameters(tensor_list(spec)) - num_tables * matrix) / config.hidden_size;
   return ModelBytes{static_cast<double>(packed_bytes({rows, config.hidden_size, *decoder.layers_format})) +
                         static_cast<double>(num_tables) * vocabulary_bytes(config, decoder),
                     kv_token_bytes(config, kv_dtype)};
@@ -90,7 +92,7 @@ Result<StepDriver::Tuning> StepDriver::tuning_of(const std::string& wish, const 
     return Tuning{file.tuning, pagoda::tuning_text(file.tuning)};
   }
   if (decoder.weight_bytes() < kCalibrationBytes) return Tuning{{}, "the defaults, for a small model"};
-  const AttentionShape& shape = config.attention;
+  const AttentionConfig& shape = config.layers[0].attention;
   const Calibration found = calibrate(
       {decoder.matrices(), kv_dtype, shape.num_heads, shape.num_kv_heads, shape.head_dim, kBlockSize},
       *stream);
@@ -102,7 +104,7 @@ Result<std::unique_ptr<StepDriver>> StepDriver::create(const DriverOptions& opti
   PAGODA_TRY(DType kv_dtype, parse_kv_dtype(options.kv_cache_dtype));
   PAGODA_TRY(DecoderOptions decoder_flags, decoder_options(options));
   auto compute = std::make_unique<CpuCompute>(options.threads > 0 ? options.threads : usable_cpu_count());
-  auto checkpoint = make_dummy_checkpoint(expected_tensors(spec), *decoder_flags.dtype, 0, &compute->pool);
+  auto checkpoint = make_dummy_checkpoint(tensor_list(spec), *decoder_flags.dtype, 0, &compute->pool);
   PAGODA_TRY(auto decoder, Decoder::load(spec, *checkpoint, decoder_flags, compute->stream));
 
   std::unique_ptr<StepDriver> driver(new StepDriver);

@@ -91,15 +91,16 @@ StepCost& StepCost::operator+=(const StepCost& other) {
 ModelCost model_cost(const ModelConfig& config, double weight_bytes, double embedding_bytes,
                      double kv_token_bytes) {
   const auto hidden = static_cast<double>(config.hidden_size);
-  const auto inner = static_cast<double>(config.intermediate_size);
-  const auto num_layers = static_cast<double>(config.layers.size());
-  const AttentionShape& shape = config.attention;
   ModelCost cost;
-  cost.layer_params = num_layers * hidden * (shape.qkv_size() + shape.q_size() + 3 * inner);
+  for (const LayerConfig& layer : config.layers) {
+    const AttentionConfig& shape = layer.attention;
+    cost.layer_params +=
+        hidden * (shape.qkv_size() + shape.q_size() + 3 * static_cast<double>(layer.mlp.intermediate_size));
+    cost.attention_ops_per_pair += 4 * shape.q_size();  // q . k and p v
+  }
   cost.head_params = hidden * static_cast<double>(config.vocab_size);
   cost.weight_bytes = weight_bytes - embedding_bytes;
   cost.kv_token_bytes = kv_token_bytes;
-  cost.attention_ops_per_pair = num_layers * 4 * shape.q_size();  // q . k and p v
   return cost;
 }
 

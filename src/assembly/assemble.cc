@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mmap.h"
 #include "model/registry.h"
+#include "model/tensor_list.h"
 #include "ops/cpu/isa.h"
 #include "runner/cpu_model_runner.h"
 #include "runner/memory_plan.h"
@@ -299,8 +300,9 @@ Result<std::unique_ptr<ModelRunner>> load_runner(const EngineArgs& args, Source*
   *weight_bytes = decoder->weight_bytes();
   const std::string layers = format_name(source->layers()), head = format_name(source->vocabulary());
   log_info("Loaded {} parameters as {}{} in {:.2f} GiB; {} kernels",
-           with_commas(num_parameters(source->spec)), layers, head == layers ? "" : ", the head as " + head,
-           static_cast<double>(*weight_bytes) / kGiB, isa_name(selected_isa()));
+           with_commas(num_parameters(tensor_list(source->spec))), layers,
+           head == layers ? "" : ", the head as " + head, static_cast<double>(*weight_bytes) / kGiB,
+           isa_name(selected_isa()));
   CpuRunnerConfig config;
   config.max_num_seqs = sizes.max_num_seqs;
   config.max_num_batched_tokens = sizes.max_num_batched_tokens;

@@ -50,8 +50,8 @@ std::string machine_and_model(const CalibrationModel& model, const Decoder& deco
       formats += format_name(weight->header().format) + " ";
   return fmt::format("{}; {} kernels, {} threads; {}x {} {}, cache {} {}x{}x{} in blocks of {}", cpu_name(),
                      isa_name(selected_isa()), threads, decoder.config().hidden_size,
-                     decoder.config().intermediate_size, formats, dtype_name(model.kv_dtype), model.num_heads,
-                     model.num_kv_heads, model.head_dim, model.block_size);
+                     decoder.config().layers[0].mlp.intermediate_size, formats, dtype_name(model.kv_dtype),
+                     model.num_heads, model.num_kv_heads, model.head_dim, model.block_size);
 }
 
 }  // namespace
@@ -79,7 +79,7 @@ Status tune_cpu(const CpuTuneWish& wish, const Decoder& decoder, DType kv_dtype,
       return std::move(file.status()).with_context("--cpu-tune");
   }
   std::size_t bytes = 0;
-  const AttentionShape& shape = decoder.config().attention;
+  const AttentionConfig& shape = decoder.config().layers[0].attention;
   const CalibrationModel model{decoder.matrices(), kv_dtype,       shape.num_heads,
                                shape.num_kv_heads, shape.head_dim, block_size};
   for (const PackedWeight* weight : model.weights) bytes += weight->bytes();

@@ -27,7 +27,7 @@ Hash128 fingerprint(const KvIdentity& identity, std::span<const KvGroupSpec> gro
                   dtype_name(identity.kv_dtype), identity.block_size,
                   packed_key(content, identity.layers, identity.vocabulary, compute.stream).hex());
   for (const KvGroupSpec& group : groups) text += fmt::format("|{} {}", group.window, group.block_bytes);
-  const AttentionShape& shape = identity.model->attention;
+  const AttentionConfig& shape = identity.model->layers[0].attention;
   const KvLayerView layer{.dtype = identity.kv_dtype,
                           .num_kv_heads = shape.num_kv_heads,
                           .head_dim = shape.head_dim,

@@ -17,8 +17,7 @@ Result<std::unique_ptr<Decoder>> WeightLoader::load(std::unique_ptr<Checkpoint> 
     PAGODA_TRY(opened, recipe_.files.open_checkpoint());
   }
   if (recipe_.dummy)
-    opened =
-        make_dummy_checkpoint(expected_tensors(recipe_.spec), recipe_.dtype, recipe_.seed, &compute->pool);
+    opened = make_dummy_checkpoint(tensor_list(recipe_.spec), recipe_.dtype, recipe_.seed, &compute->pool);
   stamps_ = stamps_of(*opened);
   return decode(*opened, compute);
 }
@@ -26,7 +25,7 @@ Result<std::unique_ptr<Decoder>> WeightLoader::load(std::unique_ptr<Checkpoint> 
 Result<std::unique_ptr<Decoder>> WeightLoader::load_again(CpuCompute* compute) const {
   if (recipe_.dummy)
     return decode(
-        *make_dummy_checkpoint(expected_tensors(recipe_.spec), recipe_.dtype, recipe_.seed, &compute->pool),
+        *make_dummy_checkpoint(tensor_list(recipe_.spec), recipe_.dtype, recipe_.seed, &compute->pool),
         compute);
   Result<std::unique_ptr<Checkpoint>> checkpoint = recipe_.files.open_checkpoint();
   if (!checkpoint.ok())

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "assembly/model_files.h"
-#include "model/decoder.h"
+#include "decoder/decoder.h"
 #include "model/registry.h"
 #include "runner/cpu_model_runner.h"
 

@@ -13,31 +13,35 @@ Tensor columns_of(const Tensor& matrix, int64_t begin, int64_t count) {
 
 }  // namespace
 
-Result<Attention> Attention::load(const WeightSource& source, const AttentionNames& names,
-                                  const AttentionShape& shape, bool qkv_bias, bool o_bias) {
+Result<Attention> Attention::load(const WeightSource& source, const AttentionConfig& config) {
   Attention attention;
-  attention.shape_ = shape;
-  const std::string qkv[] = {names.q, names.k, names.v};
-  PAGODA_TRY(attention.qkv_, Linear::load(source, qkv, qkv_bias));
-  PAGODA_TRY(attention.o_, Linear::load(source, {&names.o, 1}, o_bias));
+  attention.config_ = config;
+  PAGODA_TRY(attention.qkv_,
+             Linear::load(source, {TensorRole::kQuery, TensorRole::kKey, TensorRole::kValue}));
+  PAGODA_TRY(attention.o_, Linear::load(source, {TensorRole::kOutput}));
   return attention;
 }
 
-void Attention::forward(const Tensor& residual, const MatmulInput& x, const int32_t* positions,
-                        const RopeTable& rope_table, const KvLayerView& kv, const AttnBatch& batch,
-                        const Tensor& qkv, const Tensor& attended, Buffer* out_room,
+void Attention::forward(const Tensor& y, const MatmulInput& x, Epilogue epilogue, const AttentionStep& step,
                         ComputeStream& stream) const {
-  const Tensor q = columns_of(qkv, 0, shape_.q_size());
-  const Tensor k = columns_of(qkv, shape_.q_size(), shape_.kv_size());
-  const Tensor v = columns_of(qkv, shape_.q_size() + shape_.kv_size(), shape_.kv_size());
-  qkv_.forward(qkv, x, stream);
+  AttentionScratch& scratch = step.scratch;
+  const Tensor qkv = Tensor::matrix(scratch.qkv.data(), DType::kF32, x.rows, config_.qkv_size());
+  const Tensor attended = Tensor::matrix(scratch.attended.data(), DType::kF32, x.rows, config_.q_size());
+  const Tensor q = columns_of(qkv, 0, config_.q_size());
+  const Tensor k = columns_of(qkv, config_.q_size(), config_.kv_size());
+  const Tensor v = columns_of(qkv, config_.q_size() + config_.kv_size(), config_.kv_size());
+  qkv_.forward(qkv, x, Epilogue::kStore, stream);
   // Q and K lie side by side: one call turns the heads of both.
-  rope(qkv, positions, shape_.num_heads + shape_.num_kv_heads, shape_.head_dim, rope_table, stream);
-  kv_store(kv, k, v, batch, stream);
-  const MatmulInput out = o_.input(out_room, x.rows);
-  paged_attention(attended, q, kv, batch, shape_.num_heads, stream);
+  rope(qkv, step.positions, config_.num_heads + config_.num_kv_heads, config_.head_dim, step.rope, stream);
+  kv_store(step.kv, k, v, step.batch, stream);
+  AttnBatch batch = step.batch;
+  batch.window = config_.window;
+  batch.scale = config_.scale;
+  batch.softcap = config_.softcap;
+  const MatmulInput out = o_.input(&scratch.input, x.rows);
+  paged_attention(attended, q, step.kv, batch, config_.num_heads, stream);
   convert_input(out, attended, stream);
-  o_.forward_add(residual, out, stream);
+  o_.forward(y, out, epilogue, stream);
 }
 
 }  // namespace pagoda

@@ -5,66 +5,116 @@
 namespace pagoda {
 namespace {
 
-Result<const StoredTensor*> find(const WeightSource& source, const std::string& name) {
-  const StoredTensor* stored = source.checkpoint.find(name);
-  if (stored == nullptr) return invalid_argument("the checkpoint has no tensor '" + name + "'");
-  return stored;
+// Some rows of a stored tensor.
+struct RowRange {
+  const StoredTensor* stored;
+  int64_t begin, count;
+  bool is_whole() const { return count == stored->shape[0]; }
+};
+
+Result<RowRange> find(const WeightSource& source, const TensorSource& tensor) {
+  const StoredTensor* stored = source.checkpoint.find(tensor.name);
+  if (stored == nullptr) return invalid_argument("the checkpoint has no tensor '" + tensor.name + "'");
+  const int64_t count = tensor.num_rows > 0 ? tensor.num_rows : stored->shape[0];
+  PAGODA_CHECK(tensor.row_begin + count <= stored->shape[0], "rows of the tensor");
+  return RowRange{stored, tensor.row_begin, count};
+}
+
+// Neighbouring slices of a stored tensor are one range, but for those that a gated weight tells apart.
+Result<std::vector<RowRange>> find_rows(const WeightSource& source,
+                                        std::span<const TensorSpec* const> tensors, bool gated) {
+  std::vector<RowRange> ranges;
+  for (const TensorSpec* tensor : tensors)
+    for (const TensorSource& part : tensor->sources) {
+      PAGODA_TRY(RowRange range, find(source, part));
+      const bool continues = !ranges.empty() && ranges.back().stored == range.stored &&
+                             ranges.back().begin + ranges.back().count == range.begin;
+      if (continues && !gated)
+        ranges.back().count += range.count;
+      else
+        ranges.push_back(range);
+    }
+  return ranges;
+}
+
+QuantTensor rows_of(QuantTensor matrix, const RowRange& range) {
+  const std::size_t row_bytes = static_cast<std::size_t>(matrix.columns) * dtype_bytes(matrix.dtype);
+  matrix.data = matrix.data.subspan(static_cast<std::size_t>(range.begin) * row_bytes,
+                                    static_cast<std::size_t>(range.count) * row_bytes);
+  matrix.rows = range.count;
+  return matrix;
+}
+
+// What a packed weight is kept under: the names of its parts.
+std::string store_name(std::span<const RowRange> ranges) {
+  std::string text;
+  for (const RowRange& range : ranges) {
+    text += (text.empty() ? "" : " ") + range.stored->name;
+    if (!range.is_whole())
+      text += "[" + std::to_string(range.begin) + ":" + std::to_string(range.begin + range.count) + "]";
+  }
+  return text;
 }
 
 }  // namespace
 
-Result<std::vector<float>> load_vector(const WeightSource& source, const std::string& name) {
-  PAGODA_TRY(const StoredTensor* stored, find(source, name));
-  return to_floats(source.checkpoint.read(*stored), stored->file);
+Result<std::vector<float>> load_vector(const WeightSource& source, const TensorSpec& tensor) {
+  std::vector<float> vector;
+  for (const TensorSource& part : tensor.sources) {
+    PAGODA_TRY(const RowRange range, find(source, part));
+    PAGODA_TRY(std::vector<float> numbers,
+               to_floats(source.checkpoint.read(*range.stored), range.stored->file));
+    vector.insert(vector.end(), numbers.begin() + range.begin, numbers.begin() + range.begin + range.count);
+  }
+  return vector;
 }
 
 Result<std::unique_ptr<PackedWeight>> load_packed(const WeightSource& source,
-                                                  std::span<const std::string> names,
+                                                  std::span<const TensorSpec* const> tensors,
                                                   const WeightFormat& format, bool gated) {
-  std::vector<const StoredTensor*> stored;
+  PAGODA_TRY(const std::vector<RowRange> ranges, find_rows(source, tensors, gated));
   PackedWeight::Header header{.format = format, .is_gated = gated};
-  std::string store_name;
-  for (const std::string& name : names) {
-    PAGODA_TRY(const StoredTensor* tensor, find(source, name));
-    PAGODA_CHECK(tensor->shape.size() == 2, "a weight is a matrix");
-    stored.push_back(tensor);
-    header.n += tensor->shape[0];
-    header.k = tensor->shape[1];
-    store_name += (store_name.empty() ? "" : " ") + name;
+  for (const RowRange& range : ranges) {
+    PAGODA_CHECK(range.stored->shape.size() == 2, "a weight is a matrix");
+    header.n += range.count;
+    header.k = range.stored->shape[1];
   }
+  const std::string name = store_name(ranges);
   if (source.store != nullptr)
-    if (std::unique_ptr<PackedWeight> kept = source.store->find(store_name, header)) return kept;
+    if (std::unique_ptr<PackedWeight> kept = source.store->find(name, header)) return kept;
 
   std::vector<HeldTensor> held;
   std::vector<QuantTensor> parts;
-  for (const StoredTensor* tensor : stored) {
-    held.push_back(source.checkpoint.read(*tensor));
-    parts.push_back(held.back().tensor);
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    if (i == 0 || ranges[i].stored != ranges[i - 1].stored)
+      held.push_back(source.checkpoint.read(*ranges[i].stored));
+    parts.push_back(rows_of(held.back().tensor, ranges[i]));
   }
   PAGODA_TRY(std::unique_ptr<PackedWeight> packed, pack_weight(parts, format, gated, source.stream));
-  for (const StoredTensor* tensor : stored) source.checkpoint.release(*tensor);
-  if (source.store != nullptr) source.store->add(store_name, *packed);
+  for (const RowRange& range : ranges) source.checkpoint.release(*range.stored);
+  if (source.store != nullptr) source.store->add(name, *packed);
   return packed;
 }
 
-Result<Linear> Linear::load(const WeightSource& source, std::span<const std::string> names, bool has_bias,
-                            bool gated) {
+Result<Linear> Linear::load(const WeightSource& source, std::initializer_list<TensorRole> roles, bool gated) {
   Linear linear;
   std::vector<float> biases;
-  std::vector<std::string> weights;
-  for (const std::string& name : names) {
-    weights.push_back(name + ".weight");
-    if (!has_bias) continue;
-    PAGODA_TRY(std::vector<float> bias, load_vector(source, name + ".bias"));
-    biases.insert(biases.end(), bias.begin(), bias.end());
+  std::vector<const TensorSpec*> weights;
+  for (TensorRole role : roles) {
+    weights.push_back(find_tensor(source.tensors, role));
+    PAGODA_CHECK(weights.back() != nullptr, "a matrix of the list");
+    const TensorSpec* bias = find_tensor(source.tensors, role, -1, true);
+    if (bias == nullptr) continue;
+    PAGODA_TRY(std::vector<float> numbers, load_vector(source, *bias));
+    biases.insert(biases.end(), numbers.begin(), numbers.end());
   }
   PAGODA_TRY(linear.weight_, load_packed(source, weights, source.format, gated));
-  if (has_bias) {
-    if (static_cast<int64_t>(biases.size()) != linear.weight_->n())
-      return invalid_argument("the biases of '" + names[0] + "' have " + std::to_string(biases.size()) +
-                              " numbers for " + std::to_string(linear.weight_->n()) + " outputs");
-    linear.bias_ = pack_bias(*linear.weight_, biases);
-  }
+  if (biases.empty()) return linear;
+  if (static_cast<int64_t>(biases.size()) != linear.weight_->n())
+    return invalid_argument("the biases of '" + weights[0]->sources[0].name + "' have " +
+                            std::to_string(biases.size()) + " numbers for " +
+                            std::to_string(linear.weight_->n()) + " outputs");
+  linear.bias_ = pack_bias(*linear.weight_, biases);
   return linear;
 }
 

@@ -2,16 +2,17 @@
 // Activations are float32 matrices [num_tokens, features], or MatmulInputs where a product reads them; the
 // residual stream is added to in place. A layer
 // owns its packed weights, is immutable once loaded and holds no state of a request; it allocates nothing
-// while a step runs. It knows its shapes, not the model around it, and never switches on a weight's scheme.
+// while a step runs. It knows its own row of the layer table, not the model around it, and never switches on
+// a weight's scheme.
 #pragma once
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/status.h"
-#include "ops/compute_stream.h"
-#include "ops/matmul.h"
+#include "model/tensor_list.h"
 #include "ops/compute_stream.h"
 #include "ops/matmul.h"
 #include "packed/packed_store.h"
@@ -23,24 +24,26 @@ namespace pagoda {
 // Where weights come from while a model is loaded. The checkpoint's names and shapes have been checked.
 struct WeightSource {
   const Checkpoint& checkpoint;
-  WeightFormat format;             // of the layers' weight matrices
-  WeightFormat vocabulary_format;  // of the embedding and the head
+  std::span<const TensorSpec> tensors;  // those of the layer that is being loaded; else all
+  WeightFormat format;                  // of the layers' weight matrices
+  WeightFormat vocabulary_format;       // of the embedding and the head
   ComputeStream& stream;
   PackedStore* store = nullptr;  // asked for packed weights first, handed those that it has not; null: none
 };
 
-// A tensor as floats: norm weights, biases.
-Result<std::vector<float>> load_vector(const WeightSource& source, const std::string& name);
+// A tensor of the list as floats: norm weights, biases.
+Result<std::vector<float>> load_vector(const WeightSource& source, const TensorSpec& tensor);
 // The rows of these weight matrices as one: one under the other, or a gate and its other half.
 Result<std::unique_ptr<PackedWeight>> load_packed(const WeightSource& source,
-                                                  std::span<const std::string> names,
+                                                  std::span<const TensorSpec* const> tensors,
                                                   const WeightFormat& format, bool gated = false);
 
 // y = x W^T + b. Several projections of the same input are one product.
 class Linear {
  public:
-  // names: without `.weight` and `.bias`. gated: two of them, for forward_silu().
-  static Result<Linear> load(const WeightSource& source, std::span<const std::string> names, bool has_bias,
+  // The matrices of these roles, one under the other, with the biases that the list has for them. gated: two
+  // of them, for an epilogue that joins them.
+  static Result<Linear> load(const WeightSource& source, std::initializer_list<TensorRole> roles,
                              bool gated = false);
 
   // Room for num_tokens rows of what this layer reads, in the form that its weight asks for.
@@ -49,17 +52,9 @@ class Linear {
   }
   std::size_t input_bytes(int64_t num_tokens) const { return pagoda::input_bytes(*weight_, num_tokens); }
 
-  // y: [num_tokens, out features] float32.
-  void forward(const Tensor& y, const MatmulInput& x, ComputeStream& stream) const {
-    matmul(y, x, *weight_, bias(), Epilogue::kStore, stream);
-  }
-  // y += x W^T + b.
-  void forward_add(const Tensor& y, const MatmulInput& x, ComputeStream& stream) const {
-    matmul(y, x, *weight_, bias(), Epilogue::kAdd, stream);
-  }
-  // y = silu(gate) * up; y: [num_tokens, out features / 2], float32 or bfloat16.
-  void forward_silu(const Tensor& y, const MatmulInput& x, ComputeStream& stream) const {
-    matmul(y, x, *weight_, bias(), Epilogue::kSiluMul, stream);
+  // y: [num_tokens, out features] float32; kSiluMul: [num_tokens, out features / 2], float32 or bfloat16.
+  void forward(const Tensor& y, const MatmulInput& x, Epilogue epilogue, ComputeStream& stream) const {
+    matmul(y, x, *weight_, bias(), epilogue, stream);
   }
   std::size_t bytes() const { return weight_->bytes(); }
   const PackedWeight& weight() const { return *weight_; }

@@ -2,24 +2,26 @@
 
 namespace pagoda {
 
-Result<GatedMlp> GatedMlp::load(const WeightSource& source, const MlpNames& names, bool has_bias) {
+Result<GatedMlp> GatedMlp::load(const WeightSource& source, const MlpConfig& config) {
   GatedMlp mlp;
-  const std::string gate_up[] = {names.gate, names.up};
-  PAGODA_TRY(mlp.gate_up_, Linear::load(source, gate_up, has_bias, true));
-  PAGODA_TRY(mlp.down_, Linear::load(source, {&names.down, 1}, has_bias));
+  mlp.config_ = config;
+  PAGODA_TRY(mlp.gate_up_, Linear::load(source, {TensorRole::kGate, TensorRole::kUp}, true));
+  PAGODA_TRY(mlp.down_, Linear::load(source, {TensorRole::kDown}));
   return mlp;
 }
 
-void GatedMlp::forward(const Tensor& residual, const MatmulInput& x, const Tensor& activated,
-                       Buffer* down_room, ComputeStream& stream) const {
-  const MatmulInput down_input = down_.input(down_room, x.rows);
+void GatedMlp::forward(const Tensor& y, const MatmulInput& x, Epilogue epilogue, MlpScratch* scratch,
+                       ComputeStream& stream) const {
+  const MatmulInput down_input = down_.input(&scratch->down_input, x.rows);
   if (std::optional<Tensor> direct = down_input.in_place()) {
-    gate_up_.forward_silu(*direct, x, stream);
+    gate_up_.forward(*direct, x, Epilogue::kSiluMul, stream);
   } else {
-    gate_up_.forward_silu(activated, x, stream);
+    const Tensor activated =
+        Tensor::matrix(scratch->activated.data(), DType::kF32, x.rows, config_.intermediate_size);
+    gate_up_.forward(activated, x, Epilogue::kSiluMul, stream);
     convert_input(down_input, activated, stream);
   }
-  down_.forward_add(residual, down_input, stream);
+  down_.forward(y, down_input, epilogue, stream);
 }
 
 }  // namespace pagoda

@@ -1,5 +1,4 @@
 #pragma once
-#include <string>
 #include <vector>
 
 #include "layers/linear.h"
@@ -9,10 +8,12 @@ namespace pagoda {
 
 class RmsNorm {
  public:
-  static Result<RmsNorm> load(const WeightSource& source, const std::string& name, float eps) {
+  static Result<RmsNorm> load(const WeightSource& source, TensorRole role, const NormConfig& config) {
+    const TensorSpec* tensor = find_tensor(source.tensors, role);
+    PAGODA_CHECK(tensor != nullptr, "a norm of the list");
     RmsNorm norm;
-    norm.eps_ = eps;
-    PAGODA_TRY(norm.weight_, load_vector(source, name + ".weight"));
+    norm.eps_ = config.eps;
+    PAGODA_TRY(norm.weight_, load_vector(source, *tensor));
     return norm;
   }
   // x: [num_tokens, hidden] float32; y: what the layer behind the norm reads.

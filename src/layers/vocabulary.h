@@ -1,6 +1,4 @@
 #pragma once
-#include <string>
-
 #include "layers/linear.h"
 #include "ops/embedding.h"
 
@@ -9,14 +7,12 @@ namespace pagoda {
 // Ids to rows at the start, rows to logits at the end; a tied head is the same matrix, held once.
 class Vocabulary {
  public:
-  // head: empty if tied. Names without `.weight`.
-  static Result<Vocabulary> load(const WeightSource& source, const std::string& embedding,
-                                 const std::string& head) {
+  // tied: the head is the embedding's matrix.
+  static Result<Vocabulary> load(const WeightSource& source, bool tied) {
     Vocabulary vocabulary;
-    const std::string table = embedding + ".weight", head_weight = head + ".weight";
-    PAGODA_TRY(vocabulary.table_, load_packed(source, {&table, 1}, source.vocabulary_format));
-    if (!head.empty()) {
-      PAGODA_TRY(vocabulary.head_, load_packed(source, {&head_weight, 1}, source.vocabulary_format));
+    PAGODA_TRY(vocabulary.table_, load_matrix(source, TensorRole::kEmbedding));
+    if (!tied) {
+      PAGODA_TRY(vocabulary.head_, load_matrix(source, TensorRole::kHead));
     }
     return vocabulary;
   }
@@ -38,6 +34,12 @@ class Vocabulary {
   const PackedWeight& head() const { return head_ ? *head_ : *table_; }
 
  private:
+  static Result<std::unique_ptr<PackedWeight>> load_matrix(const WeightSource& source, TensorRole role) {
+    const TensorSpec* tensor = find_tensor(source.tensors, role);
+    PAGODA_CHECK(tensor != nullptr, "a matrix of the list");
+    return load_packed(source, {&tensor, 1}, source.vocabulary_format);
+  }
+
   std::unique_ptr<PackedWeight> table_, head_;  // head_ null: tied
 };
 

@@ -1,35 +1,65 @@
 // The model room: a model family is a table, not a forward function. families/ turn config.json into a
-// ModelConfig and a map of tensor names; the one decoder reads them. Nobody outside of families/ and registry
-// knows a family's name.
+// ModelSpec; tensor_list() says which tensors that takes. Layers and the one decoder read both. Plain data:
+// it knows neither layers nor kernels. Only families/ and registry know a family's name.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
-#include "layers/attention.h"
-#include "ops/rope.h"
-#include "tensor/dtype.h"
-#include "weights/expected_tensors.h"
-
 namespace pagoda {
 
+// How the angle of each rotated pair grows with the position. Su et al., "RoFormer" (2021); kLlama3 as
+// published with Llama 3.1.
+struct RopeConfig {
+  enum class Scaling : uint8_t { kNone, kLinear, kLlama3 } scaling = Scaling::kNone;
+  int32_t rotary_dim = 0;  // the first dims of a head that are rotated; even
+  double theta = 10000;
+  double factor = 1;                                 // kLinear, kLlama3
+  double low_freq_factor = 1, high_freq_factor = 4;  // kLlama3
+  double original_max_position_embeddings = 8192;    // kLlama3
+  bool operator==(const RopeConfig&) const = default;
+};
+
+struct AttentionConfig {
+  int32_t num_heads = 0, num_kv_heads = 0, head_dim = 0;
+  int32_t window = 0;            // 0: attends to all; otherwise to itself and the window - 1 positions before
+  float scale = 0, softcap = 0;  // of q . k; softcap 0: none
+  bool qkv_bias = false, o_bias = false;
+  int32_t q_size() const { return num_heads * head_dim; }
+  int32_t kv_size() const { return num_kv_heads * head_dim; }
+  int32_t qkv_size() const { return q_size() + 2 * kv_size(); }
+  bool operator==(const AttentionConfig&) const = default;
+};
+
+struct MlpConfig {
+  int64_t intermediate_size = 0;
+  bool has_bias = false;
+  bool operator==(const MlpConfig&) const = default;
+};
+
+struct NormConfig {
+  float eps = 0;
+  bool operator==(const NormConfig&) const = default;
+};
+
 struct LayerConfig {
-  int32_t window = 0;  // 0: attends to all; otherwise to itself and the window - 1 positions before
+  AttentionConfig attention;
+  MlpConfig mlp;
+  NormConfig norms;
+  int32_t rope = 0;      // index of ModelConfig::ropes
+  int32_t kv_group = 0;  // index of the KV cache's groups, set by assign_kv_groups()
   bool operator==(const LayerConfig&) const = default;
 };
 
-// What the decoder needs to know. Judged when read: sizes are positive and bounded, heads divide, products
+// What the decoder needs to know. Checked when read: sizes are positive and bounded, heads divide, products
 // fit.
 struct ModelConfig {
   std::string architecture;  // as config.json names it
-  int64_t vocab_size = 0, hidden_size = 0, intermediate_size = 0;
-  AttentionShape attention;
-  float attention_scale = 0;    // of q . k
-  float attention_softcap = 0;  // 0: none
-  float norm_eps = 0;
-  bool qkv_bias = false, o_bias = false, mlp_bias = false;
+  int64_t vocab_size = 0, hidden_size = 0;
+  NormConfig final_norm;
   bool tied_head = false;
-  RopeConfig rope;
+  std::vector<RopeConfig> ropes;
   std::vector<LayerConfig> layers;
 
   int64_t context_length = 0;  // positions that the model was made for
@@ -39,30 +69,33 @@ struct ModelConfig {
   bool operator==(const ModelConfig&) const = default;
 };
 
-// Where a checkpoint keeps each weight; `{}` stands for the layer. Names are without `.weight` and `.bias`.
-struct TensorNames {
-  std::string embedding = "model.embed_tokens", final_norm = "model.norm", head = "lm_head";
-  std::string input_norm = "model.layers.{}.input_layernorm";
-  std::string q = "model.layers.{}.self_attn.q_proj", k = "model.layers.{}.self_attn.k_proj";
-  std::string v = "model.layers.{}.self_attn.v_proj", o = "model.layers.{}.self_attn.o_proj";
-  std::string post_attention_norm = "model.layers.{}.post_attention_layernorm";
-  std::string gate = "model.layers.{}.mlp.gate_proj", up = "model.layers.{}.mlp.up_proj";
-  std::string down = "model.layers.{}.mlp.down_proj";
-  std::vector<std::string> ignored;  // patterns of tensors that may be there and are not read
+// What a tensor is for, whatever a checkpoint calls it.
+enum class TensorRole : uint8_t {
+  kEmbedding,         // [vocab, hidden]
+  kFinalNorm,         // [hidden]
+  kHead,              // [vocab, hidden]
+  kPreAttentionNorm,  // [hidden]
+  kQuery,             // [q_size, hidden]
+  kKey,               // [kv_size, hidden]
+  kValue,             // [kv_size, hidden]
+  kOutput,            // [hidden, q_size]
+  kPreMlpNorm,        // [hidden]
+  kGate,              // [intermediate, hidden]
+  kUp,                // [intermediate, hidden]
+  kDown,              // [hidden, intermediate]
 };
 
 struct ModelSpec {
   ModelConfig config;
-  TensorNames names;
+  // Where a checkpoint's names differ from Llama's (tensor_list.cc); without `.weight`, `{layer}` stands for
+  // the layer. Roles of one layer that share a name are stored as one tensor, their rows in the roles' order.
+  std::map<TensorRole, std::string> names;
+  std::vector<std::string> ignored;  // tensors that may be there and are not read; `*`: any characters
 };
 
-std::string layer_name(const std::string& pattern, std::size_t layer);
-// Everything that the model wants of its checkpoint.
-ExpectedTensors expected_tensors(const ModelSpec& spec);
-// Number of weights, in elements.
-int64_t num_parameters(const ModelSpec& spec);
-
-// Layers that look back equally far share one block table each: distinct windows, in order of first use.
+// Sets every layer's kv_group: layers that look back equally far share one block table.
+void assign_kv_groups(ModelConfig* config);
+// Of each KV group, the window of its layers: distinct windows in order of first use.
 std::vector<int32_t> attention_windows(const ModelConfig& config);
 
 }  // namespace pagoda

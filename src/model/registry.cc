@@ -3,9 +3,13 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
-#include "model/families/common.h"
 
 namespace pagoda {
+
+// Each family, in families/: config.json -> its table. Errors name the field.
+Result<ModelSpec> read_llama_spec(const Value& config);
+Result<ModelSpec> read_mistral_spec(const Value& config);
+
 namespace {
 
 struct Family {
@@ -44,6 +48,7 @@ Result<ModelSpec> read_model_spec(const Value& config) {
     if (name != family.architecture && name != family.model_type) continue;
     PAGODA_TRY(ModelSpec spec, family.read(config));
     spec.config.architecture = family.architecture;
+    assign_kv_groups(&spec.config);
     return spec;
   }
   return unimplemented(fmt::format("the architecture '{}' is not supported; supported are: {}",

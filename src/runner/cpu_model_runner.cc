@@ -25,7 +25,7 @@ std::vector<OffloadRegion> offload_regions(const KvStorage& storage, const Model
   std::vector<OffloadRegion> regions;
   for (std::size_t i = 0; i < model.layers.size(); ++i) {
     const KvLayerView& layer = storage.layers()[i];
-    const auto group = std::ranges::find(windows, model.layers[i].window) - windows.begin();
+    const auto group = std::ranges::find(windows, model.layers[i].attention.window) - windows.begin();
     regions.push_back(
         {.data = static_cast<std::byte*>(layer.data),
          .block_bytes = kv_block_bytes(layer.dtype, layer.num_kv_heads, layer.head_dim, layer.block_size),
@@ -144,11 +144,12 @@ Status CpuModelRunner::wake() {
 
 void CpuModelRunner::fill_kv_for_benchmark() {
   constexpr int64_t kTokens = 4096;  // stored at a time; the same for all
-  const AttentionShape& shape = model_.attention;
-  std::vector<float> numbers(static_cast<std::size_t>(kTokens * shape.kv_size()));
+  int64_t widest = 0;
+  for (const LayerConfig& layer : model_.layers)
+    widest = std::max<int64_t>(widest, layer.attention.kv_size());
+  std::vector<float> numbers(static_cast<std::size_t>(kTokens * widest));
   SplitMix64 random(1);
   for (float& number : numbers) number = static_cast<float>(2 * random.uniform() - 1);
-  const Tensor rows = Tensor::matrix(numbers.data(), DType::kF32, kTokens, shape.kv_size());
   std::vector<int64_t> slots(kTokens);
   const int64_t num_slots = int64_t{config_.num_blocks} * config_.block_size;
   for (int64_t begin = 0; begin < num_slots; begin += kTokens) {
@@ -157,7 +158,11 @@ void CpuModelRunner::fill_kv_for_benchmark() {
     batch.slot_mapping = slots.data();
     batch.num_tokens = static_cast<int32_t>(std::min(kTokens, num_slots - begin));
     batch.block_size = config_.block_size;
-    for (const KvLayerView& layer : storage_.layers()) kv_store(layer, rows, rows, batch, compute_->stream);
+    for (const KvLayerView& layer : storage_.layers()) {
+      const Tensor rows =
+          Tensor::matrix(numbers.data(), DType::kF32, kTokens, int64_t{layer.num_kv_heads} * layer.head_dim);
+      kv_store(layer, rows, rows, batch, compute_->stream);
+    }
   }
 }
 

@@ -7,8 +7,8 @@
 
 #include "base/cpu_plan.h"
 #include "base/thread_pool.h"
+#include "decoder/decoder.h"
 #include "kv_offload/offload_worker.h"
-#include "model/decoder.h"
 #include "runner/input_batch.h"
 #include "runner/kv_storage.h"
 #include "runner/model_runner.h"

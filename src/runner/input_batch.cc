@@ -7,12 +7,9 @@ namespace pagoda {
 InputBatch::InputBatch(const ModelConfig& config, int32_t block_size, int64_t max_positions)
     : vocab_size_(config.vocab_size),
       max_positions_(max_positions),
-      scale_(config.attention_scale),
-      softcap_(config.attention_softcap),
-      block_size_(block_size) {
-  for (int32_t window : attention_windows(config)) groups_.push_back({window, {}});
-  batches_.resize(groups_.size());
-}
+      block_size_(block_size),
+      slot_mappings_(attention_windows(config).size()),
+      batches_(slot_mappings_.size()) {}
 
 void InputBatch::build(const StepPlan& plan, RowTable* rows) {
   PAGODA_CHECK(plan.num_tokens >= 0, "a step has tokens");
@@ -38,7 +35,7 @@ void InputBatch::build(const StepPlan& plan, RowTable* rows) {
   }
   query_start_loc_[num_seqs] = flat;
   PAGODA_CHECK(flat == plan.num_tokens, "num_tokens is the sum of the work");
-  for (std::size_t i = 0; i < groups_.size(); ++i) build_group(plan, *rows, i);
+  for (std::size_t i = 0; i < batches_.size(); ++i) build_group(plan, *rows, i);
   inputs_ = {input_ids_.data(), positions_.data(), plan.num_tokens, batches_};
 }
 
@@ -62,10 +59,10 @@ void InputBatch::add_tokens(const StepPlan& plan, const RowWork& work, const Row
 }
 
 void InputBatch::build_group(const StepPlan& plan, const RowTable& rows, std::size_t index) {
-  Group& group = groups_[index];
+  std::vector<int64_t>& slot_mapping = slot_mappings_[index];
   const BlockTables& tables = rows.tables(index);
-  group.slot_mapping.resize(static_cast<std::size_t>(plan.num_tokens));
-  int64_t* slot = group.slot_mapping.data();
+  slot_mapping.resize(static_cast<std::size_t>(plan.num_tokens));
+  int64_t* slot = slot_mapping.data();
   for (const RowWork& work : plan.work) {
     const int32_t end = work.num_computed_tokens + work.num_scheduled_tokens;
     PAGODA_CHECK(int64_t{tables.size(work.row)} * block_size_ >= end, "blocks for all tokens of the step");
@@ -81,14 +78,11 @@ void InputBatch::build_group(const StepPlan& plan, const RowTable& rows, std::si
                      .seq_lens = seq_lens_.data(),
                      .block_table = tables.data(),
                      .table_rows = table_rows_.data(),
-                     .slot_mapping = group.slot_mapping.data(),
+                     .slot_mapping = slot_mapping.data(),
                      .num_seqs = static_cast<int32_t>(plan.work.size()),
                      .num_tokens = plan.num_tokens,
                      .max_blocks = tables.max_blocks(),
-                     .block_size = block_size_,
-                     .window = group.window,
-                     .scale = scale_,
-                     .softcap = softcap_};
+                     .block_size = block_size_};
 }
 
 }  // namespace pagoda

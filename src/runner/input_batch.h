@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "contract/step_plan.h"
-#include "model/decoder.h"
+#include "decoder/decoder.h"
 #include "runner/row_table.h"
 
 namespace pagoda {
@@ -20,20 +20,15 @@ class InputBatch {
   const ForwardInputs& inputs() const { return inputs_; }
 
  private:
-  struct Group {
-    int32_t window;
-    std::vector<int64_t> slot_mapping;  // [num_tokens]
-  };
   void add_tokens(const StepPlan& plan, const RowWork& work, const Row& row, int32_t flat);
   void build_group(const StepPlan& plan, const RowTable& rows, std::size_t index);
 
   int64_t vocab_size_, max_positions_;
-  float scale_, softcap_;
   int32_t block_size_;
   std::vector<int32_t> input_ids_, positions_;                    // [num_tokens]
   std::vector<int32_t> table_rows_, seq_lens_, query_start_loc_;  // [num_seqs (+ 1)]
-  std::vector<Group> groups_;
-  std::vector<AttnBatch> batches_;  // one per group
+  std::vector<std::vector<int64_t>> slot_mappings_;               // of each group, [num_tokens]
+  std::vector<AttnBatch> batches_;                                // one per group
   ForwardInputs inputs_;
 };
 

@@ -7,7 +7,8 @@
 #include <optional>
 
 #include "base/memory_reserve.h"
-#include "model/decoder.h"
+#include "decoder/activations.h"
+#include "model/tensor_list.h"
 #include "ops/attention.h"
 #include "runner/cpu_model_runner.h"
 
@@ -78,14 +79,11 @@ Status too_little(const MemoryRequest& request, uint64_t available, uint64_t blo
 }  // namespace
 
 std::vector<KvGroupSpec> kv_groups(const ModelConfig& config, int32_t block_size, DType kv_dtype) {
-  const AttentionShape& shape = config.attention;
-  const uint64_t layer_bytes = kv_block_bytes(kv_dtype, shape.num_kv_heads, shape.head_dim, block_size);
   std::vector<KvGroupSpec> groups;
-  for (int32_t window : attention_windows(config)) {
-    auto num_layers = std::count_if(config.layers.begin(), config.layers.end(),
-                                    [&](const LayerConfig& layer) { return layer.window == window; });
-    groups.push_back({block_size, window, layer_bytes * static_cast<uint64_t>(num_layers)});
-  }
+  for (int32_t window : attention_windows(config)) groups.push_back({block_size, window, 0});
+  for (const LayerConfig& layer : config.layers)
+    groups[static_cast<std::size_t>(layer.kv_group)].block_bytes +=
+        kv_block_bytes(kv_dtype, layer.attention.num_kv_heads, layer.attention.head_dim, block_size);
   return groups;
 }
 
@@ -127,9 +125,9 @@ Result<MemoryPlan> plan_memory(const MemoryRequest& request) {
 uint64_t estimate_weight_bytes(const ModelSpec& spec, const WeightFormat& layers,
                                const WeightFormat& vocabulary) {
   uint64_t total = 0;
-  for (const ExpectedTensor& tensor : expected_tensors(spec).tensors) {
-    const bool is_vocabulary =
-        tensor.name == spec.names.embedding + ".weight" || tensor.name == spec.names.head + ".weight";
+  for (const TensorSpec& tensor : tensor_list(spec)) {
+    if (tensor.optional) continue;
+    const bool is_vocabulary = tensor.role == TensorRole::kEmbedding || tensor.role == TensorRole::kHead;
     if (tensor.shape.size() == 2)
       total += packed_bytes({tensor.shape[0], tensor.shape[1], is_vocabulary ? vocabulary : layers});
     else
@@ -147,7 +145,9 @@ uint64_t estimate_activation_bytes(const ModelConfig& config, int32_t max_num_ba
 }
 
 uint64_t estimate_position_bytes(const ModelConfig& config, int32_t max_num_seqs, int32_t block_size) {
-  const uint64_t rope_bytes = static_cast<uint64_t>(config.rope.rotary_dim) * sizeof(float);
+  uint64_t rope_bytes = 0;
+  for (const RopeConfig& rope : config.ropes)
+    rope_bytes += static_cast<uint64_t>(rope.rotary_dim) * sizeof(float);
   const uint64_t table_bytes =  // of all rows
       static_cast<uint64_t>(max_num_seqs) * sizeof(BlockId) * attention_windows(config).size();
   return rope_bytes + table_bytes / static_cast<uint64_t>(block_size) + 1;

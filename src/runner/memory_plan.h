@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 #include "model/config.h"
+#include "ops/matmul.h"
 #include "runner/model_runner.h"
 
 namespace pagoda {

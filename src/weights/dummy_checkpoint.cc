@@ -111,15 +111,16 @@ class DummyCheckpoint : public Checkpoint {
 
 }  // namespace
 
-std::unique_ptr<Checkpoint> make_dummy_checkpoint(const ExpectedTensors& expected, DType dtype, uint64_t seed,
-                                                  ComputePool* pool) {
+std::unique_ptr<Checkpoint> make_dummy_checkpoint(std::span<const TensorSpec> list, DType dtype,
+                                                  uint64_t seed, ComputePool* pool) {
   std::vector<StoredTensor> tensors;
-  for (const ExpectedTensor& want : expected.tensors) {
+  for (StoredShape& stored : stored_shapes(list)) {
+    if (stored.optional) continue;
     StoredTensor& tensor = tensors.emplace_back();
-    tensor.name = want.name;
+    tensor.name = std::move(stored.name);
     tensor.file = "(dummy weights)";
     tensor.dtype = dtype;
-    tensor.shape = want.shape;
+    tensor.shape = std::move(stored.shape);
   }
   return std::make_unique<DummyCheckpoint>(std::move(tensors), seed, pool);
 }

@@ -27,7 +27,7 @@ std::unique_ptr<Decoder> decoder_of(int hidden, CpuCompute* compute) {
       R"(, "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2,
       "vocab_size": 2000, "max_position_embeddings": 256, "rms_norm_eps": 1e-5, "tie_word_embeddings": true})";
   const ModelSpec spec = read_model_spec(config, "config.json").value();
-  const auto checkpoint = make_dummy_checkpoint(expected_tensors(spec), DType::kF32, 1, &compute->pool);
+  const auto checkpoint = make_dummy_checkpoint(tensor_list(spec), DType::kF32, 1, &compute->pool);
   return Decoder::load(spec, *checkpoint, {DType::kF32, 256}, compute->stream).value();
 }
 

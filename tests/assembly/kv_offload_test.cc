@@ -26,8 +26,8 @@ Opened open(const KvOffloadArgs& wanted, const KvIdentity& identity) {
 
 struct Tiny {
   Tiny() {
-    model.attention.num_heads = model.attention.num_kv_heads = 2;
-    model.attention.head_dim = 8;
+    model.layers.resize(1);
+    model.layers[0].attention = {.num_heads = 2, .num_kv_heads = 2, .head_dim = 8};
     identity.config = "{}";
     identity.model = &model;
     identity.layers = identity.vocabulary = unquantized(DType::kF32);

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "model/config.h"
 #include "model/registry.h"
+#include "model/tensor_list.h"
 #include "tests/testing/tiny_model.h"
 #include "weights/checkpoint.h"
 
@@ -31,22 +31,22 @@ class Model {
     if (outliers >= Outliers::kKeys) return plant_cache(outliers == Outliers::kKeysAndValues);
     const ModelSpec before = spec();
     if (before.config.tied_head) {
-      TinyTensor head = *find(before.names.embedding + ".weight");
-      head.name = "lm_head.weight";
+      TinyTensor head = *find(name_of(before, TensorRole::kEmbedding));
+      head.name = name_of(before, TensorRole::kHead);
       tensors_.push_back(std::move(head));
       config_.set("tie_word_embeddings", Value(false));
     }
     const ModelSpec planted = spec();
-    const TensorNames& names = planted.names;
+    using enum TensorRole;
     for (std::size_t i = 0; i < planted.config.layers.size(); ++i) {
-      auto name = [&](const std::string& pattern) { return layer_name(pattern, i) + ".weight"; };
-      plant_norm(name(names.input_norm), {name(names.q), name(names.k), name(names.v)});
-      plant_norm(name(names.post_attention_norm), {name(names.gate), name(names.up)});
+      auto name = [&](TensorRole role) { return name_of(planted, role, static_cast<int32_t>(i)); };
+      plant_norm(name(kPreAttentionNorm), {name(kQuery), name(kKey), name(kValue)});
+      plant_norm(name(kPreMlpNorm), {name(kGate), name(kUp)});
       if (outliers != Outliers::kEverywhere) continue;
-      plant_rows(name(names.up), name(names.down));
-      plant_values(planted.config.attention, name(names.v), name(names.o));
+      plant_rows(name(kUp), name(kDown));
+      plant_values(planted.config.layers[i].attention, name(kValue), name(kOutput));
     }
-    plant_norm(names.final_norm + ".weight", {names.head + ".weight"});
+    plant_norm(name_of(planted, kFinalNorm), {name_of(planted, kHead)});
   }
 
   ModelSpec spec() const { return read_model_spec(Value(config_)).value(); }
@@ -60,6 +60,10 @@ class Model {
   static constexpr float kFactor = 30;
   static constexpr int64_t kChannels = 8;
 
+  static std::string name_of(const ModelSpec& spec, TensorRole role, int32_t layer = -1) {
+    const std::vector<TensorSpec> list = tensor_list(spec);
+    return find_tensor(layer < 0 ? list : layer_tensors(list, layer), role)->sources[0].name;
+  }
   TinyTensor* find(const std::string& name) {
     for (TinyTensor& tensor : tensors_)
       if (tensor.name == name) return &tensor;
@@ -96,14 +100,14 @@ class Model {
   // Of the keys of every KV head one pair of channels that rotate together; of the values 8 channels.
   void plant_cache(bool values) {
     const ModelSpec planted = spec();
-    const AttentionShape& shape = planted.config.attention;
     for (std::size_t i = 0; i < planted.config.layers.size(); ++i) {
-      auto name = [&](const std::string& pattern) { return layer_name(pattern, i) + ".weight"; };
-      plant_keys(shape, name(planted.names.k), name(planted.names.q));
-      if (values) plant_values(shape, name(planted.names.v), name(planted.names.o));
+      auto name = [&](TensorRole role) { return name_of(planted, role, static_cast<int32_t>(i)); };
+      const AttentionConfig& shape = planted.config.layers[i].attention;
+      plant_keys(shape, name(TensorRole::kKey), name(TensorRole::kQuery));
+      if (values) plant_values(shape, name(TensorRole::kValue), name(TensorRole::kOutput));
     }
   }
-  void plant_keys(const AttentionShape& shape, const std::string& k, const std::string& q) {
+  void plant_keys(const AttentionConfig& shape, const std::string& k, const std::string& q) {
     const int32_t group = shape.num_heads / shape.num_kv_heads, half = shape.head_dim / 2;
     for (int64_t head = 0; head < shape.num_kv_heads; ++head)
       for (int64_t at : {channel(head, half), channel(head, half) + half}) {
@@ -113,7 +117,7 @@ class Model {
       }
   }
   // Values are read by all query heads of their group.
-  void plant_values(const AttentionShape& shape, const std::string& v, const std::string& o) {
+  void plant_values(const AttentionConfig& shape, const std::string& v, const std::string& o) {
     const int32_t group = shape.num_heads / shape.num_kv_heads;
     for (int64_t i = 0; i < kChannels; ++i) {
       const int64_t at = channel(i, shape.kv_size());

@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "base/mmap.h"
 #include "tests/assembly/planted.h"
-#include "tests/model/driven_decoder.h"
+#include "tests/decoder/driven_decoder.h"
 #include "tests/testing/test_data.h"
 
 namespace pagoda::testing {

@@ -13,6 +13,7 @@ namespace pagoda {
 namespace {
 
 using testing::TinyTensor;
+using enum TensorRole;
 
 // Weights in memory, and the same as plain lists.
 class Layers : public ::testing::Test {
@@ -25,10 +26,19 @@ class Layers : public ::testing::Test {
     tensor.shape = std::move(shape);
     for (int64_t i = 0; i < count; ++i) tensor.values.push_back(static_cast<float>(rng_.uniform() * 2 - 1));
   }
-  WeightSource source() {
+  // Named by role; without `.weight` and `.bias`.
+  WeightSource source(const std::vector<std::pair<TensorRole, std::string>>& names) {
+    list_.clear();
+    for (const auto& [role, name] : names)
+      for (const TinyTensor& tensor : tensors_)
+        if (tensor.name == name + ".weight" || tensor.name == name + ".bias")
+          list_.push_back({.role = role,
+                           .is_bias = tensor.name == name + ".bias",
+                           .sources = {{tensor.name}},
+                           .shape = tensor.shape});
     bytes_ = testing::safetensors_bytes(tensors_, "float32");
     checkpoint_ = Checkpoint::from_bytes(std::as_bytes(std::span(bytes_)), "memory").value();
-    return {*checkpoint_, {WeightScheme::kF32}, {WeightScheme::kF32}, stream_};
+    return {*checkpoint_, list_, {WeightScheme::kF32}, {WeightScheme::kF32}, stream_};
   }
   double at(std::size_t tensor, int64_t row, int64_t column) const {
     return static_cast<double>(
@@ -59,6 +69,7 @@ class Layers : public ::testing::Test {
   ComputeStream stream_{&pool_};
   SplitMix64 rng_{11};
   std::vector<TinyTensor> tensors_;
+  std::vector<TensorSpec> list_;
   std::string bytes_;
   std::unique_ptr<Checkpoint> checkpoint_;
 };
@@ -68,14 +79,11 @@ TEST_F(Layers, SeveralProjectionsAreOneProduct) {
   add("a.bias", {5});
   add("b.weight", {18, 13});
   add("b.bias", {18});
-  const std::string names[] = {"a", "b"};
-  Linear linear = Linear::load(source(), names, true).value();
+  Linear linear = Linear::load(source({{kQuery, "a"}, {kKey, "b"}}), {kQuery, kKey}).value();
   std::vector<float> x = random(3 * 13), y = random(3 * 23), before = y;
   for (bool accumulate : {true, false}) {
-    if (accumulate)
-      linear.forward_add(matrix(y, 23), input(linear, x, 13), stream_);
-    else
-      linear.forward(matrix(y, 23), input(linear, x, 13), stream_);
+    linear.forward(matrix(y, 23), input(linear, x, 13), accumulate ? Epilogue::kAdd : Epilogue::kStore,
+                   stream_);
     for (int t = 0; t < 3; ++t) {
       for (int j = 0; j < 23; ++j) {
         const std::size_t part = j < 5 ? 0 : 2;
@@ -95,10 +103,12 @@ TEST_F(Layers, GatedMlpAddsToTheResidual) {
   add("gate.weight", {20, 8});
   add("up.weight", {20, 8});
   add("down.weight", {8, 20});
-  GatedMlp mlp = GatedMlp::load(source(), {"gate", "up", "down"}, false).value();
-  std::vector<float> x = random(2 * 8), residual = random(2 * 8), before = residual, activated(2 * 20);
-  Buffer down_room(mlp.down().input_bytes(2));
-  mlp.forward(matrix(residual, 8), input(mlp.input(), x, 8), matrix(activated, 20), &down_room, stream_);
+  GatedMlp mlp =
+      GatedMlp::load(source({{kGate, "gate"}, {kUp, "up"}, {kDown, "down"}}), {.intermediate_size = 20})
+          .value();
+  std::vector<float> x = random(2 * 8), residual = random(2 * 8), before = residual;
+  MlpScratch scratch{Buffer(2 * 20 * sizeof(float)), Buffer(mlp.down().input_bytes(2))};
+  mlp.forward(matrix(residual, 8), input(mlp.input(), x, 8), Epilogue::kAdd, &scratch, stream_);
   for (int t = 0; t < 2; ++t) {
     std::vector<double> h(20);
     for (int j = 0; j < 20; ++j) {
@@ -120,8 +130,9 @@ TEST_F(Layers, GatedMlpAddsToTheResidual) {
 TEST_F(Layers, VocabularyTiedAndNot) {
   add("embed.weight", {30, 8});
   add("head.weight", {30, 8});
-  Vocabulary tied = Vocabulary::load(source(), "embed", "").value();
-  Vocabulary untied = Vocabulary::load(source(), "embed", "head").value();
+  const auto of = source({{kEmbedding, "embed"}, {kHead, "head"}});
+  Vocabulary tied = Vocabulary::load(of, true).value();
+  Vocabulary untied = Vocabulary::load(of, false).value();
   EXPECT_LT(tied.bytes(), untied.bytes());
   const int32_t ids[] = {29, 0, 7};
   std::vector<float> x(3 * 8), logits(3 * 30);
@@ -141,14 +152,61 @@ TEST_F(Layers, VocabularyTiedAndNot) {
   }
 }
 
+// The slices of a fused tensor, in any order and as a gate and its other half, are what its rows are alone.
+TEST_F(Layers, SlicesOfAFusedTensor) {
+  add("fused.weight", {12, 6});
+  add("fused.bias", {12});
+  WeightSource of = source({});
+  const auto slice = [](TensorRole role, bool is_bias, int64_t begin, int64_t count) {
+    return TensorSpec{.role = role,
+                      .is_bias = is_bias,
+                      .sources = {{is_bias ? "fused.bias" : "fused.weight", begin, count}},
+                      .shape = is_bias ? std::vector<int64_t>{count} : std::vector<int64_t>{count, 6}};
+  };
+  const std::vector<TensorSpec> list = {slice(kQuery, false, 0, 4), slice(kQuery, true, 0, 4),
+                                        slice(kKey, false, 4, 8),   slice(kKey, true, 4, 8),
+                                        slice(kGate, false, 2, 5),  slice(kUp, false, 7, 5)};
+  of.tensors = list;
+  std::vector<float> x = random(6);
+  auto product = [&](int64_t row, bool has_bias) {
+    double sum = has_bias ? at(1, 0, row) : 0;
+    for (int i = 0; i < 6; ++i) sum += at(0, row, i) * static_cast<double>(x[static_cast<std::size_t>(i)]);
+    return sum;
+  };
+  const struct {
+    TensorRole first, second;
+    int64_t first_row, second_row;
+  } cases[] = {{kQuery, kKey, 0, 4}, {kKey, kQuery, 4, 0}};
+  for (const auto& c : cases) {
+    Linear linear = Linear::load(of, {c.first, c.second}).value();
+    std::vector<float> y(12);
+    linear.forward(matrix(y, 12), input(linear, x, 6), Epilogue::kStore, stream_);
+    const int64_t split = c.first == kQuery ? 4 : 8;
+    for (int64_t j = 0; j < 12; ++j) {
+      const int64_t row = j < split ? c.first_row + j : c.second_row + j - split;
+      EXPECT_NEAR(static_cast<double>(y[static_cast<std::size_t>(j)]), product(row, true), 1e-5) << j;
+    }
+  }
+  Linear gated = Linear::load(of, {kGate, kUp}, true).value();
+  std::vector<float> y(5);
+  gated.forward(matrix(y, 5), input(gated, x, 6), Epilogue::kSiluMul, stream_);
+  for (int64_t j = 0; j < 5; ++j) {
+    const double gate = product(2 + j, false);
+    EXPECT_NEAR(static_cast<double>(y[static_cast<std::size_t>(j)]),
+                gate / (1 + std::exp(-gate)) * product(7 + j, false), 1e-5);
+  }
+}
+
 TEST_F(Layers, SayWhatCannotBeLoaded) {
   add("a.weight", {4, 6});
   add("b.weight", {4, 5});
-  const std::string both[] = {"a", "b"}, missing[] = {"c"};
-  EXPECT_FALSE(Linear::load(source(), both, false).ok());  // columns differ
-  auto status = Linear::load(source(), missing, false).status();
-  EXPECT_THAT(status.message(), ::testing::HasSubstr("'c.weight'"));
-  EXPECT_FALSE(RmsNorm::load(source(), "norm", 1e-5f).ok());
+  WeightSource of = source({{kQuery, "a"}, {kKey, "b"}});
+  EXPECT_FALSE(Linear::load(of, {kQuery, kKey}).ok());  // columns differ
+  list_.push_back({.role = kValue, .sources = {{"c.weight"}}, .shape = {4, 6}});
+  list_.push_back({.role = kPreMlpNorm, .sources = {{"norm.weight"}}, .shape = {6}});
+  of.tensors = list_;
+  EXPECT_THAT(Linear::load(of, {kValue}).status().message(), ::testing::HasSubstr("'c.weight'"));
+  EXPECT_FALSE(RmsNorm::load(of, kPreMlpNorm, {.eps = 1e-5f}).ok());
 }
 
 }  // namespace

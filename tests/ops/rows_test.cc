@@ -3,7 +3,6 @@
 #include <bit>
 #include <cmath>
 #include <limits>
-#include <numbers>
 
 #include "ops/cpu/run.h"
 #include "ops/matmul.h"
@@ -165,15 +164,19 @@ TEST(SiluMul, EveryInstructionSetAgainstDouble) {
   }
 }
 
+std::vector<double> frequencies_of(int32_t rotary_dim) {
+  std::vector<double> frequencies;
+  for (int i = 0; i < rotary_dim / 2; ++i) frequencies.push_back(std::pow(10000.0, -2.0 * i / rotary_dim));
+  return frequencies;
+}
+
 TEST(Rope, RotatesPairsOfHalves) {
   Machine machine(2);
   Random random(3);
   for (int32_t head_dim : {2, 8, 30, 64, 128})
     for (int32_t rotary_dim : {head_dim, (head_dim / 4) * 2}) {
       if (rotary_dim == 0) continue;
-      RopeConfig config;
-      config.rotary_dim = rotary_dim;
-      RopeTable table(config, 700);
+      RopeTable table(frequencies_of(rotary_dim), 1, 700);
       const std::vector<int32_t> positions = {0, 1, 77, 699, 5};
       const int64_t heads = 3, half = rotary_dim / 2;
       Matrix x(5, heads * head_dim + 4);
@@ -202,36 +205,14 @@ TEST(Rope, RotatesPairsOfHalves) {
     }
 }
 
-TEST(Rope, ScalesFrequenciesAsPublished) {
-  RopeConfig config;
-  config.rotary_dim = 128;
-  config.theta = 500000;
-  auto frequency = [&](RopeConfig::Scaling scaling, double factor, int64_t pair) {
-    config.scaling = scaling;
-    config.factor = factor;
-    RopeTable table(config, 2);
-    return std::atan2(table.sin(1)[pair], table.cos(1)[pair]);
-  };
-  using S = RopeConfig::Scaling;
-  for (int64_t pair : {0, 20, 40, 63}) {
-    const double base = std::pow(500000.0, -static_cast<double>(pair) / 64);
-    EXPECT_NEAR(frequency(S::kNone, 1, pair), base, 1e-7);
-    EXPECT_NEAR(frequency(S::kLinear, 4, pair), base / 4, 1e-7);
-    // Meta's recipe in wavelengths: below 8192 / 4 as it is, above 8192 / 1 divided by 8, between them a
-    // straight line in 8192 / wavelength.
-    const double wavelength = 2 * std::numbers::pi / base;
-    double expected = base;
-    if (wavelength > 8192) expected = base / 8;
-    if (wavelength <= 8192 && wavelength >= 2048) {
-      const double smooth = (8192 / wavelength - 1) / (4 - 1);
-      expected = (1 - smooth) * base / 8 + smooth * base;
-    }
-    EXPECT_NEAR(frequency(S::kLlama3, 8, pair), expected, 1e-6 * expected) << pair;
+TEST(Rope, MagnitudeMultipliesTheTable) {
+  const std::vector<double> frequencies = frequencies_of(64);
+  RopeTable plain(frequencies, 1, 9), larger(frequencies, 1.25, 9);
+  for (int64_t i = 0; i < plain.half(); ++i) {
+    EXPECT_EQ(larger.cos(7)[i],
+              static_cast<float>(1.25 * std::cos(7 * frequencies[static_cast<std::size_t>(i)])));
+    EXPECT_NEAR(larger.sin(8)[i], 1.25f * plain.sin(8)[i], 1e-6f);
   }
-  // Pairs of all three kinds are there.
-  const double middle = std::pow(500000.0, -30.0 / 64);
-  EXPECT_GT(frequency(S::kLlama3, 8, 30), middle / 8 * 1.01);
-  EXPECT_LT(frequency(S::kLlama3, 8, 30), middle * 0.99);
 }
 
 TEST(Rows, TheNumberOfThreadsChangesNothing) {
@@ -241,9 +222,7 @@ TEST(Rows, TheNumberOfThreadsChangesNothing) {
   random.fill(weight);
   std::vector<int32_t> positions;
   for (int i = 0; i < 400; ++i) positions.push_back(i * 3);
-  RopeConfig config;
-  config.rotary_dim = 64;
-  RopeTable table(config, 1200);
+  RopeTable table(frequencies_of(64), 1, 1200);
   Matrix first_norm(400, 1024);
   for (int threads : {1, 2, 3}) {
     Machine machine(threads);

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "model/decoder.h"
+#include "decoder/decoder.h"
 #include "model/registry.h"
 #include "tests/testing/tiny_model.h"
 #include "weights/dummy_checkpoint.h"
@@ -131,7 +131,7 @@ TEST(MemoryPlan, CountsTheWeightsAsTheyWillBeHeld) {
   ASSERT_TRUE(spec.ok()) << spec.status().message();
   ComputePool pool(1);
   ComputeStream stream(&pool);
-  auto checkpoint = make_dummy_checkpoint(expected_tensors(*spec), DType::kF32, 0, &pool);
+  auto checkpoint = make_dummy_checkpoint(tensor_list(*spec), DType::kF32, 0, &pool);
   const WeightFormat formats[] = {
       {WeightScheme::kF32}, {WeightScheme::kBF16}, {WeightScheme::kInt8}, {WeightScheme::kInt4, 32, true}};
   uint64_t last = UINT64_MAX;

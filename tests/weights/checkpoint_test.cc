@@ -7,8 +7,8 @@
 #include <cmath>
 
 #include "tests/testing/tiny_model.h"
+#include "weights/check_tensors.h"
 #include "weights/dummy_checkpoint.h"
-#include "weights/expected_tensors.h"
 
 namespace pagoda {
 namespace {
@@ -21,6 +21,16 @@ using testing::write_file;
 
 std::string one_tensor(const std::string& name) {
   return testing::safetensors_bytes({{name, {2}, {1.5f, -2.0f}}}, "float32");
+}
+
+struct Named {
+  std::string name;
+  std::vector<int64_t> shape;
+};
+std::vector<TensorSpec> list_of(const std::vector<Named>& tensors) {
+  std::vector<TensorSpec> list;
+  for (const Named& tensor : tensors) list.push_back({.sources = {{tensor.name}}, .shape = tensor.shape});
+  return list;
 }
 
 TEST(Checkpoint, ShardsAndOneFileHoldTheSame) {
@@ -173,7 +183,7 @@ TEST(Checkpoint, EachShardGivesItsOwnPagesBack) {
   }
 }
 
-TEST(ExpectedTensors, PatternsMatchWholeNames) {
+TEST(CheckTensors, PatternsMatchWholeNames) {
   EXPECT_TRUE(name_matches("*.rotary_emb.inv_freq", "model.layers.0.self_attn.rotary_emb.inv_freq"));
   EXPECT_FALSE(name_matches("*.rotary_emb.inv_freq", "model.rotary_emb.inv_freq.x"));
   EXPECT_TRUE(name_matches("a*b*c", "aXbYbc"));
@@ -183,30 +193,41 @@ TEST(ExpectedTensors, PatternsMatchWholeNames) {
   EXPECT_FALSE(name_matches("", "a"));
 }
 
-TEST(ExpectedTensors, TellsAllAtOnce) {
+TEST(CheckTensors, TellsAllAtOnce) {
   std::vector<testing::TinyTensor> tensors = {
       {"a", {2}, {0, 0}}, {"b", {1}, {0}}, {"left.inv_freq", {1}, {0}}};
   for (int i = 0; i < 15; ++i) tensors.push_back({"extra" + std::to_string(i), {1}, {0}});
   std::string bytes = testing::safetensors_bytes(tensors, "float32");
   auto checkpoint = Checkpoint::from_bytes(std::as_bytes(std::span(bytes)), "memory");
   ASSERT_TRUE(checkpoint.ok());
-  Status status = check_tensors(**checkpoint, {{{"a", {2, 1}}, {"b", {1}}, {"c", {1}}}, {"*.inv_freq"}});
+  const auto list = list_of({{"a", {2, 1}}, {"b", {1}}, {"c", {1}}});
+  const std::vector<std::string> ignored = {"*.inv_freq"}, more = {"*.inv_freq", "extra*"};
+  Status status = check_tensors(**checkpoint, list, ignored);
   EXPECT_THAT(status.message(),
               AllOf(HasSubstr("1 tensor is missing: c;"),
                     HasSubstr("1 tensor has another shape: a in 'memory': expected [2, 1], found [2];"),
                     HasSubstr("15 tensors have no place in the model: extra0 in 'memory', "),
                     HasSubstr(" and 3 more")));
   EXPECT_THAT(status.message(), ::testing::Not(HasSubstr("inv_freq")));
-  EXPECT_TRUE(check_tensors(**checkpoint, {{{"a", {2}}, {"b", {1}}}, {"*.inv_freq", "extra*"}}).ok());
+  EXPECT_TRUE(check_tensors(**checkpoint, list_of({{"a", {2}}, {"b", {1}}}), more).ok());
+
+  // An optional tensor may be missing, but where it is there it has its shape.
+  auto optional = list_of({{"a", {2}}, {"b", {1}}, {"c", {1}}});
+  optional[2].optional = true;
+  EXPECT_TRUE(check_tensors(**checkpoint, optional, more).ok());
+  optional[1] = list_of({{"b", {3}}})[0];
+  optional[1].optional = true;
+  EXPECT_THAT(check_tensors(**checkpoint, optional, more).message(),
+              HasSubstr("b in 'memory': expected [3]"));
 }
 
 TEST(DummyCheckpoint, IsAFunctionOfSeedNameAndIndex) {
-  ExpectedTensors expected{{{"w.weight", {300, 100}}, {"v.weight", {300, 100}}, {"x.norm.weight", {5}}}, {}};
+  const auto list = list_of({{"w.weight", {300, 100}}, {"v.weight", {300, 100}}, {"x.norm.weight", {5}}});
   ComputePool pool(2);
-  auto a = make_dummy_checkpoint(expected, DType::kF32, 7, &pool),
-       b = make_dummy_checkpoint(expected, DType::kF32, 7, nullptr);
-  auto other = make_dummy_checkpoint(expected, DType::kF32, 8, nullptr);
-  ASSERT_TRUE(check_tensors(*a, expected).ok());
+  auto a = make_dummy_checkpoint(list, DType::kF32, 7, &pool),
+       b = make_dummy_checkpoint(list, DType::kF32, 7, nullptr);
+  auto other = make_dummy_checkpoint(list, DType::kF32, 8, nullptr);
+  ASSERT_TRUE(check_tensors(*a, list, {}).ok());
   auto numbers = [](const Checkpoint& checkpoint, const char* name) {
     return to_floats(checkpoint.read(*checkpoint.find(name)), "").value();
   };
@@ -228,7 +249,7 @@ TEST(DummyCheckpoint, IsAFunctionOfSeedNameAndIndex) {
   EXPECT_NEAR(beyond(0), 0.5, 0.01);  // of a normal distribution: 0.5, 0.1587, 0.0228
   EXPECT_NEAR(beyond(1), 0.1587, 0.01);
   EXPECT_NEAR(beyond(2), 0.0228, 0.005);
-  auto half = make_dummy_checkpoint(expected, DType::kBF16, 7, nullptr);
+  auto half = make_dummy_checkpoint(list, DType::kBF16, 7, nullptr);
   std::vector<float> rounded = numbers(*half, "w.weight");
   for (std::size_t i = 0; i < w.size(); ++i) ASSERT_EQ(rounded[i], bf16_to_float(float_to_bf16(w[i])));
 }

@@ -7,8 +7,10 @@ namespace pagoda {
 Result<ModelSpec> read_llama_spec(const Value& config) {
   ConfigReader reader(config);
   ModelSpec spec = read_common_fields(&reader);
-  spec.config.qkv_bias = spec.config.o_bias = reader.boolean("attention_bias", false);
-  spec.config.mlp_bias = reader.boolean("mlp_bias", false);
+  for (LayerConfig& layer : spec.config.layers) {
+    layer.attention.qkv_bias = layer.attention.o_bias = reader.boolean("attention_bias", false);
+    layer.mlp.has_bias = reader.boolean("mlp_bias", false);
+  }
   if (!reader.status().ok()) return reader.status();
   return spec;
 }

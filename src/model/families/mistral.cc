@@ -11,7 +11,7 @@ Result<ModelSpec> read_mistral_spec(const Value& config) {
   const int64_t window = reader.integer("sliding_window", fallback, 1, INT32_MAX);
   for (LayerConfig& layer : spec.config.layers) {
     // A window that covers the whole context hides nothing.
-    layer.window = window < spec.config.context_length ? static_cast<int32_t>(window) : 0;
+    layer.attention.window = window < spec.config.context_length ? static_cast<int32_t>(window) : 0;
   }
   if (!reader.status().ok()) return reader.status();
   return spec;

@@ -1,45 +1,23 @@
 #include "ops/rope.h"
 
 #include <cmath>
-#include <numbers>
 
 #include "ops/cpu/run.h"
 
 namespace pagoda {
-namespace {
 
-// Radians per position of pair `i`.
-double frequency(const RopeConfig& config, int64_t i) {
-  const double base = std::pow(config.theta, -2.0 * static_cast<double>(i) / config.rotary_dim);
-  if (config.scaling == RopeConfig::Scaling::kNone) return base;
-  if (config.scaling == RopeConfig::Scaling::kLinear) return base / config.factor;
-  // Llama 3.1: wavelengths short against the original context stay, long ones are stretched, between them
-  // interpolated.
-  const double turns = config.original_max_position_embeddings * base / (2 * std::numbers::pi);
-  if (turns > config.high_freq_factor) return base;
-  if (turns < config.low_freq_factor || config.high_freq_factor == config.low_freq_factor)
-    return base / config.factor;
-  const double smooth = (turns - config.low_freq_factor) / (config.high_freq_factor - config.low_freq_factor);
-  return (1 - smooth) * base / config.factor + smooth * base;
-}
-
-}  // namespace
-
-RopeTable::RopeTable(const RopeConfig& config, int64_t max_positions)
-    : half_(config.rotary_dim / 2), max_positions_(max_positions) {
-  PAGODA_CHECK(config.rotary_dim >= 2 && config.rotary_dim % 2 == 0 && max_positions >= 0,
-               "rotary_dim must be even");
+RopeTable::RopeTable(std::span<const double> frequencies, double magnitude, int64_t max_positions)
+    : half_(static_cast<int64_t>(frequencies.size())), max_positions_(max_positions) {
+  PAGODA_CHECK(half_ > 0 && max_positions >= 0, "a rotary table of some pairs");
   const auto size = static_cast<std::size_t>(half_ * max_positions);
   cos_.resize(size);
   sin_.resize(size);
-  std::vector<double> steps;
-  for (int64_t i = 0; i < half_; ++i) steps.push_back(frequency(config, i));
   for (int64_t position = 0; position < max_positions; ++position) {
     for (int64_t i = 0; i < half_; ++i) {
       const auto at = static_cast<std::size_t>(position * half_ + i);
-      const double angle = static_cast<double>(position) * steps[static_cast<std::size_t>(i)];
-      cos_[at] = static_cast<float>(std::cos(angle));
-      sin_[at] = static_cast<float>(std::sin(angle));
+      const double angle = static_cast<double>(position) * frequencies[static_cast<std::size_t>(i)];
+      cos_[at] = static_cast<float>(std::cos(angle) * magnitude);
+      sin_[at] = static_cast<float>(std::sin(angle) * magnitude);
     }
   }
 }

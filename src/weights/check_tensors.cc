@@ -1,4 +1,4 @@
-#include "weights/expected_tensors.h"
+#include "weights/check_tensors.h"
 
 #include <fmt/format.h>
 
@@ -43,12 +43,15 @@ bool name_matches(std::string_view pattern, std::string_view name) {
   return p == pattern.size();
 }
 
-Status check_tensors(const Checkpoint& checkpoint, const ExpectedTensors& expected) {
+Status check_tensors(const Checkpoint& checkpoint, std::span<const TensorSpec> list,
+                     std::span<const std::string> ignored) {
   std::vector<std::string> missing, misshaped, no_floats, unexpected;
+  const std::vector<StoredShape> wanted = stored_shapes(list);
   std::unordered_set<std::string_view> known;
-  for (const ExpectedTensor& want : expected.tensors) {
+  for (const StoredShape& want : wanted) {
     known.insert(want.name);
     const StoredTensor* found = checkpoint.find(want.name);
+    if (found == nullptr && want.optional) continue;
     if (found == nullptr)
       missing.push_back(want.name);
     else if (found->shape != want.shape)
@@ -59,10 +62,10 @@ Status check_tensors(const Checkpoint& checkpoint, const ExpectedTensors& expect
   }
   for (const StoredTensor& tensor : checkpoint.tensors()) {
     if (known.contains(tensor.name)) continue;
-    bool ignored =
-        std::any_of(expected.ignored.begin(), expected.ignored.end(),
-                    [&](const std::string& pattern) { return name_matches(pattern, tensor.name); });
-    if (!ignored) unexpected.push_back(fmt::format("{} in '{}'", tensor.name, tensor.file));
+    const bool is_ignored = std::any_of(ignored.begin(), ignored.end(), [&](const std::string& pattern) {
+      return name_matches(pattern, tensor.name);
+    });
+    if (!is_ignored) unexpected.push_back(fmt::format("{} in '{}'", tensor.name, tensor.file));
   }
   std::string text;
   append_group(&text, "tensor is missing", "tensors are missing", missing);

@@ -7,9 +7,9 @@
 
 #include "base/json.h"
 #include "base/mmap.h"
-#include "model/decoder.h"
+#include "decoder/decoder.h"
 #include "model/registry.h"
-#include "tests/model/driven_decoder.h"
+#include "tests/decoder/driven_decoder.h"
 #include "tests/testing/test_data.h"
 
 namespace pagoda {

@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "model/decoder.h"
+#include "decoder/decoder.h"
 
 namespace pagoda::testing {
 
@@ -21,13 +21,12 @@ class DrivenDecoder {
   // Sequences of up to 1024 tokens, steps of up to 1024.
   DrivenDecoder(const Decoder& decoder, DType kv_dtype, int num_threads, std::size_t num_sequences = 1)
       : decoder_(decoder), pool_(num_threads), stream_(&pool_), activations_(decoder.config(), kMaxTokens) {
-    const AttentionShape& shape = decoder.config().attention;
     const std::size_t num_blocks = num_sequences * kBlocks + 1;
-    const std::size_t bytes =
-        num_blocks * kv_block_bytes(kv_dtype, shape.num_kv_heads, shape.head_dim, kBlockSize);
-    for (std::size_t i = 0; i < decoder.config().layers.size(); ++i) {
-      buffers_.emplace_back(bytes);
-      views_.push_back({buffers_[i].data(), kv_dtype, shape.num_kv_heads, shape.head_dim, kBlockSize});
+    for (const LayerConfig& layer : decoder.config().layers) {
+      const AttentionConfig& shape = layer.attention;
+      buffers_.emplace_back(num_blocks *
+                            kv_block_bytes(kv_dtype, shape.num_kv_heads, shape.head_dim, kBlockSize));
+      views_.push_back({buffers_.back().data(), kv_dtype, shape.num_kv_heads, shape.head_dim, kBlockSize});
     }
     // Blocks of all sequences mixed, in no order.
     tables_.resize(num_sequences);
@@ -66,9 +65,9 @@ class DrivenDecoder {
     batch.num_tokens = static_cast<int32_t>(ids.size());
     batch.max_blocks = kBlocks;
     batch.block_size = kBlockSize;
-    batch.window = config.layers[0].window;
-    batch.scale = config.attention_scale;
-    decoder_.forward({ids.data(), positions.data(), batch.num_tokens, {&batch, 1}}, views_, &activations_,
+    // Every layer has bytes of its own, so the groups may use the same block ids.
+    const std::vector<AttnBatch> groups(attention_windows(config).size(), batch);
+    decoder_.forward({ids.data(), positions.data(), batch.num_tokens, groups}, views_, &activations_,
                      stream_);
     std::vector<float> numbers(ids.size() * static_cast<std::size_t>(config.vocab_size));
     decoder_.logits(Tensor::matrix(numbers.data(), DType::kF32, batch.num_tokens, config.vocab_size), rows,

@@ -1,4 +1,4 @@
-#include "model/decoder.h"
+#include "decoder/decoder.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "base/mmap.h"
 #include "model/registry.h"
-#include "tests/model/driven_decoder.h"
+#include "tests/decoder/driven_decoder.h"
 #include "tests/testing/test_data.h"
 #include "tests/testing/tiny_model.h"
 #include "weights/dummy_checkpoint.h"
@@ -306,7 +306,7 @@ TEST(Decoder, LoadsDummyWeights) {
   ASSERT_TRUE(spec.ok());
   ComputePool pool(2);
   ComputeStream stream(&pool);
-  auto checkpoint = make_dummy_checkpoint(expected_tensors(*spec), DType::kBF16, 0, &pool);
+  auto checkpoint = make_dummy_checkpoint(tensor_list(*spec), DType::kBF16, 0, &pool);
   auto decoder = Decoder::load(*spec, *checkpoint, {}, stream);
   ASSERT_TRUE(decoder.ok()) << decoder.status().message();
   EXPECT_EQ((*decoder)->dtype(), DType::kBF16);

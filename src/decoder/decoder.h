@@ -1,3 +1,4 @@
+// The decoder room: the one forward pass, which reads the layer table.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -6,7 +7,7 @@
 #include <vector>
 
 #include "base/status.h"
-#include "layers/mlp.h"
+#include "decoder/activations.h"
 #include "layers/norm.h"
 #include "layers/vocabulary.h"
 #include "model/config.h"
@@ -18,21 +19,7 @@ struct ForwardInputs {
   const int32_t* input_ids = nullptr;  // [num_tokens]
   const int32_t* positions = nullptr;  // [num_tokens]
   int32_t num_tokens = 0;
-  std::span<const AttnBatch> groups;  // by attention_windows(config)
-};
-
-// Room for the activations of a step, [max_tokens, ...] each: float32, or what a product reads. One per
-// stream.
-class Activations {
- public:
-  Activations(const ModelConfig& config, int32_t max_tokens);
-  static uint64_t bytes(const ModelConfig& config, int32_t max_tokens);
-  int32_t max_tokens() const { return max_tokens_; }
-
- private:
-  friend class Decoder;
-  int32_t max_tokens_;
-  Buffer residual_, input_, qkv_, attended_, activated_, down_input_;
+  std::span<const AttnBatch> groups;  // by LayerConfig::kv_group
 };
 
 struct DecoderOptions {
@@ -63,26 +50,25 @@ class Decoder {
 
   const ModelConfig& config() const { return config_; }
   DType dtype() const { return dtype_; }
-  int64_t max_positions() const { return rope_.max_positions(); }
+  int64_t max_positions() const { return max_positions_; }
   std::size_t weight_bytes() const;
   std::vector<const PackedWeight*> matrices() const;  // that every step reads
 
  private:
   struct Layer {
-    RmsNorm input_norm, post_attention_norm;
+    RmsNorm attention_norm, mlp_norm;
     Attention attention;
     GatedMlp mlp;
-    std::size_t group = 0;  // its place in ForwardInputs.groups
   };
-  Decoder(const ModelConfig& config, int64_t max_positions)
-      : config_(config), rope_(config.rope, max_positions) {}
-  static Result<std::unique_ptr<Decoder>> load_weights(const ModelSpec& spec, const WeightSource& source,
+  Decoder(const ModelConfig& config, int64_t max_positions);
+  static Result<std::unique_ptr<Decoder>> load_weights(const ModelConfig& config, const WeightSource& source,
                                                        int64_t max_positions);
-  static Result<Layer> load_layer(const ModelSpec& spec, std::size_t index, const WeightSource& source);
+  static Result<Layer> load_layer(const LayerConfig& config, const WeightSource& source);
 
   ModelConfig config_;
   DType dtype_ = DType::kF32;
-  RopeTable rope_;
+  int64_t max_positions_;
+  std::vector<RopeTable> ropes_;  // by LayerConfig::rope
   Vocabulary vocabulary_;
   std::vector<Layer> layers_;
   RmsNorm final_norm_;

@@ -1,0 +1,26 @@
+#pragma once
+#include <cstdint>
+
+#include "layers/attention.h"
+#include "layers/mlp.h"
+#include "model/config.h"
+
+namespace pagoda {
+
+// Room for the activations of a step, [max_tokens, ...] each as wide as the widest layer: float32, or what a
+// product reads. One per stream.
+class Activations {
+ public:
+  Activations(const ModelConfig& config, int32_t max_tokens);
+  static uint64_t bytes(const ModelConfig& config, int32_t max_tokens);
+  int32_t max_tokens() const { return max_tokens_; }
+
+ private:
+  friend class Decoder;
+  int32_t max_tokens_;
+  Buffer residual_;
+  AttentionScratch attention_;  // `input` also holds what MLP and head read, `attended` the head's rows
+  MlpScratch mlp_;
+};
+
+}  // namespace pagoda

@@ -1,0 +1,136 @@
+#include "decoder/decoder.h"
+
+#include <cstring>
+#include <new>
+
+#include "model/rope_frequencies.h"
+#include "weights/check_tensors.h"
+
+namespace pagoda {
+namespace {
+
+Tensor floats(Buffer* buffer, int64_t rows, int64_t columns) {
+  return Tensor::matrix(buffer->data(), DType::kF32, rows, columns);
+}
+
+Status check_rope_tables(const ModelConfig& config, int64_t max_positions) {
+  constexpr uint64_t kRopeBytesMax = 4ull << 30;
+  uint64_t bytes = 0;
+  for (const RopeConfig& rope : config.ropes)
+    bytes += static_cast<uint64_t>(max_positions) * static_cast<uint64_t>(rope.rotary_dim) * sizeof(float);
+  if (bytes <= kRopeBytesMax) return {};
+  return invalid_argument("a context of " + std::to_string(max_positions) +
+                          " positions needs too large a table of angles: use a smaller --max-model-len");
+}
+
+}  // namespace
+
+Decoder::Decoder(const ModelConfig& config, int64_t max_positions)
+    : config_(config), max_positions_(max_positions) {
+  for (const RopeConfig& rope : config.ropes) ropes_.emplace_back(rope_frequencies(rope), 1, max_positions);
+}
+
+Result<Decoder::Layer> Decoder::load_layer(const LayerConfig& config, const WeightSource& source) {
+  Layer layer;
+  PAGODA_TRY(layer.attention_norm, RmsNorm::load(source, TensorRole::kPreAttentionNorm, config.norms));
+  PAGODA_TRY(layer.attention, Attention::load(source, config.attention));
+  PAGODA_TRY(layer.mlp_norm, RmsNorm::load(source, TensorRole::kPreMlpNorm, config.norms));
+  PAGODA_TRY(layer.mlp, GatedMlp::load(source, config.mlp));
+  return layer;
+}
+
+Result<std::unique_ptr<Decoder>> Decoder::load(const ModelSpec& spec, const Checkpoint& checkpoint,
+                                               const DecoderOptions& options, ComputeStream& stream) {
+  const std::vector<TensorSpec> tensors = tensor_list(spec);
+  PAGODA_RETURN_IF_ERROR(check_tensors(checkpoint, tensors, spec.ignored));
+  const TensorSpec* embedding = find_tensor(tensors, TensorRole::kEmbedding);
+  const DType stored = checkpoint.find(embedding->sources[0].name)->dtype;
+  const DType dtype = options.dtype.value_or(stored == DType::kF64 ? DType::kF32 : stored);
+  const WeightSource source{checkpoint,
+                            tensors,
+                            options.layers_format.value_or(unquantized(dtype)),
+                            options.vocabulary_format.value_or(unquantized(dtype)),
+                            stream,
+                            options.store};
+  const int64_t max_positions =
+      options.max_positions > 0 ? options.max_positions : spec.config.context_length;
+  PAGODA_RETURN_IF_ERROR(check_rope_tables(spec.config, max_positions));
+  try {
+    PAGODA_TRY(std::unique_ptr<Decoder> decoder, load_weights(spec.config, source, max_positions));
+    decoder->dtype_ = dtype;
+    return decoder;
+  } catch (const std::bad_alloc&) {
+    return Status(StatusCode::kExhausted,
+                  "too little memory for the weights: use a smaller --dtype or model");
+  }
+}
+
+Result<std::unique_ptr<Decoder>> Decoder::load_weights(const ModelConfig& config, const WeightSource& source,
+                                                       int64_t max_positions) {
+  std::unique_ptr<Decoder> decoder(new Decoder(config, max_positions));
+  PAGODA_TRY(decoder->vocabulary_, Vocabulary::load(source, config.tied_head));
+  for (std::size_t i = 0; i < config.layers.size(); ++i) {
+    WeightSource of_layer = source;
+    of_layer.tensors = layer_tensors(source.tensors, static_cast<int32_t>(i));
+    PAGODA_TRY(Layer layer, load_layer(config.layers[i], of_layer));
+    decoder->layers_.push_back(std::move(layer));
+  }
+  PAGODA_TRY(decoder->final_norm_, RmsNorm::load(source, TensorRole::kFinalNorm, config.final_norm));
+  return decoder;
+}
+
+void Decoder::forward(const ForwardInputs& inputs, std::span<const KvLayerView> kv, Activations* activations,
+                      ComputeStream& stream) const {
+  PAGODA_CHECK(inputs.num_tokens <= activations->max_tokens(), "a step fits the room for activations");
+  PAGODA_CHECK(kv.size() == layers_.size(), "a cache for every layer");
+  const int64_t n = inputs.num_tokens;
+  const Tensor residual = floats(&activations->residual_, n, config_.hidden_size);
+  AttentionScratch& scratch = activations->attention_;
+
+  vocabulary_.embed(residual, inputs.input_ids, stream);
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const Layer& layer = layers_[i];
+    const LayerConfig& config = config_.layers[i];
+    const AttentionStep step{inputs.positions, ropes_[static_cast<std::size_t>(config.rope)], kv[i],
+                             inputs.groups[static_cast<std::size_t>(config.kv_group)], scratch};
+    const MatmulInput attention_input = layer.attention.input().input(&scratch.input, n);
+    layer.attention_norm.forward(attention_input, residual, stream);
+    layer.attention.forward(residual, attention_input, Epilogue::kAdd, step, stream);
+    const MatmulInput mlp_input = layer.mlp.input().input(&scratch.input, n);
+    layer.mlp_norm.forward(mlp_input, residual, stream);
+    layer.mlp.forward(residual, mlp_input, Epilogue::kAdd, &activations->mlp_, stream);
+  }
+}
+
+void Decoder::logits(const Tensor& out, std::span<const int32_t> rows, Activations* activations,
+                     ComputeStream& stream) const {
+  PAGODA_CHECK(rows.size() <= static_cast<std::size_t>(activations->max_tokens()),
+               "rows fit the room for activations");
+  const auto n = static_cast<int64_t>(rows.size());
+  const Tensor residual = floats(&activations->residual_, activations->max_tokens(), config_.hidden_size);
+  const Tensor picked = floats(&activations->attention_.attended, n, config_.hidden_size);
+  for (int64_t i = 0; i < n; ++i)
+    std::memcpy(picked.row<float>(i), residual.row<float>(rows[static_cast<std::size_t>(i)]),
+                static_cast<std::size_t>(config_.hidden_size) * sizeof(float));
+  const MatmulInput input = vocabulary_.input(&activations->attention_.input, n);
+  final_norm_.forward(input, picked, stream);
+  vocabulary_.logits(out, input, stream);
+}
+
+std::size_t Decoder::weight_bytes() const {
+  std::size_t total = vocabulary_.bytes();
+  for (const Layer& layer : layers_) total += layer.attention.bytes() + layer.mlp.bytes();
+  return total;
+}
+
+std::vector<const PackedWeight*> Decoder::matrices() const {
+  std::vector<const PackedWeight*> all;
+  for (const Layer& layer : layers_)
+    for (const Linear* linear :
+         {&layer.attention.input(), &layer.attention.out(), &layer.mlp.input(), &layer.mlp.down()})
+      all.push_back(&linear->weight());
+  all.push_back(&vocabulary_.head());
+  return all;
+}
+
+}  // namespace pagoda
