@@ -11,6 +11,7 @@
 #include "runner/input_batch.h"
 #include "runner/row_table.h"
 #include "schedule/scheduler.h"
+#include "tests/testing/kv_specs.h"
 
 namespace pagoda {
 namespace {
@@ -40,7 +41,7 @@ class Loop {
                .block_size = kBlockSize,
                .num_blocks = kNumBlocks * num_groups,
                .num_groups = static_cast<std::size_t>(num_groups)}),
-        batch_(model_of(num_groups), kBlockSize, kMaxModelLen) {
+        batch_(model_of(num_groups), groups_of(num_groups), kMaxModelLen) {
     for (int32_t i = 0; i < kNumSeqs; ++i) submit(i);
     do step();
     while (num_tokens_ > kNumSeqs || num_samples_ < kNumSeqs);  // until all decode
@@ -88,7 +89,8 @@ class Loop {
   static constexpr TokenId kToken = 7;
   static std::vector<KvGroupSpec> groups_of(int num_groups) {
     std::vector<KvGroupSpec> groups;
-    for (int i = 0; i < num_groups; ++i) groups.push_back({kBlockSize, i == 0 ? 0 : 1024});
+    for (int i = 0; i < num_groups; ++i)
+      groups.push_back(i == 0 ? testing::full_group(kBlockSize) : testing::window_group(kBlockSize, 1024));
     return groups;
   }
   static SchedulerConfig scheduler_config() {

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "kv/kv_manager.h"
 #include "schedule/scheduler.h"
+#include "tests/testing/kv_specs.h"
 
 namespace pagoda {
 namespace {
@@ -118,7 +119,7 @@ Replay replay(const std::vector<TraceRequest>& trace, const Scenario& scenario, 
   PrefixCacheConfig cache;
   cache.enabled = scenario.prefix_cache;
   cache.hash_seed = "replay";
-  KvManager kv({{.block_size = kReplayBlock, .window = 0}}, scenario.num_blocks, cache);
+  KvManager kv({testing::full_group(kReplayBlock)}, scenario.num_blocks, cache);
   Scheduler scheduler(scenario.scheduler, &kv);
   Replay out;
   Recorder recorder;

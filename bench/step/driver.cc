@@ -9,6 +9,7 @@
 #include "model/tensor_list.h"
 #include "ops/cpu/calibrate.h"
 #include "ops/cpu/tuning_file.h"
+#include "runner/kv_storage.h"
 #include "weights/dummy_checkpoint.h"
 
 namespace pagoda {
@@ -46,11 +47,9 @@ Result<DecoderOptions> decoder_options(const DriverOptions& options) {
 }
 
 double kv_token_bytes(const ModelConfig& config, DType kv_dtype) {
-  double bytes = 0;
-  for (const LayerConfig& layer : config.layers)
-    bytes += static_cast<double>(
-        kv_block_bytes(kv_dtype, layer.attention.num_kv_heads, layer.attention.head_dim, kBlockSize));
-  return bytes / kBlockSize;
+  std::size_t block = 0;
+  for (const KvLayout& layout : kv_layouts(config, kv_dtype, kBlockSize)) block += layout.bytes();
+  return static_cast<double>(block) / kBlockSize;
 }
 
 // Of a matrix [vocab_size, hidden_size]: the embedding, or the head.
@@ -119,12 +118,12 @@ Result<std::unique_ptr<StepDriver>> StepDriver::create(const DriverOptions& opti
     driver->tunings_.push_back(std::move(tuning));
   }
   driver->tune(0);
-  driver->num_groups_ = static_cast<int32_t>(attention_windows(spec.config).size());
+  driver->num_groups_ = static_cast<int32_t>(kv_groups(spec.config, kv_dtype, kBlockSize).size());
   CpuRunnerConfig config;
   config.max_num_seqs = options.max_num_seqs;
   config.max_num_batched_tokens = options.max_num_batched_tokens;
   config.block_size = kBlockSize;
-  config.num_blocks = blocks_for(options.kv_tokens) + 1;
+  config.num_blocks = blocks_for(options.kv_tokens) * driver->num_groups_ + 1;
   config.kv_dtype = kv_dtype;
   PAGODA_TRY(driver->runner_, CpuModelRunner::create(config, std::move(compute), std::move(decoder)));
   static_cast<CpuModelRunner&>(*driver->runner_).fill_kv_for_benchmark();
@@ -132,8 +131,7 @@ Result<std::unique_ptr<StepDriver>> StepDriver::create(const DriverOptions& opti
   return driver;
 }
 
-// A greedy row whose `num_tokens` tokens count as its prompt, with blocks for `capacity` of them. Groups may
-// use the same block ids: their layers have bytes of their own.
+// A greedy row whose `num_tokens` tokens count as its prompt, with blocks for `capacity` of them.
 NewRow StepDriver::add_row(StepPlan* plan, int32_t row, int32_t num_tokens, int32_t capacity) const {
   const NewRow fresh{.id = next_request_ + static_cast<RequestId>(row),
                      .row = row,
@@ -146,11 +144,10 @@ NewRow StepDriver::add_row(StepPlan* plan, int32_t row, int32_t num_tokens, int3
   for (int32_t i = 0; i < num_tokens; ++i)
     plan->tokens.push_back(static_cast<TokenId>((row * 7919 + i * 104729LL) % config_.vocab_size));
   const int32_t num_blocks = blocks_for(capacity);
-  const NewBlocks blocks{row, 0, 0, static_cast<int32_t>(plan->block_ids.size()), num_blocks};
-  for (int32_t i = 0; i < num_blocks; ++i) plan->block_ids.push_back(1 + row * num_blocks + i);
   for (int32_t group = 0; group < num_groups_; ++group) {
-    plan->new_blocks.push_back(blocks);
-    plan->new_blocks.back().group = group;
+    const int32_t first = 1 + (row * num_groups_ + group) * num_blocks;
+    plan->new_blocks.push_back({row, group, 0, static_cast<int32_t>(plan->block_ids.size()), num_blocks});
+    for (int32_t i = 0; i < num_blocks; ++i) plan->block_ids.push_back(first + i);
   }
   plan->new_rows.push_back(fresh);
   return fresh;

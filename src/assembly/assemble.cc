@@ -4,6 +4,7 @@
 
 #include "assembly/cpu_tuning.h"
 #include "assembly/kv_offload.h"
+#include "assembly/memory_plan.h"
 #include "assembly/model_files.h"
 #include "assembly/model_info_builder.h"
 #include "assembly/observability.h"
@@ -18,7 +19,7 @@
 #include "model/tensor_list.h"
 #include "ops/cpu/isa.h"
 #include "runner/cpu_model_runner.h"
-#include "runner/memory_plan.h"
+#include "runner/kv_storage.h"
 
 namespace pagoda {
 namespace {
@@ -161,7 +162,7 @@ MemoryRequest memory_request(const CacheArgs& args, const Source& source, DType 
   request.keeps_unused = args.enable_prefix_caching;
   request.num_blocks_override = static_cast<int32_t>(args.num_gpu_blocks_override.value_or(0));
   request.weight_bytes = estimate_weight_bytes(source.spec, source.layers(), source.vocabulary());
-  request.groups = kv_groups(source.spec.config, static_cast<int32_t>(args.block_size), kv_dtype);
+  request.groups = kv_groups(source.spec.config, kv_dtype, static_cast<int32_t>(args.block_size));
   return request;
 }
 
@@ -183,8 +184,7 @@ Result<Sizes> sizes_for(const EngineArgs& args, const Source& source, MemoryRequ
   sizes.max_num_seqs = static_cast<int32_t>(seqs);
   sizes.max_num_batched_tokens = static_cast<int32_t>(std::min(step_tokens, seqs * max_model_len));
   request.activation_bytes = estimate_activation_bytes(source.spec.config, sizes.max_num_batched_tokens);
-  request.position_bytes = estimate_position_bytes(source.spec.config, sizes.max_num_seqs,
-                                                   static_cast<int32_t>(args.cache.block_size));
+  request.position_bytes = estimate_position_bytes(source.spec.config, request.groups, sizes.max_num_seqs);
   request.max_model_len = sizes.max_model_len;
   request.max_num_seqs = sizes.max_num_seqs;
   request.max_num_batched_tokens = sizes.max_num_batched_tokens;
@@ -239,8 +239,8 @@ Status judge_prefix_cache(const CacheArgs& args, const ModelConfig& config) {
         "prefix-match-unit");
   const int64_t interval = args.prefix_cache_retention_interval;
   if (interval == 0) return {};
-  const std::vector<int32_t> windows = attention_windows(config);
-  if (std::all_of(windows.begin(), windows.end(), [](int32_t window) { return window == 0; }))
+  if (std::ranges::all_of(config.layers,
+                          [](const LayerConfig& layer) { return layer.attention.window == 0; }))
     return invalid_argument(
         "--prefix-cache-retention-interval has no effect: no layer of this model has a sliding window; set "
         "it to 0",
@@ -256,13 +256,12 @@ Status judge_prefix_cache(const CacheArgs& args, const ModelConfig& config) {
 
 // The lines that scripts made for vLLM look for.
 void log_memory(const EngineArgs& args, const Sizes& sizes, DType kv_dtype, std::size_t num_groups) {
-  int64_t tokens = static_cast<int64_t>(sizes.memory.num_blocks - 1) * args.cache.block_size /
-                   static_cast<int64_t>(num_groups);
   log_info("Available KV cache memory: {:.2f} GiB", static_cast<double>(sizes.memory.kv_bytes) / kGiB);
   log_info("CPU KV cache size: {} tokens, Maximum concurrency for {} tokens per request: {:.2f}x",
-           with_commas(tokens), with_commas(sizes.max_model_len), sizes.memory.max_concurrency);
+           with_commas(sizes.memory.num_tokens), with_commas(sizes.max_model_len),
+           sizes.memory.max_concurrency);
   log_info("KV cache of {}: {} bytes per token", dtype_name(kv_dtype),
-           with_commas(static_cast<int64_t>(sizes.memory.block_bytes) / args.cache.block_size));
+           with_commas(static_cast<int64_t>(sizes.memory.block_bytes * num_groups) / args.cache.block_size));
 }
 
 // The cache's pages are taken as its blocks are first used: too little memory would show only under load.
@@ -404,13 +403,13 @@ Result<std::unique_ptr<Assembly>> assemble(const EngineArgs& args) {
   log_info("{}", cpus.description());
   PrefixCacheConfig cache = prefix_cache_config(args);
   const std::vector<KvGroupSpec> groups =
-      kv_groups(source.spec.config, static_cast<int32_t>(args.cache.block_size), kv_dtype);
+      kv_groups(source.spec.config, kv_dtype, static_cast<int32_t>(args.cache.block_size));
   PAGODA_TRY(OpenedOffload offload,
              open_offload(args.cache.offload, args.model.packed_cache,
                           kv_identity(args, source, sizes, kv_dtype), groups, cpus, &cache));
   assembly->engine_metrics = declare_metrics(
       &assembly->metrics, args,
-      {assembly->model->served_names.front(), sizes.max_model_len, sizes.memory.num_blocks, cache, groups});
+      {assembly->model->served_names.front(), sizes.max_model_len, sizes.memory, cache, groups});
   PAGODA_TRY(auto kv_events,
              open_kv_events(args.observability.kv_events, cache, groups, cpus, *assembly->engine_metrics));
   PAGODA_TRY(auto runner, load_runner(args, &source, sizes, kv_dtype, cpus, std::move(offload.config),

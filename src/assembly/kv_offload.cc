@@ -1,5 +1,7 @@
 #include "assembly/kv_offload.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -23,16 +25,18 @@ Hash128 fingerprint(const KvIdentity& identity, std::span<const KvGroupSpec> gro
   Hash128 content;
   if (identity.checkpoint != nullptr) content = content_key(*identity.checkpoint, notes_folder, compute.pool);
   std::string text =
-      fmt::format("pagoda kv 1|{}|{}|{}|{} {}|{}", identity.config, content.hex(), isa_name(selected_isa()),
+      fmt::format("pagoda kv 2|{}|{}|{}|{} {}|{}", identity.config, content.hex(), isa_name(selected_isa()),
                   dtype_name(identity.kv_dtype), identity.block_size,
                   packed_key(content, identity.layers, identity.vocabulary, compute.stream).hex());
-  for (const KvGroupSpec& group : groups) text += fmt::format("|{} {}", group.window, group.block_bytes);
-  const AttentionConfig& shape = identity.model->layers[0].attention;
-  const KvLayerView layer{.dtype = identity.kv_dtype,
-                          .num_kv_heads = shape.num_kv_heads,
-                          .head_dim = shape.head_dim,
-                          .block_size = identity.block_size};
-  return hash128(text + kv_layout_key(layer, compute.stream).hex());
+  for (const KvGroupSpec& group : groups)
+    text += fmt::format("|{} {} {} {}", static_cast<int>(group.kind), group.window, group.block_bytes,
+                        fmt::join(group.layers, ","));
+  KvLayout before;
+  for (const KvLayout& layout : kv_layouts(*identity.model, identity.kv_dtype, identity.block_size)) {
+    if (layout != before) text += '|' + kv_layout_key(layout, compute.stream).hex();
+    before = layout;
+  }
+  return hash128(text);
 }
 
 // How many blocks; at least one must fit.
@@ -51,8 +55,7 @@ Result<OpenedOffload> open_offload(const KvOffloadArgs& wanted, const std::strin
                                    const CpuPlan& cpus, PrefixCacheConfig* cache) {
   OpenedOffload offload;
   if (wanted.memory_gib <= 0) return offload;
-  uint64_t slot_bytes = 0;
-  for (const KvGroupSpec& group : groups) slot_bytes = std::max(slot_bytes, group.block_bytes);
+  const uint64_t slot_bytes = groups[0].block_bytes;
   PAGODA_TRY(int64_t num_slots, blocks_in(wanted.memory_gib, slot_bytes, INT32_MAX, "kv-offloading-size"));
   cache->offload_slots = offload.config.num_slots = static_cast<int32_t>(num_slots);
   log_info("KV offloading: {} blocks of {} tokens in {:.2f} GiB of memory", num_slots, identity.block_size,
@@ -70,7 +73,8 @@ Result<OpenedOffload> open_offload(const KvOffloadArgs& wanted, const std::strin
   PAGODA_RETURN_IF_ERROR(make_private_folder(wanted.path).with_context("--kv-offloading-path"));
   OffloadDiskConfig config{.path = wanted.path, .max_files = cache->offload_disk_slots};
   config.fingerprint = fingerprint(identity, groups, notes_folder.empty() ? wanted.path : notes_folder, cpus);
-  for (const KvGroupSpec& group : groups) config.block_bytes.push_back(group.block_bytes);
+  config.page_bytes = slot_bytes;
+  config.num_groups = static_cast<int32_t>(groups.size());
   CpuBinding off_the_compute_cores(cpus.spare);
   Result<std::unique_ptr<OffloadDisk>> disk = OffloadDisk::open(config);
   if (!disk.ok()) return std::move(disk.status()).with_context("--kv-offloading-path");

@@ -19,10 +19,8 @@ std::string or_none(const std::optional<T>& value) {
 
 // vLLM's CacheConfig; of what it has for other kinds of models and caches, that there is none.
 Labels cache_config_labels(const CacheArgs& args, const Observed& engine) {
-  const int32_t window = engine.groups.front().window;
-  const auto num_groups = static_cast<int64_t>(engine.groups.size());
-  const int64_t num_tokens = static_cast<int64_t>(engine.num_blocks - 1) * args.block_size / num_groups;
-  const double concurrency = static_cast<double>(num_tokens) / std::max(engine.max_model_len, 1);
+  int32_t window = 0;
+  for (const KvGroupSpec& group : engine.groups) window = std::max(window, group.window);
   const double offloaded = args.offload.memory_gib;
   return {{"_block_size_resolved", "True"},
           {"block_size", std::to_string(args.block_size)},
@@ -37,9 +35,9 @@ Labels cache_config_labels(const CacheArgs& args, const Observed& engine) {
           {"is_attention_free", "False"},
           {"kv_cache_dtype_skip_layers", "[]"},
           {"kv_cache_layout", "None"},
-          {"kv_cache_max_concurrency", python_float_repr(concurrency)},
+          {"kv_cache_max_concurrency", python_float_repr(engine.memory.max_concurrency)},
           {"kv_cache_memory_bytes", or_none(args.kv_cache_memory_bytes)},
-          {"kv_cache_size_tokens", std::to_string(num_tokens)},
+          {"kv_cache_size_tokens", std::to_string(engine.memory.num_tokens)},
           {"kv_offloading_backend", "native"},
           {"kv_offloading_size", offloaded > 0 ? python_float_repr(offloaded) : "None"},
           {"kv_sharing_fast_prefill", "False"},
@@ -50,7 +48,7 @@ Labels cache_config_labels(const CacheArgs& args, const Observed& engine) {
           {"mamba_ssm_cache_dtype", "auto"},
           {"num_cpu_blocks",
            engine.cache.offload_slots > 0 ? std::to_string(engine.cache.offload_slots) : "None"},
-          {"num_gpu_blocks", std::to_string(engine.num_blocks)},
+          {"num_gpu_blocks", std::to_string(engine.memory.num_blocks)},
           {"num_gpu_blocks_override", or_none(args.num_gpu_blocks_override)},
           {"prefix_cache_retention_interval", std::to_string(args.prefix_cache_retention_interval)},
           {"prefix_caching_hash_algo", args.prefix_caching_hash_algo},
@@ -75,9 +73,8 @@ std::unique_ptr<EngineMetrics> declare_metrics(MetricsRegistry* registry, const 
                                     .bounds = args.observability.histogram_bounds};
   auto metrics = std::make_unique<EngineMetrics>(registry, engine.model_name, engine.max_model_len, parts);
   if (metrics->offload) {
-    uint64_t slot_bytes = 0;
-    for (const KvGroupSpec& group : engine.groups) slot_bytes = std::max(slot_bytes, group.block_bytes);
-    metrics->offload->capacity_bytes.set(static_cast<double>(slot_bytes) * cache.offload_slots);
+    const auto slot_bytes = static_cast<double>(engine.groups.front().block_bytes);
+    metrics->offload->capacity_bytes.set(slot_bytes * cache.offload_slots);
   }
   publish_cache_config(registry, cache_config_labels(args.cache, engine));
   add_process_metrics(registry);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "assembly/engine_args.h"
+#include "assembly/memory_plan.h"
 #include "base/cpu_plan.h"
 #include "base/status.h"
 #include "contract/engine_config.h"
@@ -17,7 +18,8 @@ namespace pagoda {
 // What the metrics tell of the engine beside the flags.
 struct Observed {
   std::string model_name;
-  int32_t max_model_len, num_blocks;
+  int32_t max_model_len;
+  MemoryPlan memory;
   PrefixCacheConfig cache;
   std::span<const KvGroupSpec> groups;
 };

@@ -48,8 +48,11 @@ struct PrefixCacheConfig {
   // The chain's root is drawn at random, unknown to clients, unless a seed makes it common to several
   // processes.
   std::string hash_seed;
-  bool record_events = false;      // KvEvents are gathered for take_events()
-  double lifetime_sample = 0;      // share of the blocks whose lives are measured; 0: none
+  bool record_events = false;  // KvEvents are gathered for take_events()
+  double lifetime_sample = 0;  // share of the blocks whose lives are measured; 0: none
+  // > 0: sliding-window groups stay out of the prefix cache. A hit computes that many of its last tokens
+  // again, which brings back what the windows show of it; the other groups keep what they have of them.
+  int32_t replay_tokens = 0;
   int32_t offload_slots = 0;       // blocks that the offload memory holds; 0: no offloading
   int64_t offload_disk_slots = 0;  // and the offload disk
 };

@@ -61,8 +61,8 @@ struct GenerateRequest {
   bool add_special_tokens = true;  // chat: false, the template writes them
   bool echo = false;
   std::optional<int64_t> num_logprobs, num_prompt_logprobs;  // alternatives, from 0, or kAllLogprobs
-  int64_t truncate_prompt_tokens = 0;  // 0: no; -1: to the context less one; otherwise keep k tokens ...
-  bool truncate_right = false;         // ... the first ones instead of the last
+  int64_t truncate_prompt_tokens = 0;       // 0: no; -1: to the context less one; otherwise keep k tokens ...
+  bool truncate_right = false;              // ... the first ones instead of the last
   int64_t routed_experts_prompt_start = 0;  // of no effect, but within the prompt
   bool return_token_ids = false, return_tokens_as_token_ids = false;
   bool stream = false, include_usage = false, continuous_usage = false;

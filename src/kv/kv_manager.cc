@@ -22,11 +22,20 @@ KvManager::Impl::Impl(std::vector<KvGroupSpec> specs, int32_t num_blocks, const 
       block_size(groups.empty() ? 0 : groups[0].block_size),
       config(cache),
       pool(num_blocks),
+      num_used(groups.size()),
       index(num_blocks),
       hasher(cache.hash_algo, cache.hash_seed) {
   PAGODA_CHECK(!groups.empty() && block_size > 0, "a cache has a group and a block size");
   for (const KvGroupSpec& group : groups)
-    PAGODA_CHECK(group.block_size == block_size && group.window >= 0, "all groups have one block size");
+    PAGODA_CHECK(
+        group.block_size == block_size && (group.kind == KvKind::kSlidingWindow) == (group.window > 0),
+        "all groups have one block size, windows have a length");
+  PAGODA_CHECK(
+      config.replay_tokens == 0 ||
+          std::ranges::all_of(groups,
+                              [](const KvGroupSpec& group) { return group.kind != KvKind::kRecurrentState; }),
+      "a state cannot be replayed from a window");
+  PAGODA_CHECK(config.replay_tokens == 0 || sees_all(groups[0]), "a replay needs a cached group, the first");
   if (config.enabled && !verifies() && config.offload_slots > 0)
     offload.emplace(config.offload_slots, config.offload_disk_slots);
   if (config.lifetime_sample > 0) lives.emplace(config.lifetime_sample);
@@ -35,18 +44,27 @@ KvManager::Impl::Impl(std::vector<KvGroupSpec> specs, int32_t num_blocks, const 
   content_tokens.resize(static_cast<std::size_t>(num_blocks) * static_cast<std::size_t>(block_size));
 }
 
-// Position num_computed sees back to num_computed - window + 1; blocks that end before it are never read
-// again.
-void KvManager::Impl::drop_behind(const KvGroupSpec& group, GroupTable* table, int32_t num_computed) {
-  if (group.window == 0) return;
-  int32_t first_visible = std::max(num_computed - group.window + 1, 0) / block_size;
-  for (; table->num_behind < std::min(first_visible, size_of(*table)); ++table->num_behind) {
-    BlockId& block = table->blocks[static_cast<std::size_t>(table->num_behind)];
-    if (block != kNullBlock) unref(std::exchange(block, kNullBlock));
+void KvManager::Impl::free_out_of_window(std::size_t group, GroupTable* table, int32_t num_computed) {
+  const int32_t end = std::min(first_visible(groups[group], num_computed), size_of(*table));
+  for (; table->num_out_of_window < end; ++table->num_out_of_window) {
+    BlockId& block = table->blocks[static_cast<std::size_t>(table->num_out_of_window)];
+    if (block != kNullBlock) unref(std::exchange(block, kNullBlock), group);
   }
 }
 
-BlockId KvManager::Impl::allocate() {
+// The state behind num_tokens gets a block, if that is not where a block has it already. One that was meant
+// for a shorter step, of which the runner has not been told, moves.
+void KvManager::Impl::append_state(std::size_t group, GroupTable* table, int32_t num_computed,
+                                   int32_t num_tokens) {
+  const int32_t wanted = ceil_div(num_tokens, block_size), size = size_of(*table);
+  if (size >= wanted) return;
+  BlockId block = kNullBlock;
+  if (size > ceil_div(num_computed, block_size)) std::swap(block, table->blocks.back());
+  table->blocks.resize(static_cast<std::size_t>(wanted), kNullBlock);
+  table->blocks.back() = block != kNullBlock ? block : allocate(group);
+}
+
+BlockId KvManager::Impl::allocate(std::size_t group) {
   BlockId block = pool.allocate();
   if (index.holds(block)) {
     if (offload) offload->store(block, index.key(block), index.group(block));
@@ -54,6 +72,7 @@ BlockId KvManager::Impl::allocate() {
     forget(block);
   }
   if (lives) lives->on_allocated(block);
+  ++num_used[group];
   return block;
 }
 
@@ -62,35 +81,40 @@ KvManager::KvManager(std::vector<KvGroupSpec> groups, int32_t num_blocks, const 
 KvManager::~KvManager() = default;
 
 bool KvManager::reserve(SeqKv* seq, int32_t num_computed, int32_t num_tokens) {
-  impl_->open(seq);
+  Impl& impl = *impl_;
+  impl.open(seq);
+  const int32_t wanted = ceil_div(num_tokens, impl.block_size);
   int32_t needed = 0;
-  for (std::size_t g = 0; g < impl_->groups.size(); ++g) {
+  for (std::size_t g = 0; g < impl.groups.size(); ++g) {
     GroupTable& table = seq->groups[g];
-    impl_->drop_behind(impl_->groups[g], &table, num_computed);
-    needed += std::max(ceil_div(num_tokens, impl_->block_size) - size_of(table), 0);
+    impl.free_out_of_window(g, &table, num_computed);
+    const int32_t missing = std::max(wanted - size_of(table), 0);
+    needed += impl.is_state(g) ? std::min(missing, 1) : missing;
   }
-  if (needed > impl_->pool.num_free()) return false;
-  for (std::size_t g = 0; g < impl_->groups.size(); ++g) {
+  if (needed > impl.pool.num_free()) return false;
+  for (std::size_t g = 0; g < impl.groups.size(); ++g) {
     std::vector<BlockId>& blocks = seq->groups[g].blocks;
-    auto want = static_cast<std::size_t>(ceil_div(num_tokens, impl_->block_size));
-    while (blocks.size() < want) blocks.push_back(impl_->allocate());
+    if (impl.is_state(g))
+      impl.append_state(g, &seq->groups[g], num_computed, num_tokens);
+    else
+      while (blocks.size() < static_cast<std::size_t>(wanted)) blocks.push_back(impl.allocate(g));
   }
   return true;
 }
 
-void KvManager::announce(SeqKv* seq, int32_t row, std::vector<NewBlocks>* new_blocks,
-                         std::vector<BlockId>* block_ids) {
+void KvManager::append_new_blocks(SeqKv* seq, int32_t row, std::vector<NewBlocks>* new_blocks,
+                                  std::vector<BlockId>* block_ids) {
   for (std::size_t g = 0; g < seq->groups.size(); ++g) {
     GroupTable& table = seq->groups[g];
-    int32_t count = size_of(table) - table.num_announced;
+    int32_t count = size_of(table) - table.num_sent;
     if (count == 0) continue;
     new_blocks->push_back({.row = row,
                            .group = static_cast<int32_t>(g),
-                           .first_index = table.num_announced,
+                           .first_index = table.num_sent,
                            .begin = static_cast<int32_t>(block_ids->size()),
                            .count = count});
-    block_ids->insert(block_ids->end(), table.blocks.begin() + table.num_announced, table.blocks.end());
-    table.num_announced = size_of(table);
+    block_ids->insert(block_ids->end(), table.blocks.begin() + table.num_sent, table.blocks.end());
+    table.num_sent = size_of(table);
   }
 }
 
@@ -109,13 +133,13 @@ bool KvManager::fork(const SeqKv& from, int32_t num_tokens, SeqKv* to, std::vect
         source.size() * static_cast<std::size_t>(impl_->block_size) >= static_cast<std::size_t>(num_tokens),
         "a fork's source does not cover the tokens");
     target.blocks.assign(source.begin(), source.begin() + static_cast<std::ptrdiff_t>(num_full));
-    target.num_behind = std::min(from.groups[g].num_behind, static_cast<int32_t>(num_full));
+    target.num_out_of_window = std::min(from.groups[g].num_out_of_window, static_cast<int32_t>(num_full));
     for (BlockId block : target.blocks) {
-      if (block != kNullBlock) impl_->pool.ref(block);
+      if (block != kNullBlock) impl_->ref(block, g);
     }
     if (num_tokens % impl_->block_size == 0) continue;
-    PAGODA_CHECK(source[num_full] != kNullBlock, "the last block of a sequence has fallen behind its window");
-    target.blocks.push_back(impl_->allocate());
+    PAGODA_CHECK(source[num_full] != kNullBlock, "the last block of a sequence is out of its window");
+    target.blocks.push_back(impl_->allocate(g));
     copies->push_back(
         {.group = static_cast<int32_t>(g), .src = source[num_full], .dst = target.blocks.back()});
   }
@@ -124,18 +148,19 @@ bool KvManager::fork(const SeqKv& from, int32_t num_tokens, SeqKv* to, std::vect
   const auto num_contents = std::min(from.contents.size(), num_keys);
   to->contents.assign(from.contents.begin(),
                       from.contents.begin() + static_cast<std::ptrdiff_t>(num_contents));
-  to->num_published = std::min(from.num_published, num_tokens / impl_->block_size);
+  to->num_cached = std::min(from.num_cached, num_tokens / impl_->block_size);
   return true;
 }
 
 void KvManager::release(SeqKv* seq) {
-  for (GroupTable& table : seq->groups) {
-    for (std::size_t i = table.blocks.size(); i-- > static_cast<std::size_t>(table.num_behind);)
-      impl_->unref(table.blocks[i]);
-    table.blocks.clear();  // they keep their memory: who is preempted comes back
-    table.num_behind = table.num_announced = 0;
+  for (std::size_t g = 0; g < seq->groups.size(); ++g) {
+    GroupTable& table = seq->groups[g];
+    for (std::size_t i = table.blocks.size(); i-- > static_cast<std::size_t>(table.num_out_of_window);)
+      if (table.blocks[i] != kNullBlock) impl_->unref(table.blocks[i], g);
+    table.blocks.clear();  // they keep their memory: a preempted sequence comes back
+    table.num_out_of_window = table.num_sent = 0;
   }
-  seq->num_published = 0;
+  seq->num_cached = seq->replay_end = 0;
 }
 
 int64_t KvManager::blocks_needed(int32_t num_tokens, int32_t max_step) const {
@@ -144,15 +169,21 @@ int64_t KvManager::blocks_needed(int32_t num_tokens, int32_t max_step) const {
 
 int32_t KvManager::num_held(const SeqKv& seq) const {
   int32_t num = 0;
-  for (const GroupTable& table : seq.groups) num += size_of(table) - table.num_behind;
+  for (std::size_t g = 0; g < seq.groups.size(); ++g) {
+    const GroupTable& table = seq.groups[g];
+    if (impl_->is_state(g))
+      num += size_of(table) - static_cast<int32_t>(std::ranges::count(table.blocks, kNullBlock));
+    else
+      num += size_of(table) - table.num_out_of_window;
+  }
   return num;
 }
 
 int32_t KvManager::num_exclusive(const SeqKv& seq) const {
   int32_t num = 0;
   for (const GroupTable& table : seq.groups) {
-    for (std::size_t i = static_cast<std::size_t>(table.num_behind); i < table.blocks.size(); ++i)
-      num += impl_->pool.ref_count(table.blocks[i]) == 1;
+    for (std::size_t i = static_cast<std::size_t>(table.num_out_of_window); i < table.blocks.size(); ++i)
+      num += table.blocks[i] != kNullBlock && impl_->pool.ref_count(table.blocks[i]) == 1;
   }
   return num;
 }
@@ -178,6 +209,11 @@ double KvManager::usage() const {
   return total == 0 ? 0 : 1.0 - static_cast<double>(num_free()) / total;
 }
 
+double KvManager::usage(std::size_t group) const {
+  int32_t total = num_blocks() - 1;
+  return total == 0 ? 0 : static_cast<double>(impl_->num_used[group]) / total;
+}
+
 void KvManager::take_events(std::vector<KvEvent>* out) {
   std::move(impl_->events.begin(), impl_->events.end(), std::back_inserter(*out));
   impl_->events.clear();
@@ -200,15 +236,27 @@ void KvManager::check() const {
 void KvManager::check(std::span<const SeqKv* const> all) const {
   check();
   std::vector<int32_t> references(static_cast<std::size_t>(num_blocks()));
+  std::vector<int32_t> owner(static_cast<std::size_t>(num_blocks()), -1), used(impl_->groups.size());
   for (const SeqKv* seq : all) {
-    for (const GroupTable& table : seq->groups) {
+    for (std::size_t g = 0; g < seq->groups.size(); ++g) {
+      const GroupTable& table = seq->groups[g];
       for (std::size_t i = 0; i < table.blocks.size(); ++i) {
-        PAGODA_CHECK((table.blocks[i] == kNullBlock) == (i < static_cast<std::size_t>(table.num_behind)),
-                     "null blocks are those behind the window");
-        ++references[static_cast<std::size_t>(table.blocks[i])];
+        const auto block = static_cast<std::size_t>(table.blocks[i]);
+        const bool is_out = i < static_cast<std::size_t>(table.num_out_of_window);
+        PAGODA_CHECK(is_out ? block == kNullBlock : block != kNullBlock || impl_->is_state(g),
+                     "null blocks are those out of the window, and those between states");
+        ++references[block];
+        if (block == kNullBlock) continue;
+        PAGODA_CHECK(owner[block] < 0 || owner[block] == static_cast<int32_t>(g), "a block has two groups");
+        PAGODA_CHECK(!impl_->index.holds(table.blocks[i]) ||
+                         impl_->index.group(table.blocks[i]) == static_cast<int32_t>(g),
+                     "a block holds another group's content");
+        used[g] += owner[block] < 0;
+        owner[block] = static_cast<int32_t>(g);
       }
     }
   }
+  PAGODA_CHECK(used == impl_->num_used, "the groups' blocks are miscounted");
   for (BlockId block = 1; block < num_blocks(); ++block) {
     PAGODA_CHECK(impl_->pool.ref_count(block) == references[static_cast<std::size_t>(block)],
                  "a block's references are not those of the tables");

@@ -25,31 +25,10 @@ bool KvManager::Impl::is_within_reach(const BlockKey& key, int32_t group, Where 
   return index.find(key, group) != kNullBlock || offload->where(key, group) >= least;
 }
 
-// The most blocks, up to num_full, that the sequence can have without computing any behind the `begin` that
-// it holds: groups that see everything must have every block, windowed ones what the next position sees.
-int32_t KvManager::Impl::matched_end(const SeqKv& seq, int32_t begin, int32_t num_full, Where least) const {
-  int32_t end = num_full;
-  auto within = [&](int32_t i, std::size_t g) {
+int32_t KvManager::Impl::reachable_end(const SeqKv& seq, int32_t begin, int32_t num_full, Where least) const {
+  return matched_end(begin, num_full, [&](int32_t i, std::size_t g) {
     return is_within_reach(seq.keys[static_cast<std::size_t>(i)], static_cast<int32_t>(g), least);
-  };
-  for (std::size_t g = 0; g < groups.size(); ++g) {
-    if (groups[g].window > 0) continue;
-    int32_t run = begin;
-    while (run < end && within(run, g)) ++run;
-    end = run;
-  }
-  for (std::size_t g = 0; g < groups.size() && end > begin;) {
-    const int32_t first = std::max(first_visible(groups[g], end), begin);
-    int32_t i = end;
-    while (groups[g].window > 0 && i > first && within(i - 1, g)) --i;
-    if (groups[g].window == 0 || i <= first) {
-      ++g;
-    } else {  // block i - 1 is missing: all groups end before it, and are matched again
-      end = i - 1;
-      g = 0;
-    }
-  }
-  return end;
+  });
 }
 
 // The offloaded blocks that the sequence needs in order to have `end` blocks: no more than `room`, in order;
@@ -64,12 +43,12 @@ std::vector<KvManager::Impl::Offloaded> KvManager::Impl::missing_blocks(const Se
       const BlockKey& key = seq.keys[static_cast<std::size_t>(i)];
       for (std::size_t g = 0; g < groups.size(); ++g) {
         const auto group = static_cast<int32_t>(g);
-        if (i >= first_visible(groups[g], *end) && index.find(key, group) == kNullBlock)
+        if (is_needed(g, i, *end) && index.find(key, group) == kNullBlock)
           missing.push_back({i, group, offload->where(key, group)});
       }
     }
     if (missing.size() <= room) return missing;
-    *end = matched_end(seq, begin, missing[room].index, Where::kDisk);
+    *end = reachable_end(seq, begin, missing[room].index, Where::kDisk);
   }
   return {};
 }
@@ -83,7 +62,7 @@ bool KvManager::start_fetch(SeqKv* seq, const TokenView& tokens, const CacheScop
   const int32_t num_full = (static_cast<int32_t>(tokens.size()) - 1) / impl.block_size;
   if (num_full <= begin) return false;
   impl.make_keys(seq, tokens, scope, num_full);
-  int32_t end = impl.matched_end(*seq, begin, num_full, Where::kDisk);
+  int32_t end = impl.reachable_end(*seq, begin, num_full, Where::kDisk);
   // The rest of the slots is for what is evicted meanwhile.
   const auto limit = std::max(offload.num_slots() - offload.num_slots() / 4 - 1, 1);
   const std::vector<Impl::Offloaded> missing =
@@ -118,8 +97,8 @@ bool KvManager::is_fetching(const SeqKv& seq) const {
 bool KvManager::Impl::pin(const SeqKv& seq, int32_t begin, int32_t end) {
   auto for_each = [&](auto&& visit) {
     for (std::size_t g = 0; g < groups.size(); ++g)
-      for (int32_t i = std::max(begin, first_visible(groups[g], end)); i < end; ++i)
-        visit(seq.keys[static_cast<std::size_t>(i)], static_cast<int32_t>(g));
+      for (int32_t i = begin; i < end; ++i)
+        if (is_needed(g, i, end)) visit(seq.keys[static_cast<std::size_t>(i)], static_cast<int32_t>(g));
   };
   int32_t needed = 0;
   for_each([&](const BlockKey& key, int32_t group) {
@@ -130,7 +109,7 @@ bool KvManager::Impl::pin(const SeqKv& seq, int32_t begin, int32_t end) {
   for_each([&](const BlockKey& key, int32_t group) {
     const BlockId block = index.find(key, group);
     if (block != kNullBlock)
-      pool.ref(block);
+      ref(block, static_cast<std::size_t>(group));
     else
       offload->hold(key, group);
   });
@@ -142,41 +121,43 @@ int32_t KvManager::load_offloaded(SeqKv* seq, const TokenView& tokens, const Cac
   impl.open(seq);
   const int32_t begin = num_blocks_of(*seq);
   const int32_t num_full = (static_cast<int32_t>(tokens.size()) - 1) / impl.block_size;
-  if (!impl.offload || num_full <= begin) return begin * impl.block_size;
+  if (!impl.offload || num_full <= begin) return impl.num_tokens_held(*seq);
   impl.make_keys(seq, tokens, scope, num_full);
   impl.offload_queries += static_cast<uint64_t>(num_full - begin);
-  const int32_t end = impl.matched_end(*seq, begin, num_full, Where::kMemory);
-  if (end == begin || !impl.pin(*seq, begin, end)) return begin * impl.block_size;
+  const int32_t end = impl.reachable_end(*seq, begin, num_full, Where::kMemory);
+  if (end == begin || impl.resume_at(end) == 0 || !impl.pin(*seq, begin, end))
+    return impl.num_tokens_held(*seq);
 
   for (std::size_t g = 0; g < impl.groups.size(); ++g)
-    impl.drop_behind(impl.groups[g], &seq->groups[g], end * impl.block_size);
+    if (impl.is_cached(g)) impl.free_out_of_window(g, &seq->groups[g], end * impl.block_size);
   for (int32_t i = begin; i < end; ++i)
     if (impl.attach(seq, i, end) && impl.config.record_events)
       impl.note_stored(*seq, tokens, i, scope.lora_id);
-  seq->num_published = std::max(seq->num_published, end);
   impl.offload_hits += static_cast<uint64_t>(end - begin);
-  return end * impl.block_size;
+  return impl.start_behind(seq, end);
 }
 
-// Appends block i of `end`, which is pinned, to all tables. True: it could not be found before.
+// Appends block i of `end`, which is pinned, to the tables of the cached groups. True: it could not be found
+// before.
 bool KvManager::Impl::attach(SeqKv* seq, int32_t i, int32_t end) {
   const BlockKey& key = seq->keys[static_cast<std::size_t>(i)];
   bool is_new = false, is_known = false, was_on_disk = false;
   for (std::size_t g = 0; g < groups.size(); ++g) {
+    if (!is_cached(g)) continue;
     const auto group = static_cast<int32_t>(g);
     GroupTable& table = seq->groups[g];
     BlockId block = index.find(key, group);
-    is_known |= block != kNullBlock;
-    if (i < first_visible(groups[g], end)) {
+    is_known |= block != kNullBlock && !is_state(g);
+    if (!is_needed(g, i, end)) {
       table.blocks.push_back(kNullBlock);
-      table.num_behind = i + 1;
+      table.num_out_of_window = i + 1;
       continue;
     }
     if (block == kNullBlock) {
-      block = allocate();
+      block = allocate(g);
       was_on_disk |= offload->load(key, group, block);
       index.insert(block, key, group);
-      is_new = true;
+      is_new |= !is_state(g);
     }
     table.blocks.push_back(block);
   }

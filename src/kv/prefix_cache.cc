@@ -5,14 +5,6 @@
 #include "kv/kv_impl.h"
 
 namespace pagoda {
-namespace {
-
-int32_t num_blocks_of(const GroupTable& table) {
-  return static_cast<int32_t>(table.blocks.size());
-}
-
-}  // namespace
-
 // Keys of the first num_blocks full blocks; those that are known stay.
 void KvManager::Impl::make_keys(SeqKv* seq, const TokenView& tokens, const CacheScope& scope,
                                 int32_t num_blocks) {
@@ -35,129 +27,143 @@ BlockId KvManager::Impl::find(const SeqKv& seq, const TokenView& tokens, int32_t
   return same ? block : kNullBlock;
 }
 
+// Numbers of the contents of blocks [begin, num_full) along the way, as far as any group knows them. Returns
+// the block where they end.
+int32_t KvManager::Impl::learn_contents(SeqKv* seq, const TokenView& tokens, int32_t begin,
+                                        int32_t num_full) {
+  if (seq->contents.size() < static_cast<std::size_t>(begin)) return begin;
+  seq->contents.resize(static_cast<std::size_t>(begin));
+  for (int32_t i = begin; i < num_full; ++i) {
+    BlockId block = kNullBlock;
+    for (std::size_t g = 0; g < groups.size() && block == kNullBlock; ++g) block = find(*seq, tokens, i, g);
+    if (block == kNullBlock) break;
+    seq->contents.push_back(contents[static_cast<std::size_t>(block)].id);
+  }
+  return static_cast<int32_t>(seq->contents.size());
+}
+
+// The block with which computing goes on when `end` of them are found.
+int32_t KvManager::Impl::resume_at(int32_t end) const {
+  return std::max(end * block_size - config.replay_tokens, 0) / block_size;
+}
+
 int32_t KvManager::match(SeqKv* seq, const TokenView& tokens, const CacheScope& scope) {
   Impl& impl = *impl_;
   impl.open(seq);
-  const int32_t before = num_blocks_of(seq->groups[0]);
-  const int32_t num_full = (static_cast<int32_t>(tokens.size()) - 1) / impl.block_size;
-  if (!impl.config.enabled || num_full <= before) return before * impl.block_size;
+  const auto begin = static_cast<int32_t>(seq->groups[0].blocks.size());
+  if (impl.replays() && begin > 0) return 0;
+  int32_t num_full = (static_cast<int32_t>(tokens.size()) - 1) / impl.block_size;
+  if (!impl.config.enabled || num_full <= begin) return begin * impl.block_size;
   impl.make_keys(seq, tokens, scope, num_full);
-  const int32_t found =
-      before == 0 ? impl.match_start(seq, tokens, num_full) : impl.match_more(seq, tokens, num_full);
-  seq->num_published = std::max(seq->num_published, found);
-  return found * impl.block_size;
-}
-
-// A sequence that holds nothing. Groups that see everything must have every block; of a windowed one only
-// what the next position sees is needed.
-int32_t KvManager::Impl::match_start(SeqKv* seq, const TokenView& tokens, int32_t num_full) {
-  int32_t found = num_full;
-  if (verifies()) {  // numbers of the contents along the way, as far as any group knows them
-    seq->contents.clear();
-    for (int32_t i = 0; i < num_full; ++i) {
-      BlockId block = kNullBlock;
-      for (std::size_t g = 0; g < groups.size() && block == kNullBlock; ++g) block = find(*seq, tokens, i, g);
-      if (block == kNullBlock) break;
-      seq->contents.push_back(contents[static_cast<std::size_t>(block)].id);
-    }
-    found = static_cast<int32_t>(seq->contents.size());
-  }
-  for (std::size_t g = 0; g < groups.size(); ++g) {
-    if (groups[g].window > 0) continue;
-    int32_t run = 0;
-    while (run < found && find(*seq, tokens, run, g) != kNullBlock) ++run;
-    found = run;
-  }
-  // The first block that position found * block_size sees.
-  auto first_visible = [&](const KvGroupSpec& group, int32_t end) {
-    return group.window == 0 ? 0 : std::max(end * block_size - group.window + 1, 0) / block_size;
-  };
-  for (std::size_t g = 0; g < groups.size() && found > 0;) {
-    if (groups[g].window == 0) {
-      ++g;
-      continue;
-    }
-    int32_t begin = first_visible(groups[g], found), i = found;
-    while (i > begin && find(*seq, tokens, i - 1, g) != kNullBlock) --i;
-    if (i <= begin) {
-      ++g;
-    } else {  // block i - 1 is missing: everybody ends before it, and the others are asked again
-      found = i - 1;
-      g = 0;
-    }
-  }
-  if (verifies()) seq->contents.resize(static_cast<std::size_t>(found));
-  for (std::size_t g = 0; g < groups.size(); ++g) {
+  if (impl.verifies()) num_full = impl.learn_contents(seq, tokens, begin, num_full);
+  const int32_t end = impl.matched_end(
+      begin, num_full, [&](int32_t i, std::size_t g) { return impl.find(*seq, tokens, i, g) != kNullBlock; });
+  if (impl.verifies()) seq->contents.resize(static_cast<std::size_t>(end));
+  if (impl.resume_at(end) <= begin) return begin * impl.block_size;
+  for (std::size_t g = 0; g < impl.groups.size(); ++g) {
+    if (!impl.is_cached(g)) continue;
     GroupTable& table = seq->groups[g];
-    table.num_behind = found == 0 ? 0 : std::min(first_visible(groups[g], found), found);
-    for (int32_t i = 0; i < found; ++i) {
-      BlockId block = i < table.num_behind ? kNullBlock : find(*seq, tokens, i, g);
-      if (block != kNullBlock) share(block);
+    impl.free_out_of_window(g, &table, end * impl.block_size);
+    for (int32_t i = begin; i < end; ++i) {
+      const bool is_visible = i >= impl.first_needed(g, end);
+      const BlockId block = is_visible ? impl.find(*seq, tokens, i, g) : kNullBlock;
+      if (is_visible)
+        impl.share(block, g);
+      else
+        table.num_out_of_window = i + 1;
       table.blocks.push_back(block);
     }
   }
-  return found;
+  return impl.start_behind(seq, end);
 }
 
-// A sequence that has computed full blocks and meets one that somebody else has computed since.
-int32_t KvManager::Impl::match_more(SeqKv* seq, const TokenView& tokens, int32_t num_full) {
-  int32_t end = num_blocks_of(seq->groups[0]);
-  for (; end < num_full; ++end) {
-    bool all = true;
-    for (std::size_t g = 0; g < groups.size() && all; ++g) all = find(*seq, tokens, end, g) != kNullBlock;
-    if (!all) break;
-    for (std::size_t g = 0; g < groups.size(); ++g) {
-      BlockId block = find(*seq, tokens, end, g);
-      share(block);
-      seq->groups[g].blocks.push_back(block);
-      if (verifies() && g == 0) seq->contents.push_back(contents[static_cast<std::size_t>(block)].id);
-    }
+// The tables of the cached groups have `end` blocks. Returns how many tokens need not be computed.
+int32_t KvManager::Impl::start_behind(SeqKv* seq, int32_t end) {
+  seq->num_cached = std::max(seq->num_cached, end);
+  if (!replays()) return end * block_size;
+  seq->replay_end = end * block_size;
+  const int32_t begin = resume_at(end);
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    if (is_cached(g)) continue;
+    seq->groups[g].blocks.resize(static_cast<std::size_t>(begin), kNullBlock);
+    seq->groups[g].num_out_of_window = begin;
   }
-  return end;
+  return begin * block_size;
 }
 
-void KvManager::publish(SeqKv* seq, const TokenView& tokens, int32_t num_tokens, const CacheScope& scope) {
+void KvManager::cache_blocks(SeqKv* seq, const TokenView& tokens, int32_t num_computed, int32_t num_tokens,
+                             const CacheScope& scope) {
   Impl& impl = *impl_;
+  if (!impl.config.enabled) return;
   const int32_t num_full = num_tokens / impl.block_size;
-  if (!impl.config.enabled || num_full <= seq->num_published) return;
   impl.make_keys(seq, tokens, scope, num_full);
-  for (int32_t i = seq->num_published; i < num_full; ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    uint64_t content = 0;
-    if (impl.verifies()) {
-      if (seq->contents.size() < at) break;  // a key of this sequence belongs to somebody else's content
-      seq->contents.resize(at);
-      for (std::size_t g = 0; g < impl.groups.size() && content == 0; ++g) {
-        BlockId known = impl.find(*seq, tokens, i, g);
-        if (known != kNullBlock) content = impl.contents[static_cast<std::size_t>(known)].id;
-      }
-      if (content == 0) content = impl.next_content++;
-    }
-    bool is_new = false, is_known = false;
-    for (std::size_t g = 0; g < impl.groups.size(); ++g) {
-      const BlockId block = seq->groups[g].blocks[at],
-                    owner = impl.index.find(seq->keys[at], static_cast<int32_t>(g));
-      is_known |= owner != kNullBlock;
-      if (block == kNullBlock || owner != kNullBlock || impl.index.holds(block)) continue;
-      impl.index.insert(block, seq->keys[at], static_cast<int32_t>(g));
-      is_new = true;
-      if (!impl.verifies()) continue;
-      impl.contents[static_cast<std::size_t>(block)] = {content, i == 0 ? 0 : seq->contents[at - 1]};
-      std::ranges::copy(impl.block_tokens(tokens, at), impl.tokens_of(block).begin());
-    }
-    if (impl.verifies()) {
-      bool mine = false;  // the key leads to this content, not to one that happens to have the same key
-      for (std::size_t g = 0; g < impl.groups.size() && !mine; ++g)
-        mine = impl.find(*seq, tokens, i, g) != kNullBlock;
-      if (!mine) break;
-      seq->contents.push_back(content);
-    }
-    seq->num_published = i + 1;
-    if (is_new && !is_known && impl.config.record_events) impl.note_stored(*seq, tokens, i, scope.lora_id);
+  for (int32_t i = seq->num_cached; i < num_full; ++i) {
+    bool is_new = false;
+    if (!impl.cache_block(seq, tokens, i, &is_new)) break;
+    seq->num_cached = i + 1;
+    if (is_new && impl.config.record_events) impl.note_stored(*seq, tokens, i, scope.lora_id);
+  }
+  impl.cache_checkpoint(seq, tokens, num_computed);
+}
+
+// Block i of the sequence in all groups but those of states. is_new: it could not be found before. False: its
+// key belongs to another content.
+bool KvManager::Impl::cache_block(SeqKv* seq, const TokenView& tokens, int32_t index_in_seq, bool* is_new) {
+  const auto at = static_cast<std::size_t>(index_in_seq);
+  uint64_t content = 0;
+  auto known = [&] {
+    BlockId block = kNullBlock;
+    for (std::size_t g = 0; g < groups.size() && block == kNullBlock; ++g)
+      block = find(*seq, tokens, index_in_seq, g);
+    return block;
+  };
+  if (verifies()) {
+    if (seq->contents.size() < at) return false;
+    seq->contents.resize(at);
+    const BlockId same = known();
+    content = same != kNullBlock ? contents[static_cast<std::size_t>(same)].id : next_content++;
+  }
+  bool is_known = false;
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    if (is_state(g) || !is_cached(g)) continue;
+    const BlockId block = seq->groups[g].blocks[at],
+                  owner = index.find(seq->keys[at], static_cast<int32_t>(g));
+    is_known |= owner != kNullBlock;
+    if (block == kNullBlock || owner != kNullBlock || index.holds(block)) continue;
+    insert(block, *seq, tokens, index_in_seq, g, content);
+    *is_new = true;
+  }
+  *is_new &= !is_known;
+  if (!verifies()) return true;
+  if (known() == kNullBlock) return false;
+  seq->contents.push_back(content);
+  return true;
+}
+
+// The states that lie at num_computed. They can be found once the blocks before them can.
+void KvManager::Impl::cache_checkpoint(SeqKv* seq, const TokenView& tokens, int32_t num_computed) {
+  const int32_t i = num_computed / block_size - 1;
+  if (num_computed % block_size != 0 || i < 0 || i >= seq->num_cached) return;
+  const auto at = static_cast<std::size_t>(i);
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    if (!is_state(g)) continue;
+    const BlockId block = seq->groups[g].blocks[at];
+    if (block == kNullBlock || index.holds(block)) continue;
+    if (index.find(seq->keys[at], static_cast<int32_t>(g)) != kNullBlock) continue;
+    insert(block, *seq, tokens, i, g, verifies() ? seq->contents[at] : 0);
   }
 }
 
-void KvManager::unpublish(SeqKv* seq, int32_t num_tokens) {
+void KvManager::Impl::insert(BlockId block, const SeqKv& seq, const TokenView& tokens, int32_t index_in_seq,
+                             std::size_t group, uint64_t content) {
+  const auto at = static_cast<std::size_t>(index_in_seq);
+  index.insert(block, seq.keys[at], static_cast<int32_t>(group));
+  if (!verifies()) return;
+  contents[static_cast<std::size_t>(block)] = {content, at == 0 ? 0 : seq.contents[at - 1]};
+  std::ranges::copy(block_tokens(tokens, at), tokens_of(block).begin());
+}
+
+void KvManager::uncache(SeqKv* seq, int32_t num_tokens) {
   const auto first = static_cast<std::size_t>(num_tokens / impl_->block_size);
   for (GroupTable& table : seq->groups) {
     for (std::size_t i = first; i < table.blocks.size(); ++i)

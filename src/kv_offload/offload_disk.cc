@@ -83,6 +83,31 @@ Result<std::string> root_key(const std::string& folder) {
   return key;
 }
 
+std::string format_prefix() {
+  return fmt::format("v{}-", kOffloadFormat);
+}
+std::string folder_of(const OffloadDiskConfig& config) {
+  return config.path + "/" + format_prefix() + config.fingerprint.hex().substr(0, 16);
+}
+
+// Format 1 had no prefix.
+void log_other_formats(const std::string& path) {
+  int num_others = 0;
+  std::error_code error;
+  for (fs::directory_iterator it(path, error); !error && it != fs::directory_iterator();
+       it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    const std::size_t dash = name.find('-');
+    const std::string digits = dash == name.npos ? name : name.substr(dash + 1);
+    const bool is_other = digits.size() == 16 && is_hex(digits) && !name.starts_with(format_prefix());
+    std::error_code ignored;
+    num_others += is_other && it->is_directory(ignored);
+  }
+  if (num_others > 0)
+    log_info("KV offloading: '{}' holds {} folders of another file format, which are ignored", path,
+             num_others);
+}
+
 }  // namespace
 
 Status make_private_folder(const std::string& path) {
@@ -98,7 +123,8 @@ Status make_private_folder(const std::string& path) {
 Result<std::unique_ptr<OffloadDisk>> OffloadDisk::open(const OffloadDiskConfig& config) {
   PAGODA_RETURN_IF_ERROR(make_private_folder(config.path));
   PAGODA_TRY(std::string seed, root_key(config.path));
-  const std::string folder = config.path + "/" + config.fingerprint.hex().substr(0, 16);
+  log_other_formats(config.path);
+  const std::string folder = folder_of(config);
   PAGODA_RETURN_IF_ERROR(make_private_folder(folder));
   const std::string lock_path = folder + "/lock";
   const int lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -119,7 +145,7 @@ Result<std::unique_ptr<OffloadDisk>> OffloadDisk::open(const OffloadDiskConfig& 
 }
 
 OffloadDisk::OffloadDisk(const OffloadDiskConfig& config, int lock)
-    : config_(config), folder_(config.path + "/" + config.fingerprint.hex().substr(0, 16)), lock_(lock) {}
+    : config_(config), folder_(folder_of(config)), lock_(lock) {}
 
 OffloadDisk::~OffloadDisk() {
   {
@@ -158,10 +184,8 @@ Status OffloadDisk::scan() {
       const std::string name = entry.path().filename().string();
       const std::optional<OffloadFile> file = parse_name(name);
       const bool fits = file && name.starts_with(two) && !entry.is_symlink(ignored) &&
-                        entry.is_regular_file(ignored) &&
-                        static_cast<std::size_t>(file->group) < config_.block_bytes.size() &&
-                        entry.file_size(ignored) ==
-                            offload_file_bytes(config_.block_bytes[static_cast<std::size_t>(file->group)]);
+                        entry.is_regular_file(ignored) && file->group < config_.num_groups &&
+                        entry.file_size(ignored) == offload_file_bytes(config_.page_bytes);
       if (fits)
         found.push_back({entry.last_write_time(ignored), *file, entry.path().string()});
       else if (name.ends_with(".kv") || name.ends_with(".tmp"))

@@ -1,8 +1,8 @@
 // The offload disk: blocks of the cache as files, written and read by a thread of its own while steps
 // run. FOLDER/root.key seeds the names of blocks, so that they mean the same after a restart;
-// FOLDER/<fingerprint>/ holds the blocks of one model and cache layout, by one process at a time. What
-// somebody else has put there is never believed: read_offload_file judges it. A full or failing disk costs
-// blocks, nothing more.
+// FOLDER/v<format>-<fingerprint>/ holds the blocks of one model and cache layout, by one process at a time.
+// What somebody else has put there is never believed: read_offload_file judges it. A full or failing disk
+// costs blocks, nothing more.
 #pragma once
 #include <chrono>
 #include <condition_variable>
@@ -25,10 +25,11 @@ namespace pagoda {
 Status make_private_folder(const std::string& path);
 
 struct OffloadDiskConfig {
-  std::string path;                   // made if it is not there
-  Hash128 fingerprint;                // of all that decides what a block's bytes mean
-  std::vector<uint64_t> block_bytes;  // by group
-  int64_t max_files = 0;              // more of them are removed at the start, the oldest first
+  std::string path;     // made if it is not there
+  Hash128 fingerprint;  // of all that decides what a block's bytes mean
+  uint64_t page_bytes = 0;
+  int32_t num_groups = 0;
+  int64_t max_files = 0;  // more of them are removed at the start, the oldest first
 };
 
 class OffloadDisk {

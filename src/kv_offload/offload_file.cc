@@ -15,7 +15,7 @@ constexpr uint64_t kMagic = 0x0031564b47415031;  // as a number: a file of the o
 
 struct Header {
   uint64_t magic = kMagic;
-  uint32_t header_bytes = sizeof(Header);
+  uint32_t version = kOffloadFormat;
   int32_t group = 0;
   Hash128 fingerprint;
   BlockKey key;
@@ -74,8 +74,8 @@ Status refused(const std::string& path, const std::string& why) {
 
 }  // namespace
 
-uint64_t offload_file_bytes(uint64_t block_bytes) {
-  return sizeof(Header) + block_bytes;
+uint64_t offload_file_bytes(uint64_t page_bytes) {
+  return sizeof(Header) + page_bytes;
 }
 
 Status write_offload_file(const std::string& path, const OffloadFileId& name,
@@ -108,8 +108,9 @@ Status read_offload_file(const std::string& path, const OffloadFileId& name, std
                                      offload_file_bytes(bytes.size())));
   Header header;
   if (!file.read(std::as_writable_bytes(std::span(&header, 1)))) return failed("read", path);
-  if (header.magic != kMagic || header.header_bytes != sizeof(Header))
-    return refused(path, "is not a block of a KV cache");
+  if (header.magic != kMagic) return refused(path, "is not a block of a KV cache");
+  if (header.version != kOffloadFormat)
+    return refused(path, fmt::format("has file format {}, not {}", header.version, kOffloadFormat));
   if (header.fingerprint != name.fingerprint) return refused(path, "belongs to another model or cache");
   if (header.key != name.key || header.group != name.group) return refused(path, "holds another block");
   if (header.num_bytes != bytes.size()) return refused(path, "says another size than it has");

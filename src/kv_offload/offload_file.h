@@ -11,6 +11,9 @@
 
 namespace pagoda {
 
+// Version of the files' format: 2 holds a page of the cache.
+inline constexpr uint32_t kOffloadFormat = 2;
+
 // What a block's file must say of itself.
 struct OffloadFileId {
   Hash128 fingerprint;  // of the model and the cache's layout
@@ -24,6 +27,6 @@ Status write_offload_file(const std::string& path, const OffloadFileId& name,
 // Fills `bytes`. Errors: kNotFound; kIo; kInvalidArgument, saying what is wrong with it: another kind of
 // file, of another model or block, of another size, damaged. Then `bytes` may hold anything.
 Status read_offload_file(const std::string& path, const OffloadFileId& name, std::span<std::byte> bytes);
-uint64_t offload_file_bytes(uint64_t block_bytes);  // header included
+uint64_t offload_file_bytes(uint64_t page_bytes);  // header included
 
 }  // namespace pagoda

@@ -21,19 +21,11 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 
 }  // namespace
 
-Result<std::unique_ptr<OffloadWorker>> OffloadWorker::create(std::span<const OffloadRegion> cache,
-                                                             OffloadConfig config) {
+Result<std::unique_ptr<OffloadWorker>> OffloadWorker::create(OffloadPages cache, OffloadConfig config) {
   std::unique_ptr<OffloadWorker> worker(new OffloadWorker());
+  worker->cache_ = cache;
   worker->num_slots_ = config.num_slots;
-  for (const OffloadRegion& layer : cache) {
-    const auto group = static_cast<std::size_t>(layer.group);
-    if (group >= worker->group_bytes_.size()) worker->group_bytes_.resize(group + 1);
-    std::size_t& offset = worker->group_bytes_[group];
-    worker->pieces_.push_back({layer, offset});
-    offset += layer.block_bytes;
-  }
-  worker->slot_bytes_ = std::ranges::max(worker->group_bytes_);
-  const std::size_t total = worker->slot_bytes_ * static_cast<std::size_t>(config.num_slots);
+  const std::size_t total = cache.first.size() * static_cast<std::size_t>(config.num_slots);
   try {
     worker->memory_ = Buffer(total);
   } catch (const std::bad_alloc&) {
@@ -44,39 +36,37 @@ Result<std::unique_ptr<OffloadWorker>> OffloadWorker::create(std::span<const Off
   return worker;
 }
 
-std::span<std::byte> OffloadWorker::slot(int32_t slot, int32_t group) {
+std::span<std::byte> OffloadWorker::slot(int32_t slot) {
   PAGODA_CHECK(slot >= 0 && slot < num_slots_, "a slot of the offload memory");
-  PAGODA_CHECK(group >= 0 && static_cast<std::size_t>(group) < group_bytes_.size(), "a group of the model");
-  return {static_cast<std::byte*>(memory_.data()) + static_cast<std::size_t>(slot) * slot_bytes_,
-          group_bytes_[static_cast<std::size_t>(group)]};
+  const std::size_t bytes = cache_.first.size();
+  return {static_cast<std::byte*>(memory_.data()) + static_cast<std::size_t>(slot) * bytes, bytes};
 }
 
-// In the order of the list: a slot may get two contents in one step. Threads share the layers, which do not
-// touch one another.
+// In the order of the list: a slot may get two contents in one step. Threads share the bytes of every page.
 void OffloadWorker::copy(std::span<const OffloadMove> moves, OffloadMoveKind kind, ComputePool& pool) {
-  auto copy_layers = [&](int64_t begin, int64_t end) {
-    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-      const Piece& piece = pieces_[i];
-      for (const OffloadMove& move : moves) {
-        if (move.kind != kind || move.group != piece.cache.group) continue;
-        const std::size_t bytes = piece.cache.block_bytes;
-        std::byte* const block = piece.cache.data + static_cast<std::size_t>(move.block) * bytes;
-        std::byte* const kept = slot(move.slot, move.group).data() + piece.offset;
-        if (kind == OffloadMoveKind::kStore)
-          std::memcpy(kept, block, bytes);
-        else
-          std::memcpy(block, kept, bytes);
-      }
+  constexpr int64_t kChunk = 4096;
+  const auto page_bytes = static_cast<int64_t>(cache_.first.size());
+  auto copy_bytes = [&](int64_t begin, int64_t end) {
+    const std::size_t offset = static_cast<std::size_t>(begin * kChunk);
+    const std::size_t bytes = static_cast<std::size_t>(std::min(end * kChunk, page_bytes)) - offset;
+    for (const OffloadMove& move : moves) {
+      if (move.kind != kind) continue;
+      PAGODA_CHECK(move.block > 0 && move.block < cache_.num_pages, "a block of the cache");
+      std::byte* const block =
+          cache_.first.data() + static_cast<std::size_t>(move.block) * cache_.first.size() + offset;
+      std::byte* const kept = slot(move.slot).data() + offset;
+      if (kind == OffloadMoveKind::kStore)
+        std::memcpy(kept, block, bytes);
+      else
+        std::memcpy(block, kept, bytes);
     }
   };
-  std::size_t bytes = 0;
-  for (const OffloadMove& move : moves)
-    if (move.kind == kind) bytes += slot(move.slot, move.group).size();
-  const auto num_layers = static_cast<int64_t>(pieces_.size());
-  if (bytes < kMinSharedBytes)
-    copy_layers(0, num_layers);
+  const int64_t total = std::ranges::count(moves, kind, &OffloadMove::kind) * page_bytes;
+  const int64_t num_chunks = (page_bytes + kChunk - 1) / kChunk;
+  if (total < static_cast<int64_t>(kMinSharedBytes))
+    copy_bytes(0, num_chunks);
   else
-    pool.parallel_for(num_layers, 1, copy_layers);
+    pool.parallel_for(num_chunks, 1, copy_bytes);
 }
 
 void OffloadWorker::store(std::span<const OffloadMove> moves, ComputePool& pool) {
@@ -98,7 +88,7 @@ void OffloadWorker::finish(std::span<const OffloadMove> moves, bool idle, StepRe
     const bool has_slot = move.kind == OffloadMoveKind::kSpill || move.kind == OffloadMoveKind::kFetch;
     if (!has_slot && move.kind != OffloadMoveKind::kDrop) continue;
     PAGODA_CHECK(disk_ != nullptr, "a move to or from a disk that is not there");
-    disk_->begin(move, has_slot ? slot(move.slot, move.group) : std::span<std::byte>());
+    disk_->begin(move, has_slot ? slot(move.slot) : std::span<std::byte>());
   }
   if (disk_) disk_->take_done(&result->moves_done, idle ? kMaxWait : std::chrono::milliseconds(0));
   result->offload_store_s = std::exchange(store_s_, 0);

@@ -1,5 +1,5 @@
-// The bytes of what the cache has offloaded: slots of memory that hold a block each, all layers of its group
-// together, and a disk behind them. Carries out the moves of plans; which block lies where is decided in the
+// The bytes of what the cache has offloaded: slots of memory that hold a page each, and a disk
+// behind them. Carries out the moves of plans; which block lies where is decided in the
 // kv room.
 #pragma once
 #include <chrono>
@@ -18,19 +18,16 @@ struct OffloadConfig {
   std::unique_ptr<OffloadDisk> disk;  // null: memory alone
 };
 
-// One layer's part of the cache: block b is the block_bytes at data + b * block_bytes.
-struct OffloadRegion {
-  std::byte* data;
-  std::size_t block_bytes;
-  int32_t group;
+// The cache: num_pages pages, one after the other. `first`: page 0, the null block's.
+struct OffloadPages {
+  std::span<std::byte> first;
+  int32_t num_pages;
 };
 
 class OffloadWorker {
  public:
-  // `cache`: all layers. The slots' pages cost nothing until they are used. Error kExhausted: the system does
-  // not give so much memory.
-  static Result<std::unique_ptr<OffloadWorker>> create(std::span<const OffloadRegion> cache,
-                                                       OffloadConfig config);
+  // Slots cost nothing until they are used. Error kExhausted: the system does not give so much memory.
+  static Result<std::unique_ptr<OffloadWorker>> create(OffloadPages cache, OffloadConfig config);
 
   // The plan's kStore, before anything of the cache is written in this step.
   void store(std::span<const OffloadMove> moves, ComputePool& pool);
@@ -44,17 +41,11 @@ class OffloadWorker {
   void clear();
 
  private:
-  struct Piece {  // of a block, in one layer
-    OffloadRegion cache;
-    std::size_t offset;  // in a slot
-  };
   OffloadWorker() = default;
   void copy(std::span<const OffloadMove> moves, OffloadMoveKind kind, ComputePool& pool);
-  std::span<std::byte> slot(int32_t slot, int32_t group);
+  std::span<std::byte> slot(int32_t slot);
 
-  std::vector<Piece> pieces_;             // by layer
-  std::vector<std::size_t> group_bytes_;  // of a block
-  std::size_t slot_bytes_ = 0;
+  OffloadPages cache_{};
   int32_t num_slots_ = 0;
   Buffer memory_;
   double store_s_ = 0, load_s_ = 0;    // of the step at hand

@@ -48,7 +48,7 @@ struct LayerConfig {
   MlpConfig mlp;
   NormConfig norms;
   int32_t rope = 0;      // index of ModelConfig::ropes
-  int32_t kv_group = 0;  // index of the KV cache's groups, set by assign_kv_groups()
+  int32_t kv_group = 0;  // index of the KV cache's groups (kv_groups.h)
   bool operator==(const LayerConfig&) const = default;
 };
 
@@ -92,10 +92,5 @@ struct ModelSpec {
   std::map<TensorRole, std::string> names;
   std::vector<std::string> ignored;  // tensors that may be there and are not read; `*`: any characters
 };
-
-// Sets every layer's kv_group: layers that look back equally far share one block table.
-void assign_kv_groups(ModelConfig* config);
-// Of each KV group, the window of its layers: distinct windows in order of first use.
-std::vector<int32_t> attention_windows(const ModelConfig& config);
 
 }  // namespace pagoda

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "model/kv_groups.h"
 
 namespace pagoda {
 

@@ -19,15 +19,23 @@ struct AttnBatch {
   float scale = 1, softcap = 0;
 };
 
-// One layer's cache: num_blocks blocks of block_size tokens, K and V of all heads together. The layout inside
-// of a block is this backend's own.
+// What one layer keeps in a block of block_size tokens: K and V of all heads together. Their order inside of
+// a block is the backend's own.
+struct KvLayout {
+  DType dtype = DType::kF32;  // F32, F16, BF16: K and V are rounded to it when stored; I8, F8E4M3: below
+  int32_t num_kv_heads = 0;
+  int32_t k_dim = 0, v_dim = 0;  // of a head; the ops below take equal ones
+  int32_t block_size = 16;
+  std::size_t bytes() const;  // of one block of one layer: K, V and their scales
+  bool operator==(const KvLayout&) const = default;
+};
+// One layer's cache: block b is the layout's bytes from data + b * block_stride on. What lies between two of
+// its blocks belongs to other layers.
 struct KvLayerView {
   void* data = nullptr;
-  DType dtype = DType::kF32;  // F32, F16, BF16: K and V are rounded to it when stored; I8, F8E4M3: below
-  int32_t num_kv_heads = 0, head_dim = 0, block_size = 16;
+  std::size_t block_stride = 0;  // bytes
+  KvLayout layout;
 };
-// Bytes of one block of one layer: K, V and their scales.
-std::size_t kv_block_bytes(DType dtype, int32_t num_kv_heads, int32_t head_dim, int32_t block_size);
 // Whether a cache can be of this dtype.
 bool is_kv_dtype(DType dtype);
 
@@ -56,8 +64,5 @@ void kv_store(const KvLayerView& kv, const Tensor& k, const Tensor& v, const Att
 //             14-bit fixed point relative to the greatest of its tile of 64 keys. Sums of 64 are exact.
 void paged_attention(const Tensor& out, const Tensor& q, const KvLayerView& kv, const AttnBatch& batch,
                      int32_t num_heads, ComputeStream& stream);
-
-// Copies one block within a layer, scales included (copy-on-write at a fork).
-void kv_copy_block(const KvLayerView& kv, int32_t src_block, int32_t dst_block);
 
 }  // namespace pagoda

@@ -7,21 +7,19 @@
 
 namespace pagoda {
 
-Hash128 kv_layout_key(const KvLayerView& layer, ComputeStream& stream) {
-  Buffer block(kv_block_bytes(layer.dtype, layer.num_kv_heads, layer.head_dim, layer.block_size));
-  KvLayerView filled = layer;
-  filled.data = block.data();
-  const int64_t row_size = int64_t{layer.num_kv_heads} * layer.head_dim;
-  std::vector<float> numbers(static_cast<std::size_t>(layer.block_size * row_size));
+Hash128 kv_layout_key(const KvLayout& layout, ComputeStream& stream) {
+  Buffer block(layout.bytes());
+  const int64_t row_size = int64_t{layout.num_kv_heads} * layout.k_dim;
+  std::vector<float> numbers(static_cast<std::size_t>(layout.block_size * row_size));
   SplitMix64 random(1);
   for (float& number : numbers) number = static_cast<float>(2 * random.uniform() - 1);
-  const Tensor rows = Tensor::matrix(numbers.data(), DType::kF32, layer.block_size, row_size);
-  std::vector<int64_t> slots(static_cast<std::size_t>(layer.block_size));
+  const Tensor rows = Tensor::matrix(numbers.data(), DType::kF32, layout.block_size, row_size);
+  std::vector<int64_t> slots(static_cast<std::size_t>(layout.block_size));
   std::iota(slots.begin(), slots.end(), 0);
   AttnBatch batch;
   batch.slot_mapping = slots.data();
-  batch.num_tokens = batch.block_size = layer.block_size;
-  kv_store(filled, rows, rows, batch, stream);
+  batch.num_tokens = batch.block_size = layout.block_size;
+  kv_store({block.data(), layout.bytes(), layout}, rows, rows, batch, stream);
   return hash128({static_cast<const std::byte*>(block.data()), block.bytes()});
 }
 

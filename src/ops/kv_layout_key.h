@@ -5,8 +5,7 @@
 namespace pagoda {
 
 // Names how this program lays out a block of the cache and rounds what it stores there: the hash of a block
-// of known numbers. A program that does either in another way has another key. `layer`: its shape; its data
-// are not looked at.
-Hash128 kv_layout_key(const KvLayerView& layer, ComputeStream& stream);
+// of known numbers. A program that does either in another way has another key.
+Hash128 kv_layout_key(const KvLayout& layout, ComputeStream& stream);
 
 }  // namespace pagoda

@@ -12,26 +12,12 @@
 namespace pagoda {
 namespace {
 
-RowLimits row_limits(const CpuRunnerConfig& config, const Decoder& decoder) {
+RowLimits row_limits(const CpuRunnerConfig& config, const Decoder& decoder, std::size_t num_groups) {
   return {.max_num_seqs = config.max_num_seqs,
           .max_model_len = decoder.max_positions(),
           .block_size = config.block_size,
           .num_blocks = config.num_blocks,
-          .num_groups = attention_windows(decoder.config()).size()};
-}
-
-std::vector<OffloadRegion> offload_regions(const KvStorage& storage, const ModelConfig& model) {
-  const std::vector<int32_t> windows = attention_windows(model);
-  std::vector<OffloadRegion> regions;
-  for (std::size_t i = 0; i < model.layers.size(); ++i) {
-    const KvLayerView& layer = storage.layers()[i];
-    const auto group = std::ranges::find(windows, model.layers[i].attention.window) - windows.begin();
-    regions.push_back(
-        {.data = static_cast<std::byte*>(layer.data),
-         .block_bytes = kv_block_bytes(layer.dtype, layer.num_kv_heads, layer.head_dim, layer.block_size),
-         .group = static_cast<int32_t>(group)});
-  }
-  return regions;
+          .num_groups = num_groups};
 }
 
 }  // namespace
@@ -40,16 +26,16 @@ Result<std::unique_ptr<ModelRunner>> CpuModelRunner::create(const CpuRunnerConfi
                                                             std::unique_ptr<CpuCompute> compute,
                                                             std::unique_ptr<Decoder> decoder,
                                                             DecoderLoader reload, OffloadConfig offload) {
-  PAGODA_TRY(KvStorage storage,
-             KvStorage::allocate(decoder->config(), config.kv_dtype, config.block_size, config.num_blocks));
+  const std::vector<KvLayout> layouts = kv_layouts(decoder->config(), config.kv_dtype, config.block_size);
+  const std::vector<KvGroupSpec> groups = kv_groups(decoder->config(), config.kv_dtype, config.block_size);
+  PAGODA_TRY(KvStorage storage, KvStorage::allocate(groups, layouts, config.num_blocks));
   std::unique_ptr<OffloadWorker> worker;
   if (offload.num_slots > 0) {
-    PAGODA_TRY(worker,
-               OffloadWorker::create(offload_regions(storage, decoder->config()), std::move(offload)));
+    PAGODA_TRY(worker, OffloadWorker::create({storage.page(0), config.num_blocks}, std::move(offload)));
   }
   try {
-    std::unique_ptr<CpuModelRunner> runner(new CpuModelRunner(config, std::move(compute), std::move(decoder),
-                                                              std::move(reload), std::move(storage)));
+    std::unique_ptr<CpuModelRunner> runner(new CpuModelRunner(
+        config, groups, std::move(compute), std::move(decoder), std::move(reload), std::move(storage)));
     runner->offload_ = std::move(worker);
     return std::unique_ptr<ModelRunner>(std::move(runner));
   } catch (const std::bad_alloc&) {
@@ -59,17 +45,17 @@ Result<std::unique_ptr<ModelRunner>> CpuModelRunner::create(const CpuRunnerConfi
   }
 }
 
-CpuModelRunner::CpuModelRunner(const CpuRunnerConfig& config, std::unique_ptr<CpuCompute> compute,
-                               std::unique_ptr<Decoder> decoder, DecoderLoader reload, KvStorage storage)
+CpuModelRunner::CpuModelRunner(const CpuRunnerConfig& config, std::span<const KvGroupSpec> groups,
+                               std::unique_ptr<CpuCompute> compute, std::unique_ptr<Decoder> decoder,
+                               DecoderLoader reload, KvStorage storage)
     : config_(config),
       compute_(std::move(compute)),
       model_(decoder->config()),
       reload_(std::move(reload)),
       decoder_(std::move(decoder)),
-      windows_(attention_windows(model_)),
       storage_(std::move(storage)),
-      rows_(row_limits(config, *decoder_)),
-      batch_(model_, config.block_size, decoder_->max_positions()),
+      rows_(row_limits(config, *decoder_, groups.size())),
+      batch_(model_, groups, decoder_->max_positions()),
       activations_(std::in_place, model_, config.max_num_batched_tokens),
       sampler_(compute_->pool.num_threads()),
       asked_(static_cast<std::size_t>(config.max_num_seqs)) {}
@@ -159,8 +145,8 @@ void CpuModelRunner::fill_kv_for_benchmark() {
     batch.num_tokens = static_cast<int32_t>(std::min(kTokens, num_slots - begin));
     batch.block_size = config_.block_size;
     for (const KvLayerView& layer : storage_.layers()) {
-      const Tensor rows =
-          Tensor::matrix(numbers.data(), DType::kF32, kTokens, int64_t{layer.num_kv_heads} * layer.head_dim);
+      const Tensor rows = Tensor::matrix(numbers.data(), DType::kF32, kTokens,
+                                         int64_t{layer.layout.num_kv_heads} * layer.layout.k_dim);
       kv_store(layer, rows, rows, batch, compute_->stream);
     }
   }
@@ -180,12 +166,10 @@ void CpuModelRunner::move_blocks(const StepPlan& plan) {
 
 void CpuModelRunner::copy_blocks(const StepPlan& plan) {
   for (const BlockCopy& copy : plan.copies) {
-    PAGODA_CHECK(copy.group >= 0 && static_cast<std::size_t>(copy.group) < windows_.size(),
-                 "group of the model");
     PAGODA_CHECK(
         copy.src > 0 && copy.src < config_.num_blocks && copy.dst > 0 && copy.dst < config_.num_blocks,
         "blocks of the cache");
-    storage_.copy_block(model_, windows_[static_cast<std::size_t>(copy.group)], copy.src, copy.dst);
+    storage_.copy_page(copy.src, copy.dst);
   }
 }
 

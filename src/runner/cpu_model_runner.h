@@ -72,8 +72,9 @@ class CpuModelRunner : public ModelRunner {
   void fill_kv_for_benchmark();
 
  private:
-  CpuModelRunner(const CpuRunnerConfig& config, std::unique_ptr<CpuCompute> compute,
-                 std::unique_ptr<Decoder> decoder, DecoderLoader reload, KvStorage storage);
+  CpuModelRunner(const CpuRunnerConfig& config, std::span<const KvGroupSpec> groups,
+                 std::unique_ptr<CpuCompute> compute, std::unique_ptr<Decoder> decoder, DecoderLoader reload,
+                 KvStorage storage);
   void run(const StepPlan& plan, StepResult* result);
   // ---- step_compute.cc
   void begin_result(const StepPlan& plan, StepResult* result);
@@ -94,7 +95,6 @@ class CpuModelRunner : public ModelRunner {
   const ModelConfig model_;
   DecoderLoader reload_;              // empty: cannot sleep
   std::unique_ptr<Decoder> decoder_;  // null: sleeping
-  std::vector<int32_t> windows_;      // by group
   KvStorage storage_;
   std::unique_ptr<OffloadWorker> offload_;  // null: none
   RowTable rows_;

@@ -4,11 +4,11 @@
 
 namespace pagoda {
 
-InputBatch::InputBatch(const ModelConfig& config, int32_t block_size, int64_t max_positions)
+InputBatch::InputBatch(const ModelConfig& config, std::span<const KvGroupSpec> groups, int64_t max_positions)
     : vocab_size_(config.vocab_size),
       max_positions_(max_positions),
-      block_size_(block_size),
-      slot_mappings_(attention_windows(config).size()),
+      block_size_(groups[0].block_size),
+      slot_mappings_(groups.size()),
       batches_(slot_mappings_.size()) {}
 
 void InputBatch::build(const StepPlan& plan, RowTable* rows) {

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "contract/kv_group.h"
 #include "contract/step_plan.h"
 #include "decoder/decoder.h"
 #include "runner/row_table.h"
@@ -12,7 +13,7 @@ namespace pagoda {
 // step. Its vectors keep their memory from step to step; block tables are the rows' own.
 class InputBatch {
  public:
-  InputBatch(const ModelConfig& config, int32_t block_size, int64_t max_positions);
+  InputBatch(const ModelConfig& config, std::span<const KvGroupSpec> groups, int64_t max_positions);
   // Requires: the plan has been applied to `rows`. Positions are below max_positions, ids within the
   // vocabulary.
   void build(const StepPlan& plan, RowTable* rows);

@@ -2,23 +2,33 @@
 
 #include <fmt/format.h>
 
+#include <cstring>
 #include <new>
 
-#include "tensor/dtype.h"
+#include "model/kv_groups.h"
 
 namespace pagoda {
 
-Result<KvStorage> KvStorage::allocate(const ModelConfig& config, DType dtype, int32_t block_size,
-                                      int32_t num_blocks) {
-  std::vector<std::size_t> layer_bytes;
-  std::size_t total = 0;
+std::vector<KvLayout> kv_layouts(const ModelConfig& config, DType dtype, int32_t block_size) {
+  std::vector<KvLayout> layouts;
   for (const LayerConfig& layer : config.layers) {
-    layer_bytes.push_back(
-        kv_block_bytes(dtype, layer.attention.num_kv_heads, layer.attention.head_dim, block_size) *
-        static_cast<std::size_t>(num_blocks));
-    total += layer_bytes.back();
+    const AttentionConfig& shape = layer.attention;
+    layouts.push_back({dtype, shape.num_kv_heads, shape.head_dim, shape.head_dim, block_size});
   }
+  return layouts;
+}
+
+std::vector<KvGroupSpec> kv_groups(const ModelConfig& config, DType dtype, int32_t block_size) {
+  std::vector<uint64_t> layer_bytes;
+  for (const KvLayout& layout : kv_layouts(config, dtype, block_size)) layer_bytes.push_back(layout.bytes());
+  return kv_groups(config, block_size, layer_bytes);
+}
+
+Result<KvStorage> KvStorage::allocate(std::span<const KvGroupSpec> groups, std::span<const KvLayout> layouts,
+                                      int32_t num_blocks) {
   KvStorage storage;
+  storage.page_bytes_ = groups[0].block_bytes;
+  const std::size_t total = storage.page_bytes_ * static_cast<std::size_t>(num_blocks);
   try {
     storage.memory_ = Buffer(total);
   } catch (const std::bad_alloc&) {
@@ -28,19 +38,24 @@ Result<KvStorage> KvStorage::allocate(const ModelConfig& config, DType dtype, in
                     "--num-gpu-blocks-override or --gpu-memory-utilization",
                     total));
   }
-  auto* data = static_cast<std::byte*>(storage.memory_.data());
-  for (std::size_t i = 0; i < config.layers.size(); data += layer_bytes[i++])
-    storage.layers_.push_back({.data = data,
-                               .dtype = dtype,
-                               .num_kv_heads = config.layers[i].attention.num_kv_heads,
-                               .head_dim = config.layers[i].attention.head_dim,
-                               .block_size = block_size});
+  storage.data_ = static_cast<std::byte*>(storage.memory_.data());
+  storage.layers_.resize(layouts.size());
+  for (const KvGroupSpec& group : groups) {
+    std::size_t offset = 0;
+    for (int32_t layer : group.layers) {
+      const KvLayout& layout = layouts[static_cast<std::size_t>(layer)];
+      storage.layers_[static_cast<std::size_t>(layer)] = {storage.data_ + offset, storage.page_bytes_,
+                                                          layout};
+      offset += layout.bytes();
+    }
+    PAGODA_CHECK(offset <= storage.page_bytes_ && group.block_bytes == storage.page_bytes_,
+                 "a page holds a block of any group");
+  }
   return storage;
 }
 
-void KvStorage::copy_block(const ModelConfig& config, int32_t window, int32_t src, int32_t dst) const {
-  for (std::size_t i = 0; i < layers_.size(); ++i)
-    if (config.layers[i].attention.window == window) kv_copy_block(layers_[i], src, dst);
+void KvStorage::copy_page(int32_t src, int32_t dst) const {
+  std::memcpy(page(dst).data(), page(src).data(), page_bytes_);
 }
 
 }  // namespace pagoda

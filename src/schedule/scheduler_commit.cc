@@ -74,7 +74,7 @@ void Scheduler::Impl::lose_work(const StepPlan& plan, Time now, std::vector<Toke
   for (const RowWork& work : plan.work) {
     Sequence* seq = rows.owner(work.row);
     if (seq == nullptr) continue;
-    kv->unpublish(&seq->kv, 0);
+    kv->uncache(&seq->kv, 0);
     end_all(seq->request, FinishReason::kError, {}, now, out, true);
   }
 }
@@ -105,7 +105,7 @@ std::size_t Scheduler::Impl::settle(const StepPlan& plan, const StepResult& resu
     verdict = {FinishReason::kError};
     event.error = "no token could be sampled: the logits are not finite";
     ++step_stats.num_bad;
-    kv->unpublish(&seq->kv, 0);
+    kv->uncache(&seq->kv, 0);
   } else if (nothing_allowed) {  // the request wants no token that there is: its answer is complete
     if (seq->num_output() == 0) count_prompt(seq, seq->state == SequenceState::kForking);
     verdict = {FinishReason::kStop};

@@ -173,7 +173,7 @@ bool Scheduler::Impl::make_room(Sequence* seq, int32_t num_scheduled, std::size_
 bool Scheduler::Impl::schedule(Sequence* seq, int32_t num_more) {
   const int32_t end = seq->num_computed + seq->num_scheduled + num_more;
   if (!kv->reserve(&seq->kv, seq->num_computed, end)) return false;
-  kv->publish(&seq->kv, seq->tokens(), end, seq->scope());
+  kv->cache_blocks(&seq->kv, seq->tokens(), seq->num_computed, end, seq->scope());
   seq->num_scheduled += num_more;
   return true;
 }
@@ -237,7 +237,7 @@ void Scheduler::Impl::write_plan(StepPlan* plan) {
 void Scheduler::Impl::write_sequence(StepPlan* plan, Sequence* seq) {
   if (!seq->row_announced) write_new_row(plan, seq);
   const int32_t flat_begin = write_work(plan, *seq, seq->num_scheduled);
-  kv->announce(&seq->kv, seq->row, &plan->new_blocks, &plan->block_ids);
+  kv->append_new_blocks(&seq->kv, seq->row, &plan->new_blocks, &plan->block_ids);
   if (seq->is_decoding())
     shape.add_decode(seq->num_computed);
   else

@@ -4,12 +4,13 @@
 
 #include <filesystem>
 
+#include "tests/testing/kv_specs.h"
 #include "tests/testing/tiny_model.h"
 
 namespace pagoda {
 namespace {
 
-constexpr KvGroupSpec kGroups[] = {{16, 0, 4096}, {16, 64, 1024}};
+const std::vector<KvGroupSpec> kGroups = {testing::full_group(16, 4096), testing::window_group(16, 64, 4096)};
 
 struct Opened {
   Result<OpenedOffload> offload;
@@ -42,7 +43,7 @@ std::size_t num_folders(const std::string& path) {
   return num;
 }
 
-TEST(KvOffload, SlotsAreOfTheLargestGroup) {
+TEST(KvOffload, SlotsArePages) {
   Tiny tiny;
   Opened none = open({}, tiny.identity);
   ASSERT_TRUE(none.offload.ok());

@@ -7,6 +7,7 @@
 
 #include "tests/metrics/prometheus_text.h"
 #include "tests/metrics/vllm_families.h"
+#include "tests/testing/kv_specs.h"
 
 namespace pagoda {
 namespace {
@@ -22,7 +23,7 @@ std::string label_names(const std::string& labels) {
   return names;
 }
 
-const std::vector<KvGroupSpec> kGroups = {{16, 0, 1000}, {16, 64, 3000}};
+const std::vector<KvGroupSpec> kGroups = {testing::full_group(16, 3000), testing::window_group(16, 64, 3000)};
 
 TEST(Observability, TellsEveryFieldOfTheCache) {
   MetricsRegistry registry;
@@ -31,7 +32,9 @@ TEST(Observability, TellsEveryFieldOfTheCache) {
   options.cache.offload.memory_gib = 0.5;
   options.observability.kv_cache_metrics_sample = 0.25;
   const PrefixCacheConfig cache = {.lifetime_sample = 0.25, .offload_slots = 7};
-  auto metrics = declare_metrics(&registry, options, {"m", 2048, 101, cache, kGroups});
+  auto metrics = declare_metrics(
+      &registry, options,
+      {"m", 2048, {.num_blocks = 101, .max_concurrency = 0.390625, .num_tokens = 800}, cache, kGroups});
   const std::string text = registry.render();
   const std::string info =
       testing::parse_prometheus(text).samples.at("vllm:cache_config_info").begin()->first;
@@ -54,7 +57,7 @@ TEST(Observability, TellsEveryFieldOfTheCache) {
 
 TEST(Observability, PartsThatAreOffHaveNoMetrics) {
   MetricsRegistry registry;
-  auto metrics = declare_metrics(&registry, {}, {"m", 2048, 5, {}, kGroups});
+  auto metrics = declare_metrics(&registry, {}, {"m", 2048, {}, {}, kGroups});
   EXPECT_FALSE(metrics->offload || metrics->block_lives || metrics->kv_events);
   EXPECT_THAT(registry.render(), HasSubstr("kv_offloading_size=\"None\""));
 }
@@ -64,13 +67,13 @@ TEST(Observability, OpensTheEventsThatAreAskedFor) {
   CpuPlan cpus;
   {
     MetricsRegistry registry;
-    auto metrics = declare_metrics(&registry, options, {"m", 2048, 5, {}, kGroups});
+    auto metrics = declare_metrics(&registry, options, {"m", 2048, {}, {}, kGroups});
     EXPECT_EQ(open_kv_events(options.observability.kv_events, {}, kGroups, cpus, *metrics).value(), nullptr);
   }
   options.observability.kv_events.enabled = true;
   options.observability.kv_events.endpoint = "tcp://127.0.0.1:*";
   MetricsRegistry registry;
-  auto metrics = declare_metrics(&registry, options, {"m", 2048, 5, {}, kGroups});
+  auto metrics = declare_metrics(&registry, options, {"m", 2048, {}, {}, kGroups});
   auto publisher = open_kv_events(options.observability.kv_events, {}, kGroups, cpus, *metrics);
   ASSERT_TRUE(publisher.ok());
   EXPECT_THAT((*publisher)->endpoint(), Not(HasSubstr("*")));

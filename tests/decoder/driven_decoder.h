@@ -24,9 +24,9 @@ class DrivenDecoder {
     const std::size_t num_blocks = num_sequences * kBlocks + 1;
     for (const LayerConfig& layer : decoder.config().layers) {
       const AttentionConfig& shape = layer.attention;
-      buffers_.emplace_back(num_blocks *
-                            kv_block_bytes(kv_dtype, shape.num_kv_heads, shape.head_dim, kBlockSize));
-      views_.push_back({buffers_.back().data(), kv_dtype, shape.num_kv_heads, shape.head_dim, kBlockSize});
+      const KvLayout layout{kv_dtype, shape.num_kv_heads, shape.head_dim, shape.head_dim, kBlockSize};
+      buffers_.emplace_back(num_blocks * layout.bytes());
+      views_.push_back({buffers_.back().data(), layout.bytes(), layout});
     }
     // Blocks of all sequences mixed, in no order.
     tables_.resize(num_sequences);
@@ -66,7 +66,7 @@ class DrivenDecoder {
     batch.max_blocks = kBlocks;
     batch.block_size = kBlockSize;
     // Every layer has bytes of its own, so the groups may use the same block ids.
-    const std::vector<AttnBatch> groups(attention_windows(config).size(), batch);
+    const std::vector<AttnBatch> groups(config.layers.size(), batch);
     decoder_.forward({ids.data(), positions.data(), batch.num_tokens, groups}, views_, &activations_,
                      stream_);
     std::vector<float> numbers(ids.size() * static_cast<std::size_t>(config.vocab_size));

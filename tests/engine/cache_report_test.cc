@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "tests/engine/msgpack_value.h"
+#include "tests/testing/kv_specs.h"
 
 namespace pagoda {
 namespace {
@@ -24,7 +25,7 @@ void serve(KvManager* kv, TokenId first) {
   SeqKv seq;
   const int32_t found = kv->match(&seq, tokens, {});
   ASSERT_TRUE(kv->reserve(&seq, found, kBlockSize + 1));
-  kv->publish(&seq, tokens, kBlockSize + 1, {});
+  kv->cache_blocks(&seq, tokens, 0, kBlockSize + 1, {});
   kv->release(&seq);
 }
 
@@ -57,7 +58,7 @@ std::vector<std::string> replayed_types(const std::string& endpoint) {
 TEST(CacheReport, CarriesEventsAndLives) {
   MetricsRegistry registry;
   EngineMetrics metrics{&registry, "m", 64, {.block_lives = true, .kv_events = true}};
-  KvManager kv({{kBlockSize, 0}}, 4, {.record_events = true, .lifetime_sample = 1});
+  KvManager kv({testing::full_group(kBlockSize)}, 4, {.record_events = true, .lifetime_sample = 1});
   auto publisher = KvEventPublisher::open(
       {.enabled = true, .endpoint = "tcp://127.0.0.1:*", .replay_endpoint = "tcp://127.0.0.1:*"}, {},
       *metrics.kv_events);
@@ -87,7 +88,7 @@ TEST(CacheReport, CarriesEventsAndLives) {
 TEST(CacheReport, SaysNothingToNobody) {
   MetricsRegistry registry;
   EngineMetrics metrics{&registry, "m", 64};
-  KvManager kv({{kBlockSize, 0}}, 4, {});
+  KvManager kv({testing::full_group(kBlockSize)}, 4, {});
   CacheReport report(&kv, &metrics, nullptr);
   serve(&kv, 1);
   report.tell();

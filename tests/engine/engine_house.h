@@ -14,6 +14,7 @@
 
 #include "engine/engine.h"
 #include "tests/testing/fake_runner.h"
+#include "tests/testing/kv_specs.h"
 
 namespace pagoda::testing {
 
@@ -134,8 +135,9 @@ struct House {
   int block_size = 4, num_blocks = 40;
   bool can_sleep = false;
   Engine& start() {
-    auto kv = std::make_unique<KvManager>(std::vector<KvGroupSpec>{{block_size, 0}}, num_blocks);
-    const std::vector<KvGroupSpec> groups = {{block_size, 0, 1}};
+    auto kv =
+        std::make_unique<KvManager>(std::vector<KvGroupSpec>{testing::full_group(block_size)}, num_blocks);
+    const std::vector<KvGroupSpec> groups = {testing::full_group(block_size, 1)};
     const int32_t rows = config.scheduler.max_num_seqs;
     auto runner = can_sleep ? std::make_unique<SleepyRunner>(model, groups, num_blocks, rows)
                             : std::make_unique<FakeRunner>(model, groups, num_blocks, rows);

@@ -5,6 +5,7 @@
 
 #include "base/rng.h"
 #include "tests/engine/engine_house.h"
+#include "tests/testing/kv_specs.h"
 
 namespace pagoda {
 namespace {
@@ -17,7 +18,7 @@ constexpr int32_t kBlockSize = 4, kNumBlocks = 24;
 
 struct OffloadHouse : House {
   void start_with_offload(int32_t slots, int64_t disk_slots, const testing::FakeOffloadConfig& offload) {
-    const std::vector<KvGroupSpec> groups = {{kBlockSize, 0, 100}};
+    const std::vector<KvGroupSpec> groups = {testing::full_group(kBlockSize, 100)};
     PrefixCacheConfig cache;
     cache.offload_slots = slots;
     cache.offload_disk_slots = disk_slots;

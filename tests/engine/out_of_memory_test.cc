@@ -12,6 +12,7 @@
 #include "tests/engine/engine_house.h"
 #include "tests/runner/plan_driver.h"
 #include "tests/testing/allocations.h"
+#include "tests/testing/kv_specs.h"
 #include "tests/testing/tiny_model.h"
 
 namespace pagoda {
@@ -94,8 +95,8 @@ class EngineWithoutMemory : public ::testing::Test {
     options.max_num_batched_tokens = 64;
     options.num_blocks = 100;
     auto runner = std::make_unique<ArmedRunner>(testing::load_runner(dir_.path(), options), k, smallest);
-    auto kv =
-        std::make_unique<KvManager>(std::vector<KvGroupSpec>{{options.block_size, 0}}, options.num_blocks);
+    auto kv = std::make_unique<KvManager>(std::vector<KvGroupSpec>{testing::full_group(options.block_size)},
+                                          options.num_blocks);
     house.engine = std::make_unique<Engine>(house.config, std::move(kv), std::move(runner), &house.metrics);
     std::vector<std::shared_ptr<Ear>> ears;
     std::vector<std::unique_ptr<Request>> requests;

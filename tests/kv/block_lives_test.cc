@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "kv/kv_manager.h"
+#include "tests/testing/kv_specs.h"
 
 namespace pagoda {
 namespace {
@@ -17,7 +18,7 @@ constexpr int32_t kBlockSize = 4;
 
 struct Cache {
   explicit Cache(double sample, int32_t num_blocks)
-      : kv({{kBlockSize, 0}}, num_blocks, {.lifetime_sample = sample}) {
+      : kv({testing::full_group(kBlockSize)}, num_blocks, {.lifetime_sample = sample}) {
     at(0);
   }
   void at(int second) { kv.begin_step(Time{seconds(1000 + second)}); }
@@ -28,7 +29,7 @@ struct Cache {
     SeqKv seq;
     const int32_t found = kv.match(&seq, tokens, {});
     ASSERT_TRUE(kv.reserve(&seq, found, kBlockSize + 1));
-    kv.publish(&seq, tokens, kBlockSize + 1, {});
+    kv.cache_blocks(&seq, tokens, 0, kBlockSize + 1, {});
     kv.release(&seq);
   }
   std::vector<BlockLife> lives() {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "tests/testing/kv_specs.h"
 
 namespace pagoda {
 namespace {
@@ -17,7 +18,7 @@ std::vector<const SeqKv*> pointers(const std::vector<std::unique_ptr<SeqKv>>& al
 }
 
 TEST(KvManager, ReserveGrowsByWholeBlocks) {
-  KvManager kv({{.block_size = 4, .window = 0}}, 11);
+  KvManager kv({testing::full_group(4)}, 11);
   SeqKv seq;
   for (auto [tokens, blocks] : {std::pair{1, 1}, {4, 1}, {5, 2}, {5, 2}, {3, 2}, {17, 5}}) {
     ASSERT_TRUE(kv.reserve(&seq, 0, tokens));
@@ -31,7 +32,7 @@ TEST(KvManager, ReserveGrowsByWholeBlocks) {
 }
 
 TEST(KvManager, ReserveIsAllOrNothingOverGroups) {
-  KvManager kv({{.block_size = 4, .window = 0}, {.block_size = 4, .window = 0}}, 5);
+  KvManager kv({testing::full_group(4), testing::full_group(4)}, 5);
   SeqKv seq, other;
   ASSERT_TRUE(kv.reserve(&seq, 0, 4));     // 1 + 1
   EXPECT_FALSE(kv.reserve(&other, 0, 5));  // 2 + 2 > 2
@@ -44,19 +45,19 @@ TEST(KvManager, ReserveIsAllOrNothingOverGroups) {
 }
 
 TEST(KvManager, AnnouncesEachEntryOnce) {
-  KvManager kv({{.block_size = 4, .window = 0}, {.block_size = 4, .window = 0}}, 20);
+  KvManager kv({testing::full_group(4), testing::full_group(4)}, 20);
   SeqKv seq;
   std::vector<NewBlocks> entries;
   std::vector<BlockId> ids;
   ASSERT_TRUE(kv.reserve(&seq, 0, 4));
-  kv.announce(&seq, 3, &entries, &ids);
+  kv.append_new_blocks(&seq, 3, &entries, &ids);
   ASSERT_EQ(entries.size(), 2u);
   EXPECT_EQ(entries[1].group, 1);
   EXPECT_EQ(entries[1].count, 1);
-  kv.announce(&seq, 3, &entries, &ids);
+  kv.append_new_blocks(&seq, 3, &entries, &ids);
   EXPECT_EQ(entries.size(), 2u);
   ASSERT_TRUE(kv.reserve(&seq, 4, 9));
-  kv.announce(&seq, 3, &entries, &ids);
+  kv.append_new_blocks(&seq, 3, &entries, &ids);
   ASSERT_EQ(entries.size(), 4u);
   EXPECT_EQ(entries[2].row, 3);
   EXPECT_EQ(entries[2].first_index, 1);
@@ -74,7 +75,7 @@ TEST(KvManager, AnnouncesEachEntryOnce) {
 
 TEST(KvManager, ForkSharesFullBlocksAndCopiesThePartialOne) {
   for (int tokens : {1, 3, 4, 7, 8, 9}) {
-    KvManager kv({{.block_size = 4, .window = 0}, {.block_size = 4, .window = 0}}, 40);
+    KvManager kv({testing::full_group(4), testing::full_group(4)}, 40);
     SeqKv from, to;
     ASSERT_TRUE(kv.reserve(&from, 0, tokens));
     int free_before = kv.num_free();
@@ -95,7 +96,7 @@ TEST(KvManager, ForkSharesFullBlocksAndCopiesThePartialOne) {
         EXPECT_EQ(copies[copy].dst, b[i]);
         ++copy;
       }
-      EXPECT_EQ(to.groups[g].num_announced, 0) << "a fork's row has not been told of any block";
+      EXPECT_EQ(to.groups[g].num_sent, 0) << "a fork's row has not been told of any block";
     }
     EXPECT_EQ(copies.size(), copy);
     EXPECT_EQ(kv.num_free(), free_before - static_cast<int>(copies.size()));
@@ -110,7 +111,7 @@ TEST(KvManager, ForkSharesFullBlocksAndCopiesThePartialOne) {
 }
 
 TEST(KvManager, ForkWithoutRoomChangesNothing) {
-  KvManager kv({{.block_size = 4, .window = 0}}, 3);
+  KvManager kv({testing::full_group(4)}, 3);
   SeqKv from, to;
   ASSERT_TRUE(kv.reserve(&from, 0, 6));
   std::vector<BlockCopy> copies;
@@ -124,7 +125,7 @@ TEST(KvManager, ForkWithoutRoomChangesNothing) {
 
 TEST(KvManager, GivesBackWhatFellBehindTheWindow) {
   constexpr int kWindow = 6, kBlock = 4, kStep = 5;
-  KvManager kv({{.block_size = kBlock, .window = kWindow}}, 50);
+  KvManager kv({testing::window_group(kBlock, kWindow)}, 50);
   SeqKv seq;
   int64_t bound = kv.blocks_needed(1000000, kStep), most = 0;
   for (int computed = 0; computed < 150;) {
@@ -136,7 +137,7 @@ TEST(KvManager, GivesBackWhatFellBehindTheWindow) {
       EXPECT_NE(table.blocks[static_cast<std::size_t>(position / kBlock)], kNullBlock) << position;
     }
     int oldest_visible = std::max(computed - kWindow + 1, 0);
-    EXPECT_EQ(table.num_behind, oldest_visible / kBlock);
+    EXPECT_EQ(table.num_out_of_window, oldest_visible / kBlock);
     most = std::max<int64_t>(most, 49 - kv.num_free());
     const SeqKv* all[] = {&seq};
     kv.check(all);
@@ -149,14 +150,14 @@ TEST(KvManager, GivesBackWhatFellBehindTheWindow) {
 }
 
 TEST(KvManager, ForkOfAWindowedSequenceKeepsTheNullBlocks) {
-  KvManager kv({{.block_size = 2, .window = 3}}, 30);
+  KvManager kv({testing::window_group(2, 3)}, 30);
   SeqKv from, to;
   ASSERT_TRUE(kv.reserve(&from, 0, 8));
   ASSERT_TRUE(kv.reserve(&from, 8, 11));
-  ASSERT_EQ(from.groups[0].num_behind, 3);
+  ASSERT_EQ(from.groups[0].num_out_of_window, 3);
   std::vector<BlockCopy> copies;
   ASSERT_TRUE(kv.fork(from, 11, &to, &copies));
-  EXPECT_EQ(to.groups[0].num_behind, 3);
+  EXPECT_EQ(to.groups[0].num_out_of_window, 3);
   const SeqKv* both[] = {&from, &to};
   kv.check(both);
   kv.release(&to);
@@ -165,17 +166,17 @@ TEST(KvManager, ForkOfAWindowedSequenceKeepsTheNullBlocks) {
 }
 
 TEST(KvManager, BlocksNeeded) {
-  KvManager full({{.block_size = 16, .window = 0}}, 10);
+  KvManager full({testing::full_group(16)}, 10);
   EXPECT_EQ(full.blocks_needed(0, 8), 0);
   EXPECT_EQ(full.blocks_needed(16, 8), 1);
   EXPECT_EQ(full.blocks_needed(17, 8), 2);
-  KvManager two({{.block_size = 8, .window = 0}, {.block_size = 8, .window = 10}}, 10);
+  KvManager two({testing::full_group(8), testing::window_group(8, 10)}, 10);
   EXPECT_EQ(two.blocks_needed(17, 1), 3 + 3);
   EXPECT_EQ(two.blocks_needed(160, 1), 20 + 3);  // 10 visible positions touch at most 3 blocks of 8
 }
 
 TEST(KvManager, ConservesUnderRandomUse) {
-  KvManager kv({{.block_size = 4, .window = 0}, {.block_size = 4, .window = 5}}, 60);
+  KvManager kv({testing::full_group(4), testing::window_group(4, 5)}, 60);
   SplitMix64 random(11);
   std::vector<std::unique_ptr<SeqKv>> all;
   std::vector<int> length;

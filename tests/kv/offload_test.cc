@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "kv/kv_manager.h"
 #include "tests/testing/fake_offload.h"
+#include "tests/testing/kv_specs.h"
 
 namespace pagoda {
 namespace {
@@ -59,7 +60,7 @@ class House {
     if (!fits) return served;
     const SeqKv* all[] = {&seq};
     kv.check(all);
-    kv.publish(&seq, tokens, size, scope);
+    kv.cache_blocks(&seq, tokens, 0, size, scope);
     step(false);
     // What was found is there; the rest is computed now.
     uint64_t hash = scope.salt[0] + 1u;
@@ -107,7 +108,7 @@ std::vector<TokenId> prompt(int32_t begin, int32_t size) {
 }
 
 TEST(OffloadWorker, EvictedBlocksComeBackFromMemory) {
-  House house({{kBlock, 0, 100}}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
+  House house({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
   EXPECT_EQ(house.serve(prompt(0, 21)).matched, 0);
   EXPECT_EQ(house.serve(prompt(1000, 21)).matched, 0);  // pushes the first one out
   const House::Served again = house.serve(prompt(0, 21));
@@ -122,7 +123,7 @@ TEST(OffloadWorker, EvictedBlocksComeBackFromMemory) {
 }
 
 TEST(OffloadWorker, TheLastTokenIsAlwaysComputed) {
-  House house({{kBlock, 0, 100}}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
+  House house({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
   house.serve(prompt(0, 20));
   house.serve(prompt(1000, 20));
   const House::Served again = house.serve(prompt(0, 20));
@@ -130,7 +131,8 @@ TEST(OffloadWorker, TheLastTokenIsAlwaysComputed) {
 }
 
 TEST(OffloadWorker, ComesBackFromDisk) {
-  House house({{kBlock, 0, 100}}, 1 + 7, with_offload(8, 100), {.num_slots = 8, .end_one_in = 1});
+  House house({testing::full_group(kBlock, 100)}, 1 + 7, with_offload(8, 100),
+              {.num_slots = 8, .end_one_in = 1});
   for (int32_t begin : {0, 1000, 2000, 3000, 4000}) {
     house.serve(prompt(begin, 25));
     for (int i = 0; i < 20; ++i) house.step(true);  // what is stored goes to disk
@@ -146,7 +148,7 @@ TEST(OffloadWorker, ComesBackFromDisk) {
 }
 
 TEST(OffloadWorker, AnothersContentIsNotFound) {
-  House house({{kBlock, 0, 100}}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
+  House house({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
   CacheScope mine, yours;
   mine.salt[0] = 1;
   yours.salt[0] = 2;
@@ -157,7 +159,7 @@ TEST(OffloadWorker, AnothersContentIsNotFound) {
 }
 
 TEST(OffloadWorker, ResetForgetsWhatIsOffloaded) {
-  House house({{kBlock, 0, 100}}, 1 + 6, with_offload(16, 100), {.num_slots = 16});
+  House house({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 100), {.num_slots = 16});
   house.serve(prompt(0, 21));
   house.serve(prompt(1000, 21));
   house.kv.reset_prefix_cache();
@@ -168,12 +170,12 @@ TEST(OffloadWorker, ResetForgetsWhatIsOffloaded) {
 }
 
 TEST(OffloadWorker, UnfitContentIsForgotten) {
-  House house({{kBlock, 0, 100}}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
+  House house({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
   house.serve(prompt(0, 21));
   house.serve(prompt(1000, 21));
   SeqKv seq;
   ASSERT_EQ(house.kv.load_offloaded(&seq, prompt(0, 21), {}), 20);
-  house.kv.unpublish(&seq, 8);  // from its third block on
+  house.kv.uncache(&seq, 8);  // from its third block on
   house.step(false);
   house.kv.release(&seq);
   house.serve(prompt(2000, 21));
@@ -181,7 +183,7 @@ TEST(OffloadWorker, UnfitContentIsForgotten) {
 }
 
 TEST(OffloadWorker, TooFewFreeBlocksLoadNothing) {
-  House house({{kBlock, 0, 100}}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
+  House house({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
   house.serve(prompt(0, 21));
   house.serve(prompt(1000, 21));
   SeqKv other, seq;
@@ -192,7 +194,8 @@ TEST(OffloadWorker, TooFewFreeBlocksLoadNothing) {
 }
 
 TEST(OffloadWorker, WindowedGroupsBringBackWhatIsSeen) {
-  House house({{kBlock, 0, 100}, {kBlock, 6, 50}}, 1 + 14, with_offload(32, 0), {.num_slots = 32});
+  House house({testing::full_group(kBlock, 100), testing::window_group(kBlock, 6, 100)}, 1 + 14,
+              with_offload(32, 0), {.num_slots = 32});
   house.serve(prompt(0, 25));
   house.serve(prompt(1000, 25));
   const House::Served again = house.serve(prompt(0, 25));
@@ -204,11 +207,11 @@ TEST(OffloadWorker, AdoptedFilesAreFound) {
   // The same root in both lives, as a folder keeps it.
   PrefixCacheConfig config = with_offload(16, 100);
   config.hash_seed = "seed";
-  House first({{kBlock, 0, 100}}, 1 + 6, config, {.num_slots = 16});
+  House first({testing::full_group(kBlock, 100)}, 1 + 6, config, {.num_slots = 16});
   SeqKv seq;
   const std::vector<TokenId> tokens = prompt(0, 21);
   first.kv.match(&seq, tokens, {});
-  KvManager second({{kBlock, 0, 100}}, 1 + 6, config);
+  KvManager second({testing::full_group(kBlock, 100)}, 1 + 6, config);
   std::vector<OffloadFile> files;
   for (const BlockKey& key : seq.keys) files.push_back({key, 0});
   files.push_back({seq.keys[0], 5});  // of no group
@@ -233,7 +236,7 @@ TEST(OffloadWorker, AdoptedFilesAreFound) {
 TEST(OffloadWorker, RoutersHearWhatHasComeBack) {
   PrefixCacheConfig config = with_offload(16, 0);
   config.record_events = true;
-  House house({{kBlock, 0, 100}}, 1 + 7, config, {.num_slots = 16});
+  House house({testing::full_group(kBlock, 100)}, 1 + 7, config, {.num_slots = 16});
   house.serve(prompt(0, 25));
   house.serve(prompt(1000, 25));
   SeqKv seq;
@@ -256,13 +259,13 @@ TEST(OffloadWorker, RoutersHearWhatHasComeBack) {
 }
 
 TEST(OffloadWorker, WhatIsCachedIsKeptAtTheEnd) {
-  House house({{kBlock, 0, 100}}, 1 + 20, with_offload(4, 100), {.num_slots = 4});
+  House house({testing::full_group(kBlock, 100)}, 1 + 20, with_offload(4, 100), {.num_slots = 4});
   house.serve(prompt(1000, 13));
   house.serve(prompt(0, 25));
   house.kv.flush_to_disk();
   for (int i = 0; i < 20; ++i) house.step(true);
   EXPECT_EQ(house.offload.num_files(), 4u) << "as many as there are slots, the last used first";
-  House again({{kBlock, 0, 100}}, 1 + 20, with_offload(4, 0), {.num_slots = 4});
+  House again({testing::full_group(kBlock, 100)}, 1 + 20, with_offload(4, 0), {.num_slots = 4});
   again.serve(prompt(0, 25));
   again.kv.flush_to_disk();
   EXPECT_EQ(again.kv.offload_stats().num_stores, 0u) << "without a disk nothing outlives the process";
@@ -274,9 +277,9 @@ TEST(OffloadWorker, ContentIsNeverConfused) {
   int64_t loaded = 0;
   for (uint64_t seed = 1; seed <= 30; ++seed) {
     SplitMix64 random(seed);
-    std::vector<KvGroupSpec> groups = {{kBlock, 0, 100}};
-    if (seed % 3 == 1) groups.push_back({kBlock, 6, 50});
-    if (seed % 3 == 2) groups = {{kBlock, 7, 50}};
+    std::vector<KvGroupSpec> groups = {testing::full_group(kBlock, 100)};
+    if (seed % 3 == 1) groups.push_back(testing::window_group(kBlock, 6, 100));
+    if (seed % 3 == 2) groups = {testing::window_group(kBlock, 7, 100)};
     const auto slots = static_cast<int32_t>(1 + random.next() % 12);
     const auto disk = static_cast<int64_t>(random.next() % 3 * 10);
     House house(groups, 1 + 24, with_offload(slots, disk),

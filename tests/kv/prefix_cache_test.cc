@@ -8,6 +8,7 @@
 
 #include "base/rng.h"
 #include "kv/kv_manager.h"
+#include "tests/testing/kv_specs.h"
 
 namespace pagoda {
 namespace {
@@ -33,7 +34,7 @@ std::string hex(const BlockKey& key) {
 void compute(KvManager* kv, SeqKv* seq, const Tokens& tokens, const CacheScope& scope = {}) {
   const int32_t computed = kv->match(seq, tokens, scope);
   ASSERT_TRUE(kv->reserve(seq, computed, static_cast<int32_t>(tokens.size())));
-  kv->publish(seq, tokens, static_cast<int32_t>(tokens.size()), scope);
+  kv->cache_blocks(seq, tokens, 0, static_cast<int32_t>(tokens.size()), scope);
 }
 
 int match_alone(KvManager* kv, const Tokens& tokens, const CacheScope& scope = {}) {
@@ -52,7 +53,7 @@ INSTANTIATE_TEST_SUITE_P(Hashes, PrefixCache,
                                            BlockHashAlgo::kXxhash));
 
 TEST_P(PrefixCache, FindsFullBlocksButNeverTheLastToken) {
-  KvManager kv({{.block_size = 4, .window = 0}}, 20, config());
+  KvManager kv({testing::full_group(4)}, 20, config());
   SeqKv first;
   const Tokens tokens = count_up(14);
   compute(&kv, &first, tokens);
@@ -78,7 +79,7 @@ TEST_P(PrefixCache, FindsFullBlocksButNeverTheLastToken) {
 }
 
 TEST_P(PrefixCache, ContentOutlivesItsOwnerUntilTheBlocksAreNeededTailFirst) {
-  KvManager kv({{.block_size = 4, .window = 0}}, 9, config());  // 8 usable
+  KvManager kv({testing::full_group(4)}, 9, config());  // 8 usable
   SeqKv seq;
   const Tokens old_tokens = count_up(17), new_tokens = count_up(9, 100);
   compute(&kv, &seq, old_tokens);  // 5 blocks, 4 full
@@ -99,7 +100,7 @@ TEST_P(PrefixCache, ContentOutlivesItsOwnerUntilTheBlocksAreNeededTailFirst) {
 }
 
 TEST_P(PrefixCache, ScopesDoNotMix) {
-  KvManager kv({{.block_size = 2, .window = 0}}, 40, config());
+  KvManager kv({testing::full_group(2)}, 40, config());
   CacheScope alice, bob, adapter;
   alice.salt[3] = 1;
   bob.salt[3] = 2;
@@ -112,24 +113,24 @@ TEST_P(PrefixCache, ScopesDoNotMix) {
 }
 
 TEST_P(PrefixCache, RequestsOfOneStepShare) {
-  KvManager kv({{.block_size = 4, .window = 0}}, 30, config());
+  KvManager kv({testing::full_group(4)}, 30, config());
   SeqKv first, second;
   const Tokens tokens = count_up(30);
   EXPECT_EQ(kv.match(&first, tokens, {}), 0);
   ASSERT_TRUE(kv.reserve(&first, 0, 12));
-  kv.publish(&first, tokens, 12, {});  // planned, not computed yet
+  kv.cache_blocks(&first, tokens, 0, 12, {});  // planned, not computed yet
   EXPECT_EQ(kv.match(&second, tokens, {}), 12);
   ASSERT_TRUE(kv.reserve(&second, 12, 20));
-  kv.publish(&second, tokens, 20, {});
+  kv.cache_blocks(&second, tokens, 0, 20, {});
   EXPECT_EQ(kv.match(&first, tokens, {}), 20) << "and in the next step the other way round";
 }
 
 TEST_P(PrefixCache, WhoStandsAtABlocksEndTakesWhatOthersHaveComputedSince) {
-  KvManager kv({{.block_size = 4, .window = 0}}, 30, config());
+  KvManager kv({testing::full_group(4)}, 30, config());
   SeqKv slow, fast;
   const Tokens tokens = count_up(21);
   ASSERT_TRUE(kv.reserve(&slow, 0, 8));
-  kv.publish(&slow, tokens, 8, {});
+  kv.cache_blocks(&slow, tokens, 0, 8, {});
   compute(&kv, &fast, tokens);
   EXPECT_EQ(kv.match(&slow, tokens, {}), 20);
   EXPECT_EQ(slow.groups[0].blocks[4], fast.groups[0].blocks[4]);
@@ -138,17 +139,17 @@ TEST_P(PrefixCache, WhoStandsAtABlocksEndTakesWhatOthersHaveComputedSince) {
 }
 
 TEST_P(PrefixCache, WindowsNeedOnlyWhatIsSeen) {
-  KvManager kv({{.block_size = 2, .window = 0}, {.block_size = 2, .window = 4}}, 60, config());
+  KvManager kv({testing::full_group(2), testing::window_group(2, 4)}, 60, config());
   SeqKv seq;
   const Tokens tokens = count_up(17);
   for (int computed = 0; computed < 17; ++computed) {
     ASSERT_TRUE(kv.reserve(&seq, computed, computed + 1));
-    kv.publish(&seq, tokens, computed + 1, {});
+    kv.cache_blocks(&seq, tokens, 0, computed + 1, {});
   }
   SeqKv again;
   EXPECT_EQ(kv.match(&again, tokens, {}), 16);
-  EXPECT_EQ(again.groups[0].num_behind, 0);
-  EXPECT_EQ(again.groups[1].num_behind, 6) << "position 16 sees back to 13";
+  EXPECT_EQ(again.groups[0].num_out_of_window, 0);
+  EXPECT_EQ(again.groups[1].num_out_of_window, 6) << "position 16 sees back to 13";
   const SeqKv* both[] = {&seq, &again};
   kv.check(both);
   kv.release(&again);
@@ -162,11 +163,11 @@ TEST_P(PrefixCache, WindowsNeedOnlyWhatIsSeen) {
 }
 
 TEST_P(PrefixCache, WhatIsNotFitToBeReadIsForgotten) {
-  KvManager kv({{.block_size = 4, .window = 0}}, 30, config());
+  KvManager kv({testing::full_group(4)}, 30, config());
   SeqKv seq;
   const Tokens tokens = count_up(21);
   compute(&kv, &seq, tokens);
-  kv.unpublish(&seq, 8);
+  kv.uncache(&seq, 8);
   EXPECT_EQ(match_alone(&kv, tokens), 8);
   kv.release(&seq);
   EXPECT_EQ(kv.num_cached(), 2);
@@ -179,7 +180,7 @@ TEST_P(PrefixCache, WhatIsNotFitToBeReadIsForgotten) {
 TEST_P(PrefixCache, OffMeansOff) {
   PrefixCacheConfig off = config();
   off.enabled = false;
-  KvManager kv({{.block_size = 4, .window = 0}}, 30, off);
+  KvManager kv({testing::full_group(4)}, 30, off);
   SeqKv seq;
   const Tokens tokens = count_up(21);
   compute(&kv, &seq, tokens);
@@ -188,7 +189,7 @@ TEST_P(PrefixCache, OffMeansOff) {
 }
 
 TEST_P(PrefixCache, ForksPublishWhatTheyShare) {
-  KvManager kv({{.block_size = 4, .window = 0}}, 30, config());
+  KvManager kv({testing::full_group(4)}, 30, config());
   SeqKv from, to;
   Tokens tokens = count_up(10);
   compute(&kv, &from, tokens);
@@ -197,7 +198,7 @@ TEST_P(PrefixCache, ForksPublishWhatTheyShare) {
   tokens.push_back(77);
   tokens.push_back(78);
   ASSERT_TRUE(kv.reserve(&to, 10, 12));
-  kv.publish(&to, tokens, 12, {});
+  kv.cache_blocks(&to, tokens, 0, 12, {});
   tokens.push_back(79);
   EXPECT_EQ(match_alone(&kv, tokens), 12);
   EXPECT_EQ(match_alone(&kv, count_up(13)), 8);
@@ -222,7 +223,7 @@ TEST(BlockHasher, RootsAreDrawn) {
 }
 
 TEST(PrefixCacheEvents, TellWhatCanBeFound) {
-  KvManager kv({{.block_size = 2, .window = 0}}, 6, {.record_events = true});
+  KvManager kv({testing::full_group(2)}, 6, {.record_events = true});
   SeqKv seq, other;
   const Tokens tokens = count_up(7);
   compute(&kv, &seq, tokens);
@@ -248,7 +249,7 @@ TEST(PrefixCacheEvents, TellWhatCanBeFound) {
 // Against a model that knows every token of every block.
 TEST_P(PrefixCache, EveryHitIsTheSamePrefix) {
   SplitMix64 random(17);
-  KvManager kv({{.block_size = 2, .window = 0}, {.block_size = 2, .window = 6}}, 40, config());
+  KvManager kv({testing::full_group(2), testing::window_group(2, 6)}, 40, config());
   struct Live {
     std::unique_ptr<SeqKv> kv = std::make_unique<SeqKv>();
     Tokens tokens;
@@ -277,7 +278,7 @@ TEST_P(PrefixCache, EveryHitIsTheSamePrefix) {
         for (std::size_t g = 0; g < 2; ++g)
           content[{g, live.kv->groups[g].blocks[static_cast<std::size_t>(position / 2)]}] =
               Tokens(live.tokens.begin(), live.tokens.begin() + position + 1);
-      kv.publish(live.kv.get(), live.tokens, end, {});
+      kv.cache_blocks(live.kv.get(), live.tokens, 0, end, {});
       live.computed = end;
     } else {
       kv.release(live.kv.get());
@@ -289,7 +290,8 @@ TEST_P(PrefixCache, EveryHitIsTheSamePrefix) {
     for (const Live& other : all) {
       for (std::size_t g = 0; g < 2; ++g) {
         const GroupTable& table = other.kv->groups.empty() ? GroupTable{} : other.kv->groups[g];
-        for (std::size_t b = static_cast<std::size_t>(table.num_behind); b < table.blocks.size(); ++b) {
+        for (std::size_t b = static_cast<std::size_t>(table.num_out_of_window); b < table.blocks.size();
+             ++b) {
           const auto filled = std::min<std::size_t>(2 * b + 2, static_cast<std::size_t>(other.computed));
           if (filled <= 2 * b) continue;
           const Tokens& have = content[{g, table.blocks[b]}];

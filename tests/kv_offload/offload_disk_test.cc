@@ -35,10 +35,10 @@ Bytes bytes_of(uint64_t number, std::size_t size) {
   for (std::size_t i = 0; i < size; ++i) bytes.push_back(static_cast<std::byte>(random.next()));
   return bytes;
 }
-constexpr std::size_t kBytes[] = {1000, 300};
+constexpr std::size_t kBytes = 1000;
 
 OffloadDiskConfig config_of(const std::string& path, int64_t max_files = 100, uint64_t fingerprint = 7) {
-  return {path, {fingerprint, fingerprint + 1}, {kBytes[0], kBytes[1]}, max_files};
+  return {path, {fingerprint, fingerprint + 1}, kBytes, 2, max_files};
 }
 std::unique_ptr<OffloadDisk> open_disk(const OffloadDiskConfig& config) {
   Result<std::unique_ptr<OffloadDisk>> disk = OffloadDisk::open(config);
@@ -59,13 +59,13 @@ bool move(OffloadDisk* disk, OffloadMoveKind kind, uint64_t key, int32_t group, 
   return done[0].ok;
 }
 bool spill(OffloadDisk* disk, uint64_t key, int32_t group = 0) {
-  Bytes bytes = bytes_of(key, kBytes[group]);
+  Bytes bytes = bytes_of(key, kBytes);
   return move(disk, OffloadMoveKind::kSpill, key, group, bytes);
 }
 bool fetch(OffloadDisk* disk, uint64_t key, int32_t group = 0) {
-  Bytes bytes(kBytes[group]);
+  Bytes bytes(kBytes);
   if (!move(disk, OffloadMoveKind::kFetch, key, group, bytes)) return false;
-  EXPECT_EQ(bytes, bytes_of(key, kBytes[group]));
+  EXPECT_EQ(bytes, bytes_of(key, kBytes));
   return true;
 }
 std::vector<std::string> block_files(const std::string& path) {
@@ -124,7 +124,7 @@ TEST(OffloadDisk, ARestartFindsTheFilesOldestFirst) {
     }
     EXPECT_TRUE(fetch(disk.get(), 1));  // wanted: now the youngest
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    Bytes bytes = bytes_of(9, kBytes[1]);
+    Bytes bytes = bytes_of(9, kBytes);
     disk->begin({OffloadMoveKind::kSpill, 1, kNullBlock, 0, key_of(9)}, bytes);
     disk.reset();  // still writes it
   }
@@ -149,6 +149,22 @@ TEST(OffloadDisk, AnotherModelHasItsOwn) {
   EXPECT_FALSE(fetch(yours.get(), 1));
   EXPECT_TRUE(fetch(mine.get(), 1));
   EXPECT_EQ(mine->seed(), yours->seed());
+}
+
+// What other formats have left stays where it is.
+TEST(OffloadDisk, AnotherFormatHasItsOwn) {
+  TempDir dir;
+  {
+    auto disk = open_disk(config_of(dir.path()));
+    EXPECT_TRUE(spill(disk.get(), 1));
+  }
+  const std::string folder = fs::path(block_files(dir.path())[0]).parent_path().parent_path().filename();
+  ASSERT_EQ(folder.substr(0, 3), "v2-");
+  const std::string old = dir.path() + "/" + folder.substr(3);
+  fs::rename(dir.path() + "/" + folder, old);
+  auto disk = open_disk(config_of(dir.path()));
+  EXPECT_TRUE(disk->files().empty());
+  EXPECT_TRUE(fs::exists(old));
 }
 
 TEST(OffloadDisk, OneProcessAtATime) {

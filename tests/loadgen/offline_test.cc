@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "tests/testing/fake_runner.h"
+#include "tests/testing/kv_specs.h"
 
 namespace pagoda {
 namespace {
@@ -27,11 +28,12 @@ struct House {
     config.scheduler.max_num_queued_reqs = 40;
     config.log_stats = false;
     testing::FakeModel model{.seed = 5, .vocab_size = 50};
-    auto runner = std::make_unique<testing::FakeRunner>(model, std::vector<KvGroupSpec>{{4, 0, 1}}, 60, 4);
+    auto runner = std::make_unique<testing::FakeRunner>(
+        model, std::vector<KvGroupSpec>{testing::full_group(4, 1)}, 60, 4);
     runner->on_wait = std::move(on_wait);
-    engine =
-        std::make_unique<Engine>(config, std::make_unique<KvManager>(std::vector<KvGroupSpec>{{4, 0}}, 60),
-                                 std::move(runner), &metrics);
+    engine = std::make_unique<Engine>(
+        config, std::make_unique<KvManager>(std::vector<KvGroupSpec>{testing::full_group(4)}, 60),
+        std::move(runner), &metrics);
   }
 };
 

@@ -45,7 +45,7 @@ TEST(ModelConfig, TakesDefaults) {
   EXPECT_EQ(c.stored_dtype, "bfloat16");
   EXPECT_FALSE(c.tied_head || c.layers[0].attention.qkv_bias || c.layers[0].attention.o_bias ||
                c.layers[0].mlp.has_bias);
-  EXPECT_EQ(attention_windows(c), std::vector<int32_t>{0});
+  EXPECT_EQ(c.layers[0].attention.window, 0);
   EXPECT_EQ(c.bos_token_id, -1);
   // 2 * 100 * 32 + 32 + 2 * (2 * 32 + 4 * 32 * 32 + 3 * 32 * 48)
   EXPECT_EQ(num_parameters(tensor_list(*spec)), 23968);
@@ -178,12 +178,15 @@ TEST(ModelConfig, FamiliesByTypeAndWindow) {
   EXPECT_EQ(spec->config.architecture, "LlamaForCausalLM");
   const char* head = R"({"architectures":["MistralForCausalLM"],"max_position_embeddings":8192)";
   auto windows = [&](const std::string& rest) {
-    return attention_windows(read_with(head + rest).value().config);
+    const ModelConfig config = read_with(head + rest).value().config;
+    std::vector<int32_t> all;
+    for (const LayerConfig& layer : config.layers) all.push_back(layer.attention.window);
+    return all;
   };
-  EXPECT_EQ(windows(R"(,"sliding_window":null})"), std::vector<int32_t>{0});
-  EXPECT_EQ(windows(R"(,"sliding_window":1024})"), std::vector<int32_t>{1024});
-  EXPECT_EQ(windows(R"(,"sliding_window":8192})"), std::vector<int32_t>{0});
-  EXPECT_EQ(windows("}"), std::vector<int32_t>{4096});
+  EXPECT_EQ(windows(R"(,"sliding_window":null})"), (std::vector<int32_t>{0, 0}));
+  EXPECT_EQ(windows(R"(,"sliding_window":1024})"), (std::vector<int32_t>{1024, 1024}));
+  EXPECT_EQ(windows(R"(,"sliding_window":8192})"), (std::vector<int32_t>{0, 0}));
+  EXPECT_EQ(windows("}"), (std::vector<int32_t>{4096, 4096}));
   EXPECT_FALSE(read_with(std::string(head) + R"(,"sliding_window":-1})").ok());
 }
 

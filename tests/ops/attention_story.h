@@ -76,11 +76,13 @@ struct Story {
   }
 };
 
-// The cache of one layer, all NaN before use: whatever reads beyond what was stored shows. Blocks are handed
-// out in a shuffled order; block 0 is nobody's.
+// The cache of one layer, all NaN before use, as are the `gap` bytes before each block, which belong to other
+// layers: whatever reads beyond what was stored shows. Blocks are handed out in a shuffled order; block 0 has
+// no owner.
 class Cache {
  public:
-  Cache(const Story& story, int32_t block_size, uint32_t seed) : block_size_(block_size) {
+  Cache(const Story& story, int32_t block_size, uint32_t seed, int64_t gap = 192)
+      : block_size_(block_size), gap_(gap) {
     const Case& c = story.test;
     for (int32_t seq = 0; seq < story.num_seqs(); ++seq)
       max_blocks_ = std::max(max_blocks_, (story.length(seq) + block_size - 1) / block_size);
@@ -90,10 +92,17 @@ class Cache {
     if (seed != 0) Random(seed).shuffle(ids);
     table_ = std::make_unique<Guarded<int32_t>>(story.num_seqs() * max_blocks_);
     for (int64_t i = 0; i < table_->size(); ++i) (*table_)[i] = ids[static_cast<std::size_t>(i)];
-    const auto bytes =
-        static_cast<int64_t>(kv_block_bytes(c.dtype, c.kv_heads, c.head_dim, block_size)) * num_blocks;
-    bytes_ = std::make_unique<Guarded<uint8_t>>(bytes, uint8_t{0xFF});
-    view = {bytes_->data(), c.dtype, c.kv_heads, c.head_dim, block_size};
+    const KvLayout layout{c.dtype, c.kv_heads, c.head_dim, c.head_dim, block_size};
+    stride_ = static_cast<int64_t>(layout.bytes()) + gap;
+    bytes_ = std::make_unique<Guarded<uint8_t>>(stride_ * num_blocks, uint8_t{0xFF});
+    view = {bytes_->data() + gap, static_cast<std::size_t>(stride_), layout};
+  }
+  // Nothing is written that belongs to other layers.
+  bool gaps_are_untouched() const {
+    for (int64_t block = 0; block < bytes_->size(); block += stride_)
+      for (int64_t i = 0; i < gap_; ++i)
+        if (bytes_->data()[block + i] != 0xFF) return false;
+    return true;
   }
   const int32_t* row(int32_t seq) const { return table_->data() + seq * max_blocks_; }
   int64_t slot(int32_t seq, int32_t position) const {
@@ -104,6 +113,7 @@ class Cache {
 
  private:
   int32_t block_size_, max_blocks_ = 0;
+  int64_t gap_, stride_ = 0;
   std::unique_ptr<Guarded<int32_t>> table_;
   std::unique_ptr<Guarded<uint8_t>> bytes_;
 };
@@ -147,19 +157,21 @@ inline std::unique_ptr<Matrix> step(Story& story, Cache& cache, const std::vecto
   batch.num_seqs = static_cast<int32_t>(spans.size());
   batch.num_tokens = total;
   batch.max_blocks = cache.max_blocks();
-  batch.block_size = cache.view.block_size;
+  batch.block_size = cache.view.layout.block_size;
   batch.window = c.window;
   batch.softcap = c.softcap;
   batch.scale = 1 / std::sqrt(static_cast<float>(c.head_dim));
   kv_store(cache.view, k.tensor(), v.tensor(), batch, machine.stream);
   auto out = std::make_unique<Matrix>(total, c.heads * c.head_dim, 4);
   if (attend) paged_attention(out->tensor(), q.tensor(), cache.view, batch, c.heads, machine.stream);
+  EXPECT_TRUE(cache.gaps_are_untouched());
   return out;
 }
 
 // The tokens before the step go in first, then all sequences' steps as one batch.
-inline std::unique_ptr<Matrix> play(Story& story, Machine& machine, int32_t block_size, uint32_t shuffle) {
-  Cache cache(story, block_size, shuffle);
+inline std::unique_ptr<Matrix> play(Story& story, Machine& machine, int32_t block_size, uint32_t shuffle,
+                                    int64_t gap = 192) {
+  Cache cache(story, block_size, shuffle, gap);
   std::vector<Span> before, now;
   for (int32_t seq = 0; seq < story.num_seqs(); ++seq) {
     const int32_t split = story.test.seqs[static_cast<std::size_t>(seq)].first;

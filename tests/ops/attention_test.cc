@@ -239,26 +239,23 @@ TEST(Attention, EmptyBatchesAndUnusedSlotsAreFine) {
   batch.slot_mapping = &slot;
   batch.num_tokens = 1;
   kv_store(cache.view, k.tensor(), v.tensor(), batch, machine.stream);
-  const auto bytes = 3 * kv_block_bytes(DType::kF32, 1, 16, 16);
+  const std::size_t bytes = cache.view.layout.bytes();
   for (std::size_t i = 0; i < bytes; ++i) ASSERT_EQ(static_cast<uint8_t*>(cache.view.data)[i], 0xFF);
 }
 
-TEST(Attention, ACopiedBlockServesAsTheOriginal) {
-  for (DType dtype : {DType::kBF16, DType::kI8, DType::kF8E4M3}) {
-    Case c{"copy", 2, 1, 16, 16, {{0, 10}, {9, 1}}, dtype};
-    Story story(c, 14);
-    Cache cache(story, 16, 0);  // the sequences lie in blocks 1 and 2 of 0 to 2
-    Machine machine(1);
-    step(story, cache, {{0, 0, 9}}, machine, false);
-    for (auto* parts : {&story.keys, &story.values, &story.queries})
-      for (int32_t p = 0; p < 10; ++p)
-        std::copy_n((*parts)[0]->row(p), (*parts)[0]->columns(), (*parts)[1]->row(p));
-    kv_copy_block(cache.view, 1, 2);
-    auto original = step(story, cache, {{0, 9, 10}}, machine),
-         copy = step(story, cache, {{1, 9, 10}}, machine);
-    EXPECT_TRUE(std::isfinite(copy->row(0)[0]));
-    expect_same(*original, *copy, dtype_name(dtype));
-  }
+// Where a layer's blocks lie changes no bit: side by side, or in pages with other layers' bytes between.
+TEST(Attention, PagesChangeNoBit) {
+  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kI8, DType::kF8E4M3})
+    for (int32_t block_size : {16, 20}) {
+      Case c{"pages", 4, 2, 40, block_size, {{100, 1}, {0, 70}, {600, 3}}, dtype, 90};
+      Story story(c, 15);
+      Machine machine(2);
+      auto side_by_side = play(story, machine, block_size, 3, 0);
+      for (int64_t gap : {64, 4096}) {
+        auto paged = play(story, machine, block_size, 3, gap);
+        expect_same(*side_by_side, *paged, dtype_name(dtype));
+      }
+    }
 }
 
 }  // namespace

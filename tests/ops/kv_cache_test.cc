@@ -16,8 +16,9 @@ class OneHead {
  public:
   OneHead(DType dtype, int32_t head_dim, int32_t num_seqs)
       : num_seqs_(num_seqs),
-        bytes_(static_cast<int64_t>(kv_block_bytes(dtype, 1, head_dim, 16)) * num_seqs, 0xFF),
-        view_{bytes_.data(), dtype, 1, head_dim, 16} {
+        layout_{dtype, 1, head_dim, head_dim, 16},
+        bytes_(static_cast<int64_t>(layout_.bytes()) * num_seqs, 0xFF),
+        view_{bytes_.data(), layout_.bytes(), layout_} {
     for (int32_t i = 0; i < num_seqs; ++i) {
       table_.push_back(i);
       starts_.push_back(i + 1);
@@ -33,7 +34,7 @@ class OneHead {
   }
   // What queries at `position` see.
   std::unique_ptr<Matrix> attend(Matrix& q, int32_t position) {
-    auto out = std::make_unique<Matrix>(num_seqs_, view_.head_dim);
+    auto out = std::make_unique<Matrix>(num_seqs_, view_.layout.k_dim);
     const AttnBatch batch = batch_of(position);
     paged_attention(out->tensor(), q.tensor(), view_, batch, 1, machine_.stream);
     return out;
@@ -53,6 +54,7 @@ class OneHead {
   }
 
   int32_t num_seqs_;
+  KvLayout layout_;
   Guarded<uint8_t> bytes_;
   KvLayerView view_;
   Machine machine_{1};
@@ -69,7 +71,8 @@ TEST(KvCache, ABlocksBytesAreThoseOfItsNumbersAndScales) {
       {DType::kF16, 8, 64, 32, 2 * 8 * 64 * 32 * 2},    {DType::kI8, 8, 64, 16, 2 * 8 * (64 + 4) * 16},
       {DType::kI8, 2, 128, 20, 2 * 2 * (128 + 4) * 32}, {DType::kF8E4M3, 8, 64, 16, 2 * 8 * (64 + 4) * 16}};
   for (const auto& block : kBlocks)
-    EXPECT_EQ(kv_block_bytes(block.dtype, block.heads, block.dim, block.block_size), block.bytes);
+    EXPECT_EQ((KvLayout{block.dtype, block.heads, block.dim, block.dim, block.block_size}.bytes()),
+              block.bytes);
   for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kI8, DType::kF8E4M3})
     EXPECT_TRUE(is_kv_dtype(dtype));
   EXPECT_FALSE(is_kv_dtype(DType::kF8E5M2));

@@ -96,9 +96,10 @@ TEST_P(TuningOfAttention, ChangesNoBit) {
   std::vector<int32_t> table(kSeqs * kBlocksEach);
   for (std::size_t i = 0; i < table.size(); ++i)
     table[i] = static_cast<int32_t>(i * 7 % table.size());  // 7 shares no factor with 135
-  const std::size_t block = kv_block_bytes(GetParam(), kKvHeads, kDim, kBlock);
+  const KvLayout layout{GetParam(), kKvHeads, kDim, kDim, kBlock};
+  const std::size_t block = layout.bytes();
   Buffer memory(block * table.size());
-  const KvLayerView kv{memory.data(), GetParam(), kKvHeads, kDim, kBlock};
+  const KvLayerView kv{memory.data(), block, layout};
   Machine machine(3);
   Random random(2);
   AttnBatch batch{.query_start_loc = starts.data(),

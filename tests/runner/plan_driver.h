@@ -13,7 +13,6 @@
 #include "base/rng.h"
 #include "model/registry.h"
 #include "runner/cpu_model_runner.h"
-#include "runner/memory_plan.h"
 
 namespace pagoda::testing {
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "schedule/scheduler.h"
+#include "tests/testing/kv_specs.h"
 
 namespace pagoda {
 
@@ -18,7 +19,7 @@ inline constexpr TokenId kEos = 99;
 class SchedulerTest : public ::testing::Test {
  protected:
   void make(SchedulerConfig config, int block_size = 4, int num_blocks = 101) {
-    kv_ = std::make_unique<KvManager>(std::vector<KvGroupSpec>{{block_size, 0}}, num_blocks);
+    kv_ = std::make_unique<KvManager>(std::vector<KvGroupSpec>{testing::full_group(block_size)}, num_blocks);
     scheduler_ = std::make_unique<Scheduler>(config, kv_.get());
   }
   RequestId submit(int num_prompt, int max_tokens = 16, int n = 1, uint8_t holds = kHoldNone) {

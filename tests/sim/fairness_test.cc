@@ -6,6 +6,7 @@
 
 #include "kv/kv_manager.h"
 #include "schedule/scheduler.h"
+#include "tests/testing/kv_specs.h"
 
 namespace pagoda {
 namespace {
@@ -14,7 +15,7 @@ constexpr uint64_t kSteady = 0, kHeavy = 1, kNew = 2;
 
 class FairHouse {
  public:
-  FairHouse() : kv_({{.block_size = 16, .window = 0}}, 400, {.enabled = false}), scheduler_(config(), &kv_) {}
+  FairHouse() : kv_({testing::full_group(16)}, 400, {.enabled = false}), scheduler_(config(), &kv_) {}
   // Everybody's queue is kept at this many.
   std::array<int, 3> wanted{};
   std::array<int64_t, 3> served{};  // tokens by cost

@@ -1,5 +1,7 @@
 #include "tests/sim/world_config.h"
 
+#include "tests/testing/kv_specs.h"
+
 namespace pagoda::sim {
 namespace {
 
@@ -30,10 +32,10 @@ void draw_scheduler(Dice* dice, WorldConfig* world) {
 }
 
 void draw_cache(Dice* dice, WorldConfig* world) {
-  world->groups = {{.block_size = world->large ? dice->pick(2, 16) : dice->pick(1, 8), .window = 0}};
+  const int32_t block_size = world->large ? dice->pick(2, 16) : dice->pick(1, 8);
+  world->groups = {testing::full_group(block_size)};
   if (dice->chance(0.3))
-    world->groups.push_back(
-        {.block_size = world->groups[0].block_size, .window = dice->pick(1, world->large ? 60 : 12)});
+    world->groups.push_back(testing::window_group(block_size, dice->pick(1, world->large ? 60 : 12)));
   if (dice->chance(0.1)) world->groups.erase(world->groups.begin(), world->groups.end() - 1);
   world->num_blocks = 2 + (world->large ? dice->pick(40, dice->chance(0.5) ? 120 : 700)
                                         : dice->pick(1, dice->chance(0.7) ? 20 : 100));

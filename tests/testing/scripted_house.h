@@ -13,6 +13,7 @@
 #include "engine/engine.h"
 #include "frontend/intake.h"
 #include "runner/model_runner.h"
+#include "tests/testing/kv_specs.h"
 
 namespace pagoda::testing {
 
@@ -197,7 +198,7 @@ inline ScriptedHouse::~ScriptedHouse() {
 
 inline void ScriptedHouse::start() {
   constexpr int32_t kBlockSize = 16;
-  const std::vector<KvGroupSpec> groups = {{kBlockSize, 0}};
+  const std::vector<KvGroupSpec> groups = {testing::full_group(kBlockSize)};
   engine = std::make_unique<Engine>(config, std::make_unique<KvManager>(groups, num_blocks),
                                     std::make_unique<ScriptedRunner>(script, on_step), &metrics);
   restart_text_pool(2);

@@ -116,10 +116,10 @@ template <KvFormat kFormat>
 static Panels find_panels(const AttnTask& task, KeyRange keys, char* copies) {
   const int64_t size = task.block_size, tile = keys.begin / kKeyTile * kKeyTile;
   const int64_t first = (keys.begin - tile) / kLanes, last = divide_up(keys.end - tile, kLanes);
-  const KvLayout& layout = task.layout;
+  const KvPanels& layout = task.layout;
   Panels panels;
   auto token = [&](int64_t key) __attribute__((always_inline)) {
-    return task.cache + task.block_table[key / size] * layout.block_bytes +
+    return task.cache + task.block_table[key / size] * task.block_stride +
            key % size / kLanes * layout.panel_bytes;
   };
   for (int64_t p = first; p < last; ++p) {

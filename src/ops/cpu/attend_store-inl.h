@@ -102,7 +102,7 @@ static void store_fp8(const StoredToken& t) {
 
 static void kv_store(const KvStoreTask& task) {
   const int64_t block = task.slot / task.block_size, token = task.slot % task.block_size;
-  char* panel = task.cache + block * task.layout.block_bytes + token / kLanes * task.layout.panel_bytes;
+  char* panel = task.cache + block * task.block_stride + token / kLanes * task.layout.panel_bytes;
   for (int64_t head = 0; head < task.num_kv_heads; ++head, panel += task.layout.head_bytes) {
     const StoredToken stored = {panel,
                                 token % kLanes,

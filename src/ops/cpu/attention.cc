@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 
 #include "ops/cpu/run.h"
 
@@ -28,8 +27,14 @@ KvFormat format_of(DType dtype) {
   }
   return KvFormat::kF32;
 }
-KvLayout layout_of(const KvLayerView& kv) {
-  return kv_layout(format_of(kv.dtype), kv.num_kv_heads, kv.head_dim, kv.block_size);
+KvPanels panels_of(const KvLayout& kv) {
+  return kv_panels(format_of(kv.dtype), kv.num_kv_heads, kv.k_dim, kv.v_dim, kv.block_size);
+}
+void check_view(const KvLayerView& kv, const AttnBatch& batch) {
+  PAGODA_CHECK(kv.layout.num_kv_heads > 0 && kv.layout.k_dim > 0 && kv.layout.k_dim <= kMaxHeadDim &&
+                   kv.layout.v_dim == kv.layout.k_dim && kv.layout.block_size == batch.block_size,
+               "heads or block size of the cache");
+  PAGODA_CHECK(kv.block_stride >= kv.layout.bytes() && kv.block_stride % 64 == 0, "blocks lie apart");
 }
 
 // Bytes of partial results that may wait to be combined when contexts are split over threads.
@@ -55,9 +60,10 @@ class Plan {
         batch_(batch),
         stream_(stream),
         tuning_(stream.tuning()),
-        format_(format_of(kv.dtype)),
-        layout_(layout_of(kv)),
-        group_(num_heads / kv.num_kv_heads) {
+        format_(format_of(kv.layout.dtype)),
+        layout_(panels_of(kv.layout)),
+        head_dim_(kv.layout.k_dim),
+        group_(num_heads / kv.layout.num_kv_heads) {
     each_whole([&](const Item& item) {
       total_cost_ += item.cost;
       max_rows_ = std::max(max_rows_, item.num_queries * group_ * item.num_heads);
@@ -104,7 +110,7 @@ class Plan {
       const auto most = static_cast<int32_t>(std::max<int64_t>(tuning_.attention_rows / group_, 1));
       Item item;
       item.seq = seq;
-      item.num_heads = streamed ? kv_.num_kv_heads : 1;
+      item.num_heads = streamed ? kv_.layout.num_kv_heads : 1;
       for (item.query = 0; item.query < queries; item.query += item.num_queries) {
         item.num_queries = streamed ? queries : std::min(most, queries - item.query);
         const int32_t first = batch_.seq_lens[seq] - queries + item.query,
@@ -113,14 +119,14 @@ class Plan {
         item.part_begin = static_cast<int32_t>(begin / kPartition);
         item.part_end = static_cast<int32_t>(last / kPartition + 1);
         item.cost = cost_of(item, last + 1 - begin);
-        for (item.head = 0; item.head < kv_.num_kv_heads; item.head += item.num_heads) f(item);
+        for (item.head = 0; item.head < kv_.layout.num_kv_heads; item.head += item.num_heads) f(item);
       }
     }
   }
   // Reading K and V of a key, and working on it for every row.
   int64_t cost_of(const Item& item, int64_t keys) const {
     const int64_t rows = item.num_queries * group_;
-    return keys * item.num_heads * (layout_.head_bytes / kLanes / 10 + rows * (kv_.head_dim / 32 + 1));
+    return keys * item.num_heads * (layout_.head_bytes / kLanes / 10 + rows * (head_dim_ / 32 + 1));
   }
 
   // f(item, is_merge) for all items that the whole ones are cut into: into partitions, and those into heads,
@@ -168,17 +174,17 @@ class Plan {
     each_cut([&](const Item& item, bool merge) { new (merge ? next_merge++ : next++) Item(item); });
   }
   int64_t states_floats(const Item& item) const {
-    return item.num_queries * group_ * item.num_heads * attn_state_stride(kv_.head_dim);
+    return item.num_queries * group_ * item.num_heads * attn_state_stride(head_dim_);
   }
 
   AttnTask task_of(const Item& item, int worker) {
     const int64_t start = batch_.query_start_loc[item.seq];
     const int32_t queries = batch_.query_start_loc[item.seq + 1] - batch_.query_start_loc[item.seq];
-    const int64_t column = item.head * group_ * kv_.head_dim;
+    const int64_t column = item.head * group_ * head_dim_;
     AttnTask task{};
     task.format = format_;
-    task.head_dim = kv_.head_dim;
-    task.block_size = kv_.block_size;
+    task.head_dim = head_dim_;
+    task.block_size = kv_.layout.block_size;
     task.group = static_cast<int32_t>(group_);
     task.num_queries = item.num_queries;
     task.num_heads = item.num_heads;
@@ -191,6 +197,7 @@ class Plan {
     task.q = q_.row<float>(start + item.query) + column;
     task.q_stride = q_.row_stride;
     task.cache = static_cast<const char*>(kv_.data) + item.head * layout_.head_bytes;
+    task.block_stride = static_cast<int64_t>(kv_.block_stride);
     task.layout = layout_;
     const int64_t row = batch_.table_rows == nullptr ? item.seq : batch_.table_rows[item.seq];
     task.block_table = batch_.block_table + row * batch_.max_blocks;
@@ -199,12 +206,12 @@ class Plan {
     task.scratch = reinterpret_cast<char*>(scratch(worker) + 2 * max_state_floats());
     return task;
   }
-  int64_t max_state_floats() const { return max_rows_ * attn_state_stride(kv_.head_dim); }
+  int64_t max_state_floats() const { return max_rows_ * attn_state_stride(head_dim_); }
   // This worker's: two states, then the kernel's scratch.
   float* scratch(int worker) {
     const auto states = static_cast<std::size_t>(2 * max_state_floats()) * sizeof(float);
     return static_cast<float*>(stream_.scratch(
-        worker, states + attn_scratch_bytes(max_rows_, kv_.num_kv_heads, kv_.head_dim, layout_)));
+        worker, states + attn_scratch_bytes(max_rows_, kv_.layout.num_kv_heads, head_dim_, layout_)));
   }
 
   void work_on(const Item& item, int worker) {
@@ -236,7 +243,8 @@ class Plan {
   ComputeStream& stream_;
   const CpuTuning& tuning_;
   KvFormat format_;
-  KvLayout layout_;
+  KvPanels layout_;
+  int32_t head_dim_;
   int64_t group_, total_cost_ = 0, largest_ = INT64_MAX, max_rows_ = 0;  // max_rows_: of all heads of an item
   int64_t num_items_ = 0, num_merges_ = 0, partial_floats_ = 0;
   Item* items_ = nullptr;  // num_items_, then num_merges_
@@ -250,22 +258,24 @@ bool is_kv_dtype(DType dtype) {
          dtype == DType::kF8E4M3;
 }
 
-std::size_t kv_block_bytes(DType dtype, int32_t num_kv_heads, int32_t head_dim, int32_t block_size) {
-  return static_cast<std::size_t>(
-      kv_layout(format_of(dtype), num_kv_heads, head_dim, block_size).block_bytes);
+std::size_t KvLayout::bytes() const {
+  return static_cast<std::size_t>(panels_of(*this).block_bytes);
 }
 
 void kv_store(const KvLayerView& kv, const Tensor& k, const Tensor& v, const AttnBatch& batch,
               ComputeStream& stream) {
   const OpTimer timer(stream, OpKind::kRows);
-  const int64_t columns = int64_t{kv.num_kv_heads} * kv.head_dim;
+  check_view(kv, batch);
+  const KvLayout& layout = kv.layout;
+  const int64_t columns = int64_t{layout.num_kv_heads} * layout.k_dim;
   check_matrix(k, k.rows(), columns);
   check_matrix(v, k.rows(), columns);
-  PAGODA_CHECK(k.rows() >= batch.num_tokens && kv.block_size == batch.block_size, "K and V of another batch");
+  PAGODA_CHECK(k.rows() >= batch.num_tokens, "K and V of another batch");
   split(stream, batch.num_tokens, 16 * columns, [&](int64_t begin, int64_t end) {
-    KvStoreTask task{format_of(kv.dtype), kv.num_kv_heads, kv.head_dim, kv.block_size};
+    KvStoreTask task{format_of(layout.dtype), layout.num_kv_heads, layout.k_dim, layout.block_size};
     task.cache = static_cast<char*>(kv.data);
-    task.layout = layout_of(kv);
+    task.block_stride = static_cast<int64_t>(kv.block_stride);
+    task.layout = panels_of(layout);
     for (int64_t t = begin; t < end; ++t) {
       if (batch.slot_mapping[t] < 0) continue;
       task.key = k.row<float>(t);
@@ -280,21 +290,12 @@ void paged_attention(const Tensor& out, const Tensor& q, const KvLayerView& kv, 
                      int32_t num_heads, ComputeStream& stream) {
   const OpTimer timer(stream, OpKind::kAttention);
   if (batch.num_seqs == 0) return;
-  PAGODA_CHECK(kv.num_kv_heads > 0 && num_heads % kv.num_kv_heads == 0,
-               "heads must be a multiple of KV heads");
-  PAGODA_CHECK(kv.head_dim > 0 && kv.head_dim <= kMaxHeadDim && kv.block_size == batch.block_size,
-               "head_dim or block_size");
-  check_matrix(q, q.rows(), int64_t{num_heads} * kv.head_dim);
-  check_matrix(out, q.rows(), int64_t{num_heads} * kv.head_dim);
+  check_view(kv, batch);
+  PAGODA_CHECK(num_heads % kv.layout.num_kv_heads == 0, "heads must be a multiple of KV heads");
+  check_matrix(q, q.rows(), int64_t{num_heads} * kv.layout.k_dim);
+  check_matrix(out, q.rows(), int64_t{num_heads} * kv.layout.k_dim);
   PAGODA_CHECK(q.rows() >= batch.query_start_loc[batch.num_seqs], "fewer queries than the batch has");
   Plan(out, q, kv, batch, num_heads, stream).run();
-}
-
-void kv_copy_block(const KvLayerView& kv, int32_t src_block, int32_t dst_block) {
-  const std::size_t bytes = kv_block_bytes(kv.dtype, kv.num_kv_heads, kv.head_dim, kv.block_size);
-  auto* blocks = static_cast<std::byte*>(kv.data);
-  std::memcpy(blocks + static_cast<std::size_t>(dst_block) * bytes,
-              blocks + static_cast<std::size_t>(src_block) * bytes, bytes);
 }
 
 }  // namespace pagoda

@@ -20,7 +20,7 @@ enum class KvFormat : uint8_t { kF32, kF16, kBF16, kInt8, kFp8 };
 //              K as unsigned bytes, 128 more than the number; then float scales of K [16] and V [16]
 //   fp8        as int8, in e4m3; a cell's dims (of V: tokens) in the order 0, 2, 1, 3, so that its even and
 //              its odd bytes are the two pairs that bfloat16 has
-struct KvLayout {
+struct KvPanels {
   int64_t v_offset, scale_offset, head_bytes, panel_bytes, block_bytes;
 };
 // One byte per number, and a scale per token and head.
@@ -39,11 +39,12 @@ constexpr int64_t kv_place(KvFormat format, int64_t token) {
 constexpr int64_t round_up_to(int64_t count, int64_t unit) {
   return (count + unit - 1) / unit * unit;
 }
-constexpr KvLayout kv_layout(KvFormat format, int64_t num_kv_heads, int64_t head_dim, int64_t block_size) {
+constexpr KvPanels kv_panels(KvFormat format, int64_t num_kv_heads, int64_t k_dim, int64_t v_dim,
+                             int64_t block_size) {
   const int64_t element = format == KvFormat::kF32 ? 4 : has_scales(format) ? 1 : 2;
-  KvLayout layout{};
-  layout.v_offset = round_up_to(round_up_to(head_dim, kv_cell(format)) * kLanes * element, 64);
-  layout.scale_offset = layout.v_offset + round_up_lanes(head_dim) * kLanes * element;
+  KvPanels layout{};
+  layout.v_offset = round_up_to(round_up_to(k_dim, kv_cell(format)) * kLanes * element, 64);
+  layout.scale_offset = layout.v_offset + round_up_lanes(v_dim) * kLanes * element;
   layout.head_bytes = layout.scale_offset + (has_scales(format) ? 2 * kLanes * 4 : 0);
   layout.panel_bytes = layout.head_bytes * num_kv_heads;
   layout.block_bytes = layout.panel_bytes * (round_up_lanes(block_size) / kLanes);
@@ -61,8 +62,9 @@ struct AttnTask {
   bool prefetch_next;
   const float* q;  // first query, first head of the first group
   int64_t q_stride;
-  const char* cache;  // block 0, the first of the task's KV heads
-  KvLayout layout;
+  const char* cache;     // block 0, the first of the task's KV heads
+  int64_t block_stride;  // bytes
+  KvPanels layout;
   const int32_t* block_table;
   float* out;
   int64_t out_stride;
@@ -78,7 +80,7 @@ constexpr int64_t attn_query_bytes(int64_t head_dim) {
 inline constexpr int64_t kMaxRowChunk = 24;  // rows that pass through scores, softmax and values together
 // For `rows` rows, all KV heads of a task counted, and at most num_heads KV heads.
 constexpr std::size_t attn_scratch_bytes(int64_t rows, int64_t num_heads, int64_t head_dim,
-                                         const KvLayout& layout) {
+                                         const KvPanels& layout) {
   const int64_t chunk =
       kMaxRowChunk * (2 * kKeyTile * 4 + 128 + 2 * kLanes * 4 + round_up_lanes(head_dim) * 8);
   const int64_t panels = kTilePanelCount * (layout.head_bytes * num_heads + 2 * layout.scale_offset);
@@ -89,7 +91,8 @@ struct KvStoreTask {
   KvFormat format;
   int32_t num_kv_heads, head_dim, block_size;
   char* cache;
-  KvLayout layout;
+  int64_t block_stride;  // bytes
+  KvPanels layout;
   const float* key;  // one token's row each
   const float* value;
   int64_t slot;

@@ -181,9 +181,11 @@ class Workload {
     input_ = Buffer::uninitialized(bytes);
     output_.resize(static_cast<std::size_t>(n + kPanel + kManyRows * columns_));
   }
+  KvLayout layout() const {
+    return {model_.kv_dtype, model_.num_kv_heads, model_.head_dim, model_.head_dim, model_.block_size};
+  }
   void make_cache() {
-    const std::size_t block =
-        kv_block_bytes(model_.kv_dtype, model_.num_kv_heads, model_.head_dim, model_.block_size);
+    const std::size_t block = layout().bytes();
     num_blocks_ = static_cast<int32_t>(std::max<std::size_t>(kCacheBytes / block, kSeqs));
     cache_ = Buffer(static_cast<std::size_t>(num_blocks_) * block);
     const auto tokens =
@@ -262,8 +264,7 @@ class Workload {
                     .max_blocks = blocks,
                     .block_size = model_.block_size,
                     .scale = 0.1f};
-    const KvLayerView kv{cache_.data(), model_.kv_dtype, model_.num_kv_heads, model_.head_dim,
-                         model_.block_size};
+    const KvLayerView kv{cache_.data(), layout().bytes(), layout()};
     const int64_t width = int64_t{model_.num_heads} * model_.head_dim;
     paged_attention(Tensor::matrix(attended_.data(), DType::kF32, starts.back(), width),
                     Tensor::matrix(queries_.data(), DType::kF32, starts.back(), width), kv, batch,

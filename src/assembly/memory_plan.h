@@ -4,15 +4,11 @@
 #include <vector>
 
 #include "base/status.h"
+#include "contract/kv_group.h"
 #include "model/config.h"
 #include "ops/matmul.h"
-#include "runner/model_runner.h"
 
 namespace pagoda {
-
-// One group per distinct attention window of the model, in the order of attention_windows(). For the
-// KvManager and the cache alike.
-std::vector<KvGroupSpec> kv_groups(const ModelConfig& config, int32_t block_size, DType kv_dtype);
 
 struct MemoryRequest {
   uint64_t usable_bytes = 0;        // what the process may use in all
@@ -22,13 +18,16 @@ struct MemoryRequest {
   uint64_t weight_bytes = 0, activation_bytes = 0;
   uint64_t position_bytes = 0;  // besides, of every position of max_model_len
   int32_t max_model_len = 0, max_num_seqs = 0, max_num_batched_tokens = 0;
-  bool keeps_unused = false;  // blocks that nobody uses are of use: a prefix cache
-  std::vector<KvGroupSpec> groups;
+  bool keeps_unused = false;        // blocks that nobody uses are of use: a prefix cache
+  std::vector<KvGroupSpec> groups;  // all of one block_bytes
 };
 struct MemoryPlan {
   int32_t num_blocks = 0;  // including the null block
   uint64_t block_bytes = 0, kv_bytes = 0;
-  double max_concurrency = 0;  // requests of max_model_len tokens that fit at once
+  // Requests of max_model_len tokens that fit at once, of which one at a time is computed in the largest
+  // steps, and their tokens.
+  double max_concurrency = 0;
+  int64_t num_tokens = 0;
 };
 
 // How many blocks fit. When memory is what limits them, no more than max_num_seqs requests of full length can
@@ -41,6 +40,7 @@ Result<MemoryPlan> plan_memory(const MemoryRequest& request);
 uint64_t estimate_weight_bytes(const ModelSpec& spec, const WeightFormat& layers,
                                const WeightFormat& vocabulary);
 uint64_t estimate_activation_bytes(const ModelConfig& config, int32_t max_num_batched_tokens);
-uint64_t estimate_position_bytes(const ModelConfig& config, int32_t max_num_seqs, int32_t block_size);
+uint64_t estimate_position_bytes(const ModelConfig& config, std::span<const KvGroupSpec> groups,
+                                 int32_t max_num_seqs);
 
 }  // namespace pagoda

@@ -1,10 +1,12 @@
-#include "runner/memory_plan.h"
+#include "assembly/memory_plan.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "decoder/decoder.h"
 #include "model/registry.h"
+#include "runner/kv_storage.h"
+#include "tests/testing/kv_specs.h"
 #include "tests/testing/tiny_model.h"
 #include "weights/dummy_checkpoint.h"
 
@@ -25,7 +27,7 @@ MemoryRequest request() {
   r.max_model_len = 1600;
   r.max_num_seqs = 1000;
   r.max_num_batched_tokens = 512;
-  r.groups = {{16, 0, kMiB}};
+  r.groups = {testing::full_group(16, kMiB)};
   return r;
 }
 
@@ -96,7 +98,7 @@ TEST(MemoryPlan, NamesTheGreatestLengthThatFits) {
 
 TEST(MemoryPlan, SizesThatOverflowAreRefused) {
   MemoryRequest r = request();
-  r.groups = {{1024, 0, 1ull << 46}};
+  r.groups = {testing::full_group(1024, 1ull << 46)};
   r.num_blocks_override = 1 << 30;
   auto plan = plan_memory(r);
   ASSERT_FALSE(plan.ok());
@@ -106,10 +108,16 @@ TEST(MemoryPlan, SizesThatOverflowAreRefused) {
   EXPECT_EQ(plan_memory(r)->num_blocks, (1 << 17) - 1);
 }
 
-TEST(MemoryPlan, AWindowBoundsItsGroup) {
-  const KvGroupSpec groups[] = {{16, 0, 1}, {16, 100, 1}};
-  EXPECT_EQ(blocks_per_sequence(groups, 16, 64), 2);
-  EXPECT_EQ(blocks_per_sequence(groups, 16000, 64), 1000 + 12);  // ceil(163 / 16) + 1
+// A step's tokens are in the windows once, whatever the number of sequences.
+TEST(MemoryPlan, CountsTrueConcurrency) {
+  MemoryRequest r = request();
+  r.groups = {testing::full_group(16, kMiB), testing::window_group(16, 100, kMiB)};
+  r.kv_cache_bytes =
+      (1 + 32 + 3 * (100 + 8)) * kMiB;  // the null block, a step, 1600 tokens and their windows
+  auto plan = plan_memory(r);
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+  EXPECT_DOUBLE_EQ(plan->max_concurrency, 3);
+  EXPECT_EQ(plan->num_tokens, 3 * 1600);
 }
 
 TEST(MemoryPlan, CountsABlocksBytes) {
@@ -117,11 +125,11 @@ TEST(MemoryPlan, CountsABlocksBytes) {
       testing::make_tiny_model({.layers = 3, .heads = 4, .kv_heads = 2, .head_dim = 16});
   auto spec = read_model_spec(tiny.config_json(), "config.json");
   ASSERT_TRUE(spec.ok()) << spec.status().message();
-  auto groups = kv_groups(spec->config, 16, DType::kBF16);
+  auto groups = kv_groups(spec->config, DType::kBF16, 16);
   ASSERT_EQ(groups.size(), 1u);
   EXPECT_EQ(groups[0].block_bytes, 2u * 16 * 2 * 16 * 2 * 3);  // K and V, tokens, heads, dims, bytes, layers
   EXPECT_GT(estimate_activation_bytes(spec->config, 2048), estimate_activation_bytes(spec->config, 64));
-  EXPECT_GE(estimate_position_bytes(spec->config, 64, 16), 16u * 4 + 64 * 4 / 16);
+  EXPECT_GE(estimate_position_bytes(spec->config, groups, 64), 16u * 4 + 64 * 4 / 16);
 }
 
 // What is planned for is what the decoder then holds, up to the padding of fused weights' panels.

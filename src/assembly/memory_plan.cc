@@ -1,4 +1,4 @@
-#include "runner/memory_plan.h"
+#include "assembly/memory_plan.h"
 
 #include <fmt/format.h>
 
@@ -8,8 +8,8 @@
 
 #include "base/memory_reserve.h"
 #include "decoder/activations.h"
+#include "kv/group_blocks.h"
 #include "model/tensor_list.h"
-#include "ops/attention.h"
 #include "runner/cpu_model_runner.h"
 
 namespace pagoda {
@@ -78,22 +78,16 @@ Status too_little(const MemoryRequest& request, uint64_t available, uint64_t blo
 
 }  // namespace
 
-std::vector<KvGroupSpec> kv_groups(const ModelConfig& config, int32_t block_size, DType kv_dtype) {
-  std::vector<KvGroupSpec> groups;
-  for (int32_t window : attention_windows(config)) groups.push_back({block_size, window, 0});
-  for (const LayerConfig& layer : config.layers)
-    groups[static_cast<std::size_t>(layer.kv_group)].block_bytes +=
-        kv_block_bytes(kv_dtype, layer.attention.num_kv_heads, layer.attention.head_dim, block_size);
-  return groups;
-}
-
 Result<MemoryPlan> plan_memory(const MemoryRequest& request) {
   MemoryPlan plan;
-  for (const KvGroupSpec& group : request.groups) plan.block_bytes += group.block_bytes;
+  plan.block_bytes = request.groups[0].block_bytes;
   PAGODA_CHECK(plan.block_bytes > 0, "a block has bytes");
-  const int64_t per_sequence =
-      blocks_per_sequence(request.groups, request.max_model_len, request.max_num_batched_tokens);
-  const int64_t needed = per_sequence + 1;  // the null block
+  // Of a sequence of full length between two steps, and what a step takes besides.
+  const int64_t per_sequence = blocks_per_sequence(request.groups, request.max_model_len, 1);
+  const int64_t step =
+      blocks_per_sequence(request.groups, request.max_model_len, request.max_num_batched_tokens) -
+      per_sequence;
+  const int64_t needed = per_sequence + step + 1;  // the null block
 
   uint64_t available = request.kv_cache_bytes;
   int64_t num_blocks;
@@ -111,14 +105,17 @@ Result<MemoryPlan> plan_memory(const MemoryRequest& request) {
     available = cache_bytes_for(request, request.max_model_len);
     const int64_t useful = request.keeps_unused
                                ? INT32_MAX
-                               : std::min<int64_t>(per_sequence * request.max_num_seqs + 1, INT32_MAX);
+                               : std::min<int64_t>(per_sequence * request.max_num_seqs + step + 1, INT32_MAX);
     num_blocks =
         static_cast<int64_t>(std::min<uint64_t>(available / plan.block_bytes, static_cast<uint64_t>(useful)));
   }
   if (num_blocks < needed) return too_little(request, available, plan.block_bytes, needed);
   plan.num_blocks = static_cast<int32_t>(num_blocks);
   plan.kv_bytes = static_cast<uint64_t>(num_blocks) * plan.block_bytes;
-  plan.max_concurrency = static_cast<double>(num_blocks - 1) / static_cast<double>(per_sequence);
+  const int64_t usable = num_blocks - 1 - step, block_size = request.groups[0].block_size;
+  plan.max_concurrency = static_cast<double>(usable) / static_cast<double>(per_sequence);
+  const int64_t length = (request.max_model_len + block_size - 1) / block_size * block_size;
+  plan.num_tokens = usable / per_sequence * length + usable % per_sequence * length / per_sequence;
   return plan;
 }
 
@@ -144,13 +141,14 @@ uint64_t estimate_activation_bytes(const ModelConfig& config, int32_t max_num_ba
          kRest;
 }
 
-uint64_t estimate_position_bytes(const ModelConfig& config, int32_t max_num_seqs, int32_t block_size) {
+uint64_t estimate_position_bytes(const ModelConfig& config, std::span<const KvGroupSpec> groups,
+                                 int32_t max_num_seqs) {
   uint64_t rope_bytes = 0;
   for (const RopeConfig& rope : config.ropes)
     rope_bytes += static_cast<uint64_t>(rope.rotary_dim) * sizeof(float);
   const uint64_t table_bytes =  // of all rows
-      static_cast<uint64_t>(max_num_seqs) * sizeof(BlockId) * attention_windows(config).size();
-  return rope_bytes + table_bytes / static_cast<uint64_t>(block_size) + 1;
+      static_cast<uint64_t>(max_num_seqs) * sizeof(BlockId) * groups.size();
+  return rope_bytes + table_bytes / static_cast<uint64_t>(groups[0].block_size) + 1;
 }
 
 }  // namespace pagoda
