@@ -66,7 +66,7 @@ void bench_matmul(benchmark::State& state, int64_t n, int64_t k, int64_t m, Weig
   if (!select_isa(isa).ok()) return state.SkipWithError("not on this CPU");
   Machine machine(threads);
   std::vector<uint16_t> bits = random_bf16(n * k), x_bits = random_bf16(m * k);
-  QuantTensor part{"w", QuantScheme::kNone, DType::kBF16, n, k, std::as_bytes(std::span(bits))};
+  const Weight part = plain_weight("w", DType::kBF16, n, k, std::as_bytes(std::span(bits)));
   auto weight = std::move(*pack_weight({&part, 1}, format, false, machine.stream));
   std::vector<float> x, y(static_cast<std::size_t>(m * n));
   for (uint16_t number : x_bits) x.push_back(bf16_to_float(number));
@@ -92,7 +92,7 @@ void bench_pack(benchmark::State& state, WeightFormat format, int threads) {
   Machine machine(threads);
   constexpr int64_t kRows = 8192, kColumns = 2048;
   std::vector<uint16_t> bits(kRows * kColumns, 0x3C12);
-  QuantTensor part{"w", QuantScheme::kNone, DType::kBF16, kRows, kColumns, std::as_bytes(std::span(bits))};
+  const Weight part = plain_weight("w", DType::kBF16, kRows, kColumns, std::as_bytes(std::span(bits)));
   for (auto _ : state) benchmark::DoNotOptimize(pack_weight({&part, 1}, format, false, machine.stream));
   state.SetBytesProcessed(state.iterations() * kRows * kColumns * 2);
 }
@@ -101,7 +101,7 @@ void bench_norm(benchmark::State& state, int64_t rows, int64_t width, WeightForm
   Machine machine(1);
   std::vector<float> x(static_cast<std::size_t>(rows * width), 0.5f),
       weight(static_cast<std::size_t>(width), 1);
-  QuantTensor part{"w", QuantScheme::kNone, DType::kF32, 1, width, std::as_bytes(std::span(weight))};
+  const Weight part = plain_weight("w", DType::kF32, 1, width, std::as_bytes(std::span(weight)));
   auto reader = std::move(*pack_weight({&part, 1}, format, false, machine.stream));
   Buffer room(input_bytes(*reader, rows));
   const MatmulInput input = make_input(*reader, room.data(), rows);

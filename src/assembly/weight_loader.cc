@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <array>
 #include <optional>
 #include <set>
 
@@ -42,7 +43,7 @@ Result<std::unique_ptr<Decoder>> WeightLoader::decode(const Checkpoint& checkpoi
   } else if (!recipe_.packed_cache.empty()) {
     const Hash128 content = content_key(checkpoint, recipe_.packed_cache, compute->pool);
     store.emplace(recipe_.packed_cache,
-                  packed_key(content, recipe_.layers(), recipe_.vocabulary(), compute->stream),
+                  packed_key(content, std::array{recipe_.layers(), recipe_.vocabulary()}, compute->stream),
                   recipe_.copy_packed, compute->stream);
   }
   const DecoderOptions options{recipe_.dtype, recipe_.max_model_len, recipe_.layers_format,
@@ -55,7 +56,7 @@ Result<std::unique_ptr<Decoder>> WeightLoader::decode(const Checkpoint& checkpoi
 // What is not a file (the built-in model) has none.
 std::vector<WeightLoader::FileStamp> WeightLoader::stamps_of(const Checkpoint& checkpoint) {
   std::set<std::string> paths;
-  for (const StoredTensor& tensor : checkpoint.tensors()) paths.insert(tensor.file);
+  for (const StoredTensor& tensor : checkpoint.stored()) paths.insert(tensor.file);
   std::vector<FileStamp> stamps;
   for (const std::string& path : paths) {
     struct stat info;

@@ -37,14 +37,6 @@ Result<std::vector<RowRange>> find_rows(const WeightSource& source,
   return ranges;
 }
 
-QuantTensor rows_of(QuantTensor matrix, const RowRange& range) {
-  const std::size_t row_bytes = static_cast<std::size_t>(matrix.columns) * dtype_bytes(matrix.dtype);
-  matrix.data = matrix.data.subspan(static_cast<std::size_t>(range.begin) * row_bytes,
-                                    static_cast<std::size_t>(range.count) * row_bytes);
-  matrix.rows = range.count;
-  return matrix;
-}
-
 // What a packed weight is kept under: the names of its parts.
 std::string store_name(std::span<const RowRange> ranges) {
   std::string text;
@@ -62,8 +54,7 @@ Result<std::vector<float>> load_vector(const WeightSource& source, const TensorS
   std::vector<float> vector;
   for (const TensorSource& part : tensor.sources) {
     PAGODA_TRY(const RowRange range, find(source, part));
-    PAGODA_TRY(std::vector<float> numbers,
-               to_floats(source.checkpoint.read(*range.stored), range.stored->file));
+    PAGODA_TRY(std::vector<float> numbers, read_floats(source.checkpoint, range.stored->name));
     vector.insert(vector.end(), numbers.begin() + range.begin, numbers.begin() + range.begin + range.count);
   }
   return vector;
@@ -83,15 +74,19 @@ Result<std::unique_ptr<PackedWeight>> load_packed(const WeightSource& source,
   if (source.store != nullptr)
     if (std::unique_ptr<PackedWeight> kept = source.store->find(name, header)) return kept;
 
-  std::vector<HeldTensor> held;
-  std::vector<QuantTensor> parts;
+  std::vector<Weight> parts;
+  Weight whole;
   for (std::size_t i = 0; i < ranges.size(); ++i) {
-    if (i == 0 || ranges[i].stored != ranges[i - 1].stored)
-      held.push_back(source.checkpoint.read(*ranges[i].stored));
-    parts.push_back(rows_of(held.back().tensor, ranges[i]));
+    if (i == 0 || ranges[i].stored != ranges[i - 1].stored) {
+      PAGODA_TRY(whole, source.checkpoint.weight(ranges[i].stored->name));
+      PAGODA_RETURN_IF_ERROR(check_weight(whole));
+    }
+    parts.push_back(whole.rows_of(ranges[i].begin, ranges[i].count));
   }
   PAGODA_TRY(std::unique_ptr<PackedWeight> packed, pack_weight(parts, format, gated, source.stream));
-  for (const RowRange& range : ranges) source.checkpoint.release(*range.stored);
+  for (const Weight& part : parts)
+    for (const std::span<const std::byte> bytes : {part.data, part.scales, part.zeros})
+      source.checkpoint.release(bytes);
   if (source.store != nullptr) source.store->add(name, *packed);
   return packed;
 }

@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "ops/compute_stream.h"
 #include "tensor/tensor.h"
+#include "tensor/weight.h"
 
 namespace pagoda {
 
@@ -21,8 +22,9 @@ namespace pagoda {
 enum class WeightScheme : uint8_t { kF32, kF16, kBF16, kInt8, kInt4 };
 struct WeightFormat {
   WeightScheme scheme = WeightScheme::kF32;
-  int32_t group_size = 0;    // kInt4: 32 or 128; else 0
-  bool zero_points = false;  // kInt4: codes from the group's least weight to its greatest, not around 0
+  int32_t group_columns = 0;  // inputs that share a scale. kInt4: 32 or 128; 0: all
+  bool zero_points = false;   // kInt4: codes from the group's least weight to its greatest, not around 0
+  int32_t group_rows = 1;     // outputs that share a scale
   bool operator==(const WeightFormat&) const = default;
 };
 std::string format_name(const WeightFormat& format);  // "BF16", "INT8", "INT4 (group 128)"
@@ -30,6 +32,9 @@ std::string format_name(const WeightFormat& format);  // "BF16", "INT8", "INT4 (
 // points).
 std::optional<WeightFormat> quantized_format(std::string_view name);
 WeightFormat unquantized(DType dtype);  // F32, F16, BF16
+// The format for a weight that is stored so: integers with a scale per output, or per output and 32 or 128
+// inputs, stay integers; all else is held as `plain`.
+WeightFormat nearest_format(const Quantization& quant, DType stored, DType plain);
 
 // A weight matrix in the kernels' own layout. Opaque; made once at load.
 class PackedWeight {
@@ -55,14 +60,14 @@ class PackedWeight {
 
 // Packs the rows of several weights, one under the other ([sum of rows, k]: fused q/k/v), so that one product
 // serves them; with `gated`, two parts of equal shape (gate, up) for matmul's kSiluMul. All share columns;
-// each is F32, BF16, F16 or F64. Into another format than a part's own it is rounded, or quantized: to
-// nearest, with the scale of every group of weights searched for the least squared error, after the inputs'
-// columns have been brought to equal size (the activations are multiplied by the same factors before they are
-// quantized, so that the result does not depend on how a checkpoint shares a channel's size between norm and
-// weight). Errors: kInvalidArgument on a mismatch or a finite number that float16 cannot hold, kExhausted.
-Result<std::unique_ptr<PackedWeight>> pack_weight(std::span<const QuantTensor> parts,
-                                                  const WeightFormat& format, bool gated,
-                                                  ComputeStream& stream);
+// each is F32, BF16, F16 or F64, or codes of any grouping, which count as the float32 numbers that they stand
+// for. Into another format than a part's own it is rounded, or quantized: to nearest, with the scale of every
+// group of weights searched for the least squared error, after the inputs' columns have been brought to equal
+// size (the activations are multiplied by the same factors before they are quantized, so that the result does
+// not depend on how a checkpoint shares a channel's size between norm and weight). Errors: kInvalidArgument
+// on a mismatch or a finite number that float16 cannot hold, kExhausted.
+Result<std::unique_ptr<PackedWeight>> pack_weight(std::span<const Weight> parts, const WeightFormat& format,
+                                                  bool gated, ComputeStream& stream);
 // The payload's size for this header; 0: no such header (sizes or format out of range).
 std::size_t packed_bytes(const PackedWeight::Header& header);
 // A weight whose payload lies in memory already (a file of packed weights), kept alive by `owner`, 64-byte

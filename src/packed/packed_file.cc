@@ -17,7 +17,7 @@ namespace pagoda {
 namespace {
 
 constexpr char kMagic[8] = {'P', 'A', 'G', 'O', 'D', 'A', 'P', 'W'};
-constexpr uint32_t kVersion = 1, kByteOrder = 0x01020304;
+constexpr uint32_t kVersion = 2, kByteOrder = 0x01020304;
 constexpr uint64_t kPayloadOffset = 2 << 20, kPayloadAlignment = 4096;
 constexpr uint32_t kNameBytesMax = 1 << 16;
 
@@ -36,9 +36,9 @@ struct EntryRecord {
   int64_t n, k;
   uint64_t offset, bytes;
   Hash128 hash;
-  int32_t group_size;
+  int32_t group_rows, group_columns;
   uint32_t name_bytes;
-  uint8_t scheme, zero_points, is_gated, zero[5];
+  uint8_t scheme, zero_points, is_gated, zero;
 };
 static_assert(sizeof(EntryRecord) == 64 && std::is_trivially_copyable_v<EntryRecord>);
 
@@ -77,7 +77,8 @@ PackedEntry entry_of(const EntryRecord& record) {
   PackedEntry entry;
   entry.header = {record.n,
                   record.k,
-                  {static_cast<WeightScheme>(record.scheme), record.group_size, record.zero_points != 0},
+                  {static_cast<WeightScheme>(record.scheme), record.group_columns, record.zero_points != 0,
+                   record.group_rows},
                   record.is_gated != 0};
   entry.offset = record.offset;
   entry.bytes = record.bytes;
@@ -85,8 +86,9 @@ PackedEntry entry_of(const EntryRecord& record) {
   return entry;
 }
 
-bool is_sound(const PackedEntry& entry, uint64_t table_offset) {
-  return entry.bytes > 0 && entry.bytes == packed_bytes(entry.header) && entry.offset >= kPayloadOffset &&
+bool is_sound(const EntryRecord& record, const PackedEntry& entry, uint64_t table_offset) {
+  return record.zero_points <= 1 && record.is_gated <= 1 && record.zero == 0 && entry.bytes > 0 &&
+         entry.bytes == packed_bytes(entry.header) && entry.offset >= kPayloadOffset &&
          entry.offset % kPayloadAlignment == 0 && entry.offset <= table_offset &&
          entry.bytes <= table_offset - entry.offset;
 }
@@ -135,7 +137,7 @@ Status PackedFile::read_table(const Hash128& key) {
     std::string name(reinterpret_cast<const char*>(table.data()), record.name_bytes);
     table = table.subspan(record.name_bytes);
     const PackedEntry entry = entry_of(record);
-    if (!is_sound(entry, header.table_offset) || !entries_.emplace(std::move(name), entry).second)
+    if (!is_sound(record, entry, header.table_offset) || !entries_.emplace(std::move(name), entry).second)
       return no_file_error("has a weight that cannot be");
   }
   return table.empty() ? Status() : no_file_error("has more in its table than weights");
@@ -194,7 +196,8 @@ Status PackedFileWriter::add(const std::string& name, const PackedWeight& weight
   record.offset = end_;
   record.bytes = weight.bytes();
   record.hash = parallel_hash128(weight.payload(), pool);
-  record.group_size = header.format.group_size;
+  record.group_rows = header.format.group_rows;
+  record.group_columns = header.format.group_columns;
   record.name_bytes = static_cast<uint32_t>(name.size());
   record.scheme = static_cast<uint8_t>(header.format.scheme);
   record.zero_points = header.format.zero_points;

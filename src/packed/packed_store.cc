@@ -22,12 +22,8 @@ Hash128 packed_sample(const WeightFormat& format, bool gated, ComputeStream& str
   std::vector<float> numbers(kRows * kColumns);
   SplitMix64 random(1);
   for (float& number : numbers) number = static_cast<float>(random.uniform() - 0.5);
-  const QuantTensor part{.name = "sample",
-                         .dtype = DType::kF32,
-                         .rows = kRows,
-                         .columns = kColumns,
-                         .data = std::as_bytes(std::span(numbers))};
-  const QuantTensor parts[] = {part, part};
+  const Weight part = plain_weight("sample", DType::kF32, kRows, kColumns, std::as_bytes(std::span(numbers)));
+  const Weight parts[] = {part, part};
   Result<std::unique_ptr<PackedWeight>> packed = pack_weight({parts, gated ? 2u : 1u}, format, gated, stream);
   PAGODA_CHECK(packed.ok(), "every format packs a plain matrix");
   return hash128((*packed)->payload());
@@ -45,10 +41,9 @@ std::unique_ptr<PackedWeight> copy_of(const PackedWeight& weight, ComputeStream&
 
 }  // namespace
 
-Hash128 packed_key(const Hash128& content, const WeightFormat& layers, const WeightFormat& vocabulary,
-                   ComputeStream& stream) {
+Hash128 packed_key(const Hash128& content, std::span<const WeightFormat> formats, ComputeStream& stream) {
   std::string text = content.hex();
-  for (const WeightFormat& format : {layers, vocabulary}) {
+  for (const WeightFormat& format : formats) {
     text += "|" + format_name(format);
     for (bool gated : {false, true}) text += packed_sample(format, gated, stream).hex();
   }

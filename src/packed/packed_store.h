@@ -3,6 +3,7 @@
 // and the weights are packed as if there were no folder.
 #pragma once
 #include <memory>
+#include <span>
 #include <string>
 
 #include "base/hash.h"
@@ -14,8 +15,7 @@ namespace pagoda {
 // What one file of the folder holds: the weights of this checkpoint in these formats, as this program packs
 // them. The packing of a small known matrix is part of it, so that a program that packs in another way uses
 // another file.
-Hash128 packed_key(const Hash128& content, const WeightFormat& layers, const WeightFormat& vocabulary,
-                   ComputeStream& stream);
+Hash128 packed_key(const Hash128& content, std::span<const WeightFormat> formats, ComputeStream& stream);
 
 class PackedStore {
  public:

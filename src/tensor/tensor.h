@@ -1,11 +1,8 @@
-// The tensor room: what numbers lie where. Tensor is a view that owns nothing; Buffer owns bytes; QuantTensor
-// is a weight as a checkpoint stores it. No arithmetic here.
+// The tensor room: what numbers lie where. Tensor is a view that owns nothing; Buffer owns bytes; Weight
+// (weight.h) is a weight matrix as a checkpoint stores it. No arithmetic here.
 #pragma once
 #include <array>
 #include <cstdint>
-#include <memory>
-#include <span>
-#include <string>
 
 #include "base/check.h"
 #include "tensor/dtype.h"
@@ -56,19 +53,6 @@ struct Tensor {
     PAGODA_DCHECK(sizeof(T) == dtype_bytes(dtype), "element size");
     return static_cast<T*>(data) + index * row_stride;
   }
-};
-
-enum class QuantScheme : uint8_t { kNone };  // kNone: plain numbers of `dtype`
-
-// A weight matrix as the checkpoint has it: what weights/ makes and ops/ packs. shape is [out_features,
-// in_features]. The bytes belong to the mapped checkpoint and live until the weights are packed. Unaligned in
-// general.
-struct QuantTensor {
-  std::string name;
-  QuantScheme scheme = QuantScheme::kNone;
-  DType dtype = DType::kF32;
-  int64_t rows = 0, columns = 0;
-  std::span<const std::byte> data;
 };
 
 }  // namespace pagoda

@@ -57,7 +57,7 @@ Status check_tensors(const Checkpoint& checkpoint, std::span<const TensorSpec> l
     else if (found->shape != want.shape)
       misshaped.push_back(fmt::format("{} in '{}': expected {}, found {}", want.name, found->file,
                                       shape_text(want.shape), shape_text(found->shape)));
-    else if (!is_float_kind(found->dtype))
+    else if (found->quant.scheme == QuantScheme::kNone && !is_float_kind(found->dtype))
       no_floats.push_back(fmt::format("{} in '{}' is {}", want.name, found->file, dtype_name(found->dtype)));
   }
   for (const StoredTensor& tensor : checkpoint.tensors()) {

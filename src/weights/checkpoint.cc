@@ -37,14 +37,16 @@ class SafetensorsCheckpoint : public Checkpoint {
     });
   }
 
-  void release(const StoredTensor& tensor) const override {
-    const std::byte* at = tensor.data.data();
+  void release(std::span<const std::byte> bytes) const override {
+    const std::byte* at = bytes.data();
     auto behind = std::upper_bound(
         files_.begin(), files_.end(), at,
         [](const std::byte* byte, const MappedFile& file) { return std::less()(byte, file.bytes().data()); });
-    if (tensor.data.empty() || behind == files_.begin()) return;
+    if (bytes.empty() || behind == files_.begin()) return;
     const MappedFile& file = *std::prev(behind);
-    file.release(static_cast<std::size_t>(at - file.bytes().data()), tensor.data.size());
+    const auto offset = static_cast<std::size_t>(at - file.bytes().data());
+    if (offset >= file.bytes().size()) return;  // memory of their own
+    file.release(offset, bytes.size());
   }
 
  private:
@@ -198,16 +200,13 @@ const StoredTensor* Checkpoint::find(std::string_view name) const {
   return it != tensors_.end() && it->name == name ? &*it : nullptr;
 }
 
-HeldTensor Checkpoint::read(const StoredTensor& tensor) const {
-  HeldTensor held;
-  held.tensor.name = tensor.name;
-  held.tensor.dtype = tensor.dtype;
-  held.tensor.rows = tensor.shape.size() < 2 ? 1 : tensor.shape[0];
-  held.tensor.columns = 1;
-  for (std::size_t i = tensor.shape.size() < 2 ? 0 : 1; i < tensor.shape.size(); ++i)
-    held.tensor.columns *= tensor.shape[i];
-  held.tensor.data = tensor.data;
-  return held;
+Result<Weight> Checkpoint::weight(std::string_view name) const {
+  const StoredTensor* tensor = find(name);
+  if (tensor == nullptr) return invalid_argument(fmt::format("the checkpoint has no tensor '{}'", name));
+  int64_t rows = 1;
+  const int64_t columns = tensor->shape.empty() ? 1 : tensor->shape.back();
+  for (std::size_t i = 0; i + 1 < tensor->shape.size(); ++i) rows *= tensor->shape[i];
+  return plain_weight(tensor->name, tensor->dtype, rows, columns, tensor->data);
 }
 
 Result<std::unique_ptr<Checkpoint>> Checkpoint::open(const std::string& path) {
@@ -228,11 +227,11 @@ Result<std::unique_ptr<Checkpoint>> Checkpoint::from_bytes(std::span<const std::
   return std::unique_ptr<Checkpoint>(new SafetensorsCheckpoint(std::move(tensors), {}));
 }
 
-Result<std::vector<float>> to_floats(const HeldTensor& held, const std::string& file) {
-  const QuantTensor& from = held.tensor;
-  if (!is_float_kind(from.dtype))
+Result<std::vector<float>> read_floats(const Checkpoint& checkpoint, std::string_view name) {
+  PAGODA_TRY(const Weight from, checkpoint.weight(name));
+  if (from.quant.scheme != QuantScheme::kNone || !is_float_kind(from.dtype))
     return invalid_argument(fmt::format("tensor '{}' of '{}': expected F32, F16, BF16 or F64, found {}",
-                                        from.name, file, dtype_name(from.dtype)));
+                                        from.name, checkpoint.find(name)->file, dtype_name(from.dtype)));
   std::vector<float> numbers(static_cast<std::size_t>(from.rows * from.columns));
   for (std::size_t i = 0; i < numbers.size(); ++i)
     numbers[i] = widen(from.dtype, from.data.data() + i * dtype_bytes(from.dtype));

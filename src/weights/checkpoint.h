@@ -1,9 +1,8 @@
-// The weights room: what a checkpoint holds. Opens safetensors files (one, sharded, in memory), makes dummy
-// ones, and hands each tensor's numbers over as the file has them; it packs nothing, widens only
-// float kinds, and knows no model. Every byte of a file is judged before it is believed.
+// The weights room: what a checkpoint holds, as the model means it. Opens safetensors files (one, sharded, in
+// memory), makes dummy ones, and gives each weight under the model's name, whatever files and tensors it is
+// stored in; it packs nothing and knows no model. Every byte of a file is judged before it is believed.
 //
-// A Checkpoint owns the mapped files and is read-only once open: any thread may read it. A HeldTensor's
-// numbers live as long as both it and its checkpoint.
+// A Checkpoint owns the mapped files and is read-only once open: any thread may read it.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -14,26 +13,21 @@
 
 #include "base/status.h"
 #include "base/thread_pool.h"
-#include "tensor/tensor.h"
+#include "tensor/weight.h"
 
 namespace pagoda {
 
-// One tensor as a file's header describes it.
+// One tensor before its numbers are read.
 struct StoredTensor {
   std::string name, file;  // file: for error messages
   DType dtype = DType::kF32;
   std::vector<int64_t> shape;
   std::span<const std::byte> data;  // row-major; of any alignment; empty where the numbers are made when read
+  Quantization quant = {};          // of a weight that is stored as codes; shape is the weight's
 };
 std::string shape_text(std::span<const int64_t> shape);  // "[2, 3]"
 // F32, F16, BF16, F64: what weights may be stored as, each tensor as it likes.
 bool is_float_kind(DType dtype);
-
-// Numbers at hand: a view into the checkpoint, or memory of its own.
-struct HeldTensor {
-  QuantTensor tensor;  // rank 1: rows = 1; higher ranks than 2: columns = all but the first
-  Buffer owned;        // empty for a view
-};
 
 class Checkpoint {
  public:
@@ -47,12 +41,18 @@ class Checkpoint {
   static Result<std::unique_ptr<Checkpoint>> from_bytes(std::span<const std::byte> bytes,
                                                         const std::string& name);
 
-  const std::vector<StoredTensor>& tensors() const { return tensors_; }  // ascending by name
-  const StoredTensor* find(std::string_view name) const;                 // nullptr: no such tensor
-  // Requires: `tensor` is one of tensors().
-  virtual HeldTensor read(const StoredTensor& tensor) const;
-  // Hint: its pages will not be read again.
-  virtual void release(const StoredTensor& tensor) const = 0;
+  // What a model may ask for, ascending by name. A weight that is stored as several tensors (codes, scales,
+  // zero points) is one.
+  const std::vector<StoredTensor>& tensors() const { return tensors_; }
+  const StoredTensor* find(std::string_view name) const;  // nullptr: no such tensor
+  // What the files hold, tensor by tensor.
+  virtual const std::vector<StoredTensor>& stored() const { return tensors_; }
+
+  // The tensor of this name as a matrix: a vector is its one row, the leading dimensions of more than two are
+  // rows. Errors: kInvalidArgument where there is none, or where what it is stored as does not make one.
+  virtual Result<Weight> weight(std::string_view name) const;
+  // Hint: these bytes of a stored() tensor or of a Weight will not be read again. Others are left alone.
+  virtual void release(std::span<const std::byte> bytes) const = 0;
 
  protected:
   explicit Checkpoint(std::vector<StoredTensor> tensors);  // sorts; names are unique
@@ -61,7 +61,7 @@ class Checkpoint {
   std::vector<StoredTensor> tensors_;
 };
 
-// Numbers of a float kind as float32: widened, or rounded from F64.
-Result<std::vector<float>> to_floats(const HeldTensor& held, const std::string& file);
+// A tensor of a float kind as float32: widened, or rounded from F64. Errors: those of weight(); another kind.
+Result<std::vector<float>> read_floats(const Checkpoint& checkpoint, std::string_view name);
 
 }  // namespace pagoda

@@ -21,7 +21,7 @@ namespace {
 // Which files these are and when they were last written. nullopt: not (only) files, or too new to tell.
 std::optional<Hash128> identity(const Checkpoint& checkpoint, int64_t settled_seconds) {
   std::set<std::string> files;
-  for (const StoredTensor& tensor : checkpoint.tensors()) files.insert(tensor.file);
+  for (const StoredTensor& tensor : checkpoint.stored()) files.insert(tensor.file);
   std::string text = "content key 1";
   for (const std::string& file : files) {
     struct stat info;
@@ -37,10 +37,10 @@ std::optional<Hash128> identity(const Checkpoint& checkpoint, int64_t settled_se
 
 Hash128 hash_all(const Checkpoint& checkpoint, ComputePool& pool) {
   std::string text;
-  for (const StoredTensor& tensor : checkpoint.tensors()) {
+  for (const StoredTensor& tensor : checkpoint.stored()) {
     text += fmt::format("{} {} {} {} {}\n", tensor.name.size(), tensor.name, dtype_name(tensor.dtype),
                         shape_text(tensor.shape), parallel_hash128(tensor.data, pool).hex());
-    checkpoint.release(tensor);
+    checkpoint.release(tensor.data);
   }
   return hash128(text);
 }

@@ -2,8 +2,10 @@
 
 #include <array>
 #include <bit>
+#include <utility>
 
 #include "base/rng.h"
+#include "tensor/tensor.h"
 
 namespace pagoda {
 namespace {
@@ -80,24 +82,26 @@ class DummyCheckpoint : public Checkpoint {
   DummyCheckpoint(std::vector<StoredTensor> tensors, uint64_t seed, ComputePool* pool)
       : Checkpoint(std::move(tensors)), seed_(seed), pool_(pool) {}
 
-  HeldTensor read(const StoredTensor& tensor) const override {
-    HeldTensor held = Checkpoint::read(tensor);
-    const int64_t count = held.tensor.rows * held.tensor.columns;
-    held.owned = Buffer::uninitialized(static_cast<std::size_t>(count) * dtype_bytes(tensor.dtype));
-    held.tensor.data = {static_cast<const std::byte*>(held.owned.data()), held.owned.bytes()};
-    if (tensor.dtype == DType::kF32)
-      fill_all(tensor, static_cast<uint32_t*>(held.owned.data()), count);
+  Result<Weight> weight(std::string_view name) const override {
+    PAGODA_TRY(Weight weight, Checkpoint::weight(name));
+    const int64_t count = weight.rows * weight.columns;
+    auto numbers = std::make_shared<Buffer>(
+        Buffer::uninitialized(static_cast<std::size_t>(count) * dtype_bytes(weight.dtype)));
+    weight.data = {static_cast<const std::byte*>(numbers->data()), numbers->bytes()};
+    if (weight.dtype == DType::kF32)
+      fill_all(weight, static_cast<uint32_t*>(numbers->data()), count);
     else
-      fill_all(tensor, static_cast<uint16_t*>(held.owned.data()), count);
-    return held;
+      fill_all(weight, static_cast<uint16_t*>(numbers->data()), count);
+    weight.owner = std::move(numbers);
+    return weight;
   }
-  void release(const StoredTensor&) const override {}
+  void release(std::span<const std::byte>) const override {}
 
  private:
   template <class Bits>
-  void fill_all(const StoredTensor& tensor, Bits* out, int64_t count) const {
-    const Table<Bits> table = make_table<Bits>(tensor.dtype, ends_with(tensor.name, "norm.weight"));
-    const uint64_t key = SplitMix64(name_hash(tensor.name) ^ SplitMix64(seed_).next()).next();
+  void fill_all(const Weight& weight, Bits* out, int64_t count) const {
+    const Table<Bits> table = make_table<Bits>(weight.dtype, ends_with(weight.name, "norm.weight"));
+    const uint64_t key = SplitMix64(name_hash(weight.name) ^ SplitMix64(seed_).next()).next();
     auto fill_range = [&](int64_t begin, int64_t end) { fill(table, key, out, begin, end); };
     if (pool_ != nullptr)
       pool_->parallel_for(count, 4096, fill_range);

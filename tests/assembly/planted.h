@@ -19,8 +19,7 @@ class Model {
  public:
   Model(const Checkpoint& checkpoint, Object config) : config_(std::move(config)) {
     for (const StoredTensor& stored : checkpoint.tensors())
-      tensors_.push_back(
-          {stored.name, stored.shape, to_floats(checkpoint.read(stored), stored.file).value()});
+      tensors_.push_back({stored.name, stored.shape, read_floats(checkpoint, stored.name).value()});
   }
 
   // 8 channels 30 times as large: behind every norm; kEverywhere: also before every o_proj and down_proj. A

@@ -36,7 +36,7 @@ std::vector<int32_t> ids_of(const Value& list) {
 
 Logits rows_of(const Checkpoint& checkpoint, const std::string& name) {
   const StoredTensor* stored = checkpoint.find(name);
-  const std::vector<float> numbers = to_floats(checkpoint.read(*stored), stored->file).value();
+  const std::vector<float> numbers = read_floats(checkpoint, stored->name).value();
   Logits rows;
   for (auto row = numbers.begin(); row != numbers.end(); row += stored->shape[1])
     rows.emplace_back(row, row + stored->shape[1]);

@@ -15,7 +15,7 @@ TEST(Embedding, GivesTheRowsOfAPackedTable) {
   for (const WeightFormat& format : kFormats)
     for (int64_t k : {1, 16, 37, 1003}) {
       SCOPED_TRACE(format_name(format) + " k " + std::to_string(k));
-      Weight weight(130, k, stored_dtype(format), random);
+      StoredMatrix weight(130, k, stored_dtype(format), random);
       auto packed = weight.pack(format, machine.stream);
       const Panels panels(*packed);
       std::vector<int32_t> ids;

@@ -154,7 +154,7 @@ TEST_P(Matmul, EveryInstructionSetGivesThePromisedSum) {
   Random random(1);
   for (const Shape& shape : kShapes) {
     SCOPED_TRACE(describe(GetParam(), shape));
-    Weight weight(shape.n, shape.k, stored_dtype(GetParam()), random);
+    StoredMatrix weight(shape.n, shape.k, stored_dtype(GetParam()), random);
     auto packed = weight.pack(GetParam(), machine.stream);
     Matrix x(shape.m, shape.k, 3);
     random.fill(x);
@@ -175,9 +175,9 @@ TEST_P(Matmul, EveryInstructionSetMultipliesByTheGate) {
   Random random(2);
   for (Shape shape : kShapes) {
     SCOPED_TRACE(describe(GetParam(), shape));
-    Weight gate(shape.n, shape.k, stored_dtype(GetParam()), random, 0.3f),
+    StoredMatrix gate(shape.n, shape.k, stored_dtype(GetParam()), random, 0.3f),
         up(shape.n, shape.k, stored_dtype(GetParam()), random);
-    const QuantTensor parts[] = {gate.tensor(), up.tensor()};
+    const Weight parts[] = {gate.tensor(), up.tensor()};
     auto packed = pack_weight(parts, GetParam(), true, machine.stream);
     ASSERT_TRUE(packed.ok());
     ASSERT_EQ((*packed)->n(), 2 * shape.n);
@@ -205,7 +205,7 @@ double relative_bound(const WeightFormat& format) {
     case WeightScheme::kInt8:
       return 1.3e-2;  // both sides: max / 127 / sqrt(12) for normal numbers, whose max is near 3.5
     case WeightScheme::kInt4:
-      return format.group_size == 128 ? 0.115 : 0.095;
+      return format.group_columns == 128 ? 0.115 : 0.095;
   }
   return 0;
 }
@@ -214,7 +214,7 @@ TEST_P(Matmul, IsNearTheProductOfTheGivenNumbers) {
   Machine machine(2);
   Random random(3);
   for (const Shape& shape : {Shape{20, 100, 1000}, Shape{7, 130, 4100}}) {
-    Weight weight(shape.n, shape.k, stored_dtype(GetParam()), random);
+    StoredMatrix weight(shape.n, shape.k, stored_dtype(GetParam()), random);
     auto packed = weight.pack(GetParam(), machine.stream);
     Matrix x(shape.m, shape.k), y(shape.m, shape.n);
     random.fill(x);
@@ -238,7 +238,7 @@ TEST_P(Matmul, ARowIsTheSameAloneInABatchAndOnAnyNumberOfThreads) {
   Random random(4);
   Machine one(1);
   constexpr int64_t kN = 1100, kK = 4200, kRows = 530;  // enough work for three threads even with one row
-  Weight weight(kN, kK, stored_dtype(GetParam()), random);
+  StoredMatrix weight(kN, kK, stored_dtype(GetParam()), random);
   auto packed = weight.pack(GetParam(), one.stream);
   Matrix x(kRows, kK), all(kRows, kN);
   random.fill(x);
@@ -263,7 +263,7 @@ TEST_P(Matmul, ABadRowIsBadAloneAndLeavesItsNeighbours) {
   Machine machine(2);
   Random random(5);
   constexpr int64_t kN = 70, kK = 259, kRows = 9;
-  Weight weight(kN, kK, stored_dtype(GetParam()), random);
+  StoredMatrix weight(kN, kK, stored_dtype(GetParam()), random);
   auto packed = weight.pack(GetParam(), machine.stream);
   Matrix x(kRows, kK), clean(kRows, kN);
   random.fill(x);
@@ -297,8 +297,8 @@ TEST(MatmulParts, ArePackedOneUnderTheOther) {
   Random random(6);
   for (const WeightFormat& format : {kF32Format, kF16Format, kBF16Format}) {
     const DType dtype = stored_dtype(format);
-    Weight a(5, 37, dtype, random), b(118, 37, dtype, random), c(1, 37, dtype, random);
-    const QuantTensor parts[] = {a.tensor(), b.tensor(), c.tensor()};
+    StoredMatrix a(5, 37, dtype, random), b(118, 37, dtype, random), c(1, 37, dtype, random);
+    const Weight parts[] = {a.tensor(), b.tensor(), c.tensor()};
     auto fused = pack_weight(parts, format, false, machine.stream);
     ASSERT_TRUE(fused.ok());
     EXPECT_EQ((*fused)->n(), 124);
@@ -308,7 +308,7 @@ TEST(MatmulParts, ArePackedOneUnderTheOther) {
     matmul(y.tensor(), Input(**fused, x, machine.stream).tight(), **fused, nullptr, Epilogue::kStore,
            machine.stream);
     int64_t column = 0;
-    for (Weight* part : {&a, &b, &c}) {
+    for (StoredMatrix* part : {&a, &b, &c}) {
       auto packed = part->pack(format, machine.stream);
       Matrix alone(3, part->n);
       matmul(alone.tensor(), Input(*packed, x, machine.stream).tight(), *packed, nullptr, Epilogue::kStore,

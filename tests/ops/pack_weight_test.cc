@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "ops/matmul.h"
+#include "tests/ops/grouped.h"
 #include "tests/ops/packed.h"
 
 namespace pagoda {
@@ -18,13 +19,13 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN(), kInf = std::nume
 TEST(PackWeight, WeightsThatDoNotFitAreRefusedByName) {
   Machine machine(1);
   Random random(4);
-  Weight a(4, 8, DType::kF32, random), narrow(4, 7, DType::kF32, random);
-  auto error = [&](std::vector<QuantTensor> parts, const WeightFormat& format = kF32Format) {
+  StoredMatrix a(4, 8, DType::kF32, random), narrow(4, 7, DType::kF32, random);
+  auto error = [&](std::vector<Weight> parts, const WeightFormat& format = kF32Format) {
     auto packed = pack_weight(parts, format, false, machine.stream);
     EXPECT_EQ(packed.status().code(), StatusCode::kInvalidArgument);
     return packed.status().message();
   };
-  QuantTensor cut = a.tensor(), integers = a.tensor(), empty = a.tensor();
+  Weight cut = a.tensor(), integers = a.tensor(), empty = a.tensor();
   cut.name = "model.cut";
   cut.data = cut.data.first(100);
   integers.dtype = DType::kI32;
@@ -34,18 +35,18 @@ TEST(PackWeight, WeightsThatDoNotFitAreRefusedByName) {
   EXPECT_THAT(error({cut}), HasSubstr("model.cut"));
   EXPECT_THAT(error({integers}), HasSubstr("I32"));
   EXPECT_THAT(error({empty}), HasSubstr("empty"));
-  QuantTensor huge = a.tensor();
+  Weight huge = a.tensor();
   huge.rows = huge.columns = int64_t{1} << 40;
   EXPECT_THAT(error({huge}), HasSubstr("bytes"));
   EXPECT_THAT(error({a.tensor()}, {WeightScheme::kInt4, 64, false}),
               AllOf(HasSubstr("'w'"), HasSubstr("INT4 (group 64)")));
   const int64_t too_many = (1 << 16) + 1;
-  Weight wide(1, too_many, DType::kF16, random);
+  StoredMatrix wide(1, too_many, DType::kF16, random);
   EXPECT_THAT(error({wide.tensor()}, kInt8Format), HasSubstr("too many inputs"));
   EXPECT_TRUE(wide.try_pack(kF32Format, machine.stream).ok());
 
-  Weight short_gate(3, 8, DType::kF32, random);
-  const QuantTensor unequal[] = {a.tensor(), short_gate.tensor()};
+  StoredMatrix short_gate(3, 8, DType::kF32, random);
+  const Weight unequal[] = {a.tensor(), short_gate.tensor()};
   EXPECT_THAT(pack_weight(unequal, kF32Format, true, machine.stream).status().message(),
               HasSubstr("in rows"));
 }
@@ -55,7 +56,7 @@ TEST(PackWeight, NumbersThatAFormatCannotHoldAreRefused) {
   Random random(5);
   for (const WeightFormat& format : kFormats)
     for (float bad : {kNan, kInf, -kInf, 70000.0f}) {
-      Weight weight(70, 33, DType::kF32, random);
+      StoredMatrix weight(70, 33, DType::kF32, random);
       weight.values.row(69)[32] = bad;
       weight.store();
       const bool refused =
@@ -73,8 +74,8 @@ TEST(PackWeight, ExactFormatsHoldTheGivenNumbers) {
   for (DType dtype : {DType::kF32, DType::kBF16, DType::kF16})
     for (const WeightFormat& format : {kF32Format, kF16Format, kBF16Format})
       for (int64_t k : {1, 2, 37, 100}) {
-        Weight a(70, k, dtype, random), b(70, k, dtype, random);
-        const QuantTensor parts[] = {a.tensor(), b.tensor()};
+        StoredMatrix a(70, k, dtype, random), b(70, k, dtype, random);
+        const Weight parts[] = {a.tensor(), b.tensor()};
         for (bool gated : {false, true}) {
           auto packed = pack_weight(parts, format, gated, machine.stream);
           ASSERT_TRUE(packed.ok());
@@ -99,14 +100,15 @@ TEST(PackWeight, PartsMayDifferInDtype) {
   for (const WeightFormat& format : kFormats)
     for (DType first : {DType::kF32, DType::kBF16, DType::kF16})
       for (DType second : {DType::kF32, DType::kBF16, DType::kF16}) {
-        Weight a(70, 132, first, random), b(70, 132, second, random);
+        StoredMatrix a(70, 132, first, random), b(70, 132, second, random);
         std::vector<double> numbers(70 * 132);  // b's, as float64
         for (std::size_t i = 0; i < numbers.size(); ++i)
           numbers[i] = static_cast<double>(b.values.row(static_cast<int64_t>(i / 132))[i % 132]);
-        QuantTensor doubles = b.tensor();
+        Weight doubles = b.tensor();
         doubles.dtype = DType::kF64;
+        doubles.row_stride *= 8 / static_cast<int64_t>(dtype_bytes(second));
         doubles.data = std::as_bytes(std::span(numbers));
-        auto bytes = [&](std::vector<QuantTensor> parts, bool gated) {
+        auto bytes = [&](std::vector<Weight> parts, bool gated) {
           auto packed = pack_weight(parts, format, gated, machine.stream).value();
           const auto payload = packed->payload();
           return std::vector<std::byte>(payload.begin(), payload.end());
@@ -114,7 +116,7 @@ TEST(PackWeight, PartsMayDifferInDtype) {
         for (bool gated : {false, true}) {
           const auto mixed = bytes({a.tensor(), b.tensor()}, gated);
           EXPECT_EQ(mixed, bytes({a.tensor(), doubles}, gated)) << format_name(format);
-          Weight wide_a(70, 132, DType::kF32, random), wide_b(70, 132, DType::kF32, random);
+          StoredMatrix wide_a(70, 132, DType::kF32, random), wide_b(70, 132, DType::kF32, random);
           for (int64_t i = 0; i < 70 * 132; ++i) {
             wide_a.values.row(i / 132)[i % 132] = a.values.row(i / 132)[i % 132];
             wide_b.values.row(i / 132)[i % 132] = b.values.row(i / 132)[i % 132];
@@ -125,11 +127,48 @@ TEST(PackWeight, PartsMayDifferInDtype) {
       }
 }
 
+// Codes count as the float32 numbers that they stand for, beside parts of plain numbers and in slices.
+TEST(PackWeight, PartsMayBeCodesOfAnyGrouping) {
+  Machine machine(2);
+  Random random(10);
+  for (const WeightFormat& format : kFormats)
+    for (const GroupedCase& c : kGroupedCases) {
+      const GroupedMatrix codes(140, 132, c.codes, c.quant, c.scales, random);
+      StoredMatrix wide(70, 132, DType::kF32, random), plain(70, 132, DType::kBF16, random);
+      for (int64_t i = 0; i < 70 * 132; ++i)
+        wide.values.row(i / 132)[i % 132] = codes.at(70 + i / 132, i % 132);
+      wide.store();
+      auto bytes = [&](std::vector<Weight> parts, bool gated) {
+        auto packed = pack_weight(parts, format, gated, machine.stream).value();
+        const auto payload = packed->payload();
+        return std::vector<std::byte>(payload.begin(), payload.end());
+      };
+      for (bool gated : {false, true})
+        EXPECT_EQ(bytes({codes.weight.rows_of(70, 70), plain.tensor()}, gated),
+                  bytes({wide.tensor(), plain.tensor()}, gated))
+            << format_name(format) << " of " << c.like;
+    }
+  GroupedMatrix cut(4, 8, DType::kI8, {QuantScheme::kGrouped, 8, 1, 0}, DType::kF32, random);
+  cut.weight.scales = cut.weight.scales.first(12);
+  EXPECT_THAT(pack_weight({&cut.weight, 1}, kF32Format, false, machine.stream).status().message(),
+              HasSubstr("12 bytes of scales for 4 x 1 groups"));
+}
+
+TEST(WeightFormat, CodesStayIntegersWhereTheKernelsHaveThem) {
+  const WeightFormat bf16 = unquantized(DType::kBF16);
+  EXPECT_EQ(nearest_format({}, DType::kF32, DType::kBF16), bf16) << "the dtype that is asked for";
+  const WeightFormat expected[] = {
+      {WeightScheme::kInt4, 128, true}, {WeightScheme::kInt4, 32}, kInt8Format, bf16, bf16, bf16, bf16, bf16};
+  for (std::size_t i = 0; i < std::size(kGroupedCases); ++i)
+    EXPECT_EQ(nearest_format(kGroupedCases[i].quant, kGroupedCases[i].codes, DType::kBF16), expected[i])
+        << kGroupedCases[i].like;
+}
+
 TEST(PackWeight, EveryInstructionSetAndAnyThreadsPackTheSameBytes) {
   Random random(7);
   for (const WeightFormat& format : kFormats)
     for (DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
-      Weight weight(150, 1003, dtype, random);
+      StoredMatrix weight(150, 1003, dtype, random);
       Machine one(1);
       auto first = weight.pack(format, one.stream);
       for (Isa isa : machine_isas())
@@ -150,7 +189,7 @@ TEST(AdoptPacked, GivesTheSameProducts) {
   Machine machine(2);
   Random random(8);
   for (const WeightFormat& format : kFormats) {
-    Weight weight(70, 200, DType::kF32, random);
+    StoredMatrix weight(70, 200, DType::kF32, random);
     auto packed = weight.pack(format, machine.stream);
     auto buffer = std::make_shared<Buffer>(packed->bytes());
     std::memcpy(buffer->data(), packed->payload().data(), packed->bytes());
@@ -185,13 +224,18 @@ TEST(PackedBytes, RefusesHeadersThatNoWeightHas) {
     EXPECT_GT(packed_bytes({8, 8, format, true}), 0u);
     EXPECT_EQ(packed_bytes({8, (1 << 16) + 1, format}) == 0, is_integer(format));
     WeightFormat other = format;
-    other.group_size = format.group_size == 0 ? 32 : 48;
+    other.group_columns = format.group_columns == 0 ? 32 : 48;
     EXPECT_EQ(packed_bytes({8, 8, other}), 0u) << format_name(format);
-    other.group_size = -128;
+    other.group_columns = -128;
     EXPECT_EQ(packed_bytes({8, 8, other}), 0u) << format_name(format);
     if (format.scheme != WeightScheme::kInt4) {
       other = format;
       other.zero_points = true;
+      EXPECT_EQ(packed_bytes({8, 8, other}), 0u) << format_name(format);
+    }
+    for (int32_t group_rows : {-1, 0, 2, 128}) {
+      other = format;
+      other.group_rows = group_rows;
       EXPECT_EQ(packed_bytes({8, 8, other}), 0u) << format_name(format);
     }
   }

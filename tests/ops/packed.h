@@ -38,8 +38,8 @@ inline DType stored_dtype(const WeightFormat& format) {
 }
 
 // A weight at an odd address that ends at an unreadable page, and its values.
-struct Weight {
-  Weight(int64_t rows, int64_t columns, DType type, Random& random, float scale = 1)
+struct StoredMatrix {
+  StoredMatrix(int64_t rows, int64_t columns, DType type, Random& random, float scale = 1)
       : dtype(type), n(rows), k(columns), values(rows, columns) {
     for (int64_t i = 0; i < n * k; ++i) values.row(i / k)[i % k] = scale * random.normal();
     store();
@@ -56,12 +56,11 @@ struct Weight {
       std::memcpy(bytes->data() + i * element, from, static_cast<std::size_t>(element));
     }
   }
-  QuantTensor tensor() {
-    return {
-        "w", QuantScheme::kNone, dtype, n, k, {bytes->data(), static_cast<std::size_t>(bytes->size() - 1)}};
+  Weight tensor() {
+    return plain_weight("w", dtype, n, k, {bytes->data(), static_cast<std::size_t>(bytes->size() - 1)});
   }
   Result<std::unique_ptr<PackedWeight>> try_pack(const WeightFormat& format, ComputeStream& stream) {
-    QuantTensor part = tensor();
+    Weight part = tensor();
     return pack_weight({&part, 1}, format, false, stream);
   }
   std::unique_ptr<PackedWeight> pack(const WeightFormat& format, ComputeStream& stream) {
@@ -105,7 +104,7 @@ class Input {
       case WeightScheme::kInt8:
         return ceil_div(weight.k(), 4);
       case WeightScheme::kInt4:
-        return ceil_div(weight.k(), format.group_size) * format.group_size / 4;
+        return ceil_div(weight.k(), format.group_columns) * format.group_columns / 4;
       default:
         return weight.k();
     }
@@ -142,8 +141,8 @@ class Panels {
         panel_bytes_ = words_ * 256 + 256;
         break;
       case WeightScheme::kInt4:
-        group_bytes_ = format_.group_size * 32 + 128 + (format_.zero_points ? 64 : 0);
-        panel_bytes_ = words_ * 4 / format_.group_size * group_bytes_;
+        group_bytes_ = format_.group_columns * 32 + 128 + (format_.zero_points ? 64 : 0);
+        panel_bytes_ = words_ * 4 / format_.group_columns * group_bytes_;
         break;
       default:
         panel_bytes_ = words_ * 256;
@@ -190,7 +189,7 @@ class Panels {
       case WeightScheme::kInt8:
         return static_cast<float>(code(row, i) - 128) * scale(row, 0);
       case WeightScheme::kInt4: {
-        const int64_t group = i / format_.group_size;
+        const int64_t group = i / format_.group_columns;
         return static_cast<float>(code(row, i) - zero_point(row, group)) * scale(row, group);
       }
     }
@@ -200,7 +199,7 @@ class Panels {
     const Place place = place_of(weight_, row);
     if (format_.scheme == WeightScheme::kInt8)
       return at<uint8_t>(place, (i / 4 * 64 + place.lane) * 4 + i % 4);
-    const int64_t group = i / format_.group_size, in_group = i % format_.group_size;
+    const int64_t group = i / format_.group_columns, in_group = i % format_.group_columns;
     const uint8_t pair =
         at<uint8_t>(place, group * group_bytes_ + (in_group / 8 * 64 + place.lane) * 4 + in_group % 4);
     return in_group % 8 < 4 ? pair & 15 : pair >> 4;
@@ -208,12 +207,13 @@ class Panels {
   float scale(int64_t row, int64_t group) const {
     const Place place = place_of(weight_, row);
     if (format_.scheme == WeightScheme::kInt8) return at<float>(place, words_ * 256 + place.lane * 4);
-    return f16_to_float(at<uint16_t>(place, group * group_bytes_ + format_.group_size * 32 + place.lane * 2));
+    return f16_to_float(
+        at<uint16_t>(place, group * group_bytes_ + format_.group_columns * 32 + place.lane * 2));
   }
   int zero_point(int64_t row, int64_t group) const {
     const Place place = place_of(weight_, row);
     if (!format_.zero_points) return 8;
-    return at<uint8_t>(place, group * group_bytes_ + format_.group_size * 32 + 128 + place.lane);
+    return at<uint8_t>(place, group * group_bytes_ + format_.group_columns * 32 + 128 + place.lane);
   }
   // What input i is multiplied by before it is quantized: behind the panels.
   float column_scale(int64_t i) const {
@@ -235,9 +235,9 @@ class Panels {
   }
   float int4_product(int64_t row, const uint32_t* words) const {
     float total = 0;
-    for (int64_t group = 0; group < words_ * 4 / format_.group_size; ++group) {
+    for (int64_t group = 0; group < words_ * 4 / format_.group_columns; ++group) {
       int64_t sum = 0;
-      for (int64_t i = group * format_.group_size; i < (group + 1) * format_.group_size; ++i)
+      for (int64_t i = group * format_.group_columns; i < (group + 1) * format_.group_columns; ++i)
         sum += int64_t{code(row, i) - zero_point(row, group)} * input_code(words, i);
       total = std::fma(static_cast<float>(sum), scale(row, group), total);
     }

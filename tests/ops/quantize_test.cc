@@ -41,7 +41,7 @@ void unpack(Matrix& out, const PackedWeight& packed) {
 
 double weight_bound(const WeightFormat& format) {
   if (format.scheme == WeightScheme::kInt8) return 0.0095;
-  if (format.group_size == 128) return format.zero_points ? 0.105 : 0.108;
+  if (format.group_columns == 128) return format.zero_points ? 0.105 : 0.108;
   return format.zero_points ? 0.083 : 0.09;
 }
 
@@ -50,7 +50,7 @@ TEST(Quantize, WeightsStayNear) {
   Random random(1);
   for (const WeightFormat& format : kIntegers)
     for (int64_t k : {64, 1000, 4100}) {
-      Weight weight(70, k, DType::kF32, random, 0.02f);
+      StoredMatrix weight(70, k, DType::kF32, random, 0.02f);
       Matrix found(70, k);
       unpack(found, *weight.pack(format, machine.stream));
       EXPECT_LT(relative_error(found, weight.values), weight_bound(format))
@@ -64,7 +64,7 @@ TEST(Quantize, UnevenWeights) {
   Random random(2);
   for (const WeightFormat& format : kIntegers) {
     SCOPED_TRACE(format_name(format));
-    Weight weight(6, 256, DType::kF32, random);
+    StoredMatrix weight(6, 256, DType::kF32, random);
     for (int64_t i = 0; i < 256; ++i) {
       weight.values.row(0)[i] = 0;
       weight.values.row(1)[i] = 3 + 0.01f * weight.values.row(1)[i];  // far from zero
@@ -95,7 +95,7 @@ TEST(Quantize, InputsAreRoundedToTheNearestCode) {
   Random random(3);
   for (const WeightFormat& format : kIntegers)
     for (int64_t k : {1, 5, 16, 33, 100, 1001}) {
-      Weight weight(3, k, DType::kF32, random);
+      StoredMatrix weight(3, k, DType::kF32, random);
       auto packed = weight.pack(format, machine.stream);
       const Panels panels(*packed);
       Matrix x(7, k, 2);
@@ -129,7 +129,7 @@ TEST(Quantize, ABfloat16InputIsRoundedAndAnOddOneFilledUp) {
   Machine machine(1);
   Random random(4);
   for (int64_t k : {1, 15, 16, 17, 100}) {
-    Weight weight(3, k, DType::kBF16, random);
+    StoredMatrix weight(3, k, DType::kBF16, random);
     auto packed = weight.pack(machine.stream);
     Matrix x(3, k);
     random.fill(x);
@@ -153,7 +153,7 @@ TEST(Quantize, OutliersOfTheInputsCostNothing) {
   constexpr int64_t kN = 96, kK = 512, kRows = 16;
   for (const WeightFormat& format : kIntegers) {
     SCOPED_TRACE(format_name(format));
-    Weight weight(kN, kK, DType::kF32, random);
+    StoredMatrix weight(kN, kK, DType::kF32, random);
     Matrix x(kRows, kK), exact(kRows, kN), plain(kRows, kN), planted(kRows, kN);
     random.fill(x);
     for (int64_t t = 0; t < kRows; ++t)
@@ -188,7 +188,7 @@ TEST(Quantize, ColumnsOfNothingStayNothing) {
   Random random(6);
   for (const WeightFormat& format : kIntegers)
     for (bool everything : {false, true}) {
-      Weight weight(10, 64, DType::kF32, random);
+      StoredMatrix weight(10, 64, DType::kF32, random);
       for (int64_t j = 0; j < 10; ++j)
         for (int64_t i = 0; i < 64; ++i)
           if (everything || i % 3 == 0) weight.values.row(j)[i] = 0;
@@ -213,7 +213,7 @@ TEST(Quantize, EveryInputFitsTheRoomForAnyOfThem) {
   Random random(7);
   for (const WeightFormat& format : kFormats)
     for (int64_t k : {1, 31, 32, 33, 128, 129, 1000, 4095}) {
-      Weight weight(1, k, DType::kF32, random);
+      StoredMatrix weight(1, k, DType::kF32, random);
       auto packed = weight.pack(format, machine.stream);
       for (int64_t rows : {1, 2, 15, 16, 17, 1000})
         EXPECT_LE(input_bytes(*packed, rows), input_bytes_most(k, rows))

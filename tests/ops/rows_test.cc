@@ -76,7 +76,7 @@ TEST(RmsNorm, WritesEveryFormOfInputAsItWouldBeConverted) {
     for (int64_t width : {1, 31, 100, 1024})
       for (int threads : {1, 2}) {
         Machine machine(threads);
-        Weight weight(1, width, DType::kF32, random);
+        StoredMatrix weight(1, width, DType::kF32, random);
         auto packed = weight.pack(format, machine.stream);
         Matrix x(200, width), scale(1, width), y(200, width);
         random.fill(x);
@@ -145,8 +145,8 @@ TEST(SiluMul, EveryInstructionSetAgainstDouble) {
     auto bytes = [&](Matrix& m) {
       return std::span(reinterpret_cast<const std::byte*>(m.row(0)), static_cast<std::size_t>(width) * 4);
     };
-    const QuantTensor parts[] = {{"gate", QuantScheme::kNone, DType::kF32, width, 1, bytes(gate)},
-                                 {"up", QuantScheme::kNone, DType::kF32, width, 1, bytes(up)}};
+    const Weight parts[] = {plain_weight("gate", DType::kF32, width, 1, bytes(gate)),
+                            plain_weight("up", DType::kF32, width, 1, bytes(up))};
     auto weight = pack_weight(parts, {WeightScheme::kF32}, true, machine.stream);
     ASSERT_TRUE(weight.ok());
     for (Isa isa : machine_isas()) {

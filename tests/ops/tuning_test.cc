@@ -59,7 +59,7 @@ TEST_P(TuningOfProducts, ChangesNoBit) {
   // k is more than two slices of the default, where sums are parked.
   constexpr int64_t kN = 3 * 64 + 5, kRows = 300;
   const int64_t k = GetParam().scheme == WeightScheme::kF32 ? 2100 : 4300;
-  Weight weight(kN, k, stored_dtype(GetParam()), random);
+  StoredMatrix weight(kN, k, stored_dtype(GetParam()), random);
   auto packed = weight.pack(GetParam(), machine.stream);
   Matrix x(kRows, k);
   random.fill(x);
@@ -145,9 +145,9 @@ TEST(Calibrate, ChoosesAmongTheCandidatesInItsTimeAndLeavesTheStreamAsItWas) {
       Machine machine(2);
       Random random(3);
       const DType dtype = stored_dtype(format);
-      Weight narrow(200, 64, dtype, random), wide(70, 300, dtype, random), gate(90, 64, dtype, random);
+      StoredMatrix narrow(200, 64, dtype, random), wide(70, 300, dtype, random), gate(90, 64, dtype, random);
       auto a = narrow.pack(format, machine.stream), b = wide.pack(format, machine.stream);
-      const QuantTensor parts[] = {gate.tensor(), gate.tensor()};
+      const Weight parts[] = {gate.tensor(), gate.tensor()};
       auto gated = pack_weight(parts, format, true, machine.stream);
       ASSERT_TRUE(gated.ok());
       CpuTuning before;

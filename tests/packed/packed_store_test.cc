@@ -42,11 +42,7 @@ class PackedStoreTest : public ::testing::Test {
   }
 
   std::unique_ptr<PackedWeight> pack(const WeightFormat& format, ComputeStream& stream) const {
-    const QuantTensor part{.name = "w",
-                           .dtype = DType::kF32,
-                           .rows = kRows,
-                           .columns = kColumns,
-                           .data = std::as_bytes(std::span(numbers_))};
+    const Weight part = plain_weight("w", DType::kF32, kRows, kColumns, std::as_bytes(std::span(numbers_)));
     return *pack_weight({&part, 1}, format, false, stream);
   }
   std::unique_ptr<PackedWeight> pack(const WeightFormat& format) { return pack(format, stream_); }
@@ -191,11 +187,27 @@ TEST_F(PackedStoreTest, ATableThatLiesIsRefusedThoughItsHashesAreRight) {
                         {16, 1ll << 40}, {24, 0},    {24, -1},       {24, INT64_MAX}, {24, 64}};
   for (const Case& c : cases)
     EXPECT_EQ(forged(c.at, c.value), "it has a weight that cannot be") << c.at << " " << c.value;
-  EXPECT_EQ(forged(48, int32_t{32}), "it has a weight that cannot be") << "a group size for bf16";
-  EXPECT_EQ(forged(56, uint8_t{200}), "it has a weight that cannot be") << "no such scheme";
-  EXPECT_EQ(forged(52, uint32_t{0xFFFFFFFF}), "it has a name that is cut off");
-  EXPECT_NE(forged(52, uint32_t{6}), "") << "names out of step";
+  EXPECT_EQ(forged(48, int32_t{2}), "it has a weight that cannot be") << "rows of a group";
+  EXPECT_EQ(forged(52, int32_t{32}), "it has a weight that cannot be") << "a group size for bf16";
+  EXPECT_EQ(forged(60, uint8_t{200}), "it has a weight that cannot be") << "no such scheme";
+  for (std::size_t flag : {61, 62, 63})
+    EXPECT_EQ(forged(flag, uint8_t{2}), "it has a weight that cannot be") << "neither yes nor no: " << flag;
+  EXPECT_EQ(forged(56, uint32_t{0xFFFFFFFF}), "it has a name that is cut off");
+  EXPECT_NE(forged(56, uint32_t{6}), "") << "names out of step";
   EXPECT_EQ(forged(64 + name(0).size() - 1, '1'), "it has a weight that cannot be") << "the same name twice";
+}
+
+TEST_F(PackedStoreTest, AFileOfAnotherVersionIsMadeAnew) {
+  load(kKey);
+  const std::string whole = bytes();
+  std::string older = whole;
+  older[8] = 1;
+  const Hash128 header_hash = hash128(std::string_view(older).substr(0, 80));
+  std::memcpy(older.data() + 80, &header_hash, sizeof header_hash);
+  write(older);
+  EXPECT_EQ(refusal(kKey), "it is of another version or kind of machine");
+  EXPECT_EQ(load(kKey), 0);
+  EXPECT_EQ(bytes(), whole);
 }
 
 TEST_F(PackedStoreTest, OtherFilesAreNotWeights) {
@@ -267,13 +279,17 @@ TEST_F(PackedStoreTest, WhatAKilledWriterLeftIsRemovedWhenItIsOld) {
 }
 
 TEST_F(PackedStoreTest, TheKeyTellsModelsAndFormatsApart) {
-  const Hash128 a = packed_key({1, 1}, kFormats[0], kFormats[1], stream_);
-  EXPECT_EQ(a, packed_key({1, 1}, kFormats[0], kFormats[1], stream_));
-  EXPECT_NE(a, packed_key({1, 2}, kFormats[0], kFormats[1], stream_));
-  EXPECT_NE(a, packed_key({1, 1}, kFormats[1], kFormats[0], stream_));
-  EXPECT_NE(a, packed_key({1, 1}, kFormats[0], kFormats[2], stream_));
-  EXPECT_NE(packed_key({1, 1}, kFormats[0], {WeightScheme::kInt4, 32}, stream_),
-            packed_key({1, 1}, kFormats[0], {WeightScheme::kInt4, 128}, stream_));
+  auto key = [&](const Hash128& content, std::vector<WeightFormat> formats) {
+    return packed_key(content, formats, stream_);
+  };
+  const Hash128 a = key({1, 1}, {kFormats[0], kFormats[1]});
+  EXPECT_EQ(a, key({1, 1}, {kFormats[0], kFormats[1]}));
+  EXPECT_NE(a, key({1, 2}, {kFormats[0], kFormats[1]}));
+  EXPECT_NE(a, key({1, 1}, {kFormats[1], kFormats[0]}));
+  EXPECT_NE(a, key({1, 1}, {kFormats[0], kFormats[2]}));
+  EXPECT_NE(a, key({1, 1}, {kFormats[0], kFormats[1], kFormats[2]}));
+  EXPECT_NE(key({1, 1}, {kFormats[0], {WeightScheme::kInt4, 32}}),
+            key({1, 1}, {kFormats[0], {WeightScheme::kInt4, 128}}));
 }
 
 }  // namespace

@@ -47,10 +47,10 @@ TEST(Checkpoint, ShardsAndOneFileHoldTheSame) {
     const StoredTensor *a = (*sharded)->find(tensor.name), *b = (*single)->find(tensor.name);
     ASSERT_TRUE(a != nullptr && b != nullptr) << tensor.name;
     EXPECT_EQ(a->shape, tensor.shape);
-    EXPECT_EQ(to_floats((*sharded)->read(*a), "").value(), tensor.values);
-    EXPECT_EQ(to_floats((*single)->read(*b), "").value(), tensor.values);
-    (*sharded)->release(*a);
-    EXPECT_EQ(to_floats((*sharded)->read(*a), "").value(), tensor.values);  // a hint only
+    EXPECT_EQ(read_floats(**sharded, tensor.name).value(), tensor.values);
+    EXPECT_EQ(read_floats(**single, tensor.name).value(), tensor.values);
+    (*sharded)->release(a->data);
+    EXPECT_EQ(read_floats(**sharded, tensor.name).value(), tensor.values);  // a hint only
   }
   EXPECT_EQ((*single)->find("model.norm"), nullptr);
 }
@@ -124,13 +124,33 @@ TEST(Checkpoint, WidensFloatKindsAndNothingElse) {
   std::string bytes = testing::safetensors_bytes({{"a", {3}, {1.0f, 0.15625f, -65536.0f}}}, "bfloat16");
   auto checkpoint = Checkpoint::from_bytes(std::as_bytes(std::span(bytes)), "memory");
   ASSERT_TRUE(checkpoint.ok());
-  EXPECT_EQ(to_floats((*checkpoint)->read((*checkpoint)->tensors()[0]), "").value(),
-            (std::vector<float>{1.0f, 0.15625f, -65536.0f}));
+  EXPECT_EQ(read_floats(**checkpoint, "a").value(), (std::vector<float>{1.0f, 0.15625f, -65536.0f}));
   std::string ints =
       testing::safetensors_bytes(R"({"i":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}})", "1234");
   checkpoint = Checkpoint::from_bytes(std::as_bytes(std::span(ints)), "memory");
-  EXPECT_THAT(to_floats((*checkpoint)->read((*checkpoint)->tensors()[0]), "memory").status().message(),
+  EXPECT_THAT(read_floats(**checkpoint, "i").status().message(),
               AllOf(HasSubstr("'i' of 'memory'"), HasSubstr("expected F32, F16, BF16 or F64, found I32")));
+}
+
+TEST(Checkpoint, GivesTensorsAsMatrices) {
+  std::string bytes = testing::safetensors_bytes({{"vector", {3}, {1, 2, 3}},
+                                                  {"matrix", {2, 2}, {1, 2, 3, 4}},
+                                                  {"experts", {2, 3, 2}, std::vector<float>(12)}},
+                                                 "float32");
+  auto checkpoint = Checkpoint::from_bytes(std::as_bytes(std::span(bytes)), "memory");
+  ASSERT_TRUE(checkpoint.ok());
+  struct Case {
+    const char* name;
+    int64_t rows, columns;
+  };
+  for (const Case& c : {Case{"vector", 1, 3}, {"matrix", 2, 2}, {"experts", 6, 2}}) {
+    const Weight weight = (*checkpoint)->weight(c.name).value();
+    EXPECT_TRUE(check_weight(weight).ok()) << check_weight(weight).message();
+    EXPECT_EQ(weight.rows, c.rows);
+    EXPECT_EQ(weight.columns, c.columns);
+    EXPECT_EQ(weight.data.data(), (*checkpoint)->find(c.name)->data.data()) << "in the file's own pages";
+  }
+  EXPECT_EQ((*checkpoint)->weight("none").status().message(), "the checkpoint has no tensor 'none'");
 }
 
 TEST(Checkpoint, WhatLiesInAFilesPlaceIsNamed) {
@@ -178,8 +198,8 @@ TEST(Checkpoint, EachShardGivesItsOwnPagesBack) {
   auto checkpoint = Checkpoint::open(dir.path());
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
   for (const StoredTensor& tensor : (*checkpoint)->tensors()) {
-    (*checkpoint)->release(tensor);
-    EXPECT_EQ(to_floats((*checkpoint)->read(tensor), "").value(), (std::vector<float>{1.5f, -2.0f}));
+    (*checkpoint)->release(tensor.data);
+    EXPECT_EQ(read_floats(**checkpoint, tensor.name).value(), (std::vector<float>{1.5f, -2.0f}));
   }
 }
 
@@ -229,7 +249,7 @@ TEST(DummyCheckpoint, IsAFunctionOfSeedNameAndIndex) {
   auto other = make_dummy_checkpoint(list, DType::kF32, 8, nullptr);
   ASSERT_TRUE(check_tensors(*a, list, {}).ok());
   auto numbers = [](const Checkpoint& checkpoint, const char* name) {
-    return to_floats(checkpoint.read(*checkpoint.find(name)), "").value();
+    return read_floats(checkpoint, name).value();
   };
   std::vector<float> w = numbers(*a, "w.weight");
   EXPECT_EQ(w, numbers(*b, "w.weight"));

@@ -124,7 +124,7 @@ void convert_row(const MatmulInput& input, int64_t row, const float* x) {
       return kernels().rows.narrow(reinterpret_cast<uint16_t*>(out), x, input.k);
     case WeightScheme::kInt8:
     case WeightScheme::kInt4: {
-      const int64_t unit = input.format.scheme == WeightScheme::kInt8 ? 4 : input.format.group_size;
+      const int64_t unit = input.format.scheme == WeightScheme::kInt8 ? 4 : input.format.group_columns;
       const int64_t padded = (input.k + unit - 1) / unit * unit;
       const int32_t offset = input.format.scheme == WeightScheme::kInt8 ? -128
                              : input.format.zero_points                 ? 1

@@ -4,6 +4,7 @@
 #include <limits>
 #include <new>
 
+#include "ops/cpu/dequantize.h"
 #include "ops/cpu/packed_weight.h"
 #include "ops/cpu/transpose.h"
 #include "ops/matmul.h"
@@ -13,24 +14,14 @@ namespace {
 
 using namespace cpu;
 
-std::string describe(const QuantTensor& part) {
-  return "'" + part.name + "' (" + dtype_name(part.dtype) + " [" + std::to_string(part.rows) + ", " +
-         std::to_string(part.columns) + "])";
-}
-
-Status check_part(const QuantTensor& part, const QuantTensor& first, bool gated) {
-  if (part.scheme != QuantScheme::kNone || (!is_kernel_dtype(part.dtype) && part.dtype != DType::kF64))
+Status check_part(const Weight& part, const Weight& first, bool gated) {
+  PAGODA_RETURN_IF_ERROR(check_weight(part));
+  if (part.quant.scheme == QuantScheme::kNone && !is_kernel_dtype(part.dtype) && part.dtype != DType::kF64)
     return invalid_argument("weight " + describe(part) + ": weights of F32, BF16, F16 and F64 are taken");
-  if (part.rows <= 0 || part.columns <= 0) return invalid_argument("weight " + describe(part) + " is empty");
   if (part.columns != first.columns || (gated && part.rows != first.rows))
     return invalid_argument("weights " + describe(first) + " and " + describe(part) +
                             " are multiplied together and must agree in columns" +
                             (gated ? ", and in rows" : ""));
-  const auto limit = std::numeric_limits<int64_t>::max() / 8;
-  if (part.rows > limit / part.columns ||
-      part.data.size() != static_cast<std::size_t>(part.rows * part.columns) * dtype_bytes(part.dtype))
-    return invalid_argument("weight " + describe(part) + " has " + std::to_string(part.data.size()) +
-                            " bytes, which is not what its shape asks for");
   return {};
 }
 
@@ -41,13 +32,15 @@ bool is_quantized(const WeightFormat& format) {
 // Packs all panels of one weight; used once.
 class Packer {
  public:
-  Packer(std::span<const QuantTensor> parts, const PackedWeight::Header& header, std::byte* out)
+  Packer(std::span<const Weight> parts, const PackedWeight::Header& header, std::byte* out)
       : header_(header), layout_(header), out_(out) {
-    for (const QuantTensor& part : parts) {
-      const int64_t row_bytes = header.k * static_cast<int64_t>(dtype_bytes(part.dtype));
-      for (int64_t row = 0; row < part.rows; ++row)
-        rows_.push_back({part.data.data() + row * row_bytes, part.dtype});
-    }
+    for (const Weight& part : parts)
+      for (int64_t row = 0; row < part.rows; ++row) {
+        if (part.quant.scheme == QuantScheme::kNone)
+          rows_.push_back({part.data.data() + row * part.row_stride, part.dtype});
+        else
+          rows_.push_back({.codes = &part, .row = row});
+      }
     zeros_.resize(static_cast<std::size_t>(layout_.words * 4 + header.k * 4));
   }
 
@@ -78,16 +71,22 @@ class Packer {
     float scales[kPanel];
   };
 
-  // A row as its part has it: the parts of a product may differ in dtype.
+  // A row as its part has it: the parts of a product may differ in dtype and scheme.
   struct Row {
-    const std::byte* data;
-    DType dtype;
+    const std::byte* data = nullptr;  // of numbers
+    DType dtype = DType::kF32;
+    const Weight* codes = nullptr;  // else row `row` of these
+    int64_t row = 0;
+    bool holds(WeightScheme scheme) const {
+      return codes == nullptr && dtype != DType::kF64 && unquantized(dtype).scheme == scheme;
+    }
   };
   Row source(int64_t panel, int64_t lane) const {
     const int64_t row = packed_row(header_, panel, lane);
     return row < 0 ? Row{zeros_.data(), DType::kF32} : rows_[static_cast<std::size_t>(row)];
   }
   void widen(const Row& row, float* out) {
+    if (row.codes != nullptr) return dequantize_row(*row.codes, row.row, out);
     if (row.dtype != DType::kF64)
       return kernels().quantize.widen(elem_of(row.dtype), out, row.data, header_.k);
     for (int64_t i = 0; i < header_.k; ++i) {
@@ -151,7 +150,7 @@ class Packer {
     for (int64_t lane = 0; lane < kPanel; ++lane) {
       const Row row = source(panel, lane);
       slab->rows[lane] = row.data;
-      if (row.dtype != DType::kF64 && unquantized(row.dtype).scheme == to) continue;
+      if (row.holds(to)) continue;
       slab->rows[lane] = slab->elements.data() + lane * row_bytes;
       convert_row(row, slab, slab->elements.data() + lane * row_bytes);
     }
@@ -197,7 +196,7 @@ class Packer {
   }
 
   void pack_int4(int64_t panel, Slab* slab) {
-    const int64_t group = header_.format.group_size, codes_bytes = group * kPanel / 2;
+    const int64_t group = header_.format.group_columns, codes_bytes = group * kPanel / 2;
     const int64_t group_bytes = layout_.panel_bytes / layout_.steps, half = layout_.padded_k / 2;
     for (int64_t lane = 0; lane < kPanel; ++lane) {
       equalize_row(panel, lane, slab);
@@ -262,11 +261,11 @@ PanelLayout::PanelLayout(const PackedWeight::Header& header) {
       break;
     case WeightScheme::kInt4:
       dot = format.zero_points ? Dot::kInt4Zeros : Dot::kInt4;
-      padded_k = ceil_to(header.k, format.group_size);
+      padded_k = ceil_to(header.k, format.group_columns);
       words = padded_k / 4;
-      group_words = format.group_size / 4;
-      steps = padded_k / format.group_size;
-      panel_bytes = steps * (format.group_size / 2 * kPanel + kPanel * (format.zero_points ? 3 : 2));
+      group_words = format.group_columns / 4;
+      steps = padded_k / format.group_columns;
+      panel_bytes = steps * (format.group_columns / 2 * kPanel + kPanel * (format.zero_points ? 3 : 2));
       break;
   }
   total_bytes = static_cast<std::size_t>(num_panels * panel_bytes);
@@ -290,7 +289,7 @@ std::string format_name(const WeightFormat& format) {
   constexpr const char* kNames[] = {"F32", "F16", "BF16", "INT8", "INT4"};
   std::string name = kNames[static_cast<int>(format.scheme)];
   if (format.scheme == WeightScheme::kInt4)
-    name += " (group " + std::to_string(format.group_size) + (format.zero_points ? ", zero points)" : ")");
+    name += " (group " + std::to_string(format.group_columns) + (format.zero_points ? ", zero points)" : ")");
   return name;
 }
 
@@ -318,12 +317,22 @@ std::size_t packed_bytes(const PackedWeight::Header& header) {
     return 0;
   if (static_cast<uint8_t>(format.scheme) > static_cast<uint8_t>(WeightScheme::kInt4)) return 0;
   const bool is_int4 = format.scheme == WeightScheme::kInt4;
-  if (is_int4 ? format.group_size != 32 && format.group_size != 128
-              : format.group_size != 0 || format.zero_points)
+  if (is_int4 ? format.group_columns != 32 && format.group_columns != 128
+              : format.group_columns != 0 || format.zero_points)
     return 0;
+  if (format.group_rows != 1) return 0;
   if (is_quantized(format) && header.k > kMaxK) return 0;
   if (header.is_gated && header.n % 2 != 0) return 0;
   return PanelLayout(header).total_bytes;
+}
+
+WeightFormat nearest_format(const Quantization& quant, DType stored, DType plain) {
+  const bool is_integer =
+      quant.scheme == QuantScheme::kGrouped && quant.group_rows == 1 && stored != DType::kF8E4M3;
+  if (is_integer && quant.bits == 8 && quant.group_columns == 0) return {WeightScheme::kInt8};
+  if (is_integer && quant.bits == 4 && (quant.group_columns == 32 || quant.group_columns == 128))
+    return {WeightScheme::kInt4, quant.group_columns, quant.has_zeros};
+  return unquantized(plain);
 }
 
 std::unique_ptr<PackedWeight> adopt_packed(const PackedWeight::Header& header,
@@ -334,13 +343,12 @@ std::unique_ptr<PackedWeight> adopt_packed(const PackedWeight::Header& header,
   return std::make_unique<PanelWeight>(header, payload, std::move(owner));
 }
 
-Result<std::unique_ptr<PackedWeight>> pack_weight(std::span<const QuantTensor> parts,
-                                                  const WeightFormat& format, bool gated,
-                                                  ComputeStream& stream) {
+Result<std::unique_ptr<PackedWeight>> pack_weight(std::span<const Weight> parts, const WeightFormat& format,
+                                                  bool gated, ComputeStream& stream) {
   if (parts.empty()) return invalid_argument("no weight to pack");
   PAGODA_CHECK(!gated || parts.size() == 2, "a gate and its other half");
   PackedWeight::Header header{0, parts.front().columns, format, gated};
-  for (const QuantTensor& part : parts) {
+  for (const Weight& part : parts) {
     PAGODA_RETURN_IF_ERROR(check_part(part, parts.front(), gated));
     header.n += part.rows;
   }
