@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mmap.h"
+#include "layers/weight_formats.h"
 #include "model/registry.h"
 #include "model/tensor_list.h"
 #include "ops/cpu/isa.h"
@@ -32,11 +33,8 @@ struct Source {
   std::string config;  // the JSON that `spec` was read from
   ModelSpec spec;
   std::unique_ptr<Checkpoint> checkpoint;
-  DType dtype = DType::kF32;  // of the weights as they will be held, but for those quantized:
-  std::optional<WeightFormat> layers_format, vocabulary_format;
-
-  WeightFormat layers() const { return layers_format.value_or(unquantized(dtype)); }
-  WeightFormat vocabulary() const { return vocabulary_format.value_or(unquantized(dtype)); }
+  WeightFormats formats;
+  UsedFormats used;
 };
 
 Status choose_isa(const std::string& name) {
@@ -141,15 +139,17 @@ Result<Source> open_source(const ModelArgs& args) {
   }
   PAGODA_TRY(std::optional<DType> wanted, parse_dtype_flag(args.dtype));
   if (wanted) {
-    source.dtype = *wanted;
+    source.formats.dtype = *wanted;
   } else {
-    PAGODA_TRY(source.dtype, auto_dtype(source));
+    PAGODA_TRY(source.formats.dtype, auto_dtype(source));
   }
-  PAGODA_TRY(source.layers_format, parse_quantization(args.quantization, "quantization"));
-  PAGODA_TRY(source.vocabulary_format, parse_quantization(args.lm_head_quantization, "lm-head-quantization"));
+  PAGODA_TRY(source.formats.layers, parse_quantization(args.quantization, "quantization"));
+  PAGODA_TRY(source.formats.vocabulary,
+             parse_quantization(args.lm_head_quantization, "lm-head-quantization"));
   // The head decides between neighbouring tokens: 8 bits unless asked otherwise.
-  if (source.layers_format && args.lm_head_quantization.empty())
-    source.vocabulary_format = WeightFormat{WeightScheme::kInt8};
+  if (source.formats.layers && args.lm_head_quantization.empty())
+    source.formats.vocabulary = WeightFormat{WeightScheme::kInt8};
+  source.used = source.formats.used(tensor_list(source.spec), source.checkpoint.get());
   return source;
 }
 
@@ -161,7 +161,7 @@ MemoryRequest memory_request(const CacheArgs& args, const Source& source, DType 
   request.kv_cache_bytes = static_cast<uint64_t>(args.kv_cache_memory_bytes.value_or(0));
   request.keeps_unused = args.enable_prefix_caching;
   request.num_blocks_override = static_cast<int32_t>(args.num_gpu_blocks_override.value_or(0));
-  request.weight_bytes = estimate_weight_bytes(source.spec, source.layers(), source.vocabulary());
+  request.weight_bytes = estimate_weight_bytes(source.spec, source.formats, source.checkpoint.get());
   request.groups = kv_groups(source.spec.config, kv_dtype, static_cast<int32_t>(args.block_size));
   return request;
 }
@@ -183,7 +183,8 @@ Result<Sizes> sizes_for(const EngineArgs& args, const Source& source, MemoryRequ
   int64_t seqs = std::min(args.scheduler.max_num_seqs, step_tokens);
   sizes.max_num_seqs = static_cast<int32_t>(seqs);
   sizes.max_num_batched_tokens = static_cast<int32_t>(std::min(step_tokens, seqs * max_model_len));
-  request.activation_bytes = estimate_activation_bytes(source.spec.config, sizes.max_num_batched_tokens);
+  request.activation_bytes = estimate_activation_bytes(source.spec.config, sizes.max_num_batched_tokens,
+                                                       source.used.max_input_parts());
   request.position_bytes = estimate_position_bytes(source.spec.config, request.groups, sizes.max_num_seqs);
   request.max_model_len = sizes.max_model_len;
   request.max_num_seqs = sizes.max_num_seqs;
@@ -275,13 +276,17 @@ void warn_of_scarce_memory(uint64_t kv_bytes) {
       static_cast<double>(kv_bytes) / kGiB, static_cast<double>(available) / kGiB);
 }
 
+std::string names_of(std::span<const WeightFormat> formats) {
+  std::string text;
+  for (const WeightFormat& format : formats) text += (text.empty() ? "" : " and ") + format_name(format);
+  return text;
+}
+
 WeightRecipe weight_recipe(const EngineArgs& args, const Source& source, const Sizes& sizes,
                            const CpuPlan& cpus) {
   return {.files = source.files,
           .spec = source.spec,
-          .dtype = source.dtype,
-          .layers_format = source.layers_format,
-          .vocabulary_format = source.vocabulary_format,
+          .formats = source.formats,
           .max_model_len = sizes.max_model_len,
           .dummy = args.model.load_format == "dummy",
           .seed = args.model.seed,
@@ -297,7 +302,7 @@ Result<std::unique_ptr<ModelRunner>> load_runner(const EngineArgs& args, Source*
   auto loader = std::make_shared<WeightLoader>(weight_recipe(args, *source, sizes, cpus));
   PAGODA_TRY(auto decoder, loader->load(std::move(source->checkpoint), compute.get()));
   *weight_bytes = decoder->weight_bytes();
-  const std::string layers = format_name(source->layers()), head = format_name(source->vocabulary());
+  const std::string layers = names_of(source->used.layers), head = names_of(source->used.vocabulary);
   log_info("Loaded {} parameters as {}{} in {:.2f} GiB; {} kernels",
            with_commas(num_parameters(tensor_list(source->spec))), layers,
            head == layers ? "" : ", the head as " + head, static_cast<double>(*weight_bytes) / kGiB,
@@ -316,13 +321,12 @@ Result<std::unique_ptr<ModelRunner>> load_runner(const EngineArgs& args, Source*
 }
 
 KvIdentity kv_identity(const EngineArgs& args, const Source& source, const Sizes& sizes, DType kv_dtype) {
-  const std::string made_of = fmt::format("{}|{}|{}|{}", source.config, dtype_name(source.dtype),
+  const std::string made_of = fmt::format("{}|{}|{}|{}", source.config, dtype_name(source.formats.dtype),
                                           sizes.max_model_len, source.checkpoint ? 0 : args.model.seed);
   return {.config = made_of,
           .checkpoint = source.checkpoint.get(),
           .model = &source.spec.config,
-          .layers = source.layers(),
-          .vocabulary = source.vocabulary(),
+          .formats = source.used.all(),
           .kv_dtype = kv_dtype,
           .block_size = static_cast<int32_t>(args.cache.block_size)};
 }
@@ -392,7 +396,7 @@ Result<std::unique_ptr<Assembly>> assemble(const EngineArgs& args) {
                                      {args.cpu.list, static_cast<int>(args.cpu.num_threads)}));
   bind_other_threads(cpus.spare);  // the log's, which began before
   PAGODA_TRY(Source source, open_source(args.model));
-  PAGODA_TRY(DType kv_dtype, parse_kv_dtype(args.cache.kv_cache_dtype, source.dtype));
+  PAGODA_TRY(DType kv_dtype, parse_kv_dtype(args.cache.kv_cache_dtype, source.formats.dtype));
   PAGODA_RETURN_IF_ERROR(judge_prefix_cache(args.cache, source.spec.config));
   PAGODA_TRY(Sizes sizes, plan_sizes(args, source, kv_dtype));
   PAGODA_TRY(TextAssets text, text_of(args, source.files));

@@ -3,7 +3,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "base/env.h"
@@ -28,7 +27,7 @@ Hash128 fingerprint(const KvIdentity& identity, std::span<const KvGroupSpec> gro
   std::string text =
       fmt::format("pagoda kv 2|{}|{}|{}|{} {}|{}", identity.config, content.hex(), isa_name(selected_isa()),
                   dtype_name(identity.kv_dtype), identity.block_size,
-                  packed_key(content, std::array{identity.layers, identity.vocabulary}, compute.stream).hex());
+                  packed_key(content, identity.formats, compute.stream).hex());
   for (const KvGroupSpec& group : groups)
     text += fmt::format("|{} {} {} {}", static_cast<int>(group.kind), group.window, group.block_bytes,
                         fmt::join(group.layers, ","));

@@ -18,7 +18,7 @@ struct KvIdentity {
   std::string config;                      // config.json with its overrides, dtypes, formats, seed of dummies
   const Checkpoint* checkpoint = nullptr;  // null: dummy weights
   const ModelConfig* model = nullptr;
-  WeightFormat layers, vocabulary;
+  std::vector<WeightFormat> formats;  // of the weights
   DType kv_dtype = DType::kF32;
   int32_t block_size = 16;
 };

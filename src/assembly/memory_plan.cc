@@ -119,26 +119,28 @@ Result<MemoryPlan> plan_memory(const MemoryRequest& request) {
   return plan;
 }
 
-uint64_t estimate_weight_bytes(const ModelSpec& spec, const WeightFormat& layers,
-                               const WeightFormat& vocabulary) {
+uint64_t estimate_weight_bytes(const ModelSpec& spec, const WeightFormats& formats,
+                               const Checkpoint* checkpoint) {
   uint64_t total = 0;
   for (const TensorSpec& tensor : tensor_list(spec)) {
     if (tensor.optional) continue;
-    const bool is_vocabulary = tensor.role == TensorRole::kEmbedding || tensor.role == TensorRole::kHead;
-    if (tensor.shape.size() == 2)
-      total += packed_bytes({tensor.shape[0], tensor.shape[1], is_vocabulary ? vocabulary : layers});
-    else
+    if (tensor.shape.size() == 1) {
       total += static_cast<uint64_t>(tensor.shape[0]) * sizeof(float);
+      continue;
+    }
+    const StoredTensor* stored = checkpoint == nullptr ? nullptr : checkpoint->find(tensor.sources[0].name);
+    total += packed_bytes({tensor.shape[0], tensor.shape[1], formats.of(tensor.role, stored)});
   }
   return total;
 }
 
-uint64_t estimate_activation_bytes(const ModelConfig& config, int32_t max_num_batched_tokens) {
+uint64_t estimate_activation_bytes(const ModelConfig& config, int32_t max_num_batched_tokens,
+                                   int32_t input_parts) {
   const auto row_bytes = static_cast<uint64_t>(config.vocab_size) * sizeof(float);
   // Scratch of the workers, tokenizer, server; and what is put by for the hour without memory.
   constexpr uint64_t kRest = (64ull << 20) + kReserveBytes;
-  return Activations::bytes(config, max_num_batched_tokens) + std::max<uint64_t>(kLogitsBytes, row_bytes) +
-         kRest;
+  return Activations::bytes(config, max_num_batched_tokens, input_parts) +
+         std::max<uint64_t>(kLogitsBytes, row_bytes) + kRest;
 }
 
 uint64_t estimate_position_bytes(const ModelConfig& config, std::span<const KvGroupSpec> groups,

@@ -5,8 +5,8 @@
 
 #include "base/status.h"
 #include "contract/kv_group.h"
+#include "layers/weight_formats.h"
 #include "model/config.h"
-#include "ops/matmul.h"
 
 namespace pagoda {
 
@@ -36,10 +36,11 @@ struct MemoryPlan {
 Result<MemoryPlan> plan_memory(const MemoryRequest& request);
 
 // Before anything is loaded: bytes of the weights in these formats, and of what the runner needs beside
-// weights and cache.
-uint64_t estimate_weight_bytes(const ModelSpec& spec, const WeightFormat& layers,
-                               const WeightFormat& vocabulary);
-uint64_t estimate_activation_bytes(const ModelConfig& config, int32_t max_num_batched_tokens);
+// weights and cache. checkpoint: null for dummy weights. input_parts: as for Activations.
+uint64_t estimate_weight_bytes(const ModelSpec& spec, const WeightFormats& formats,
+                               const Checkpoint* checkpoint);
+uint64_t estimate_activation_bytes(const ModelConfig& config, int32_t max_num_batched_tokens,
+                                   int32_t input_parts);
 uint64_t estimate_position_bytes(const ModelConfig& config, std::span<const KvGroupSpec> groups,
                                  int32_t max_num_seqs);
 

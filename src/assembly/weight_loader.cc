@@ -2,7 +2,6 @@
 
 #include <sys/stat.h>
 
-#include <array>
 #include <optional>
 #include <set>
 
@@ -18,16 +17,17 @@ Result<std::unique_ptr<Decoder>> WeightLoader::load(std::unique_ptr<Checkpoint> 
     PAGODA_TRY(opened, recipe_.files.open_checkpoint());
   }
   if (recipe_.dummy)
-    opened = make_dummy_checkpoint(tensor_list(recipe_.spec), recipe_.dtype, recipe_.seed, &compute->pool);
+    opened =
+        make_dummy_checkpoint(tensor_list(recipe_.spec), recipe_.formats.dtype, recipe_.seed, &compute->pool);
   stamps_ = stamps_of(*opened);
   return decode(*opened, compute);
 }
 
 Result<std::unique_ptr<Decoder>> WeightLoader::load_again(CpuCompute* compute) const {
   if (recipe_.dummy)
-    return decode(
-        *make_dummy_checkpoint(tensor_list(recipe_.spec), recipe_.dtype, recipe_.seed, &compute->pool),
-        compute);
+    return decode(*make_dummy_checkpoint(tensor_list(recipe_.spec), recipe_.formats.dtype, recipe_.seed,
+                                         &compute->pool),
+                  compute);
   Result<std::unique_ptr<Checkpoint>> checkpoint = recipe_.files.open_checkpoint();
   if (!checkpoint.ok())
     return std::move(checkpoint.status()).with_context("the weights cannot be loaded again");
@@ -42,12 +42,12 @@ Result<std::unique_ptr<Decoder>> WeightLoader::decode(const Checkpoint& checkpoi
     log_warning("--packed-cache: dummy weights are not kept.");
   } else if (!recipe_.packed_cache.empty()) {
     const Hash128 content = content_key(checkpoint, recipe_.packed_cache, compute->pool);
-    store.emplace(recipe_.packed_cache,
-                  packed_key(content, std::array{recipe_.layers(), recipe_.vocabulary()}, compute->stream),
-                  recipe_.copy_packed, compute->stream);
+    const UsedFormats used = recipe_.formats.used(tensor_list(recipe_.spec), &checkpoint);
+    store.emplace(recipe_.packed_cache, packed_key(content, used.all(), compute->stream), recipe_.copy_packed,
+                  compute->stream);
   }
-  const DecoderOptions options{recipe_.dtype, recipe_.max_model_len, recipe_.layers_format,
-                               recipe_.vocabulary_format, store ? &*store : nullptr};
+  const DecoderOptions options{recipe_.formats.dtype, recipe_.max_model_len, recipe_.formats.layers,
+                               recipe_.formats.vocabulary, store ? &*store : nullptr};
   PAGODA_TRY(auto decoder, Decoder::load(recipe_.spec, checkpoint, options, compute->stream));
   if (store) store->finish();
   return decoder;

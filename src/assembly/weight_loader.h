@@ -5,6 +5,7 @@
 
 #include "assembly/model_files.h"
 #include "decoder/decoder.h"
+#include "layers/weight_formats.h"
 #include "model/registry.h"
 #include "runner/cpu_model_runner.h"
 
@@ -14,16 +15,12 @@ namespace pagoda {
 struct WeightRecipe {
   ModelFiles files;
   ModelSpec spec;
-  DType dtype = DType::kF32;
-  std::optional<WeightFormat> layers_format, vocabulary_format;
+  WeightFormats formats;
   int64_t max_model_len = 0;
   bool dummy = false;  // numbers drawn from `seed` instead of files
   uint64_t seed = 0;
   std::string packed_cache;  // folder, or empty: none
   bool copy_packed = false;  // several NUMA nodes: packed weights are read into memory of their own
-
-  WeightFormat layers() const { return layers_format.value_or(unquantized(dtype)); }
-  WeightFormat vocabulary() const { return vocabulary_format.value_or(unquantized(dtype)); }
 };
 
 // Makes the decoder at the start, and again, the same, when a sleeper wakes.

@@ -11,8 +11,9 @@ namespace pagoda {
 // product reads. One per stream.
 class Activations {
  public:
-  Activations(const ModelConfig& config, int32_t max_tokens);
-  static uint64_t bytes(const ModelConfig& config, int32_t max_tokens);
+  // input_parts: Decoder::max_input_parts(), 1 where a model's matrices are all packed alike.
+  Activations(const ModelConfig& config, int32_t max_tokens, int32_t input_parts);
+  static uint64_t bytes(const ModelConfig& config, int32_t max_tokens, int32_t input_parts);
   int32_t max_tokens() const { return max_tokens_; }
 
  private:

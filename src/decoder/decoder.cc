@@ -1,5 +1,6 @@
 #include "decoder/decoder.h"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -45,13 +46,10 @@ Result<std::unique_ptr<Decoder>> Decoder::load(const ModelSpec& spec, const Chec
   PAGODA_RETURN_IF_ERROR(check_tensors(checkpoint, tensors, spec.ignored));
   const TensorSpec* embedding = find_tensor(tensors, TensorRole::kEmbedding);
   const DType stored = checkpoint.find(embedding->sources[0].name)->dtype;
-  const DType dtype = options.dtype.value_or(stored == DType::kF64 ? DType::kF32 : stored);
-  const WeightSource source{checkpoint,
-                            tensors,
-                            options.layers_format.value_or(unquantized(dtype)),
-                            options.vocabulary_format.value_or(unquantized(dtype)),
-                            stream,
-                            options.store};
+  const bool is_half = stored == DType::kBF16 || stored == DType::kF16;
+  const DType dtype = options.dtype.value_or(is_half ? stored : DType::kF32);
+  const WeightSource source{
+      checkpoint, tensors, {dtype, options.layers_format, options.vocabulary_format}, stream, options.store};
   const int64_t max_positions =
       options.max_positions > 0 ? options.max_positions : spec.config.context_length;
   PAGODA_RETURN_IF_ERROR(check_rope_tables(spec.config, max_positions));
@@ -93,11 +91,11 @@ void Decoder::forward(const ForwardInputs& inputs, std::span<const KvLayerView> 
     const LayerConfig& config = config_.layers[i];
     const AttentionStep step{inputs.positions, ropes_[static_cast<std::size_t>(config.rope)], kv[i],
                              inputs.groups[static_cast<std::size_t>(config.kv_group)], scratch};
-    const MatmulInput attention_input = layer.attention.input().input(&scratch.input, n);
-    layer.attention_norm.forward(attention_input, residual, stream);
+    const LinearInput attention_input = layer.attention.input().input(&scratch.input, n);
+    layer.attention_norm.forward(attention_input.forms(), residual, stream);
     layer.attention.forward(residual, attention_input, Epilogue::kAdd, step, stream);
-    const MatmulInput mlp_input = layer.mlp.input().input(&scratch.input, n);
-    layer.mlp_norm.forward(mlp_input, residual, stream);
+    const LinearInput mlp_input = layer.mlp.input().input(&scratch.input, n);
+    layer.mlp_norm.forward(mlp_input.forms(), residual, stream);
     layer.mlp.forward(residual, mlp_input, Epilogue::kAdd, &activations->mlp_, stream);
   }
 }
@@ -113,7 +111,7 @@ void Decoder::logits(const Tensor& out, std::span<const int32_t> rows, Activatio
     std::memcpy(picked.row<float>(i), residual.row<float>(rows[static_cast<std::size_t>(i)]),
                 static_cast<std::size_t>(config_.hidden_size) * sizeof(float));
   const MatmulInput input = vocabulary_.input(&activations->attention_.input, n);
-  final_norm_.forward(input, picked, stream);
+  final_norm_.forward({&input, 1}, picked, stream);
   vocabulary_.logits(out, input, stream);
 }
 
@@ -123,14 +121,27 @@ std::size_t Decoder::weight_bytes() const {
   return total;
 }
 
-std::vector<const PackedWeight*> Decoder::matrices() const {
-  std::vector<const PackedWeight*> all;
+std::vector<const Linear*> Decoder::linears() const {
+  std::vector<const Linear*> all;
   for (const Layer& layer : layers_)
     for (const Linear* linear :
          {&layer.attention.input(), &layer.attention.out(), &layer.mlp.input(), &layer.mlp.down()})
-      all.push_back(&linear->weight());
+      all.push_back(linear);
+  return all;
+}
+
+std::vector<const PackedWeight*> Decoder::matrices() const {
+  std::vector<const PackedWeight*> all;
+  for (const Linear* linear : linears())
+    for (const PackedPart& part : linear->parts()) all.push_back(part.weight.get());
   all.push_back(&vocabulary_.head());
   return all;
+}
+
+int32_t Decoder::max_input_parts() const {
+  std::size_t most = 1;
+  for (const Linear* linear : linears()) most = std::max(most, linear->parts().size());
+  return static_cast<int32_t>(most);
 }
 
 }  // namespace pagoda

@@ -53,8 +53,10 @@ class Decoder {
   int64_t max_positions() const { return max_positions_; }
   std::size_t weight_bytes() const;
   std::vector<const PackedWeight*> matrices() const;  // that every step reads
+  int32_t max_input_parts() const;  // of a linear: in so many forms its input is held (Activations)
 
  private:
+  std::vector<const Linear*> linears() const;
   struct Layer {
     RmsNorm attention_norm, mlp_norm;
     Attention attention;

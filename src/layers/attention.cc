@@ -1,17 +1,6 @@
 #include "layers/attention.h"
 
 namespace pagoda {
-namespace {
-
-// Columns [begin, begin + count) of a wider matrix.
-Tensor columns_of(const Tensor& matrix, int64_t begin, int64_t count) {
-  Tensor view = matrix;
-  view.data = matrix.row<float>(0) + begin;
-  view.shape[1] = count;
-  return view;
-}
-
-}  // namespace
 
 Result<Attention> Attention::load(const WeightSource& source, const AttentionConfig& config) {
   Attention attention;
@@ -22,11 +11,11 @@ Result<Attention> Attention::load(const WeightSource& source, const AttentionCon
   return attention;
 }
 
-void Attention::forward(const Tensor& y, const MatmulInput& x, Epilogue epilogue, const AttentionStep& step,
+void Attention::forward(const Tensor& y, const LinearInput& x, Epilogue epilogue, const AttentionStep& step,
                         ComputeStream& stream) const {
   AttentionScratch& scratch = step.scratch;
-  const Tensor qkv = Tensor::matrix(scratch.qkv.data(), DType::kF32, x.rows, config_.qkv_size());
-  const Tensor attended = Tensor::matrix(scratch.attended.data(), DType::kF32, x.rows, config_.q_size());
+  const Tensor qkv = Tensor::matrix(scratch.qkv.data(), DType::kF32, x.rows(), config_.qkv_size());
+  const Tensor attended = Tensor::matrix(scratch.attended.data(), DType::kF32, x.rows(), config_.q_size());
   const Tensor q = columns_of(qkv, 0, config_.q_size());
   const Tensor k = columns_of(qkv, config_.q_size(), config_.kv_size());
   const Tensor v = columns_of(qkv, config_.q_size() + config_.kv_size(), config_.kv_size());
@@ -38,9 +27,9 @@ void Attention::forward(const Tensor& y, const MatmulInput& x, Epilogue epilogue
   batch.window = config_.window;
   batch.scale = config_.scale;
   batch.softcap = config_.softcap;
-  const MatmulInput out = o_.input(&scratch.input, x.rows);
+  const LinearInput out = o_.input(&scratch.input, x.rows());
   paged_attention(attended, q, step.kv, batch, config_.num_heads, stream);
-  convert_input(out, attended, stream);
+  out.convert(attended, stream);
   o_.forward(y, out, epilogue, stream);
 }
 

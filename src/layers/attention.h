@@ -29,7 +29,7 @@ class Attention {
 
   // y = attention(x), or y += attention(x), by `epilogue`. x: input() rows; y: [num_tokens, hidden] float32.
   // This step's K and V go to `step.kv` first; all queries then read the cache only.
-  void forward(const Tensor& y, const MatmulInput& x, Epilogue epilogue, const AttentionStep& step,
+  void forward(const Tensor& y, const LinearInput& x, Epilogue epilogue, const AttentionStep& step,
                ComputeStream& stream) const;
   const Linear& input() const { return qkv_; }
   const Linear& out() const { return o_; }

@@ -10,16 +10,16 @@ Result<GatedMlp> GatedMlp::load(const WeightSource& source, const MlpConfig& con
   return mlp;
 }
 
-void GatedMlp::forward(const Tensor& y, const MatmulInput& x, Epilogue epilogue, MlpScratch* scratch,
+void GatedMlp::forward(const Tensor& y, const LinearInput& x, Epilogue epilogue, MlpScratch* scratch,
                        ComputeStream& stream) const {
-  const MatmulInput down_input = down_.input(&scratch->down_input, x.rows);
+  const LinearInput down_input = down_.input(&scratch->down_input, x.rows());
   if (std::optional<Tensor> direct = down_input.in_place()) {
     gate_up_.forward(*direct, x, Epilogue::kSiluMul, stream);
   } else {
     const Tensor activated =
-        Tensor::matrix(scratch->activated.data(), DType::kF32, x.rows, config_.intermediate_size);
+        Tensor::matrix(scratch->activated.data(), DType::kF32, x.rows(), config_.intermediate_size);
     gate_up_.forward(activated, x, Epilogue::kSiluMul, stream);
-    convert_input(down_input, activated, stream);
+    down_input.convert(activated, stream);
   }
   down_.forward(y, down_input, epilogue, stream);
 }

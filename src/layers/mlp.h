@@ -15,7 +15,7 @@ class GatedMlp {
   static Result<GatedMlp> load(const WeightSource& source, const MlpConfig& config);
 
   // y = mlp(x), or y += mlp(x), by `epilogue`. x: input() rows; y: [num_tokens, hidden] float32.
-  void forward(const Tensor& y, const MatmulInput& x, Epilogue epilogue, MlpScratch* scratch,
+  void forward(const Tensor& y, const LinearInput& x, Epilogue epilogue, MlpScratch* scratch,
                ComputeStream& stream) const;
   const Linear& input() const { return gate_up_; }
   const Linear& down() const { return down_; }

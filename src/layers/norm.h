@@ -16,9 +16,9 @@ class RmsNorm {
     PAGODA_TRY(norm.weight_, load_vector(source, *tensor));
     return norm;
   }
-  // x: [num_tokens, hidden] float32; y: what the layer behind the norm reads.
-  void forward(const MatmulInput& y, const Tensor& x, ComputeStream& stream) const {
-    rms_norm(y, x, weight_.data(), eps_, stream);
+  // x: [num_tokens, hidden] float32; y: what the layer behind the norm reads, in each of its forms.
+  void forward(std::span<const MatmulInput> y, const Tensor& x, ComputeStream& stream) const {
+    for (const MatmulInput& form : y) rms_norm(form, x, weight_.data(), eps_, stream);
   }
 
  private:

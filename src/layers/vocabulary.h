@@ -37,7 +37,7 @@ class Vocabulary {
   static Result<std::unique_ptr<PackedWeight>> load_matrix(const WeightSource& source, TensorRole role) {
     const TensorSpec* tensor = find_tensor(source.tensors, role);
     PAGODA_CHECK(tensor != nullptr, "a matrix of the list");
-    return load_packed(source, {&tensor, 1}, source.vocabulary_format);
+    return load_packed(source, *tensor);
   }
 
   std::unique_ptr<PackedWeight> table_, head_;  // head_ null: tied

@@ -56,7 +56,7 @@ CpuModelRunner::CpuModelRunner(const CpuRunnerConfig& config, std::span<const Kv
       storage_(std::move(storage)),
       rows_(row_limits(config, *decoder_, groups.size())),
       batch_(model_, groups, decoder_->max_positions()),
-      activations_(std::in_place, model_, config.max_num_batched_tokens),
+      activations_(std::in_place, model_, config.max_num_batched_tokens, decoder_->max_input_parts()),
       sampler_(compute_->pool.num_threads()),
       asked_(static_cast<std::size_t>(config.max_num_seqs)) {}
 
@@ -120,7 +120,7 @@ Status CpuModelRunner::wake() {
   compute_->pool.bind_caller();
   try {
     PAGODA_TRY(std::unique_ptr<Decoder> decoder, reload_(compute_.get()));
-    activations_.emplace(model_, config_.max_num_batched_tokens);
+    activations_.emplace(model_, config_.max_num_batched_tokens, decoder->max_input_parts());
     decoder_ = std::move(decoder);
     return {};
   } catch (const std::bad_alloc&) {

@@ -31,7 +31,7 @@ struct Tiny {
     model.layers[0].attention = {.num_heads = 2, .num_kv_heads = 2, .head_dim = 8};
     identity.config = "{}";
     identity.model = &model;
-    identity.layers = identity.vocabulary = unquantized(DType::kF32);
+    identity.formats = {2, unquantized(DType::kF32)};
   }
   ModelConfig model;
   KvIdentity identity;
@@ -86,8 +86,8 @@ TEST(KvOffload, WhateverChangesABlockHasItsOwnFolder) {
   all[1].config = "{ }";
   all[2].kv_dtype = DType::kBF16;
   all[3].block_size = 32;
-  all[4].layers = *quantized_format("int8");
-  all[5].vocabulary = *quantized_format("int4");
+  all[4].formats[0] = *quantized_format("int8");
+  all[5].formats[1] = *quantized_format("int4");
   for (std::size_t i = 0; i < all.size(); ++i) {
     ASSERT_TRUE(open(wanted, all[i]).offload.ok());
     EXPECT_EQ(num_folders(dir.path()), i + 1);

@@ -10,6 +10,7 @@
 #include "base/mmap.h"
 #include "model/registry.h"
 #include "tests/decoder/driven_decoder.h"
+#include "tests/testing/grouped_checkpoint.h"
 #include "tests/testing/test_data.h"
 #include "tests/testing/tiny_model.h"
 #include "weights/dummy_checkpoint.h"
@@ -118,6 +119,66 @@ TEST(Decoder, TensorsMayDifferInDtype) {
     }
     EXPECT_TRUE(load(mixed.path()).ok());
     EXPECT_TRUE(load(mixed.path(), {.layers_format = WeightFormat{WeightScheme::kInt8}}).ok());
+  }
+}
+
+// int8 layers beside bf16 ones, and one whose q and k are packed in another format than v; gate and up of
+// different formats are one product of plain numbers.
+TEST(Decoder, FormatsMayDifferFromWeightToWeight) {
+  TinyModel model = testing::make_tiny_model(
+      {.hidden = 64, .intermediate = 96, .layers = 3, .head_dim = 16, .attention_bias = true, .seed = 31});
+  auto stored_as = [](const std::string& name) {
+    using enum testing::StoredAs;
+    if (!name.ends_with("proj.weight")) return kFloats;
+    if (name.starts_with("model.layers.0.")) return kInt8;
+    if (name.starts_with("model.layers.2.") &&
+        (name.find("q_proj") != name.npos || name.find("k_proj") != name.npos))
+      return kInt4;
+    return name == "model.layers.2.self_attn.v_proj.weight" || name == "model.layers.2.mlp.up_proj.weight"
+               ? kInt8
+               : kFloats;
+  };
+  testing::RawTensors raw;
+  for (testing::TinyTensor& tensor : model.tensors) raw.add(&tensor, stored_as(tensor.name));
+  const std::string bytes = raw.file();
+  const auto checkpoint = testing::GroupedCheckpoint::open(bytes);
+  const ModelSpec spec = read_model_spec(model.config_json(), "config.json").value();
+  ComputePool pool(2);
+  ComputeStream stream(&pool);
+  const auto load = [&](PackedStore* store) {
+    return Decoder::load(spec, *checkpoint, {.dtype = DType::kBF16, .store = store}, stream).value();
+  };
+  const auto decoder = load(nullptr);
+  const WeightFormat bf16{WeightScheme::kBF16}, int8{WeightScheme::kInt8},
+      int4{WeightScheme::kInt4, 32, true};
+  const std::vector<WeightFormat> expected = {int8, int8, int8, int8,  // qkv, o, gate and up, down
+                                              bf16, bf16, bf16, bf16,  //
+                                              int4, int8, bf16, bf16,
+                                              bf16,   // q and k, v, o, gate and up, down
+                                              bf16};  // head
+  std::vector<WeightFormat> found;
+  for (const PackedWeight* weight : decoder->matrices()) found.push_back(weight->header().format);
+  EXPECT_EQ(found, expected);
+  EXPECT_EQ(decoder->max_input_parts(), 2);
+
+  const std::vector<int32_t> ids = some_ids(60, model.options.vocab);
+  DrivenDecoder driven(*decoder, DType::kF32, 2);
+  const Logits logits = driven.run(ids, 60);
+  EXPECT_LT(worst_error(logits, model.logits(ids)), 0.12);  // 4 and 8 bits, activations of 8
+  driven.restart();
+  EXPECT_EQ(driven.run(ids, 7), logits) << "whatever the chunks";
+
+  // A folder of packed weights keeps each part.
+  testing::TempDir folder;
+  for (int start = 0; start < 2; ++start) {
+    PackedStore store(folder.path(), {1, 2}, false, stream);
+    EXPECT_EQ(store.find("model.layers.2.self_attn.q_proj.weight model.layers.2.self_attn.k_proj.weight",
+                         {64 + 32, 64, int4}) != nullptr,
+              start == 1);
+    EXPECT_EQ(store.find("model.layers.2.self_attn.v_proj.weight", {32, 64, int8}) != nullptr, start == 1);
+    const auto kept = load(&store);
+    store.finish();
+    EXPECT_EQ(DrivenDecoder(*kept, DType::kF32, 1).run(ids, 60), logits);
   }
 }
 

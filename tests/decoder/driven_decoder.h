@@ -20,7 +20,10 @@ class DrivenDecoder {
  public:
   // Sequences of up to 1024 tokens, steps of up to 1024.
   DrivenDecoder(const Decoder& decoder, DType kv_dtype, int num_threads, std::size_t num_sequences = 1)
-      : decoder_(decoder), pool_(num_threads), stream_(&pool_), activations_(decoder.config(), kMaxTokens) {
+      : decoder_(decoder),
+        pool_(num_threads),
+        stream_(&pool_),
+        activations_(decoder.config(), kMaxTokens, decoder.max_input_parts()) {
     const std::size_t num_blocks = num_sequences * kBlocks + 1;
     for (const LayerConfig& layer : decoder.config().layers) {
       const AttentionConfig& shape = layer.attention;

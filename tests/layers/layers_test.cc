@@ -1,17 +1,20 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
+#include <map>
 
 #include "base/rng.h"
 #include "layers/mlp.h"
 #include "layers/norm.h"
 #include "layers/vocabulary.h"
-#include "tests/testing/tiny_model.h"
+#include "tests/testing/grouped_checkpoint.h"
 
 namespace pagoda {
 namespace {
 
+using testing::StoredAs;
 using testing::TinyTensor;
 using enum TensorRole;
 
@@ -36,9 +39,14 @@ class Layers : public ::testing::Test {
                            .is_bias = tensor.name == name + ".bias",
                            .sources = {{tensor.name}},
                            .shape = tensor.shape});
-    bytes_ = testing::safetensors_bytes(tensors_, "float32");
-    checkpoint_ = Checkpoint::from_bytes(std::as_bytes(std::span(bytes_)), "memory").value();
-    return {*checkpoint_, list_, {WeightScheme::kF32}, {WeightScheme::kF32}, stream_};
+    testing::RawTensors raw;
+    for (TinyTensor& tensor : tensors_) {
+      auto how = stored_as_.find(tensor.name);
+      raw.add(&tensor, how == stored_as_.end() ? StoredAs::kFloats : how->second);
+    }
+    bytes_ = raw.file();
+    checkpoint_ = testing::GroupedCheckpoint::open(bytes_);
+    return {*checkpoint_, list_, {DType::kF32}, stream_};
   }
   double at(std::size_t tensor, int64_t row, int64_t column) const {
     return static_cast<double>(
@@ -55,13 +63,35 @@ class Layers : public ::testing::Test {
   }
 
   // What `layer` reads of x; valid until the next call.
-  template <class Layer>
-  MatmulInput input(const Layer& layer, std::vector<float>& x, int64_t columns) {
+  LinearInput input(const Linear& layer, std::vector<float>& x, int64_t columns) {
     const Tensor rows = matrix(x, columns);
-    if (room_.bytes() < layer.input_bytes(rows.rows())) room_ = Buffer(layer.input_bytes(rows.rows()));
-    const MatmulInput input = layer.input(&room_, rows.rows());
+    make_room(layer.input_bytes(rows.rows()));
+    const LinearInput input = layer.input(&room_, rows.rows());
+    input.convert(rows, stream_);
+    return input;
+  }
+  MatmulInput input(const Vocabulary& vocabulary, std::vector<float>& x, int64_t columns) {
+    const Tensor rows = matrix(x, columns);
+    make_room(vocabulary.input_bytes(rows.rows()));
+    const MatmulInput input = vocabulary.input(&room_, rows.rows());
     convert_input(input, rows, stream_);
     return input;
+  }
+  void make_room(std::size_t bytes) {
+    if (room_.bytes() < bytes) room_ = Buffer(bytes);
+  }
+  // y = linear(x), or what was in y and that.
+  std::vector<float> product(const Linear& linear, std::vector<float>& x, int64_t columns,
+                             std::vector<float> y, Epilogue epilogue) {
+    const int64_t rows = static_cast<int64_t>(x.size()) / columns;
+    linear.forward(matrix(y, static_cast<int64_t>(y.size()) / rows), input(linear, x, columns), epilogue,
+                   stream_);
+    return y;
+  }
+  static std::vector<WeightFormat> formats(const Linear& linear) {
+    std::vector<WeightFormat> formats;
+    for (const PackedPart& part : linear.parts()) formats.push_back(part.weight->header().format);
+    return formats;
   }
 
   Buffer room_;
@@ -69,6 +99,7 @@ class Layers : public ::testing::Test {
   ComputeStream stream_{&pool_};
   SplitMix64 rng_{11};
   std::vector<TinyTensor> tensors_;
+  std::map<std::string, StoredAs> stored_as_;  // others: kFloats
   std::vector<TensorSpec> list_;
   std::string bytes_;
   std::unique_ptr<Checkpoint> checkpoint_;
@@ -97,6 +128,109 @@ TEST_F(Layers, SeveralProjectionsAreOneProduct) {
       }
     }
   }
+}
+
+constexpr WeightFormat kF32Format{WeightScheme::kF32}, kInt8Format{WeightScheme::kInt8},
+    kInt4Format{WeightScheme::kInt4, 32, true};
+
+// Each part computes, bit for bit, what it computes alone; two of one format that are no neighbours are two
+// parts, as each quantizes its input by its own columns.
+TEST_F(Layers, NeighboursThatArePackedAlikeAreOnePart) {
+  constexpr int64_t kColumns = 64;
+  const std::pair<TensorRole, std::string> names[] = {{kQuery, "q"}, {kKey, "k"}, {kValue, "v"}};
+  const int64_t outputs[] = {70, 6, 7};
+  for (std::size_t i = 0; i < 3; ++i) {
+    add(names[i].second + ".weight", {outputs[i], kColumns});
+    add(names[i].second + ".bias", {outputs[i]});
+  }
+  struct Case {
+    std::array<StoredAs, 3> stored;
+    std::vector<WeightFormat> formats;
+    std::vector<std::initializer_list<TensorRole>> parts;
+  };
+  const auto floats = StoredAs::kFloats, int8 = StoredAs::kInt8, int4 = StoredAs::kInt4;
+  const Case cases[] = {
+      {{floats, floats, floats}, {kF32Format}, {{kQuery, kKey, kValue}}},
+      {{int8, int8, int8}, {kInt8Format}, {{kQuery, kKey, kValue}}},
+      {{int4, int4, int8}, {kInt4Format, kInt8Format}, {{kQuery, kKey}, {kValue}}},
+      {{floats, int8, int8}, {kF32Format, kInt8Format}, {{kQuery}, {kKey, kValue}}},
+      {{int8, floats, int8}, {kInt8Format, kF32Format, kInt8Format}, {{kQuery}, {kKey}, {kValue}}},
+      {{int8, int4, floats}, {kInt8Format, kInt4Format, kF32Format}, {{kQuery}, {kKey}, {kValue}}},
+  };
+  for (const Case& c : cases) {
+    for (std::size_t i = 0; i < 3; ++i) stored_as_[names[i].second + ".weight"] = c.stored[i];
+    const WeightSource from = source({std::begin(names), std::end(names)});
+    const Linear linear = Linear::load(from, {kQuery, kKey, kValue}).value();
+    ASSERT_EQ(formats(linear), c.formats);
+    for (int64_t tokens : {1, 5})
+      for (Epilogue epilogue : {Epilogue::kStore, Epilogue::kAdd}) {
+        std::vector<float> x = random(tokens * kColumns), y = random(tokens * 83);
+        const std::vector<float> found = product(linear, x, kColumns, y, epilogue);
+        int64_t begin = 0;
+        for (const auto& roles : c.parts) {
+          const Linear alone = Linear::load(from, roles).value();
+          const int64_t n = alone.parts()[0].weight->n();
+          std::vector<float> columns;
+          for (int64_t t = 0; t < tokens; ++t)
+            columns.insert(columns.end(), y.begin() + t * 83 + begin, y.begin() + t * 83 + begin + n);
+          columns = product(alone, x, kColumns, columns, epilogue);
+          for (int64_t t = 0; t < tokens; ++t)
+            for (int64_t j = 0; j < n; ++j)
+              ASSERT_EQ(found[static_cast<std::size_t>(t * 83 + begin + j)],
+                        columns[static_cast<std::size_t>(t * n + j)]);
+          begin += n;
+        }
+        ASSERT_EQ(begin, 83);
+      }
+  }
+}
+
+TEST_F(Layers, WhatMustBeOneProductIsHeldAsNumbers) {
+  add("gate.weight", {20, 64});
+  add("up.weight", {20, 64});
+  stored_as_ = {{"gate.weight", StoredAs::kInt8}, {"up.weight", StoredAs::kInt4}};
+  const Linear gated = Linear::load(source({{kGate, "gate"}, {kUp, "up"}}), {kGate, kUp}, true).value();
+  EXPECT_EQ(formats(gated), std::vector<WeightFormat>{kF32Format});
+  std::vector<float> x = random(64);
+  const std::vector<float> y = product(gated, x, 64, std::vector<float>(20), Epilogue::kSiluMul);
+  for (int j = 0; j < 20; ++j) {
+    double gate = 0, up = 0;
+    for (int i = 0; i < 64; ++i) {
+      gate += at(0, j, i) * static_cast<double>(x[static_cast<std::size_t>(i)]);
+      up += at(1, j, i) * static_cast<double>(x[static_cast<std::size_t>(i)]);
+    }
+    EXPECT_NEAR(static_cast<double>(y[static_cast<std::size_t>(j)]), gate / (1 + std::exp(-gate)) * up, 1e-3);
+  }
+  // More pieces than a Linear has parts.
+  for (const char* name : {"a.weight", "b.weight", "c.weight", "d.weight", "e.weight"}) {
+    add(name, {8, 64});
+    stored_as_[name] = tensors_.size() % 2 == 0 ? StoredAs::kInt8 : StoredAs::kInt4;
+  }
+  WeightSource from = source({});
+  const TensorSpec split{.role = kDown,
+                         .sources = {{"a.weight"}, {"b.weight"}, {"c.weight"}, {"d.weight"}, {"e.weight"}},
+                         .shape = {40, 64}};
+  from.tensors = {&split, 1};
+  EXPECT_EQ(formats(Linear::load(from, {kDown}).value()), std::vector<WeightFormat>{kF32Format});
+}
+
+TEST_F(Layers, FormatsComeWithTheTensors) {
+  for (const char* name : {"embed.weight", "q.weight", "k.weight", "v.weight"}) add(name, {4, 64});
+  stored_as_ = {{"q.weight", StoredAs::kInt8}, {"v.weight", StoredAs::kInt4}};
+  source({{kEmbedding, "embed"}, {kQuery, "q"}, {kKey, "k"}, {kValue, "v"}});
+  const WeightFormat bf16{WeightScheme::kBF16};
+  UsedFormats used = WeightFormats{DType::kBF16}.used(list_, checkpoint_.get());
+  EXPECT_EQ(used.layers, (std::vector<WeightFormat>{kInt8Format, bf16, kInt4Format}));
+  EXPECT_EQ(used.vocabulary, std::vector<WeightFormat>{bf16});
+  EXPECT_EQ(used.all(), (std::vector<WeightFormat>{kInt8Format, bf16, kInt4Format, bf16, bf16}));
+  EXPECT_EQ(used.max_input_parts(), kLinearPartsMax);
+  // What is stored as numbers is quantized as asked, what is stored as codes keeps its own.
+  used = WeightFormats{DType::kF16, kInt8Format, kInt4Format}.used(list_, checkpoint_.get());
+  EXPECT_EQ(used.layers, (std::vector<WeightFormat>{kInt8Format, kInt4Format}));
+  EXPECT_EQ(used.vocabulary, std::vector<WeightFormat>{kInt4Format});
+  used = WeightFormats{DType::kF16, kInt8Format}.used(list_, nullptr);
+  EXPECT_EQ(used.all(), (std::vector<WeightFormat>{kInt8Format, {WeightScheme::kF16}})) << "dummy weights";
+  EXPECT_EQ(used.max_input_parts(), 1);
 }
 
 TEST_F(Layers, GatedMlpAddsToTheResidual) {
@@ -202,11 +336,15 @@ TEST_F(Layers, SayWhatCannotBeLoaded) {
   add("b.weight", {4, 5});
   WeightSource of = source({{kQuery, "a"}, {kKey, "b"}});
   EXPECT_FALSE(Linear::load(of, {kQuery, kKey}).ok());  // columns differ
+  stored_as_["a.weight"] = StoredAs::kInt8;
+  WeightSource mixed = source({{kQuery, "a"}, {kKey, "b"}});
+  EXPECT_THAT(Linear::load(mixed, {kQuery, kKey}).status().message(),
+              ::testing::HasSubstr("agree in columns"));
   list_.push_back({.role = kValue, .sources = {{"c.weight"}}, .shape = {4, 6}});
   list_.push_back({.role = kPreMlpNorm, .sources = {{"norm.weight"}}, .shape = {6}});
-  of.tensors = list_;
-  EXPECT_THAT(Linear::load(of, {kValue}).status().message(), ::testing::HasSubstr("'c.weight'"));
-  EXPECT_FALSE(RmsNorm::load(of, kPreMlpNorm, {.eps = 1e-5f}).ok());
+  mixed.tensors = list_;
+  EXPECT_THAT(Linear::load(mixed, {kValue}).status().message(), ::testing::HasSubstr("'c.weight'"));
+  EXPECT_FALSE(RmsNorm::load(mixed, kPreMlpNorm, {.eps = 1e-5f}).ok());
 }
 
 }  // namespace

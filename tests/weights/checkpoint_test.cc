@@ -6,8 +6,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tests/testing/tiny_model.h"
+#include "tests/testing/grouped_checkpoint.h"
 #include "weights/check_tensors.h"
+#include "weights/content_key.h"
 #include "weights/dummy_checkpoint.h"
 
 namespace pagoda {
@@ -17,6 +18,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using testing::TempDir;
 using testing::TinyModel;
+using testing::TinyTensor;
 using testing::write_file;
 
 std::string one_tensor(const std::string& name) {
@@ -151,6 +153,36 @@ TEST(Checkpoint, GivesTensorsAsMatrices) {
     EXPECT_EQ(weight.data.data(), (*checkpoint)->find(c.name)->data.data()) << "in the file's own pages";
   }
   EXPECT_EQ((*checkpoint)->weight("none").status().message(), "the checkpoint has no tensor 'none'");
+}
+
+TEST(Checkpoint, SeveralTensorsCanBeOneWeight) {
+  TinyTensor weight{"w", {3, 64}, {}}, other{"v", {2, 4}, std::vector<float>(8, 1)};
+  for (int i = 0; i < 3 * 64; ++i) weight.values.push_back(static_cast<float>(i * 7 % 31) - 15);
+  testing::RawTensors raw;
+  raw.add(&weight, testing::StoredAs::kInt4);
+  raw.add(&other, testing::StoredAs::kInt8);
+  const std::string bytes = raw.file();
+  auto checkpoint = testing::GroupedCheckpoint::open(bytes);
+  ASSERT_EQ(checkpoint->tensors().size(), 2u);
+  EXPECT_EQ(checkpoint->stored().size(), 4u);
+  const std::vector<TensorSpec> list = {{.role = TensorRole::kUp, .sources = {{"w"}}, .shape = {3, 64}},
+                                        {.role = TensorRole::kDown, .sources = {{"v"}}, .shape = {2, 4}}};
+  EXPECT_TRUE(check_tensors(*checkpoint, list, {}).ok()) << check_tensors(*checkpoint, list, {}).message();
+  for (const char* name : {"w", "v"}) {
+    const Weight whole = checkpoint->weight(name).value();
+    EXPECT_TRUE(check_weight(whole).ok()) << check_weight(whole).message();
+    for (const std::span<const std::byte> part : {whole.data, whole.scales, whole.zeros})
+      checkpoint->release(part);  // of the file, or of its own
+  }
+  EXPECT_THAT(read_floats(*checkpoint, "w").status().message(), HasSubstr("found U8"));
+  // The numbers of all of them are in the content's key.
+  ComputePool pool(1);
+  const Hash128 key = content_key(*checkpoint, "", pool);
+  for (const StoredTensor& tensor : checkpoint->stored()) {
+    std::string changed = bytes;
+    changed[static_cast<std::size_t>(tensor.data.data() - std::as_bytes(std::span(bytes)).data())] ^= 1;
+    EXPECT_NE(content_key(*testing::GroupedCheckpoint::open(changed), "", pool), key) << tensor.name;
+  }
 }
 
 TEST(Checkpoint, WhatLiesInAFilesPlaceIsNamed) {
