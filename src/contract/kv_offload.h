@@ -2,8 +2,33 @@
 #include <cstdint>
 
 #include "contract/block_key.h"
+#include "contract/types.h"
 
 namespace pagoda {
+
+// A full block between the cache and where its content is offloaded when it is evicted. Slots of the offload
+// memory are numbered by `slot`; on disk a block lies under its key. Within a step all kStore
+// (block -> slot) come first, then the copies of forks, then all kLoad (slot -> block), then the forward
+// pass. kSpill (slot -> disk) and kFetch (disk -> slot) are begun by the step, behind its kStore, and end
+// whenever they do (OffloadMoveEnd), as kDrop (forget the key's file; group -1: all files) does; the slot is
+// left alone until then. Spills and drops happen in their order.
+enum class OffloadMoveKind : uint8_t { kStore, kLoad, kSpill, kFetch, kDrop };
+struct OffloadMove {
+  OffloadMoveKind kind;
+  int32_t group;
+  BlockId block;  // kStore, kLoad
+  int32_t slot;   // all but kDrop
+  BlockKey key;
+};
+
+// A kSpill or kFetch has ended. Not ok: nothing usable is there (a damaged or missing file, a full disk).
+struct OffloadMoveEnd {
+  OffloadMoveKind kind;
+  int32_t group;
+  int32_t slot;
+  BlockKey key;
+  bool ok;
+};
 
 // A block's file that an earlier process has left on the offload disk.
 struct OffloadFile {

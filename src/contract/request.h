@@ -9,7 +9,8 @@
 
 namespace pagoda {
 
-// "Not ready yet" reasons, cleared by the engine.
+// Why a sequence is not ready to run. kHoldKvLoad: its blocks are being read from disk; the scheduler sets
+// and clears it itself, the engine the others.
 enum Hold : uint8_t { kHoldNone = 0, kHoldLora = 1, kHoldGrammar = 2, kHoldKvLoad = 4 };
 
 // One prompt and the n choices wanted for it. Moved: frontend -> engine -> schedule, where it lives and dies.

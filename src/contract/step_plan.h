@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "contract/block_key.h"
+#include "contract/kv_offload.h"
 #include "contract/sampling_params.h"
 #include "contract/types.h"
 
@@ -51,22 +51,6 @@ struct SampleWork {
 struct BlockCopy {
   int32_t group;
   BlockId src, dst;
-};
-
-// A full block between the cache and where its content is offloaded when it is evicted. Slots of the offload
-// memory are numbered by `slot`; on disk a block lies under its key. Within a step all kStore
-// (block -> slot) come first, then the copies of forks, then all kLoad (slot -> block), then the forward
-// pass. kSpill (slot -> disk) and kFetch (disk -> slot) are begun by the step, behind its kStore, and end
-// whenever they do, as kDrop (forget the key's file; group -1: all files) does; the slot is left alone until
-// then. Spills and drops happen in their order. kWait moves nothing: a plan without work waits a little until
-// a spill or a fetch has ended.
-enum class OffloadMoveKind : uint8_t { kStore, kLoad, kSpill, kFetch, kDrop, kWait };
-struct OffloadMove {
-  OffloadMoveKind kind;
-  int32_t group;
-  BlockId block;  // kStore, kLoad
-  int32_t slot;   // kStore, kLoad, kSpill, kFetch
-  BlockKey key;   // all but kWait
 };
 
 struct StepPlan {

@@ -25,6 +25,7 @@ void Engine::Impl::loop() {
     if (!(has_reserve ? take_inbox() : go_without_reserve())) break;
     if (!has_reserve) [[unlikely]]
       continue;
+    take_ended_moves();
     if (control.is_halted()) {
       scheduler.expire(clock_now(), &events);
       idle();
@@ -88,6 +89,12 @@ bool Engine::Impl::take_inbox() {
   }
   commands.clear();
   return go_on;
+}
+
+void Engine::Impl::take_ended_moves() {
+  runner->take_ended_moves(&ended_moves);
+  kv->moves_ended(ended_moves);
+  ended_moves.clear();
 }
 
 Status Engine::Impl::run(const StepPlan& plan) {
@@ -163,6 +170,7 @@ Status Engine::Impl::full(const QueueMeter::Answer& answer) {
 Engine::Engine(const EngineConfig& config, std::unique_ptr<KvManager> kv, std::unique_ptr<ModelRunner> runner,
                EngineMetrics* metrics, std::unique_ptr<KvEventPublisher> kv_events)
     : impl_(std::make_unique<Impl>(config, std::move(kv), std::move(runner), metrics, std::move(kv_events))) {
+  impl_->runner->on_move_end([inbox = &impl_->inbox] { inbox->wake(); });
   impl_->watch();
   impl_->thread = std::thread([impl = impl_.get()] { impl->run_thread(); });
 }

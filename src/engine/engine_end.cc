@@ -56,13 +56,14 @@ void Engine::Impl::turn_away(Arrival* arrival, RequestId id) noexcept {
   leave(1);
 }
 
-// What has been computed outlives the process, where the cache has a folder behind it.
+// What has been computed outlives the process, where there is an offload disk.
 void Engine::Impl::keep_cache() {
   if (runner->is_sleeping()) return;
   StepPlan plan;
   plan.step_id = UINT64_MAX;
+  take_ended_moves();
   kv->flush_to_disk();
-  kv->take_moves(false, &plan.moves);
+  kv->take_moves(&plan.moves);
   if (plan.empty()) return;
   if (Status done = run(plan); !done.ok()) log_warning("the cache is not kept: {}", done.message());
 }

@@ -45,6 +45,7 @@ struct Engine::Impl {
   void run_thread() noexcept;
   void loop();
   bool take_inbox();
+  void take_ended_moves();
   void idle();
   void leave(int64_t num_gone);
   void command(Command&& command);
@@ -97,6 +98,7 @@ struct Engine::Impl {
   Publisher::Batch batch;
   std::vector<RequestId> begun;
   std::vector<FinishedStats> finished;
+  std::vector<OffloadMoveEnd> ended_moves;
   StepResult result;  // of the last step
   double step_s = 0;  // what the last run() took
   Time next_relief{};

@@ -66,6 +66,14 @@ class Inbox {
     wake_.notify_one();
     return true;
   }
+  // Something has come that the engine thread looks for by itself.
+  void wake() {
+    {
+      std::lock_guard lock(mutex_);
+      woken_ = true;
+    }
+    wake_.notify_one();
+  }
   // No further arrivals.
   void close() {
     std::lock_guard lock(mutex_);
@@ -94,6 +102,7 @@ class Inbox {
   bool take(std::vector<Arrival>* arrivals, std::vector<Departure>* departures,
             std::vector<Command>* commands) {
     std::lock_guard lock(mutex_);
+    woken_ = false;
     if (arrivals->empty()) arrivals->swap(arrivals_);
     if (commands->empty()) commands->swap(commands_);
     if (departures->empty()) {
@@ -106,7 +115,7 @@ class Inbox {
   void wait_until(Time time) {
     std::unique_lock lock(mutex_);
     auto ready = [&] {
-      return stopping_ || !arrivals_.empty() || !departures_.empty() || !commands_.empty();
+      return stopping_ || woken_ || !arrivals_.empty() || !departures_.empty() || !commands_.empty();
     };
     if (time == Time::max()) {
       wake_.wait(lock, ready);
@@ -121,7 +130,7 @@ class Inbox {
   std::vector<Arrival> arrivals_;
   std::vector<Departure> departures_;
   std::vector<Command> commands_;
-  bool closed_ = false, stopping_ = false, finished_ = false;
+  bool woken_ = false, closed_ = false, stopping_ = false, finished_ = false;
 };
 
 }  // namespace pagoda

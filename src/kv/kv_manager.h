@@ -24,7 +24,6 @@
 #include "contract/kv_group.h"
 #include "contract/kv_offload.h"
 #include "contract/step_plan.h"
-#include "contract/step_result.h"
 #include "contract/token_view.h"
 #include "contract/types.h"
 #include "kv/block_hash.h"
@@ -106,11 +105,12 @@ class KvManager {
   // offload memory, and that can be found from now on. Returns as match() does; too few free blocks: no more
   // than before.
   int32_t load_offloaded(SeqKv* seq, const TokenView& tokens, const CacheScope& scope);
-  // The moves since the last call, for the plan being made, whose last part this is. `idle`: it has no work;
-  // then, while moves are under way, there is at least a kWait, so that somebody hears of their end.
-  void take_moves(bool idle, std::vector<OffloadMove>* moves);
-  // What the result says of moves. Every spill and fetch that was taken must end once.
-  void moves_done(const StepResult& result);
+  // The moves since the last call, for the plan being made, whose last part this is.
+  void take_moves(std::vector<OffloadMove>* moves);
+  // Every spill and fetch that was taken must end once.
+  void moves_ended(std::span<const OffloadMoveEnd> ended);
+  // What a step's stores and loads took, in seconds.
+  void add_offload_time(double store_s, double load_s);
   // The process is about to end: what the cache holds and the offload disk does not is stored and spilled,
   // the most recently used first, as far as there are slots. Requires: nothing cached is yet to be computed.
   void flush_to_disk();

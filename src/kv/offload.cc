@@ -165,21 +165,18 @@ bool KvManager::Impl::attach(SeqKv* seq, int32_t i, int32_t end) {
   return is_new && !is_known;
 }
 
-void KvManager::take_moves(bool idle, std::vector<OffloadMove>* moves) {
-  if (!impl_->offload) return;
-  OffloadIndex& offload = *impl_->offload;
-  const bool wait = idle && !offload.has_moves() && offload.num_under_way() > 0;
-  offload.take_moves(moves);
-  if (wait)
-    moves->push_back(
-        {.kind = OffloadMoveKind::kWait, .group = 0, .block = kNullBlock, .slot = -1, .key = {}});
+void KvManager::take_moves(std::vector<OffloadMove>* moves) {
+  if (impl_->offload) impl_->offload->take_moves(moves);
 }
 
-void KvManager::moves_done(const StepResult& result) {
+void KvManager::moves_ended(std::span<const OffloadMoveEnd> ended) {
   if (!impl_->offload) return;
-  for (const OffloadMoveDone& done : result.moves_done) impl_->offload->done(done);
-  impl_->offload_store_s += result.offload_store_s;
-  impl_->offload_load_s += result.offload_load_s;
+  for (const OffloadMoveEnd& end : ended) impl_->offload->end(end);
+}
+
+void KvManager::add_offload_time(double store_s, double load_s) {
+  impl_->offload_store_s += store_s;
+  impl_->offload_load_s += load_s;
 }
 
 void KvManager::flush_to_disk() {

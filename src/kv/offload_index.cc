@@ -231,16 +231,16 @@ void OffloadIndex::adopt(const OffloadFile& file) {
   refile(entry);
 }
 
-void OffloadIndex::done(const OffloadMoveDone& done) {
-  PAGODA_CHECK(done.slot >= 0 && done.slot < num_slots(), "a slot of the offload memory");
-  Entry* entry = entry_of_slot_[index(done.slot)];
-  const Move move = done.kind == OffloadMoveKind::kSpill ? Move::kSpill : Move::kFetch;
-  PAGODA_CHECK(entry != nullptr && entry->move == move && entry->id == (Id{done.key, done.group}),
+void OffloadIndex::end(const OffloadMoveEnd& end) {
+  PAGODA_CHECK(end.slot >= 0 && end.slot < num_slots(), "a slot of the offload memory");
+  Entry* entry = entry_of_slot_[index(end.slot)];
+  const Move move = end.kind == OffloadMoveKind::kSpill ? Move::kSpill : Move::kFetch;
+  PAGODA_CHECK(entry != nullptr && entry->move == move && entry->id == (Id{end.key, end.group}),
                "a move has ended that was not under way");
   entry->move = Move::kNone;
   --num_under_way_;
   if (move == Move::kFetch) fetching_.erase(entry->fetch_number);
-  if (!done.ok) {
+  if (!end.ok) {
     ++(move == Move::kSpill ? num_failed_spills_ : num_failed_fetches_);
     leave_disk(entry);
     if (move == Move::kFetch) free_slot(entry);

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "contract/kv_offload.h"
-#include "contract/step_result.h"
 
 namespace pagoda {
 
@@ -43,10 +42,9 @@ class OffloadIndex {
   void adopt(const OffloadFile& file);
 
   // A spill or a fetch has ended.
-  void done(const OffloadMoveDone& done);
+  void end(const OffloadMoveEnd& end);
   // Appended to `moves`, in order.
   void take_moves(std::vector<OffloadMove>* moves);
-  bool has_moves() const { return !moves_.empty(); }
   int32_t num_under_way() const { return num_under_way_; }  // spills and fetches
 
   // Fetches are numbered from 1.

@@ -209,22 +209,20 @@ void OffloadDisk::begin(const OffloadMove& move, std::span<std::byte> slot) {
   std::lock_guard guard(mutex_);
   const bool is_drop = move.kind == OffloadMoveKind::kDrop;
   if (!is_drop && fetches_.size() + writes_.size() >= kMaxQueue) {
-    done_.push_back({move.kind, move.group, move.slot, move.key, false});
+    ended_.push_back({move.kind, move.group, move.slot, move.key, false});
     return;
   }
   num_under_way_ += !is_drop;
-  const std::size_t most = done_.size() + static_cast<std::size_t>(num_under_way_);
-  if (done_.capacity() < most) done_.reserve(2 * most);  // settle() finds room
+  const std::size_t most = ended_.size() + static_cast<std::size_t>(num_under_way_);
+  if (ended_.capacity() < most) ended_.reserve(2 * most);  // settle() finds room
   (move.kind == OffloadMoveKind::kFetch ? fetches_ : writes_).push_back({move, slot});
   work_.notify_one();
 }
 
-void OffloadDisk::take_done(std::vector<OffloadMoveDone>* done, std::chrono::milliseconds patience) {
-  std::unique_lock guard(mutex_);
-  if (patience.count() > 0 && num_under_way_ > 0)
-    ended_.wait_for(guard, patience, [this] { return !done_.empty(); });
-  done->insert(done->end(), done_.begin(), done_.end());
-  done_.clear();
+void OffloadDisk::take_ended(std::vector<OffloadMoveEnd>* ended) {
+  std::lock_guard guard(mutex_);
+  ended->insert(ended->end(), ended_.begin(), ended_.end());
+  ended_.clear();
 }
 
 bool OffloadDisk::is_busy() {
@@ -236,7 +234,7 @@ void OffloadDisk::loop() {
   std::unique_lock guard(mutex_);
   while (true) {
     work_.wait(guard, [this] { return stop_ || !fetches_.empty() || !writes_.empty(); });
-    if (stop_) fetches_.clear();  // nobody will look
+    if (stop_) fetches_.clear();  // what they read is not used any more
     if (stop_ && (writes_.empty() || Clock::now() >= stop_by_)) return;
     std::deque<Job>& queue = fetches_.empty() ? writes_ : fetches_;
     if (queue.empty()) continue;
@@ -260,10 +258,12 @@ void OffloadDisk::run(const Job& job) noexcept {
 }
 
 void OffloadDisk::settle(const OffloadMove& move, bool ok) {
-  std::lock_guard guard(mutex_);
-  --num_under_way_;
-  done_.push_back({move.kind, move.group, move.slot, move.key, ok});
-  ended_.notify_all();
+  {
+    std::lock_guard guard(mutex_);
+    --num_under_way_;
+    ended_.push_back({move.kind, move.group, move.slot, move.key, ok});
+  }
+  if (wake_) wake_();
 }
 
 void OffloadDisk::carry_out(const Job& job) {

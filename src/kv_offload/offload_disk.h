@@ -1,12 +1,13 @@
 // The offload disk: blocks of the cache as files, written and read by a thread of its own while steps
 // run. FOLDER/root.key seeds the names of blocks, so that they mean the same after a restart;
 // FOLDER/v<format>-<fingerprint>/ holds the blocks of one model and cache layout, by one process at a time.
-// What somebody else has put there is never believed: read_offload_file judges it. A full or failing disk
+// Files are not trusted: read_offload_file checks them. A full or failing disk
 // costs blocks, nothing more.
 #pragma once
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -17,7 +18,6 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "contract/kv_offload.h"
-#include "contract/step_result.h"
 
 namespace pagoda {
 
@@ -43,12 +43,14 @@ class OffloadDisk {
   OffloadDisk& operator=(const OffloadDisk&) = delete;
 
   const std::string& seed() const { return seed_; }  // 64 hexadecimal digits; PrefixCacheConfig::hash_seed
-  std::span<const OffloadFile> files() const { return files_; }  // at the start; the longest unwanted first
+  std::span<const OffloadFile> files() const { return files_; }  // at the start, in LRU order
 
   // kSpill, kFetch, kDrop. `slot`: the bytes to be written or filled, left alone until the move has ended.
   void begin(const OffloadMove& move, std::span<std::byte> slot);
-  // Appends what has ended; waits for the first for at most `patience`, if anything is under way.
-  void take_done(std::vector<OffloadMoveDone>* done, std::chrono::milliseconds patience);
+  // Appends the spills and fetches that have ended since the last call.
+  void take_ended(std::vector<OffloadMoveEnd>* ended);
+  // Before the first begin(): `wake` is called on the disk's thread after each end.
+  void on_move_end(std::function<void()> wake) { wake_ = std::move(wake); }
 
   bool is_busy();  // spills or fetches are under way
 
@@ -74,14 +76,15 @@ class OffloadDisk {
   std::vector<OffloadFile> files_;
 
   std::mutex mutex_;
-  std::condition_variable work_, ended_;
-  std::deque<Job> fetches_, writes_;  // somebody waits for fetches: they go first
-  std::vector<OffloadMoveDone> done_;
+  std::condition_variable work_;
+  std::deque<Job> fetches_, writes_;  // sequences wait for fetches: they go first
+  std::vector<OffloadMoveEnd> ended_;
   int num_under_way_ = 0;  // spills and fetches
   bool stop_ = false;
   std::chrono::steady_clock::time_point stop_by_;
 
   // The thread's own.
+  std::function<void()> wake_;
   uint64_t num_failures_ = 0;
   std::chrono::steady_clock::time_point next_log_{};
   std::thread thread_;

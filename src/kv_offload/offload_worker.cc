@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -12,7 +13,6 @@
 namespace pagoda {
 namespace {
 
-constexpr std::chrono::milliseconds kMaxWait{20};
 constexpr std::size_t kMinSharedBytes = 1 << 20;  // bytes; less is copied before the threads have woken
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
@@ -83,16 +83,26 @@ void OffloadWorker::load(std::span<const OffloadMove> moves, ComputePool& pool) 
   load_s_ += seconds_since(begin);
 }
 
-void OffloadWorker::finish(std::span<const OffloadMove> moves, bool idle, StepResult* result) {
+void OffloadWorker::begin(std::span<const OffloadMove> moves) {
   for (const OffloadMove& move : moves) {
     const bool has_slot = move.kind == OffloadMoveKind::kSpill || move.kind == OffloadMoveKind::kFetch;
     if (!has_slot && move.kind != OffloadMoveKind::kDrop) continue;
     PAGODA_CHECK(disk_ != nullptr, "a move to or from a disk that is not there");
     disk_->begin(move, has_slot ? slot(move.slot) : std::span<std::byte>());
   }
-  if (disk_) disk_->take_done(&result->moves_done, idle ? kMaxWait : std::chrono::milliseconds(0));
+}
+
+void OffloadWorker::take_times(StepResult* result) {
   result->offload_store_s = std::exchange(store_s_, 0);
   result->offload_load_s = std::exchange(load_s_, 0);
+}
+
+void OffloadWorker::take_ended(std::vector<OffloadMoveEnd>* ended) {
+  if (disk_) disk_->take_ended(ended);
+}
+
+void OffloadWorker::on_move_end(std::function<void()> wake) {
+  if (disk_) disk_->on_move_end(std::move(wake));
 }
 
 void OffloadWorker::clear() {

@@ -2,12 +2,13 @@
 // behind them. Carries out the moves of plans; which block lies where is decided in the
 // kv room.
 #pragma once
-#include <chrono>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "contract/step_result.h"
 #include "kv_offload/offload_disk.h"
 #include "tensor/tensor.h"
 
@@ -33,9 +34,13 @@ class OffloadWorker {
   void store(std::span<const OffloadMove> moves, ComputePool& pool);
   // Its kLoad, before the forward pass.
   void load(std::span<const OffloadMove> moves, ComputePool& pool);
-  // Begins the rest and says in the result what has ended. `idle`: there is nothing else to do, and it may
-  // wait a little for that.
-  void finish(std::span<const OffloadMove> moves, bool idle, StepResult* result);
+  // Begins the rest, which ends while later steps run.
+  void begin(std::span<const OffloadMove> moves);
+  // What store() and load() have taken since the last call.
+  void take_times(StepResult* result);
+  // As OffloadDisk's.
+  void take_ended(std::vector<OffloadMoveEnd>* ended);
+  void on_move_end(std::function<void()> wake);
 
   // The contents are no longer needed: gives the pages back, unless some are still being written or filled.
   void clear();
@@ -48,7 +53,7 @@ class OffloadWorker {
   OffloadPages cache_{};
   int32_t num_slots_ = 0;
   Buffer memory_;
-  double store_s_ = 0, load_s_ = 0;    // of the step at hand
+  double store_s_ = 0, load_s_ = 0;    // since take_times()
   std::unique_ptr<OffloadDisk> disk_;  // its thread uses the memory: goes first
 };
 

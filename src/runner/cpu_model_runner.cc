@@ -95,7 +95,9 @@ void CpuModelRunner::run(const StepPlan& plan, StepResult* result) {
   for (std::size_t i = 0; i < plan.samples.size(); ++i)
     if (plan.samples[i].kind == SampleKind::kSample && result->bad[i] != kNoMemory)
       rows_.alive(plan.samples[i].row).history.append(result->token[i]);
-  if (offload_ != nullptr) offload_->finish(plan.moves, plan.work.empty(), result);
+  if (offload_ == nullptr) return;
+  offload_->begin(plan.moves);
+  offload_->take_times(result);
 }
 
 Status CpuModelRunner::sleep(int level) {
@@ -126,6 +128,14 @@ Status CpuModelRunner::wake() {
   } catch (const std::bad_alloc&) {
     return Status(StatusCode::kExhausted, "too little memory to load the weights again");
   }
+}
+
+void CpuModelRunner::take_ended_moves(std::vector<OffloadMoveEnd>* ended) {
+  if (offload_ != nullptr) offload_->take_ended(ended);
+}
+
+void CpuModelRunner::on_move_end(std::function<void()> wake) {
+  if (offload_ != nullptr) offload_->on_move_end(std::move(wake));
 }
 
 void CpuModelRunner::fill_kv_for_benchmark() {

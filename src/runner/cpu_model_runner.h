@@ -68,6 +68,8 @@ class CpuModelRunner : public ModelRunner {
   Status sleep(int level) override;
   Status wake() override;
   bool is_sleeping() const override { return decoder_ == nullptr; }
+  void take_ended_moves(std::vector<OffloadMoveEnd>* ended) override;
+  void on_move_end(std::function<void()> wake) override;
   // Random numbers in every slot of the cache, for benchmarks of long contexts that nobody computed.
   void fill_kv_for_benchmark();
 

@@ -3,10 +3,12 @@
 // grammar, only plans. Used by the engine thread alone.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "base/status.h"
 #include "contract/kv_group.h"
+#include "contract/kv_offload.h"
 #include "contract/step_plan.h"
 #include "contract/step_result.h"
 
@@ -32,6 +34,12 @@ class ModelRunner {
   // The cache is zero. After an error it still sleeps, and may be woken again. Takes as long as loading does.
   virtual Status wake() { return unimplemented("this runner cannot sleep"); }
   virtual bool is_sleeping() const { return false; }
+
+  // Appends the spills and fetches of plans so far that have ended since the last call. Between other calls.
+  virtual void take_ended_moves(std::vector<OffloadMoveEnd>* /*ended*/) {}
+  // Before the first plan: `wake` is called whenever there is something for take_ended_moves(), on a thread
+  // of the runner, until the runner is destroyed.
+  virtual void on_move_end(std::function<void()> /*wake*/) {}
 };
 
 }  // namespace pagoda

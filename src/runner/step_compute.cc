@@ -20,7 +20,6 @@ void CpuModelRunner::begin_result(const StepPlan& plan, StepResult* result) {
   result->num_accepted.assign(plan.work.size(), 0);
   result->drafts.clear();
   result->draft_begin.clear();
-  result->moves_done.clear();
   result->no_memory = false;
   for (std::size_t i = 0; i < num_samples; ++i)
     if (rows_.alive(plan.samples[i].row).lost) result->bad[i] = kNoMemory;

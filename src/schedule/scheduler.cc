@@ -247,13 +247,10 @@ void Scheduler::Impl::enter(RequestState* state, std::unique_ptr<Request> reques
     std::push_heap(deadlines.begin(), deadlines.end(), std::greater<>());
   }
   Sequence* leader = &state->choices[0];
-  const bool ready = request->holds == kHoldNone;
-  leader->state = ready ? SequenceState::kWaiting : SequenceState::kHeld;
   state->request = std::move(request);
-  if (ready)
-    waiting.insert(leader);
-  else
-    held.push_back(leader);
+  if (state->request->holds != kHoldNone) return hold(leader, state->request->holds);
+  leader->state = SequenceState::kWaiting;
+  waiting.insert(leader);
 }
 
 // The last token's own K/V is not needed, so a prompt that is to be continued must leave room for one more.
@@ -299,13 +296,7 @@ void Scheduler::finish(RequestId id, int32_t choice, Time now, std::vector<Token
 void Scheduler::release_hold(RequestId id, Hold hold) {
   auto it = impl_->requests.find(id);
   if (it == impl_->requests.end()) return;
-  uint8_t& holds = it->second->request->holds;
-  holds = static_cast<uint8_t>(holds & ~hold);
-  Sequence* leader = &it->second->choices[0];
-  if (holds != kHoldNone || leader->state != SequenceState::kHeld) return;
-  impl_->held.remove(leader);
-  leader->state = SequenceState::kWaiting;
-  impl_->waiting.insert(leader);
+  impl_->release(&it->second->choices[0], hold);
 }
 
 void Scheduler::fail_largest(Time now, std::vector<TokenEvent>* out) {
@@ -362,9 +353,6 @@ SchedulerStats Scheduler::stats() const {
     stats.num_deferred += 1 + seq->request->num_attached;
     stats.num_waiting -= seq->request->num_attached;
   }
-  const int32_t num_not_ready = std::min(impl_->num_not_ready, impl_->waiting.size());  // some may have left
-  stats.num_waiting -= num_not_ready;
-  stats.num_deferred += num_not_ready;
   stats.offload = impl_->kv->offload_stats();
   stats.num_preemptions = impl_->num_preemptions;
   stats.prefix_queries = impl_->prefix_queries;

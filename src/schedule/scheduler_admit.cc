@@ -34,7 +34,8 @@ void Scheduler::Impl::plan_waiting(Shares* shares, Time now, std::vector<TokenEv
         continue;
       }
       if (verdict == Verdict::kNotReady) {
-        ++num_not_ready;
+        waiting.remove(seq);
+        hold(seq, kHoldKvLoad);
         continue;
       }
       passed.push_back(seq);
@@ -44,6 +45,28 @@ void Scheduler::Impl::plan_waiting(Shares* shares, Time now, std::vector<TokenEv
     });
     if (barred) return;
   }
+}
+
+// Sequences whose blocks have come from disk wait for a row again, in their old places.
+void Scheduler::Impl::release_fetched() {
+  for (Sequence *seq = held.front(), *next = nullptr; seq != nullptr; seq = next) {
+    next = seq->next;
+    if ((seq->holds & kHoldKvLoad) != 0 && !kv->is_fetching(seq->kv)) release(seq, kHoldKvLoad);
+  }
+}
+
+void Scheduler::Impl::hold(Sequence* seq, uint8_t holds) {
+  seq->holds |= holds;
+  seq->state = SequenceState::kHeld;
+  held.push_back(seq);
+}
+
+void Scheduler::Impl::release(Sequence* seq, Hold hold) {
+  seq->holds = static_cast<uint8_t>(seq->holds & ~hold);
+  if (seq->holds != kHoldNone || seq->state != SequenceState::kHeld) return;
+  held.remove(seq);
+  seq->state = SequenceState::kWaiting;
+  waiting.insert(seq);
 }
 
 // One choice; whoever reads the request ends the rest of it.
@@ -104,7 +127,6 @@ void Scheduler::Impl::size_for_context(Shares* shares, int32_t num_computed) con
 // have, though only a chunk is computed now: else several half-computed prompts would push each other out
 // again and again. What will be generated is over-committed.
 Scheduler::Impl::Verdict Scheduler::Impl::take_cached(Sequence* seq) {
-  if (kv->is_fetching(seq->kv)) return Verdict::kNotReady;
   constexpr uint64_t kTryAgainAfter = 32;  // steps; in between the cache can only have learnt a little
   const int64_t available = kv->num_free() - num_promised - blocks_reserved();
   if (seq->blocks_wanted > available && num_plans < seq->tried_step + kTryAgainAfter)

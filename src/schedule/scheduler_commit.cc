@@ -38,7 +38,7 @@ void Scheduler::Impl::commit(const StepPlan& plan, const StepResult& result, Tim
                    result.rank.size() == num_samples && result.bad.size() == num_samples,
                "a result has one entry per sample");
   in_flight = false;
-  kv->moves_done(result);
+  kv->add_offload_time(result.offload_store_s, result.offload_load_s);
   budget.observe(shape, 1000 * seconds(planned_at, now));
   step_stats.num_prompt_tokens = step_stats.num_prompt_cached = step_stats.num_generated_tokens = 0;
   step_stats.num_recomputed_tokens = step_stats.num_bad = step_stats.num_prompt_external = 0;

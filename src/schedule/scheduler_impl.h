@@ -64,6 +64,9 @@ struct Scheduler::Impl {
   enum class Verdict : uint8_t { kAdmitted, kDoesNotFit, kNotReady, kNoMemory };
   void plan_waiting(Shares* shares, Time now, std::vector<TokenEvent>* out);
   void fail_waiting(Sequence* seq, Time now, std::vector<TokenEvent>* out);
+  void release_fetched();
+  void hold(Sequence* seq, uint8_t holds);  // one that is in no queue
+  void release(Sequence* seq, Hold hold);
   Verdict admit(Sequence* seq, Shares* shares, Time now);
   Verdict take_cached(Sequence* seq);
   void size_for_context(Shares* shares, int32_t num_computed) const;
@@ -134,7 +137,6 @@ struct Scheduler::Impl {
   std::vector<PendingCopy> pending_copies;  // of forks since the last plan
   std::vector<Sequence*> ended;             // since the last flush
   std::vector<Sequence*> passed;            // in this step: waiting ones that others may overtake
-  int32_t num_not_ready = 0;                // waiting ones for whom blocks are fetched from disk
   int32_t long_prefill_threshold = 0;       // of this step: most tokens of one prompt; 0: no bound
   int64_t num_promised = 0;  // while admitting: blocks that the running need for what they have
 

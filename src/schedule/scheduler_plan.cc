@@ -14,7 +14,7 @@ StepPlan& Scheduler::Impl::plan(Time now, std::vector<TokenEvent>* out) {
   clear_plan(plan, num_plans + 1);
   expire(now, out);
 
-  num_not_ready = 0;
+  release_fetched();
   take_back();
   Shares shares = share_out();
   plan_running(&shares);
@@ -27,7 +27,7 @@ StepPlan& Scheduler::Impl::plan(Time now, std::vector<TokenEvent>* out) {
   }
   plan_rest(&shares);
   write_plan(plan);
-  kv->take_moves(plan->work.empty(), &plan->moves);
+  kv->take_moves(&plan->moves);
   if (plan->empty()) {
     // The first in rank can always take the blocks of all others.
     PAGODA_CHECK(running.empty() && (waiting.empty() || !admission),

@@ -37,6 +37,7 @@ struct Sequence {
   SequenceState state = SequenceState::kAttached;
   bool last_of_request = false;  // its end was the request's
   bool begun = false;            // it has had a row
+  uint8_t holds = 0;             // Hold: kHeld while there are any
   Rank rank;
 
   std::span<const TokenId> prompt;  // the request's

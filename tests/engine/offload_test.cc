@@ -1,6 +1,7 @@
 // The whole loop with a cache that is too small and offloading to a slow disk that fails at times.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "base/rng.h"
@@ -17,6 +18,7 @@ using testing::Sink;
 constexpr int32_t kBlockSize = 4, kNumBlocks = 24;
 
 struct OffloadHouse : House {
+  FakeRunner* runner = nullptr;
   void start_with_offload(int32_t slots, int64_t disk_slots, const testing::FakeOffloadConfig& offload) {
     const std::vector<KvGroupSpec> groups = {testing::full_group(kBlockSize, 100)};
     PrefixCacheConfig cache;
@@ -25,6 +27,7 @@ struct OffloadHouse : House {
     auto fake = std::make_unique<FakeRunner>(model, groups, kNumBlocks, config.scheduler.max_num_seqs);
     fake->add_offload(offload);
     fake->on_wait = on_wait;
+    runner = fake.get();
     engine = std::make_unique<Engine>(config, std::make_unique<KvManager>(groups, kNumBlocks, cache),
                                       std::move(fake), &metrics);
   }
@@ -65,17 +68,104 @@ TEST(Offload, AnswersAreTheSameWhateverTheDiskDoes) {
   }
 }
 
-// A request that waits for its blocks, and then nobody else: somebody must hear of the disk's answer.
-TEST(Offload, OneAloneHearsOfItsFetch) {
-  OffloadHouse house;
-  house.start_with_offload(30, 200, {.num_slots = 30, .end_one_in = 1000});
-  for (uint64_t topic = 0; topic < 8; ++topic) house.ask(prompt(topic, 50), 1);
-  // What is on its way to the disk can not be fetched from there yet.
-  const Time end = std::chrono::steady_clock::now() + testing::kPatience;
-  while (house.engine->stats().offload.num_under_way > 0 && std::chrono::steady_clock::now() < end)
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  for (uint64_t topic = 0; topic < 8; ++topic) house.ask(prompt(topic, 50), 1);
-  EXPECT_GT(house.engine->stats().offload.num_fetches, 0u);
+// A disk that reads nothing until it is let go on, and what the engine does meanwhile.
+struct SlowDiskHouse : OffloadHouse {
+  static constexpr int32_t kPromptSize = 50;
+  std::atomic<int> num_steps = 0;
+
+  // Topic 0's blocks are on disk alone, and requests for them wait.
+  SlowDiskHouse() {
+    on_wait = [this](const StepPlan&) {
+      ++num_steps;
+      return Status();
+    };
+    start_with_offload(30, 200, {.num_slots = 30, .end_one_in = 1});
+    for (uint64_t topic = 0; topic < 8; ++topic) ask(prompt(topic, kPromptSize), 1);
+    // What is on its way to the disk can not be fetched from there yet.
+    EXPECT_TRUE(reaches([&] { return engine->stats().offload.num_under_way == 0; }));
+    runner->disk_stands = true;
+  }
+  ~SlowDiskHouse() { engine.reset(); }
+  bool reaches(const std::function<bool()>& state) const {
+    const Time end = std::chrono::steady_clock::now() + testing::kPatience;
+    while (!state() && std::chrono::steady_clock::now() < end)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return state();
+  }
+  // A request that waits for the disk from here on.
+  RequestId submit_waiting(int32_t max_tokens, std::shared_ptr<Sink> sink) {
+    const int32_t before = engine->stats().num_deferred;
+    const RequestId id = submit(request(prompt(0, kPromptSize), max_tokens), std::move(sink));
+    EXPECT_TRUE(reaches([&] { return engine->stats().num_deferred == before + 1; }));
+    return id;
+  }
+  void let_go_on() const {
+    runner->disk_stands = false;
+    runner->wake();
+  }
+};
+
+// Nothing but the end of the read wakes the engine for it: no step is made, and no thread asks again.
+TEST(Offload, OthersComeAndGoWhileTheDiskReads) {
+  SlowDiskHouse house;
+  auto waits = std::make_shared<Sink>(), leaves = std::make_shared<Sink>();
+  house.submit_waiting(3, waits);
+  const RequestId id = house.submit_waiting(3, leaves);
+  const int steps = house.num_steps;
+  std::this_thread::sleep_for(std::chrono::milliseconds(60));
+  EXPECT_EQ(house.num_steps, steps) << "a step that only waits";
+  EXPECT_EQ(house.engine->stalled_s(), 0) << "the disk is no stall of the engine";
+  house.engine->cancel(id);
+  ASSERT_TRUE(leaves->wait_ended(1));
+  EXPECT_EQ(leaves->finish(), FinishReason::kAbort);
+  EXPECT_EQ(house.num_steps, steps);
+  house.ask(prompt(99, 20), 3);
+  EXPECT_EQ(waits->num_events(), 0);
+  house.let_go_on();
+  ASSERT_TRUE(waits->wait_ended(1));
+  EXPECT_EQ(waits->tokens(), house.expected(prompt(0, 50), 3));
+  EXPECT_GT(house.engine->stats().offload.disk_hit_tokens, 0u);
+  EXPECT_TRUE(house.all_slots_come_back());
+}
+
+TEST(Offload, ADrainWaitsForTheDisk) {
+  SlowDiskHouse house;
+  auto sink = std::make_shared<Sink>();
+  house.submit_waiting(2, sink);
+  EXPECT_FALSE(house.engine->drain(0.05));
+  house.let_go_on();
+  EXPECT_TRUE(house.engine->drain(60));
+  EXPECT_EQ(sink->tokens(), house.expected(prompt(0, 50), 2));
+}
+
+TEST(Offload, AClearedCacheIsNotWaitedFor) {
+  SlowDiskHouse house;
+  auto sink = std::make_shared<Sink>();
+  house.submit_waiting(2, sink);
+  house.engine->reset_prefix_cache([](const Status& status) { EXPECT_TRUE(status.ok()); });
+  house.let_go_on();
+  ASSERT_TRUE(sink->wait_ended(1));
+  EXPECT_EQ(sink->tokens(), house.expected(prompt(0, 50), 2));
+  EXPECT_EQ(house.engine->stats().offload.disk_hit_tokens, 0u);
+}
+
+// With a read that never ends, and one sequence that waits for it.
+TEST(Offload, ShutdownSpillsWhatIsCached) {
+  SlowDiskHouse house;
+  auto sink = std::make_shared<Sink>();
+  house.submit_waiting(2, sink);
+  std::vector<OffloadMove> last;
+  house.runner->on_wait = [&](const StepPlan& plan) {
+    last = plan.moves;
+    return Status();
+  };
+  const OffloadStats before = house.engine->stats().offload;
+  house.engine.reset();
+  EXPECT_EQ(sink->finish(), FinishReason::kAbort);
+  const auto num_spills = std::ranges::count(last, OffloadMoveKind::kSpill, &OffloadMove::kind);
+  EXPECT_GT(num_spills, 0);
+  EXPECT_EQ(std::ranges::count(last, OffloadMoveKind::kStore, &OffloadMove::kind), num_spills);
+  EXPECT_GT(before.num_used_disk_slots, 0);
 }
 
 TEST(Offload, WhoLeavesWhileFetchingLeaves) {

@@ -26,7 +26,7 @@ std::vector<OffloadMove> take(OffloadIndex* offload) {
   return moves;
 }
 void end(OffloadIndex* offload, const OffloadMove& move, bool ok = true) {
-  offload->done({.kind = move.kind, .group = move.group, .slot = move.slot, .key = move.key, .ok = ok});
+  offload->end({.kind = move.kind, .group = move.group, .slot = move.slot, .key = move.key, .ok = ok});
   offload->check();
 }
 

@@ -48,7 +48,7 @@ class House {
     SeqKv seq;
     for (; kv.start_fetch(&seq, tokens, scope) && served.rounds < 100; ++served.rounds)
       for (int waits = 0; kv.is_fetching(seq); ++waits) {
-        step(true);
+        step();
         EXPECT_LT(waits, 1000) << "waits for ever";
         if (waits >= 1000) return served;
       }
@@ -61,7 +61,7 @@ class House {
     const SeqKv* all[] = {&seq};
     kv.check(all);
     kv.cache_blocks(&seq, tokens, 0, size, scope);
-    step(false);
+    step();
     // What was found is there; the rest is computed now.
     uint64_t hash = scope.salt[0] + 1u;
     for (int32_t i = 0; i < size / kBlock; ++i) {
@@ -80,15 +80,15 @@ class House {
     return served;
   }
   // A plan's moves.
-  void step(bool idle) {
+  void step() {
     StepPlan plan;
-    kv.take_moves(idle, &plan.moves);
-    if (!idle) plan.work.resize(1);
-    StepResult result;
+    kv.take_moves(&plan.moves);
     offload.run_stores(plan);
     offload.run_loads(plan);
-    offload.run_background(plan, &result);
-    kv.moves_done(result);
+    offload.begin_background(plan);
+    std::vector<OffloadMoveEnd> ended;
+    offload.take_ended(&ended);
+    kv.moves_ended(ended);
     kv.check();
   }
 
@@ -107,7 +107,7 @@ std::vector<TokenId> prompt(int32_t begin, int32_t size) {
   return tokens;
 }
 
-TEST(OffloadWorker, EvictedBlocksComeBackFromMemory) {
+TEST(Offload, EvictedBlocksComeBackFromMemory) {
   House house({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
   EXPECT_EQ(house.serve(prompt(0, 21)).matched, 0);
   EXPECT_EQ(house.serve(prompt(1000, 21)).matched, 0);  // pushes the first one out
@@ -122,7 +122,7 @@ TEST(OffloadWorker, EvictedBlocksComeBackFromMemory) {
   EXPECT_EQ(house.offload.num_loads(), 5u);
 }
 
-TEST(OffloadWorker, TheLastTokenIsAlwaysComputed) {
+TEST(Offload, TheLastTokenIsAlwaysComputed) {
   House house({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
   house.serve(prompt(0, 20));
   house.serve(prompt(1000, 20));
@@ -130,12 +130,12 @@ TEST(OffloadWorker, TheLastTokenIsAlwaysComputed) {
   EXPECT_EQ(again.matched + again.loaded, 16);
 }
 
-TEST(OffloadWorker, ComesBackFromDisk) {
+TEST(Offload, ComesBackFromDisk) {
   House house({testing::full_group(kBlock, 100)}, 1 + 7, with_offload(8, 100),
               {.num_slots = 8, .end_one_in = 1});
   for (int32_t begin : {0, 1000, 2000, 3000, 4000}) {
     house.serve(prompt(begin, 25));
-    for (int i = 0; i < 20; ++i) house.step(true);  // what is stored goes to disk
+    for (int i = 0; i < 20; ++i) house.step();  // what is stored goes to disk
   }
   const uint64_t hits_before = house.kv.offload_stats().hit_tokens;
   const House::Served again = house.serve(prompt(0, 25));
@@ -147,7 +147,7 @@ TEST(OffloadWorker, ComesBackFromDisk) {
   EXPECT_EQ(stats.disk_hit_tokens, 20u);
 }
 
-TEST(OffloadWorker, AnothersContentIsNotFound) {
+TEST(Offload, AnothersContentIsNotFound) {
   House house({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
   CacheScope mine, yours;
   mine.salt[0] = 1;
@@ -158,31 +158,31 @@ TEST(OffloadWorker, AnothersContentIsNotFound) {
   EXPECT_EQ(house.serve(prompt(0, 21), mine).loaded, 20);
 }
 
-TEST(OffloadWorker, ResetForgetsWhatIsOffloaded) {
+TEST(Offload, ResetForgetsWhatIsOffloaded) {
   House house({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 100), {.num_slots = 16});
   house.serve(prompt(0, 21));
   house.serve(prompt(1000, 21));
   house.kv.reset_prefix_cache();
-  for (int i = 0; i < 100; ++i) house.step(true);
+  for (int i = 0; i < 100; ++i) house.step();
   EXPECT_EQ(house.serve(prompt(0, 21)).loaded, 0);
   EXPECT_EQ(house.offload.num_files(),
             static_cast<std::size_t>(house.kv.offload_stats().num_used_disk_slots));
 }
 
-TEST(OffloadWorker, UnfitContentIsForgotten) {
+TEST(Offload, UnfitContentIsForgotten) {
   House house({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
   house.serve(prompt(0, 21));
   house.serve(prompt(1000, 21));
   SeqKv seq;
   ASSERT_EQ(house.kv.load_offloaded(&seq, prompt(0, 21), {}), 20);
   house.kv.uncache(&seq, 8);  // from its third block on
-  house.step(false);
+  house.step();
   house.kv.release(&seq);
   house.serve(prompt(2000, 21));
   EXPECT_EQ(house.serve(prompt(0, 21)).loaded, 8);
 }
 
-TEST(OffloadWorker, TooFewFreeBlocksLoadNothing) {
+TEST(Offload, TooFewFreeBlocksLoadNothing) {
   House house({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
   house.serve(prompt(0, 21));
   house.serve(prompt(1000, 21));
@@ -193,7 +193,7 @@ TEST(OffloadWorker, TooFewFreeBlocksLoadNothing) {
   EXPECT_EQ(house.kv.load_offloaded(&seq, prompt(0, 17), {}), 16);
 }
 
-TEST(OffloadWorker, WindowedGroupsBringBackWhatIsSeen) {
+TEST(Offload, WindowedGroupsBringBackWhatIsSeen) {
   House house({testing::full_group(kBlock, 100), testing::window_group(kBlock, 6, 100)}, 1 + 14,
               with_offload(32, 0), {.num_slots = 32});
   house.serve(prompt(0, 25));
@@ -203,7 +203,7 @@ TEST(OffloadWorker, WindowedGroupsBringBackWhatIsSeen) {
   EXPECT_EQ(house.offload.num_loads(), 6u + 2u);
 }
 
-TEST(OffloadWorker, AdoptedFilesAreFound) {
+TEST(Offload, AdoptedFilesAreFound) {
   // The same root in both lives, as a folder keeps it.
   PrefixCacheConfig config = with_offload(16, 100);
   config.hash_seed = "seed";
@@ -220,20 +220,19 @@ TEST(OffloadWorker, AdoptedFilesAreFound) {
   SeqKv again;
   EXPECT_TRUE(second.start_fetch(&again, tokens, {}));
   std::vector<OffloadMove> moves;
-  second.take_moves(true, &moves);
+  second.take_moves(&moves);
   ASSERT_EQ(moves.size(), 5u);
-  StepResult result;
   for (const OffloadMove& move : moves) {
     EXPECT_TRUE(second.is_fetching(again));
-    result.moves_done = {{move.kind, move.group, move.slot, move.key, true}};
-    second.moves_done(result);
+    const OffloadMoveEnd end{move.kind, move.group, move.slot, move.key, true};
+    second.moves_ended({&end, 1});
   }
   EXPECT_FALSE(second.is_fetching(again));
   EXPECT_FALSE(second.start_fetch(&again, tokens, {}));
   EXPECT_EQ(second.load_offloaded(&again, tokens, {}), 20);
 }
 
-TEST(OffloadWorker, RoutersHearWhatHasComeBack) {
+TEST(Offload, RoutersHearWhatHasComeBack) {
   PrefixCacheConfig config = with_offload(16, 0);
   config.record_events = true;
   House house({testing::full_group(kBlock, 100)}, 1 + 7, config, {.num_slots = 16});
@@ -258,12 +257,12 @@ TEST(OffloadWorker, RoutersHearWhatHasComeBack) {
   EXPECT_EQ(stored_tokens, prompt(0, 24));
 }
 
-TEST(OffloadWorker, WhatIsCachedIsKeptAtTheEnd) {
+TEST(Offload, WhatIsCachedIsKeptAtTheEnd) {
   House house({testing::full_group(kBlock, 100)}, 1 + 20, with_offload(4, 100), {.num_slots = 4});
   house.serve(prompt(1000, 13));
   house.serve(prompt(0, 25));
   house.kv.flush_to_disk();
-  for (int i = 0; i < 20; ++i) house.step(true);
+  for (int i = 0; i < 20; ++i) house.step();
   EXPECT_EQ(house.offload.num_files(), 4u) << "as many as there are slots, the last used first";
   House again({testing::full_group(kBlock, 100)}, 1 + 20, with_offload(4, 0), {.num_slots = 4});
   again.serve(prompt(0, 25));
@@ -273,7 +272,7 @@ TEST(OffloadWorker, WhatIsCachedIsKeptAtTheEnd) {
 
 // Many clients' prompts with common beginnings, a cache and offload memory too small for them, a slow disk
 // that fails.
-TEST(OffloadWorker, ContentIsNeverConfused) {
+TEST(Offload, ContentIsNeverConfused) {
   int64_t loaded = 0;
   for (uint64_t seed = 1; seed <= 30; ++seed) {
     SplitMix64 random(seed);

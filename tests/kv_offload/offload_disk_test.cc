@@ -9,6 +9,8 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <semaphore>
+#include <thread>
 
 #include "base/mmap.h"
 #include "base/rng.h"
@@ -48,15 +50,18 @@ std::unique_ptr<OffloadDisk> open_disk(const OffloadDiskConfig& config) {
 // One move from its begin to its end.
 bool move(OffloadDisk* disk, OffloadMoveKind kind, uint64_t key, int32_t group, std::span<std::byte> bytes) {
   disk->begin({kind, group, kNullBlock, 3, key_of(key)}, bytes);
-  std::vector<OffloadMoveDone> done;
-  for (int i = 0; i < 1000 && done.empty(); ++i) disk->take_done(&done, std::chrono::milliseconds(10));
-  EXPECT_EQ(done.size(), 1u);
-  if (done.size() != 1) return false;
-  EXPECT_EQ(done[0].kind, kind);
-  EXPECT_EQ(done[0].group, group);
-  EXPECT_EQ(done[0].slot, 3);
-  EXPECT_EQ(done[0].key, key_of(key));
-  return done[0].ok;
+  std::vector<OffloadMoveEnd> ended;
+  for (int i = 0; i < 10000 && ended.empty(); ++i) {
+    disk->take_ended(&ended);
+    if (ended.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_EQ(ended.size(), 1u);
+  if (ended.size() != 1) return false;
+  EXPECT_EQ(ended[0].kind, kind);
+  EXPECT_EQ(ended[0].group, group);
+  EXPECT_EQ(ended[0].slot, 3);
+  EXPECT_EQ(ended[0].key, key_of(key));
+  return ended[0].ok;
 }
 bool spill(OffloadDisk* disk, uint64_t key, int32_t group = 0) {
   Bytes bytes = bytes_of(key, kBytes);
@@ -95,6 +100,27 @@ TEST(OffloadDisk, WritesAndReads) {
   struct stat info;
   ASSERT_EQ(::stat(dir.file("kv").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0700u);
+}
+
+// The engine sleeps until then: an end that it is not told of would be found too late or never.
+TEST(OffloadDisk, EveryEndWakes) {
+  TempDir dir;
+  auto disk = open_disk(config_of(dir.path()));
+  std::counting_semaphore<> woken(0);
+  disk->on_move_end([&] { woken.release(); });
+  constexpr int kMoves = 50;
+  std::vector<Bytes> slots;
+  for (uint64_t key = 0; key < kMoves; ++key) slots.push_back(bytes_of(key, kBytes[0]));
+  for (uint64_t key = 0; key < kMoves; ++key)
+    disk->begin({OffloadMoveKind::kSpill, 0, kNullBlock, static_cast<int32_t>(key), key_of(key)}, slots[key]);
+  std::vector<OffloadMoveEnd> ended;
+  for (int i = 0; i < kMoves; ++i) {
+    ASSERT_TRUE(woken.try_acquire_for(std::chrono::seconds(60)));
+    disk->take_ended(&ended);
+    EXPECT_GT(ended.size(), static_cast<std::size_t>(i)) << "woken before the end can be taken";
+  }
+  EXPECT_EQ(ended.size(), static_cast<std::size_t>(kMoves));
+  EXPECT_FALSE(disk->is_busy());
 }
 
 TEST(OffloadDisk, DropsOneOrAll) {

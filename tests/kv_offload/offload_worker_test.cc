@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <thread>
 
 #include "base/rng.h"
 #include "tests/testing/tiny_model.h"
@@ -25,18 +26,19 @@ struct House {
     return {reinterpret_cast<const char*>(cache.data()) + static_cast<std::size_t>(block) * kPageBytes,
             kPageBytes};
   }
-  std::vector<OffloadMoveDone> run(const std::vector<OffloadMove>& moves, bool idle = false) {
-    StepResult result;
+  void run(const std::vector<OffloadMove>& moves) {
     worker->store(moves, pool);
     worker->load(moves, pool);
-    worker->finish(moves, idle, &result);
-    return result.moves_done;
+    worker->begin(moves);
   }
-  std::vector<OffloadMoveDone> run_to_the_end(const OffloadMove& move) {
-    std::vector<OffloadMoveDone> done = run({move}, true);
-    const OffloadMove wait{OffloadMoveKind::kWait, 0, kNullBlock, -1, {}};
-    for (int i = 0; i < 500 && done.empty(); ++i) done = run({wait}, true);
-    return done;
+  std::vector<OffloadMoveEnd> run_to_the_end(const OffloadMove& move) {
+    run({move});
+    std::vector<OffloadMoveEnd> ended;
+    for (int i = 0; i < 10000 && ended.empty(); ++i) {
+      worker->take_ended(&ended);
+      if (ended.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return ended;
   }
 
   ComputePool pool{2};
@@ -56,10 +58,8 @@ TEST(OffloadWorker, PagesComeBackAsTheyWere) {
   std::vector<std::string> before;
   for (BlockId block = 0; block < kNumBlocks; ++block) before.push_back(house.page(block));
   // Stores come first wherever they stand; a slot may be filled twice, and by any group.
-  EXPECT_TRUE(house
-                  .run({load(0, 5, 1), store(0, 3, 1), store(1, 4, 2), store(0, 7, 0), load(1, 6, 2),
-                        load(1, 8, 2), store(1, 9, 0), load(1, 1, 0)})
-                  .empty());
+  house.run({load(0, 5, 1), store(0, 3, 1), store(1, 4, 2), store(0, 7, 0), load(1, 6, 2), load(1, 8, 2),
+             store(1, 9, 0), load(1, 1, 0)});
   const BlockId from[kNumBlocks] = {0, 9, 2, 3, 4, 3, 4, 7, 4, 9};
   for (BlockId block = 0; block < kNumBlocks; ++block)
     EXPECT_EQ(house.page(block), before[static_cast<std::size_t>(from[block])]) << "block " << block;
@@ -89,13 +89,13 @@ TEST(OffloadWorker, BlocksComeBackFromDiskAsTheyWere) {
   key.bytes[3] = 3;
   for (int32_t group : {0, 1}) {
     house.run({store(group, 3, 1)});
-    std::vector<OffloadMoveDone> done =
+    std::vector<OffloadMoveEnd> ended =
         house.run_to_the_end({OffloadMoveKind::kSpill, group, kNullBlock, 1, key});
-    ASSERT_EQ(done.size(), 1u);
-    EXPECT_TRUE(done[0].ok);
-    done = house.run_to_the_end({OffloadMoveKind::kFetch, group, kNullBlock, 4, key});
-    ASSERT_EQ(done.size(), 1u);
-    EXPECT_TRUE(done[0].ok);
+    ASSERT_EQ(ended.size(), 1u);
+    EXPECT_TRUE(ended[0].ok);
+    ended = house.run_to_the_end({OffloadMoveKind::kFetch, group, kNullBlock, 4, key});
+    ASSERT_EQ(ended.size(), 1u);
+    EXPECT_TRUE(ended[0].ok);
     house.run({load(group, 8 + group, 4)});
     EXPECT_EQ(house.page(8 + group), house.page(3)) << group;
   }

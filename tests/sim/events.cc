@@ -155,16 +155,21 @@ void World::take_kv_events() {
   }
 }
 
-void World::count_moves(const StepPlan& plan, const StepResult& result) {
+void World::take_ended_moves() {
+  ended_moves_.clear();
+  runner_->take_ended_moves(&ended_moves_);
+  kv_->moves_ended(ended_moves_);
+  for (const OffloadMoveEnd& end : ended_moves_) counts_->failed_moves += !end.ok;
+}
+
+void World::count_moves(const StepPlan& plan) {
   for (const OffloadMove& move : plan.moves) {
     counts_->stores += move.kind == OffloadMoveKind::kStore;
     counts_->loads += move.kind == OffloadMoveKind::kLoad;
     counts_->spills += move.kind == OffloadMoveKind::kSpill;
     counts_->fetches += move.kind == OffloadMoveKind::kFetch;
     counts_->drops += move.kind == OffloadMoveKind::kDrop;
-    counts_->waits += move.kind == OffloadMoveKind::kWait;
   }
-  for (const OffloadMoveDone& done : result.moves_done) counts_->failed_moves += !done.ok;
 }
 
 }  // namespace pagoda::sim

@@ -76,8 +76,8 @@ void print(const Counts& c) {
                    {"spills", c.spills},
                    {"fetches", c.fetches},
                    {"drops", c.drops},
-                   {"waits", c.waits},
-                   {"failed", c.failed_moves}});
+                   {"failed", c.failed_moves},
+                   {"idle_reads", c.idle_reads}});
   line("laws", {{"audits", c.audits},
                 {"fairness", c.fairness_checks},
                 {"starvation", c.starvation_checks},

@@ -56,7 +56,9 @@ class World {
   void check_step_stats();
   void take_finished();
   void take_kv_events();
-  void count_moves(const StepPlan& plan, const StepResult& result);
+  void take_ended_moves();
+  bool is_disk_busy() const;
+  void count_moves(const StepPlan& plan);
 
   const WorldConfig config_;
   Dice dice_;
@@ -78,6 +80,7 @@ class World {
   std::vector<std::vector<TokenId>> stems_;  // what prompts begin with
   std::vector<TokenEvent> events_;
   std::vector<FinishedStats> finished_;
+  std::vector<OffloadMoveEnd> ended_moves_;
   std::vector<KvEvent> kv_events_;
   std::unordered_set<BlockKey> told_;  // what the cache's events say is there
 };

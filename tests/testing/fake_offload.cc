@@ -22,8 +22,7 @@ void FakeOffload::run_stores(const StepPlan& plan) {
     if (move.kind != OffloadMoveKind::kStore) continue;
     Slot* slot = slot_at(move);
     if (slot == nullptr) return;
-    expect_(slot->busy == OffloadMoveKind::kWait,
-            "a block is stored in a slot that is being spilled or fetched");
+    expect_(!slot->is_busy(), "a block is stored in a slot that is being spilled or fetched");
     const std::span<const uint64_t> block = block_of_(move.group, move.block);
     slot->filled = true;
     slot->key = move.key;
@@ -37,8 +36,7 @@ void FakeOffload::run_loads(const StepPlan& plan) {
     if (move.kind != OffloadMoveKind::kLoad) continue;
     Slot* slot = slot_at(move);
     if (slot == nullptr) return;
-    expect_(slot->filled && slot->busy != OffloadMoveKind::kFetch && slot->key == move.key &&
-                slot->group == move.group,
+    expect_(slot->filled && !slot->is_fetched && slot->key == move.key && slot->group == move.group,
             "a block is loaded from a slot that does not hold it");
     if (!slot->filled) return;
     std::ranges::copy(slot->content, block_of_(move.group, move.block).begin());
@@ -53,40 +51,38 @@ void FakeOffload::begin(const OffloadMove& move) {
   }
   Slot* slot = slot_at(move);
   if (slot == nullptr) return;
-  expect_(slot->busy == OffloadMoveKind::kWait, "a slot is spilled or fetched twice at a time");
-  slot->busy = move.kind;
+  expect_(!slot->is_busy(), "a slot is spilled or fetched twice at a time");
   if (move.kind == OffloadMoveKind::kSpill) {
+    slot->is_spilled = true;
     expect_(slot->filled && slot->key == move.key && slot->group == move.group,
             "a slot is spilled that does not hold the content");
     writes_.push_back({move, slot->content});
   } else {
+    slot->is_fetched = true;
     expect_(files_.contains({move.key.bytes, move.group}), "a file is fetched that was never written");
     slot->filled = false;
     fetches_.push_back({move, {}});
   }
 }
 
-void FakeOffload::run_background(const StepPlan& plan, StepResult* result) {
-  for (const OffloadMove& move : plan.moves) {
-    const bool begins = move.kind == OffloadMoveKind::kSpill || move.kind == OffloadMoveKind::kFetch ||
-                        move.kind == OffloadMoveKind::kDrop;
-    if (begins) begin(move);
-    if (move.kind == OffloadMoveKind::kWait)
-      expect_(!writes_.empty() || !fetches_.empty(), "a plan waits for moves, but none is under way");
-  }
-  end_some(&fetches_, plan.work.empty(), result);
-  end_some(&writes_, plan.work.empty(), result);
+void FakeOffload::begin_background(const StepPlan& plan) {
+  for (const OffloadMove& move : plan.moves)
+    if (move.kind != OffloadMoveKind::kStore && move.kind != OffloadMoveKind::kLoad) begin(move);
 }
 
-void FakeOffload::end_some(std::deque<Pending>* queue, bool at_least_one, StepResult* result) {
-  while (!queue->empty() && (at_least_one || random_.next() % config_.end_one_in == 0)) {
-    at_least_one = false;
-    end(queue->front(), result);
+void FakeOffload::take_ended(std::vector<OffloadMoveEnd>* ended) {
+  end_some(&fetches_, ended);
+  end_some(&writes_, ended);
+}
+
+void FakeOffload::end_some(std::deque<Pending>* queue, std::vector<OffloadMoveEnd>* ended) {
+  while (!queue->empty() && random_.next() % config_.end_one_in == 0) {
+    end(queue->front(), ended);
     queue->pop_front();
   }
 }
 
-void FakeOffload::end(const Pending& pending, StepResult* result) {
+void FakeOffload::end(const Pending& pending, std::vector<OffloadMoveEnd>* ended) {
   const OffloadMove& move = pending.move;
   const Id id{move.key.bytes, move.group};
   if (move.kind == OffloadMoveKind::kDrop) {
@@ -95,7 +91,7 @@ void FakeOffload::end(const Pending& pending, StepResult* result) {
     return;
   }
   Slot& slot = slots_[static_cast<std::size_t>(move.slot)];
-  slot.busy = OffloadMoveKind::kWait;
+  slot.is_spilled = slot.is_fetched = false;
   bool ok = config_.fail_one_in == 0 || random_.next() % config_.fail_one_in != 0;
   if (move.kind == OffloadMoveKind::kSpill) {
     expect_(slot.content == pending.content, "a slot has changed while it was spilled");
@@ -109,8 +105,7 @@ void FakeOffload::end(const Pending& pending, StepResult* result) {
       files_.erase(id);
     }
   }
-  result->moves_done.push_back(
-      {.kind = move.kind, .group = move.group, .slot = move.slot, .key = move.key, .ok = ok});
+  ended->push_back({.kind = move.kind, .group = move.group, .slot = move.slot, .key = move.key, .ok = ok});
 }
 
 }  // namespace pagoda::testing

@@ -11,14 +11,14 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "contract/kv_offload.h"
 #include "contract/step_plan.h"
-#include "contract/step_result.h"
 
 namespace pagoda::testing {
 
 struct FakeOffloadConfig {
   int32_t num_slots = 0;     // 0: no offloading
-  uint64_t end_one_in = 3;   // a move under way ends in one step of so many
+  uint64_t end_one_in = 3;   // a move under way ends when looked for, once in so many times
   uint64_t fail_one_in = 0;  // one spill or fetch in so many fails; 0: none
   uint64_t seed = 1;
 };
@@ -33,8 +33,11 @@ class FakeOffload {
 
   void run_stores(const StepPlan& plan);
   void run_loads(const StepPlan& plan);
-  // Begins the plan's other moves, and ends some; at least one where the plan only waits.
-  void run_background(const StepPlan& plan, StepResult* result);
+  // Begins the plan's other moves.
+  void begin_background(const StepPlan& plan);
+  // Ends some.
+  void take_ended(std::vector<OffloadMoveEnd>* ended);
+  bool is_busy() const { return !writes_.empty() || !fetches_.empty(); }
   std::size_t num_files() const { return files_.size(); }
   uint64_t num_loads() const { return num_loads_; }
   uint64_t num_fetched() const { return num_fetched_; }
@@ -43,7 +46,8 @@ class FakeOffload {
   using Id = std::pair<std::array<uint8_t, 32>, int32_t>;
   struct Slot {
     bool filled = false;
-    OffloadMoveKind busy = OffloadMoveKind::kWait;  // kSpill, kFetch: that is under way
+    bool is_spilled = false, is_fetched = false;  // a move that has not ended
+    bool is_busy() const { return is_spilled || is_fetched; }
     BlockKey key;
     int32_t group = 0;
     std::vector<uint64_t> content;
@@ -54,8 +58,8 @@ class FakeOffload {
   };
   Slot* slot_at(const OffloadMove& move);
   void begin(const OffloadMove& move);
-  void end_some(std::deque<Pending>* queue, bool at_least_one, StepResult* result);
-  void end(const Pending& pending, StepResult* result);
+  void end_some(std::deque<Pending>* queue, std::vector<OffloadMoveEnd>* ended);
+  void end(const Pending& pending, std::vector<OffloadMoveEnd>* ended);
 
   const FakeOffloadConfig config_;
   const Expect expect_;

@@ -123,7 +123,7 @@ Status FakeRunner::wait(uint64_t step_id, StepResult* result) {
   *result = {};
   result->step_id = plan.step_id;
   if (violation_.empty()) draw(plan, result);
-  if (violation_.empty() && offload_ != nullptr) offload_->run_background(plan, result);
+  if (violation_.empty() && offload_ != nullptr) offload_->begin_background(plan);
   pending_ = nullptr;
   if (!violation_.empty()) {
     ADD_FAILURE() << violation_;
@@ -185,15 +185,21 @@ void FakeRunner::add_offload(const FakeOffloadConfig& config) {
       config, [this](bool condition, const char* what) { expect(condition, what); },
       [this](int32_t group, BlockId block) {
         expect(index(group) < groups_.size() && block > kNullBlock && block < num_blocks_,
-               "a offload move is out of range");
+               "an offload move is out of range");
         if (!violation_.empty()) group = 0, block = kNullBlock;
         const std::size_t size = index(groups_[index(group)].spec.block_size);
         return std::span(groups_[index(group)].slots).subspan(index(block) * size, size);
       });
 }
 
+void FakeRunner::take_ended_moves(std::vector<OffloadMoveEnd>* ended) {
+  if (offload_ == nullptr || disk_stands) return;
+  offload_->take_ended(ended);
+  if (offload_->is_busy() && wake_) wake_();
+}
+
 void FakeRunner::apply_stores(const StepPlan& plan) {
-  expect(plan.moves.empty() || offload_ != nullptr, "a offload move, but there is no second offload");
+  expect(plan.moves.empty() || offload_ != nullptr, "a move, but nothing is offloaded");
   if (offload_ != nullptr) offload_->run_stores(plan);
 }
 

@@ -4,6 +4,7 @@
 // first read. What it samples is a pure function of the tokens before, the seed and the output index: a run
 // can be compared with an oracle.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -41,6 +42,12 @@ class FakeRunner : public ModelRunner {
   Status launch(const StepPlan& plan) override;
   Status wait(uint64_t step_id, StepResult* result) override;
   int32_t vocab_size() const override { return model_.vocab_size; }
+
+  // Ends some moves; while any is under way the engine is woken to look again, unless `disk_stands`.
+  void take_ended_moves(std::vector<OffloadMoveEnd>* ended) override;
+  void on_move_end(std::function<void()> wake) override { wake_ = std::move(wake); }
+  std::atomic<bool> disk_stands = false;
+  void wake() const { wake_(); }
 
   // Called by wait() before anything else; an error is the step's.
   std::function<Status(const StepPlan&)> on_wait;
@@ -103,6 +110,7 @@ class FakeRunner : public ModelRunner {
   std::vector<Group> groups_;
   std::vector<Row> rows_;
   std::unique_ptr<FakeOffload> offload_;
+  std::function<void()> wake_;
   const StepPlan* pending_ = nullptr;
   // Of the step at hand, by flat index.
   std::vector<int32_t> flat_row_, flat_position_;
