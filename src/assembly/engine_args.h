@@ -8,7 +8,7 @@
 
 #include "base/value.h"
 #include "contract/engine_config.h"
-#include "engine/kv_event_publisher.h"
+#include "kv_events/kv_events_config.h"
 #include "metrics/catalog.h"
 
 namespace pagoda {

@@ -10,7 +10,7 @@
 #include "base/status.h"
 #include "contract/engine_config.h"
 #include "contract/kv_group.h"
-#include "engine/kv_event_publisher.h"
+#include "kv_events/kv_event_publisher.h"
 #include "metrics/catalog.h"
 
 namespace pagoda {

@@ -1,8 +1,8 @@
 // The flags by which others look into the cache: KV events for routers, lives of blocks.
 #pragma once
+#include "assembly/engine_args.h"
 #include "base/status.h"
 #include "cli/flags.h"
-#include "engine/kv_event_publisher.h"
 #include "metrics/catalog.h"
 
 namespace pagoda {

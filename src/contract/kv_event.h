@@ -20,4 +20,12 @@ struct KvEvent {
   uint32_t lora_id = 0;
 };
 
+// Takes the cache's events from the engine, a batch a step.
+class KvEventSink {
+ public:
+  virtual ~KvEventSink() = default;
+  // Never blocks. Requires: not empty; one thread.
+  virtual void publish(std::vector<KvEvent>&& events) = 0;
+};
+
 }  // namespace pagoda

@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "engine/kv_event_publisher.h"
+#include "contract/kv_event.h"
 #include "kv/kv_manager.h"
 #include "metrics/catalog.h"
 
@@ -13,7 +13,7 @@ namespace pagoda {
 class CacheReport {
  public:
   // `kv_events` may be null.
-  CacheReport(KvManager* kv, EngineMetrics* metrics, std::unique_ptr<KvEventPublisher> kv_events)
+  CacheReport(KvManager* kv, EngineMetrics* metrics, std::unique_ptr<KvEventSink> kv_events)
       : kv_(kv), metrics_(metrics), kv_events_(std::move(kv_events)) {}
 
   void tell();
@@ -21,7 +21,7 @@ class CacheReport {
  private:
   KvManager* const kv_;
   EngineMetrics* const metrics_;
-  const std::unique_ptr<KvEventPublisher> kv_events_;
+  const std::unique_ptr<KvEventSink> kv_events_;
   std::vector<KvEvent> events_;
   std::vector<BlockLife> lives_;
 };

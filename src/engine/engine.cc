@@ -168,7 +168,7 @@ Status Engine::Impl::full(const QueueMeter::Answer& answer) {
 }
 
 Engine::Engine(const EngineConfig& config, std::unique_ptr<KvManager> kv, std::unique_ptr<ModelRunner> runner,
-               EngineMetrics* metrics, std::unique_ptr<KvEventPublisher> kv_events)
+               EngineMetrics* metrics, std::unique_ptr<KvEventSink> kv_events)
     : impl_(std::make_unique<Impl>(config, std::move(kv), std::move(runner), metrics, std::move(kv_events))) {
   impl_->runner->on_move_end([inbox = &impl_->inbox] { inbox->wake(); });
   impl_->watch();

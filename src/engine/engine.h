@@ -15,10 +15,10 @@
 
 #include "base/status.h"
 #include "contract/engine_config.h"
+#include "contract/kv_event.h"
 #include "contract/request.h"
 #include "contract/tenant.h"
 #include "contract/token_event.h"
-#include "engine/kv_event_publisher.h"
 #include "metrics/catalog.h"
 #include "runner/model_runner.h"
 #include "schedule/scheduler.h"
@@ -37,7 +37,7 @@ class Engine {
   // Starts the engine thread. `metrics` outlives the engine. `kv_events`: who is told of the cache; may be
   // null.
   Engine(const EngineConfig& config, std::unique_ptr<KvManager> kv, std::unique_ptr<ModelRunner> runner,
-         EngineMetrics* metrics, std::unique_ptr<KvEventPublisher> kv_events = nullptr);
+         EngineMetrics* metrics, std::unique_ptr<KvEventSink> kv_events = nullptr);
   // Ends what is still running with kAbort, then joins.
   ~Engine();
   Engine(const Engine&) = delete;

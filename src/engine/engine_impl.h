@@ -29,7 +29,7 @@ inline Time clock_now() {
 struct Engine::Impl {
   Impl(const EngineConfig& engine_config, std::unique_ptr<KvManager> kv_manager,
        std::unique_ptr<ModelRunner> model_runner, EngineMetrics* engine_metrics,
-       std::unique_ptr<KvEventPublisher> kv_events)
+       std::unique_ptr<KvEventSink> kv_events)
       : config(engine_config),
         metrics(engine_metrics),
         meter(std::make_shared<QueueMeter>(engine_config.scheduler.max_num_queued_reqs,

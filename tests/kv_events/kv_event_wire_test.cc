@@ -1,9 +1,9 @@
-#include "engine/kv_event_wire.h"
+#include "kv_events/kv_event_wire.h"
 
 #include <gtest/gtest.h>
 
 #include "base/json.h"
-#include "tests/engine/msgpack_value.h"
+#include "tests/kv_events/msgpack_value.h"
 
 namespace pagoda {
 namespace {

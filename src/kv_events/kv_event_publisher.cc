@@ -1,4 +1,4 @@
-#include "engine/kv_event_publisher.h"
+#include "kv_events/kv_event_publisher.h"
 
 #include <fmt/core.h>
 #include <sys/eventfd.h>

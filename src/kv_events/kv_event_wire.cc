@@ -1,4 +1,4 @@
-#include "engine/kv_event_wire.h"
+#include "kv_events/kv_event_wire.h"
 
 #include <msgpuck.h>
 

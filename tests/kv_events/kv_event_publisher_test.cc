@@ -1,4 +1,4 @@
-#include "engine/kv_event_publisher.h"
+#include "kv_events/kv_event_publisher.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 #include <chrono>
 #include <thread>
 
-#include "tests/engine/msgpack_value.h"
+#include "tests/kv_events/msgpack_value.h"
 
 namespace pagoda {
 namespace {

@@ -13,37 +13,25 @@
 
 #include "base/status.h"
 #include "contract/kv_event.h"
-#include "engine/kv_event_wire.h"
+#include "kv_events/kv_event_wire.h"
+#include "kv_events/kv_events_config.h"
 #include "metrics/catalog.h"
 
 namespace pagoda {
 
-// vLLM's KVEventsConfig.
-struct KvEventsConfig {
-  bool enabled = false;                   // enable_kv_cache_events, with a publisher that is not "null"
-  std::string endpoint = "tcp://*:5557";  // bound if it has a *, :: or is ipc or inproc; else connected to
-  std::string replay_endpoint;            // always bound; empty: none
-  int64_t buffer_steps = 10'000;          // batches kept for replay
-  int64_t hwm = 100'000;                  // batches that wait for a slow subscriber; 0: no bound
-  int64_t max_queue_size = 100'000;       // batches that wait for the thread
-  std::string topic;
-  bool array_events = false;  // events as arrays, see KvEventFormat
-  bool int_hashes = true;
-};
-
-class KvEventPublisher {
+class KvEventPublisher : public KvEventSink {
  public:
   // Opens the sockets and starts the thread. Error kInvalidArgument names the endpoint that cannot be had.
   // `metrics` outlives the publisher.
   static Result<std::unique_ptr<KvEventPublisher>> open(const KvEventsConfig& config,
                                                         const KvEventFormat& format, KvEventMetrics metrics);
   // Sends what waits, then ends.
-  ~KvEventPublisher();
+  ~KvEventPublisher() override;
   KvEventPublisher(const KvEventPublisher&) = delete;
   KvEventPublisher& operator=(const KvEventPublisher&) = delete;
 
-  // One batch, numbered from 0. Never blocks. Requires: not empty; one thread.
-  void publish(std::vector<KvEvent>&& events);
+  // Numbers the batches from 0.
+  void publish(std::vector<KvEvent>&& events) override;
 
   // As bound: with the port that the system chose for `tcp://127.0.0.1:*`.
   const std::string& endpoint() const;
