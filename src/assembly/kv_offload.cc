@@ -25,8 +25,8 @@ Hash128 fingerprint(const KvIdentity& identity, std::span<const KvGroupSpec> gro
   Hash128 content;
   if (identity.checkpoint != nullptr) content = content_key(*identity.checkpoint, notes_folder, compute.pool);
   std::string text =
-      fmt::format("pagoda kv 2|{}|{}|{}|{} {}|{}", identity.config, content.hex(), isa_name(selected_isa()),
-                  dtype_name(identity.kv_dtype), identity.block_size,
+      fmt::format("pagoda kv 2|keys {}|{}|{}|{}|{} {}|{}", kBlockKeyVersion, identity.config, content.hex(),
+                  isa_name(selected_isa()), dtype_name(identity.kv_dtype), identity.block_size,
                   packed_key(content, identity.formats, compute.stream).hex());
   for (const KvGroupSpec& group : groups)
     text += fmt::format("|{} {} {} {}", static_cast<int>(group.kind), group.window, group.block_bytes,

@@ -6,8 +6,12 @@
 
 namespace pagoda {
 
+// Of how keys are made (docs/guide/kv-events.md): keys of different versions never name the same content.
+inline constexpr int32_t kBlockKeyVersion = 1;
+
 // Names the content of a full block of the KV cache: a hash of everything that its K and V depend on (all
-// tokens up to its end, adapter, tenant's salt). 32 bytes, so that names of two contents do not meet.
+// tokens up to its end, what lies at them beside tokens, adapter, tenant's salt). 32 bytes, so that names of
+// two contents do not meet.
 struct BlockKey {
   std::array<uint8_t, 32> bytes{};
   bool operator==(const BlockKey&) const = default;
@@ -17,6 +21,14 @@ struct BlockKey {
     std::memcpy(&word, bytes.data(), sizeof word);
     return word;
   }
+};
+
+// What a sequence has at positions begin .. end - 1 beside its tokens, which are placeholders there: an
+// image.
+struct ExtraKey {
+  int32_t begin, end;
+  std::array<uint8_t, 32>
+      hash;  // of the content, which decides how long it is too; one that clients cannot choose
 };
 
 }  // namespace pagoda

@@ -1,8 +1,10 @@
 #pragma once
 #include <array>
 #include <memory>
+#include <vector>
 
 #include "base/shared_list.h"
+#include "contract/block_key.h"
 #include "contract/sampling_params.h"
 #include "contract/token_constraint.h"
 #include "contract/types.h"
@@ -25,6 +27,7 @@ struct Request {
   uint64_t client_key = 0;                      // fair policies
   uint32_t weight = 1;
   std::array<uint8_t, 16> cache_salt_hash{};
+  std::vector<ExtraKey> extra_keys;  // of the prompt, in order; they do not overlap
   Time arrival{}, deadline = Time::max();
   uint8_t holds = kHoldNone;
   bool goes_ahead = false;        // under fcfs: of those who wait for their own tenant's sake

@@ -1,5 +1,6 @@
 #include "kv/block_hash.h"
 
+#include <algorithm>
 #include <random>
 
 #include "base/hash.h"
@@ -19,7 +20,12 @@ void put_head(std::vector<uint8_t>* out, uint8_t major, uint64_t argument) {
   for (int shift = 8 * (num_bytes - 1); shift >= 0; shift -= 8)
     out->push_back(static_cast<uint8_t>(argument >> shift));
 }
-constexpr uint8_t kUnsigned = 0, kBytes = 2, kText = 3, kArray = 4, kNullByte = 0xf6;
+constexpr uint8_t kUnsigned = 0, kNegative = 1, kBytes = 2, kText = 3, kArray = 4, kNullByte = 0xf6;
+
+void put_integer(std::vector<uint8_t>* out, int64_t value) {
+  if (value >= 0) return put_head(out, kUnsigned, static_cast<uint64_t>(value));
+  put_head(out, kNegative, static_cast<uint64_t>(-1 - value));
+}
 
 void append(std::vector<uint8_t>* out, std::span<const uint8_t> bytes) {
   out->insert(out->end(), bytes.begin(), bytes.end());
@@ -27,6 +33,16 @@ void append(std::vector<uint8_t>* out, std::span<const uint8_t> bytes) {
 template <class T>
 std::span<const uint8_t> bytes_of(const T& value) {
   return {reinterpret_cast<const uint8_t*>(&value), sizeof value};
+}
+
+// Those that lie in positions begin .. end - 1, whole or in part.
+std::span<const ExtraKey> extra_keys_in(const CacheScope& scope, int32_t begin, std::size_t num_tokens) {
+  const auto end = begin + static_cast<int32_t>(num_tokens);
+  const auto first = std::ranges::partition_point(
+      scope.extra_keys, [begin](const ExtraKey& extra) { return extra.end <= begin; });
+  const auto last = std::partition_point(first, scope.extra_keys.end(),
+                                         [end](const ExtraKey& extra) { return extra.begin < end; });
+  return {first, last};
 }
 
 }  // namespace
@@ -43,13 +59,13 @@ BlockHasher::BlockHasher(BlockHashAlgo algo, const std::string& seed) : algo_(al
   root_.bytes = sha256(bytes_);
 }
 
-BlockKey BlockHasher::next(const BlockKey& parent, std::span<const TokenId> tokens, const CacheScope& scope,
-                           bool is_first) {
+BlockKey BlockHasher::next(const BlockKey& parent, std::span<const TokenId> tokens, int32_t begin,
+                           const CacheScope& scope) {
   bytes_.clear();
   if (algo_ == BlockHashAlgo::kSha256Cbor)
-    write_cbor(parent, tokens, scope, is_first);
+    write_cbor(parent, tokens, begin, scope);
   else
-    write_plain(parent, tokens, scope, is_first);
+    write_plain(parent, tokens, begin, scope);
   if (algo_ != BlockHashAlgo::kXxhash) return {sha256(bytes_)};
   BlockKey key;
   const Hash128 hash = hash128(std::as_bytes(std::span(bytes_)));
@@ -58,30 +74,53 @@ BlockKey BlockHasher::next(const BlockKey& parent, std::span<const TokenId> toke
   return key;
 }
 
-// Parent, tokens as they lie in memory and, in the first block, the scope: all of fixed length, so that no
-// two blocks write the same bytes.
-void BlockHasher::write_plain(const BlockKey& parent, std::span<const TokenId> tokens,
-                              const CacheScope& scope, bool is_first) {
+// Parent, tokens as they lie in memory, in the first block adapter and salt: all of fixed length. Then, if
+// there are any, the extra keys behind a mark that no token is. So no two blocks write the same bytes.
+void BlockHasher::write_plain(const BlockKey& parent, std::span<const TokenId> tokens, int32_t begin,
+                              const CacheScope& scope) {
   append(&bytes_, parent.bytes);
   append(&bytes_, {reinterpret_cast<const uint8_t*>(tokens.data()), tokens.size_bytes()});
-  if (!is_first) return;
-  append(&bytes_, bytes_of(scope.lora_id));
-  append(&bytes_, scope.salt);
+  if (begin == 0) {
+    append(&bytes_, bytes_of(scope.lora_id));
+    append(&bytes_, scope.salt);
+  }
+  const std::span<const ExtraKey> extra_keys = extra_keys_in(scope, begin, tokens.size());
+  if (extra_keys.empty()) return;
+  constexpr TokenId kMark = -1;
+  append(&bytes_, bytes_of(kMark));
+  for (const ExtraKey& extra : extra_keys) {
+    const int32_t offset = extra.begin - begin;
+    append(&bytes_, bytes_of(offset));
+    append(&bytes_, extra.hash);
+  }
 }
 
-// [parent, [tokens], extra keys or null].
-void BlockHasher::write_cbor(const BlockKey& parent, std::span<const TokenId> tokens, const CacheScope& scope,
-                             bool is_first) {
+// [parent, [tokens], extra keys or null]. Extra keys: in the first block adapter and salt, where there are
+// any; then ["mm", hash, offset] of each that lies in the block.
+void BlockHasher::write_cbor(const BlockKey& parent, std::span<const TokenId> tokens, int32_t begin,
+                             const CacheScope& scope) {
   put_head(&bytes_, kArray, 3);
   put_head(&bytes_, kBytes, parent.bytes.size());
   append(&bytes_, parent.bytes);
   put_head(&bytes_, kArray, tokens.size());
-  for (TokenId token : tokens) put_head(&bytes_, kUnsigned, static_cast<uint64_t>(token));
-  if (!is_first || scope.is_plain()) return bytes_.push_back(kNullByte);
-  put_head(&bytes_, kArray, 2);
-  put_head(&bytes_, kUnsigned, scope.lora_id);
-  put_head(&bytes_, kBytes, scope.salt.size());
-  append(&bytes_, scope.salt);
+  for (TokenId token : tokens) put_integer(&bytes_, token);
+  const std::span<const ExtraKey> extra_keys = extra_keys_in(scope, begin, tokens.size());
+  const bool is_scoped = begin == 0 && (scope.lora_id != 0 || scope.salt != std::array<uint8_t, 16>{});
+  if (!is_scoped && extra_keys.empty()) return bytes_.push_back(kNullByte);
+  put_head(&bytes_, kArray, extra_keys.size() + (is_scoped ? 2 : 0));
+  if (is_scoped) {
+    put_integer(&bytes_, scope.lora_id);
+    put_head(&bytes_, kBytes, scope.salt.size());
+    append(&bytes_, scope.salt);
+  }
+  for (const ExtraKey& extra : extra_keys) {
+    put_head(&bytes_, kArray, 3);
+    put_head(&bytes_, kText, 2);
+    bytes_.insert(bytes_.end(), {'m', 'm'});
+    put_head(&bytes_, kBytes, extra.hash.size());
+    append(&bytes_, extra.hash);
+    put_integer(&bytes_, extra.begin - begin);
+  }
 }
 
 }  // namespace pagoda

@@ -9,8 +9,8 @@ namespace pagoda {
 void KvManager::Impl::make_keys(SeqKv* seq, const TokenView& tokens, const CacheScope& scope,
                                 int32_t num_blocks) {
   for (std::size_t i = seq->keys.size(); i < static_cast<std::size_t>(num_blocks); ++i)
-    seq->keys.push_back(
-        hasher.next(i == 0 ? hasher.root() : seq->keys[i - 1], block_tokens(tokens, i), scope, i == 0));
+    seq->keys.push_back(hasher.next(i == 0 ? hasher.root() : seq->keys[i - 1], block_tokens(tokens, i),
+                                    static_cast<int32_t>(i) * block_size, scope));
 }
 
 // The cached block of the sequence's block number `index_in_seq`, or kNullBlock. Where keys are not trusted,

@@ -89,7 +89,8 @@ struct RequestState {
 };
 
 CacheScope Sequence::scope() const {
-  return {request->request->lora_id, request->request->cache_salt_hash};
+  const Request& asked = *request->request;
+  return {asked.lora_id, asked.cache_salt_hash, asked.extra_keys};
 }
 
 void Sequence::reserve_output(int32_t max_len, int32_t block_size, std::size_t num_groups) {

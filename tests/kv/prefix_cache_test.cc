@@ -3,9 +3,12 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/hash.h"
 #include "base/rng.h"
 #include "kv/kv_manager.h"
 #include "tests/testing/kv_specs.h"
@@ -44,6 +47,10 @@ int match_alone(KvManager* kv, const Tokens& tokens, const CacheScope& scope = {
   return found;
 }
 
+std::span<const uint8_t> bytes_of(std::string_view text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
+
 class PrefixCache : public ::testing::TestWithParam<BlockHashAlgo> {
  protected:
   PrefixCacheConfig config() const { return {.hash_algo = GetParam()}; }
@@ -76,6 +83,35 @@ TEST_P(PrefixCache, FindsFullBlocksButNeverTheLastToken) {
   kv.check(both);
   EXPECT_EQ(kv.num_exclusive(first), 1);
   EXPECT_EQ(kv.num_exclusive(second), 0);
+}
+
+// Ten blocks of four tokens; an image where their tokens are the same.
+TEST_P(PrefixCache, AnImageSaltsItsBlockAndAllBehindIt) {
+  const Tokens tokens = count_up(41);
+  const auto image = sha256(bytes_of("image")), other = sha256(bytes_of("other"));
+  struct Case {
+    std::vector<ExtraKey> cached, asked;
+    int32_t matched;  // blocks
+  };
+  const Case cases[] = {
+      {{{29, 31, image}}, {{29, 31, image}}, 10},
+      {{{29, 31, image}}, {}, 7},
+      {{}, {{29, 31, image}}, 7},
+      {{{29, 31, image}}, {{29, 31, other}}, 7},
+      {{{29, 31, image}}, {{30, 32, image}}, 7},
+      {{{23, 33, image}}, {{23, 33, other}}, 5},
+      {{{0, 4, image}}, {{0, 4, other}}, 0},
+      {{{4, 8, image}, {39, 40, image}}, {{4, 8, image}, {39, 40, other}}, 9},
+      {{{4, 8, image}, {8, 12, other}}, {{4, 8, image}}, 2},
+      {{}, {{40, 41, image}}, 10},
+  };
+  for (const Case& c : cases) {
+    KvManager kv({{.block_size = 4}}, 20, config());
+    SeqKv seq;
+    compute(&kv, &seq, tokens, {.extra_keys = c.cached});
+    EXPECT_EQ(match_alone(&kv, tokens, {.extra_keys = c.asked}), 4 * c.matched) << &c - cases;
+    EXPECT_EQ(match_alone(&kv, tokens, {.extra_keys = c.cached}), 40) << &c - cases;
+  }
 }
 
 TEST_P(PrefixCache, ContentOutlivesItsOwnerUntilTheBlocksAreNeededTailFirst) {
@@ -204,14 +240,69 @@ TEST_P(PrefixCache, ForksPublishWhatTheyShare) {
   EXPECT_EQ(match_alone(&kv, count_up(13)), 8);
 }
 
-TEST(BlockHasher, SharedSeedsGiveTheHashesOfCanonicalCbor) {
-  // RFC 8949 by hand and Python's hashlib: sha256(cbor("0")), then sha256(cbor([parent, [tokens], null])).
-  BlockHasher hasher(BlockHashAlgo::kSha256Cbor, "0");
-  EXPECT_EQ(hex(hasher.root()), "4e1195df020de59e0d65a33a4279f1183e7ae4e5d980e309f8b55adff2e61c3e");
-  const BlockKey first = hasher.next(hasher.root(), Tokens{1, 23, 24, 255}, {}, true);
-  EXPECT_EQ(hex(first), "a36392a56fe33d6c74b75b6e1a53a2339f7884654660f0a281f65b1d62cdd706");
-  EXPECT_EQ(hex(hasher.next(first, Tokens{256, 65535, 65536, 128000}, {}, false)),
-            "704b05804444de054bd2aa19697153b0f5ec263e877b0ab70634c281d6739b9e");
+// tests/kv/block_keys.py computes these with Python's hashlib. Three blocks of four tokens under a scope, and
+// two images: one from position 2 on into the second block, one at position 7 alone.
+TEST(BlockHasher, KeysAreThoseOfTheDocumentedFormat) {
+  const Tokens tokens = {1, 23, 24, 255, 256, 65535, 65536, 128000, 1, 2, 3, 4};
+  CacheScope plain, scope, with_images;
+  scope.lora_id = 7;
+  for (uint8_t i = 0; i < 16; ++i) scope.salt[i] = i;
+  const ExtraKey images[] = {{2, 6, sha256(bytes_of("image"))}, {7, 8, sha256(bytes_of("other"))}};
+  with_images = scope;
+  with_images.extra_keys = images;
+  struct Case {
+    const char* what;
+    BlockHashAlgo algo;
+    const CacheScope* scope;
+    std::vector<std::string> keys;
+  };
+  const Case cases[] = {
+      {"plain",
+       BlockHashAlgo::kSha256,
+       &plain,
+       {"235c72ac15edbc7f50be68a411d95a40b745047a9ce3ed9604fd3aef5fdeb9c7",
+        "3d369a23d1ccc154d60c295fbd7784112b6073cef040ab5a20d0200a7a30ec0e",
+        "0a2ca03e46bf0333c8b601cc78dd1e8cd49a86c8401718a65dc87c763175977f"}},
+      {"scope",
+       BlockHashAlgo::kSha256,
+       &scope,
+       {"aad2f3e4d096219c3b8649e515c6f2e10a669e48ad82111cbe20b23737a0f3ec",
+        "3aba93051f841edb6c207c1b706970f6c1ebe36534821a31c824ff12d502609f",
+        "39ecbab71d4c1fd32ae2ac211a2bf69037775d382216b76a034ca26d063fe8b6"}},
+      {"images",
+       BlockHashAlgo::kSha256,
+       &with_images,
+       {"939eb245ae4051d48fe0abfe883d16cceafb1af7edc37787f8eafe1c019e0a4a",
+        "b0fc215428edabb4dcf097d269e998bd66249acbbb77077cdd862677966b0a13",
+        "fdf6c91583c30f47d56d057ed01603ad624f3ad722caf01207e5288d8340e5b5"}},
+      {"plain, CBOR",
+       BlockHashAlgo::kSha256Cbor,
+       &plain,
+       {"a36392a56fe33d6c74b75b6e1a53a2339f7884654660f0a281f65b1d62cdd706",
+        "704b05804444de054bd2aa19697153b0f5ec263e877b0ab70634c281d6739b9e",
+        "8e3c6146e6a2be1ffca9ce07b4809a8b3451a260f946c3fcbabec890452b5514"}},
+      {"scope, CBOR",
+       BlockHashAlgo::kSha256Cbor,
+       &scope,
+       {"4a290c8c0c8a35b61fe9103da7c79df5ab5f5222f35355ca122ba2caec8799ef",
+        "e524800135dcc7ba97f0fa519ecae11a6d1fd81fc1dcf116388a7f230159295b",
+        "58439b0beafd45c213b4aaec7b1da852da81dea722b5d9460b0b5e0b7180d023"}},
+      {"images, CBOR",
+       BlockHashAlgo::kSha256Cbor,
+       &with_images,
+       {"f413a2c60943194fbc8f670b745c5cff82b865a4e8076892a3b6674f58c360a6",
+        "80ac26d0ccb14a045547314da2c6dfedbe340202200451eb16b4bea7fe9069db",
+        "80e5e82a7d8179314eace69c520fe6b8132a33e580d9238ddecb86a12c437ca2"}},
+  };
+  for (const Case& c : cases) {
+    BlockHasher hasher(c.algo, "0");
+    BlockKey key = hasher.root();
+    EXPECT_EQ(hex(key), "4e1195df020de59e0d65a33a4279f1183e7ae4e5d980e309f8b55adff2e61c3e");
+    for (int32_t i = 0; i < 3; ++i) {
+      key = hasher.next(key, std::span(tokens).subspan(static_cast<std::size_t>(4 * i), 4), 4 * i, *c.scope);
+      EXPECT_EQ(hex(key), c.keys[static_cast<std::size_t>(i)]) << c.what << ", block " << i;
+    }
+  }
 }
 
 TEST(BlockHasher, RootsAreDrawn) {

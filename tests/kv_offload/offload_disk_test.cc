@@ -110,7 +110,7 @@ TEST(OffloadDisk, EveryEndWakes) {
   disk->on_move_end([&] { woken.release(); });
   constexpr int kMoves = 50;
   std::vector<Bytes> slots;
-  for (uint64_t key = 0; key < kMoves; ++key) slots.push_back(bytes_of(key, kBytes[0]));
+  for (uint64_t key = 0; key < kMoves; ++key) slots.push_back(bytes_of(key, kBytes));
   for (uint64_t key = 0; key < kMoves; ++key)
     disk->begin({OffloadMoveKind::kSpill, 0, kNullBlock, static_cast<int32_t>(key), key_of(key)}, slots[key]);
   std::vector<OffloadMoveEnd> ended;

@@ -39,6 +39,29 @@ uint64_t World::root_of(const Request& request) const {
   return scope == 0 ? 0 : SplitMix64(scope).next() | 1;
 }
 
+// Images of a few kinds, at a few places, so that many prompts have the same.
+void World::add_images(Request* request) {
+  const auto size = static_cast<int32_t>(request->prompt.size());
+  for (int32_t begin = 0; begin < size; begin += 11) {
+    if (!dice_.chance(0.3)) continue;
+    const int32_t number = dice_.pick(1, 3), end = begin + 3 * number;
+    if (end > size) return;
+    request->extra_keys.push_back({begin, end, {static_cast<uint8_t>(number)}});
+    ++counts_->images;
+  }
+}
+
+// 0 outside of images; in one it depends on the image and on the place in it.
+uint64_t World::content_at(RequestId id, std::size_t position) const {
+  const auto it = images_.find(id);
+  if (it == images_.end()) return 0;
+  const auto at = static_cast<int32_t>(position);
+  for (const ExtraKey& image : it->second)
+    if (at >= image.begin && at < image.end)
+      return SplitMix64(image.hash[0] * 100u + static_cast<uint64_t>(at - image.begin)).next();
+  return 0;
+}
+
 // One wants more than its share, one comes rarely, the others come and go.
 int World::draw_client() {
   const int last = config_.num_clients - 1;
@@ -74,6 +97,7 @@ std::unique_ptr<Request> World::make_request() {
   const int scope = dice_.pick(0, config_.num_scopes - 1);
   request->lora_id = static_cast<uint32_t>(scope % 2);
   request->cache_salt_hash[3] = static_cast<uint8_t>(scope / 2);
+  if (config_.has_images) add_images(request.get());
   request->arrival = now_;
   if (dice_.chance(0.05)) request->deadline = now_ + std::chrono::milliseconds(dice_.pick(0, 300));
   if (dice_.chance(0.05))
@@ -88,9 +112,8 @@ Outcome World::oracle(const Live& live, int choice) const {
   if (num_prompt + (params.max_tokens > 0 ? 1 : 0) > max_len_) return {{}, FinishReason::kError};
   if (params.max_tokens == 0) return {{}, FinishReason::kLength};
   Outcome out;
-  uint64_t prefix = live.root;
+  uint64_t prefix = live.prompt_hash;
   const uint64_t seed = params.seed + static_cast<uint64_t>(choice);
-  for (TokenId token : live.prompt) prefix = config_.model.extend(prefix, token);
   while (true) {
     int count = static_cast<int>(out.tokens.size());
     if (config_.model.is_bad(prefix, seed)) return {out.tokens, FinishReason::kError};
@@ -114,6 +137,7 @@ void World::arrive() {
     auto request = make_request();
     Live& live = live_[request->id];
     live.prompt.assign(request->prompt.begin(), request->prompt.end());
+    if (!request->extra_keys.empty()) images_[request->id] = request->extra_keys;
     live.params = request->params;
     live.client = request->client_key;
     live.root = live.prompt_prefix = root_of(*request);
@@ -123,15 +147,17 @@ void World::arrive() {
     if (live.held) held_.insert(request->id);
     live.choices.resize(static_cast<std::size_t>(request->n));
     num_choices_ += request->n;
-    uint64_t prefix = live.root;
-    for (TokenId token : live.prompt) prefix = config_.model.extend(prefix, token);
+    live.prompt_hash = live.root;
+    for (std::size_t position = 0; position < live.prompt.size(); ++position)
+      live.prompt_hash =
+          config_.model.extend(live.prompt_hash ^ content_at(request->id, position), live.prompt[position]);
     const bool by_class = config_.scheduler.policy == SchedulingPolicy::kPriority;
     for (int i = 0; i < request->n; ++i) {
       Choice& choice = live.choices[static_cast<std::size_t>(i)];
       choice.live = &live;
       choice.number = i;
       choice.rank = {by_class ? request->priority : 0, next_order_++};
-      choice.prefix = prefix;
+      choice.prefix = live.prompt_hash;
       choice.expected = oracle(live, i);
     }
     if (!live.held) laws_->became_ready(&live.choices[0]);

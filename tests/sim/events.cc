@@ -72,7 +72,8 @@ void World::take_prompt_rows(Live* live, const TokenEvent& event) {
     const std::size_t position = ++live->num_prompt_reported;
     ASSERT_LT(position, live->prompt.size()) << "a prompt position is reported twice";
     EXPECT_EQ(rows.token[i], live->prompt[position]);
-    live->prompt_prefix = config_.model.extend(live->prompt_prefix, live->prompt[position - 1]);
+    live->prompt_prefix = config_.model.extend(live->prompt_prefix ^ content_at(event.id, position - 1),
+                                               live->prompt[position - 1]);
     EXPECT_EQ(rows.logprob[i], config_.model.logprob(live->prompt_prefix, rows.token[i]));
     EXPECT_EQ(rows.top_begin[i + 1] - rows.top_begin[i], live->params.num_prompt_logprobs);
     ++counts_->prompt_logprobs;

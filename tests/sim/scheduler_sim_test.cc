@@ -55,7 +55,8 @@ void print(const Counts& c) {
                 {"tokens", c.tokens},
                 {"prompt", c.prompt_tokens},
                 {"of them hit", c.hit_tokens},
-                {"prompt log-probabilities", c.prompt_logprobs}});
+                {"prompt log-probabilities", c.prompt_logprobs},
+                {"images", c.images}});
   line("turns", {{"overtakes", c.overtakes},
                  {"forks", c.forks},
                  {"failed forks", c.failed_forks},
@@ -113,6 +114,8 @@ TEST(SchedulerSim, LawsHoldInEveryWorld) {
   EXPECT_GE(counts.forks, 1000 * unit);
   EXPECT_GE(counts.copies, 1000 * unit);
   EXPECT_GE(counts.loads, 200 * unit);
+  EXPECT_GE(counts.images, 500 * unit);
+  EXPECT_GE(counts.idle_reads, 20 * unit);
   EXPECT_GE(counts.spills, 200 * unit);
   EXPECT_GE(counts.fairness_checks, 500 * unit);
   EXPECT_GE(counts.starvation_checks, 2000 * unit);

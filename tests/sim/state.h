@@ -20,7 +20,8 @@ struct Counts {
   int64_t resets = 0, catch_ups = 0;
   int64_t stops = 0, lengths = 0, aborts = 0, timeouts = 0, errors = 0, finished_from_above = 0;
   int64_t prompt_logprobs = 0, prompt_tokens = 0, hit_tokens = 0, kv_events = 0;
-  int64_t stores = 0, loads = 0, spills = 0, fetches = 0, drops = 0, failed_moves = 0, idle_reads = 0;
+  int64_t stores = 0, loads = 0, spills = 0, fetches = 0, drops = 0, failed_moves = 0, idle_reads = 0,
+          images = 0;
   int64_t audits = 0, fairness_checks = 0, starvation_checks = 0, watermark_checks = 0;
   int64_t timed_steps = 0, late_steps = 0;  // under itl_slo_ms: steps that had a bound; those above it
   int64_t windowed = 0, offloading = 0, with_disk = 0, fair = 0, priority = 0, unchunked = 0, by_time = 0;
@@ -63,6 +64,7 @@ struct Live {
   bool held = false, cancelled = false;
   std::size_t num_prompt_reported = 0;
   uint64_t prompt_prefix = 0;  // hash of prompt 0 .. num_prompt_reported
+  uint64_t prompt_hash = 0;    // of all of it
   int32_t num_ended = 0;
   bool ended() const { return num_ended == static_cast<int32_t>(choices.size()); }
 };

@@ -14,6 +14,7 @@ World::World(const WorldConfig& config, Counts* counts)
   runner_ = std::make_unique<testing::FakeRunner>(config_.model, config_.groups, config_.num_blocks,
                                                   config_.scheduler.max_num_seqs);
   runner_->root_of = [this](const NewRow& row) { return live_.at(row.id).root; };
+  runner_->content_at = [this](RequestId id, std::size_t position) { return content_at(id, position); };
   if (config_.cache.offload_slots > 0) runner_->add_offload(config_.offload);
   max_len_ = scheduler_->max_sequence_len();
   laws_ = std::make_unique<Laws>(config_, kv_.get(), max_len_, &live_, counts_);

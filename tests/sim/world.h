@@ -46,6 +46,8 @@ class World {
   void remember(const Live& live, const Choice& choice);
   Outcome oracle(const Live& live, int choice) const;
   uint64_t root_of(const Request& request) const;
+  void add_images(Request* request);
+  uint64_t content_at(RequestId id, std::size_t position) const;
 
   // ---- events.cc
   void take_events();
@@ -75,6 +77,7 @@ class World {
   uint64_t next_order_ = 0, commits_ = 0;
   int64_t num_choices_ = 0, num_finished_stats_ = 0, num_last_of_request_ = 0, next_audit_ = 1000;
   std::map<RequestId, Live> live_;
+  std::map<RequestId, std::vector<ExtraKey>> images_;  // also of requests that have ended
   std::set<RequestId> held_;
   std::set<std::pair<Time, RequestId>> deadlines_;
   std::vector<std::vector<TokenId>> stems_;  // what prompts begin with

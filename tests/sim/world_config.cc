@@ -85,6 +85,7 @@ WorldConfig draw_world(uint64_t seed) {
   world.num_clients = dice.pick(1, 4);
   world.num_scopes = dice.chance(0.4) ? 1 : dice.pick(2, 5);
   world.has_forks = dice.chance(0.7);
+  world.has_images = dice.chance(0.3);
   world.cancel = dice.chance(0.5) ? 0.02 : 0;
   world.close = dice.chance(0.2) ? 0.01 : 0;
   world.preempt_all = dice.chance(0.15) ? 0.01 : 0;

@@ -45,7 +45,7 @@ struct WorldConfig {
   StepClock clock;
   int num_requests = 0, max_live = 0;
   int num_clients = 1, num_scopes = 1;  // a scope: salt and adapter
-  bool has_forks = true;
+  bool has_forks = true, has_images = false;
   double arrival = 0.5;                                      // chance of one more, per step and free place
   double cancel = 0, close = 0, preempt_all = 0, reset = 0;  // chances per step
 

@@ -67,7 +67,9 @@ FakeRunner::Row* FakeRunner::row_at(int32_t row, const char* where) {
 }
 
 void FakeRunner::append(Row* row, TokenId token) {
-  row->prefix.push_back(model_.extend(row->prefix.empty() ? row->root : row->prefix.back(), token));
+  const uint64_t before = row->prefix.empty() ? row->root : row->prefix.back();
+  const uint64_t content = content_at ? content_at(row->id, row->prefix.size()) : 0;
+  row->prefix.push_back(model_.extend(before ^ content, token));
   row->tokens.push_back(token);
 }
 

@@ -56,6 +56,9 @@ class FakeRunner : public ModelRunner {
   const std::string& violation() const { return violation_; }
   // Where the hash of a row's first token starts: rows that differ in it must never share. Null: all may.
   std::function<uint64_t(const NewRow&)> root_of;
+  // What a request has at a position beside its token: rows that differ in it must not share from there on.
+  // Null, 0: nothing.
+  std::function<uint64_t(RequestId, std::size_t position)> content_at;
   // Blocks that some live row may still look at.
   int32_t num_owned() const { return num_owned_; }
   // Between wait() and the next launch(): reads everything again that any row can see, and counts again what
