@@ -18,7 +18,9 @@ room engine: base | engine.h
 room server: base engine |
 fence \bgetenv\( only-in base/env
 """
+MAP = "## The map\n| room | for |\n|---|---|\n| `base` | a |\n| `engine` | b |\n| `server` | c |\n## Else\n| `x` | d |\n"
 TREE = {
+    "ARCHITECTURE.md": MAP,
     "src/base/status.h": "#pragma once\n",
     "src/engine/engine.h": '#include "base/status.h"\n#include "engine/inbox.h"\n',
     "src/engine/inbox.h": "#pragma once\n",
@@ -67,6 +69,12 @@ CASES = [
     ("a long file", {"src/base/x.cc": "\n" * 521}, r"src/base/x.cc: 521 lines, more than 520"),
     ("a long table", {"src/base/x.cc": "// Table: of lines\n" * 521}, None),
     ("a long function", {"src/base/x.cc": "int f() {\n" + "  ;\n" * 79 + "}\n"}, r"src/base/x.cc:1: a function of 81 lines"),
+    ("a room that the map lacks", {"ARCHITECTURE.md": MAP.replace("| `engine` | b |\n", "")},
+     r"ARCHITECTURE.md: the map has no row for room 'engine'"),
+    ("a row without a room", {"ARCHITECTURE.md": MAP.replace("## Else", "| `old` | e |\n## Else")},
+     r"ARCHITECTURE.md: the map has a row for 'old'"),
+    ("rows in another order", {"ARCHITECTURE.md": MAP.replace("`base` | a |\n| `engine`", "`engine` | a |\n| `base`")},
+     r"ARCHITECTURE.md: the map's rows are in another order"),
     ("a test without a room", {"tests/news/x_test.cc": ""}, r"there is no room 'news'"),
 ]
 
