@@ -1,5 +1,5 @@
-// Invariants of our own code. A failed check means that we are wrong, never that the input is: input errors
-// are a Status. Checks stay on in release builds; DCHECK is for the hottest loops only.
+// Invariants of our own code: one that fails means that we are wrong, never that the input is (a Status).
+// CHECK is on in every build; DCHECK, for the hottest loops, where NDEBUG is not defined: not in release.
 #pragma once
 
 namespace pagoda {

@@ -12,6 +12,7 @@
 #include "jinja/builtins/methods.h"
 #include "jinja/builtins/tests.h"
 #include "jinja/chat_template.h"
+#include "tests/testing/slowdown.h"
 
 namespace pagoda {
 namespace {
@@ -20,11 +21,7 @@ constexpr std::size_t kBytes = 256 << 10;
 constexpr int64_t kSteps = 25'000;
 // An operation that charged nothing for its operand would run some 4,000 times over 256 KiB: seconds. One
 // that charges ends within milliseconds; the bound leaves room for a busy machine.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr double kSecondsMax = 3;
-#else
-constexpr double kSecondsMax = 0.3;
-#endif
+constexpr double kSecondsMax = 0.3 * testing::kSlowdown;
 
 std::string repeated(std::string_view text, std::size_t bytes = kBytes) {
   std::string out;

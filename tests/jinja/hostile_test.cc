@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/mmap.h"
 #include "jinja/chat_template.h"
+#include "tests/testing/slowdown.h"
 #include "tests/testing/test_data.h"
 
 namespace pagoda {
@@ -301,11 +302,7 @@ double thread_seconds() {
 // No step is counted while a template is parsed, so that its size alone bounds the time: quadratic searches
 // took many seconds.
 TEST(Hostile, TheLargestTemplatesParseInLittleTime) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  constexpr double kSecondsMax = 15;
-#else
-  constexpr double kSecondsMax = 1.5;
-#endif
+  constexpr double kSecondsMax = 1.5 * testing::kSlowdown;
   for (const auto& [name, source] : large_templates()) {
     EXPECT_GT(source.size(), 1'000'000U) << name;
     const double start = thread_seconds();
