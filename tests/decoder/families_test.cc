@@ -5,34 +5,27 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/json.h"
 #include "base/mmap.h"
 #include "decoder/decoder.h"
 #include "model/registry.h"
 #include "tests/decoder/driven_decoder.h"
-#include "tests/testing/test_data.h"
+#include "tests/testing/family_fixtures.h"
 
 namespace pagoda {
 namespace {
 
 using testing::DrivenDecoder;
+using testing::FamilyFixture;
+using testing::FamilyPrompt;
 using testing::Logits;
 using testing::Piece;
+using testing::read_family_fixture;
 
-struct Prompt {
-  std::vector<int32_t> ids, greedy;
-  Logits logits;  // after each id
-};
 struct Fixture {
   std::unique_ptr<Decoder> decoder;
-  std::vector<Prompt> prompts;
+  std::vector<FamilyPrompt> prompts;
+  std::vector<Logits> logits;  // of each prompt, after each id
 };
-
-std::vector<int32_t> ids_of(const Value& list) {
-  std::vector<int32_t> ids;
-  for (const Value& id : list.as_array()) ids.push_back(static_cast<int32_t>(id.as_int()));
-  return ids;
-}
 
 Logits rows_of(const Checkpoint& checkpoint, const std::string& name) {
   const StoredTensor* stored = checkpoint.find(name);
@@ -43,21 +36,19 @@ Logits rows_of(const Checkpoint& checkpoint, const std::string& name) {
   return rows;
 }
 
-Result<Fixture> load_fixture(const std::string& folder) {
-  Fixture fixture;
-  PAGODA_TRY(std::string text, read_file(folder + "/expected.json"));
-  const Value expected = parse_json(text).value();
-  PAGODA_TRY(auto logits, Checkpoint::open(folder + "/expected.safetensors"));
-  for (const Value& prompt : expected.find("prompts")->as_array())
-    fixture.prompts.push_back({ids_of(*prompt.find("ids")), ids_of(*prompt.find("greedy")),
-                               rows_of(*logits, "logits." + std::to_string(fixture.prompts.size()))});
-  PAGODA_TRY(std::string config, read_file(folder + "/config.json"));
+Result<Fixture> load_fixture(const std::string& name) {
+  const FamilyFixture files = read_family_fixture(name);
+  Fixture fixture{.prompts = files.prompts};
+  PAGODA_TRY(auto logits, Checkpoint::open(files.folder + "/expected.safetensors"));
+  for (std::size_t i = 0; i < files.prompts.size(); ++i)
+    fixture.logits.push_back(rows_of(*logits, "logits." + std::to_string(i)));
+  PAGODA_TRY(std::string config, read_file(files.folder + "/config.json"));
   PAGODA_TRY(ModelSpec spec, read_model_spec(config, "config.json"));
-  PAGODA_TRY(auto checkpoint, Checkpoint::open(folder + "/model.safetensors"));
+  PAGODA_TRY(auto checkpoint, Checkpoint::open(files.folder + "/model.safetensors"));
   ComputePool pool(1);
   ComputeStream stream(&pool);
   DecoderOptions options;
-  options.max_positions = expected.find("max_positions")->as_int();
+  options.max_positions = files.max_positions;
   PAGODA_TRY(fixture.decoder, Decoder::load(spec, *checkpoint, options, stream));
   return fixture;
 }
@@ -77,35 +68,31 @@ int32_t greedy_id(const std::vector<float>& logits) {
 }
 
 // Generates prompt.greedy.size() ids from the cache, one at a time.
-std::vector<int32_t> generate(DrivenDecoder* driven, const Prompt& prompt) {
+std::vector<int32_t> generate(DrivenDecoder* driven, const FamilyPrompt& prompt) {
   std::vector<int32_t> ids = {greedy_id(driven->run(prompt.ids, prompt.ids.size()).back())};
   while (ids.size() < prompt.greedy.size()) ids.push_back(greedy_id(driven->run({&ids.back(), 1}, 1).back()));
   return ids;
 }
 
-class Families : public ::testing::TestWithParam<const char*> {
- protected:
-  std::string folder() const {
-    return testing::source_path(std::string("tests/model/families/") + GetParam());
-  }
-};
+class Families : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Families, GivesTheLogitsOfTransformers) {
-  Result<Fixture> fixture = load_fixture(folder());
+  Result<Fixture> fixture = load_fixture(GetParam());
   ASSERT_TRUE(fixture.ok()) << fixture.status().message();
-  for (const Prompt& prompt : fixture->prompts) {
+  for (std::size_t i = 0; i < fixture->prompts.size(); ++i) {
+    const FamilyPrompt& prompt = fixture->prompts[i];
     SCOPED_TRACE(prompt.ids.size());
     const Logits found = DrivenDecoder(*fixture->decoder, DType::kF32, 1).run(prompt.ids, prompt.ids.size());
-    EXPECT_LE(distance(found, prompt.logits), 1e-4);
+    EXPECT_LE(distance(found, fixture->logits[i]), 1e-4);
     DrivenDecoder driven(*fixture->decoder, DType::kF32, 2);
     EXPECT_EQ(generate(&driven, prompt), prompt.greedy);
   }
 }
 
 TEST_P(Families, ChunkedAndBatchedNoBitDiffers) {
-  Result<Fixture> fixture = load_fixture(folder());
+  Result<Fixture> fixture = load_fixture(GetParam());
   ASSERT_TRUE(fixture.ok()) << fixture.status().message();
-  const Prompt& longest = fixture->prompts.back();
+  const FamilyPrompt& longest = fixture->prompts.back();
   const Logits alone = DrivenDecoder(*fixture->decoder, DType::kF32, 1).run(longest.ids, longest.ids.size());
   for (std::size_t chunk : {1, 5, 16, 39})
     EXPECT_TRUE(DrivenDecoder(*fixture->decoder, DType::kF32, 2).run(longest.ids, chunk) == alone) << chunk;
@@ -120,7 +107,8 @@ TEST_P(Families, ChunkedAndBatchedNoBitDiffers) {
 // The field names of checkpoints on the hub are older than those that transformers writes today.
 TEST_P(Families, BothSpellingsOfItsConfigMeanTheSame) {
   auto spec = [&](const char* file) {
-    return read_model_spec(read_file(folder() + "/" + file).value(), file);
+    const std::string folder = read_family_fixture(GetParam()).folder;
+    return read_model_spec(read_file(folder + "/" + file).value(), file);
   };
   auto written = spec("config.json"), hub = spec("hub_config.json");
   ASSERT_TRUE(written.ok() && hub.ok()) << written.status().message() << hub.status().message();
@@ -128,7 +116,7 @@ TEST_P(Families, BothSpellingsOfItsConfigMeanTheSame) {
   EXPECT_TRUE(written->config == hub->config);
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, Families, ::testing::Values("llama", "mistral"),
+INSTANTIATE_TEST_SUITE_P(Every, Families, ::testing::ValuesIn(testing::kFamilies),
                          [](const auto& family) { return std::string(family.param); });
 
 }  // namespace
