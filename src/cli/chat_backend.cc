@@ -80,7 +80,8 @@ class LocalChat : public ChatBackend {
 
   Status answer(const Array& messages, const std::function<bool(std::string_view)>& on_text) override {
     GenerateRequest request;
-    request.request_id = "chat";
+    RequestContext context;
+    context.id = "chat";
     ChatPrompt chat;
     chat.messages = messages;
     request.prompt = std::move(chat);
@@ -96,21 +97,23 @@ class LocalChat : public ChatBackend {
       signal->set = true;
       signal->ready.notify_one();
     };
-    PAGODA_TRY(std::shared_ptr<OutputStream> stream, assembly_->intake->admit(std::move(request), wake));
-    while (!stream->done()) {
+    PAGODA_TRY(OutputStream stream,
+               assembly_->intake->admit(std::move(request), std::make_shared<const ResponseShape>(),
+                                        std::move(context), wake));
+    while (!stream.done()) {
       {
         std::unique_lock lock(signal->mutex);
         signal->ready.wait_for(lock, std::chrono::milliseconds(50), [&] { return signal->set; });
         signal->set = false;
       }
       if (!on_text("")) {
-        stream->cancel();
+        stream.cancel();
         return {};
       }
-      for (TextDelta delta; stream->next(&delta); delta = {}) {
-        if (delta.error) return internal_error(delta.error->message);
+      for (TextDelta delta; stream.next(&delta); delta = {}) {
+        if (!delta.error.ok()) return internal_error(delta.error.message());
         if (!delta.text.empty() && !on_text(delta.text)) {
-          stream->cancel();
+          stream.cancel();
           return {};
         }
       }

@@ -89,7 +89,7 @@ constexpr FlagSpec kTable[] = {
          "`metrics` in answers of one choice: time_to_first_token_ms, generation_time_ms, queue_time_ms, "
          "mean_itl_ms, tokens_per_second."),
     {"enable-server-load-tracking", "", kFront, kBool, "on", "GET /load counts in any case."},
-    flag("enable-force-include-usage", kFront, FIELD(api.enable_force_include_usage),
+    flag("enable-force-include-usage", kFront, FIELD(api.limits.force_include_usage),
          "Usage on every stream."),
     flag("enable-tokenizer-info-endpoint", kFront, FIELD(api.enable_tokenizer_info), "GET /tokenizer_info."),
     {"tokens-only", "", kFront, kBool, "off", "Token-id server for disaggregation.", kLater},

@@ -3,7 +3,7 @@
 namespace pagoda {
 namespace {
 
-// Of those who write the answer, prepare the prompt, and draw its tokens.
+// What prepares the prompt has them, what draws its tokens, and what reads the answer.
 constexpr std::size_t kCopies = 3;
 
 template <class T>
@@ -34,14 +34,21 @@ std::size_t prompt_bytes(const std::vector<TextPrompt>& prompts) {
 
 }  // namespace
 
+int32_t GenerateRequest::num_prompts() const {
+  const auto* prompts = std::get_if<std::vector<TextPrompt>>(&prompt);
+  return prompts == nullptr ? 1 : static_cast<int32_t>(prompts->size());
+}
+
 std::size_t GenerateRequest::heap_bytes() const {
   std::size_t bytes = list_bytes(sampling.logit_bias) + list_bytes(sampling.stop_token_ids) +
                       list_bytes(sampling.allowed_token_ids) + texts_bytes(sampling.bad_words) +
-                      texts_bytes(stop);
-  for (const std::string* text : {&request_id, &model, &cache_salt, &user})
-    bytes += pagoda::heap_bytes(*text);
-  return bytes * kCopies + (is_chat() ? prompt_bytes(std::get<ChatPrompt>(prompt))
-                                      : prompt_bytes(std::get<std::vector<TextPrompt>>(prompt)));
+                      pagoda::heap_bytes(model) + pagoda::heap_bytes(cache_salt);
+  if (const auto* chat = std::get_if<ChatPrompt>(&prompt)) return bytes * kCopies + prompt_bytes(*chat);
+  return bytes * kCopies + prompt_bytes(std::get<std::vector<TextPrompt>>(prompt));
+}
+
+std::size_t ResponseShape::heap_bytes() const {
+  return texts_bytes(stop) * kCopies;
 }
 
 }  // namespace pagoda

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/memory_budget.h"
@@ -16,12 +17,14 @@ namespace pagoda {
 // As a number of alternatives: log-probabilities of the whole vocabulary.
 inline constexpr int64_t kAllLogprobs = -1;
 
-// Sampling fields as the client gave them: ranges judged, defaults not yet filled in (generation_config.json
+// Sampling fields as the client gave them: ranges hold, defaults not yet filled in (generation_config.json
 // supplies them in frontend/).
 struct SamplingFields {
   std::optional<double> temperature, top_p, min_p, repetition_penalty, frequency_penalty, presence_penalty;
   std::optional<int64_t> top_k, min_tokens, max_tokens, seed;
   bool is_max_completion_tokens = false;  // the name under which max_tokens was given
+  // Where max_tokens is not given; unset: what generation_config.json says, or what the context leaves.
+  std::optional<int64_t> default_max_tokens;
   bool ignore_eos = false;
   std::vector<std::pair<TokenId, float>> logit_bias;       // clamped to [-100, 100]; ids >= 0
   std::vector<TokenId> stop_token_ids, allowed_token_ids;  // sorted
@@ -38,48 +41,52 @@ struct ChatPrompt {
 };
 // Text, or ids already.
 using TextPrompt = Variant<std::string, std::vector<TokenId>>;
+// A text completion may hold several prompts.
+using RequestPrompt = Variant<ChatPrompt, std::vector<TextPrompt>>;
 
-// A request in the words of the API, fully judged as far as the request alone can tell: the last place with
-// settings as text. What needs the model (template, tokens, context length, vocabulary) is judged by
-// frontend/.
+// A request in three values, each finished by its maker and read-only from then on. What needs the model
+// (template, tokens, context length, vocabulary) is checked by frontend/.
+
+// What the model is asked. Goes down to frontend/, which makes engine Requests of it and drops it.
 struct GenerateRequest {
-  std::string request_id;  // as the body gave it; the server makes it "chatcmpl-..." or "cmpl-..."
-  std::string model;       // as the client named it; empty: the first served name
-  Variant<ChatPrompt, std::vector<TextPrompt>> prompt;  // a text completion may hold several prompts
-  bool is_chat() const { return prompt.index() == 0; }
-  // It can be large, and is needed no more. What kind it was is still known.
-  void drop_prompt() {
-    if (is_chat())
-      prompt = ChatPrompt();
-    else
-      prompt = std::vector<TextPrompt>();
-  }
+  std::string model;  // as the client named it; empty: the first served name
+  RequestPrompt prompt;
+  std::string_view prompt_field = "prompt";  // where the body has it, for errors; a literal
+  bool add_special_tokens = true;            // chat: false, the template writes them
   SamplingFields sampling;
-  int32_t n = 1;
-  std::vector<std::string> stop;
-  bool include_stop_str_in_output = false, skip_special_tokens = true, spaces_between_special_tokens = true;
-  bool add_special_tokens = true;  // chat: false, the template writes them
-  bool echo = false;
-  std::optional<int64_t> num_logprobs, num_prompt_logprobs;  // alternatives, from 0, or kAllLogprobs
   int64_t truncate_prompt_tokens = 0;       // 0: no; -1: to the context less one; otherwise keep k tokens ...
   bool truncate_right = false;              // ... the first ones instead of the last
   int64_t routed_experts_prompt_start = 0;  // of no effect, but within the prompt
+  int64_t priority = 0;
+  std::string cache_salt;
+
+  int32_t num_prompts() const;
+  // What the client can make large.
+  std::size_t heap_bytes() const;
+};
+
+// What the answer consists of. Stays with those who read and write it: frontend/, server/, openai/.
+struct ResponseShape {
+  int32_t n = 1;  // choices of each prompt
+  std::vector<std::string> stop;
+  bool include_stop_str_in_output = false, skip_special_tokens = true, spaces_between_special_tokens = true;
+  bool echo = false;
+  std::optional<int64_t> num_logprobs, num_prompt_logprobs;  // alternatives, from 0, or kAllLogprobs
   bool return_token_ids = false, return_tokens_as_token_ids = false;
   bool stream = false, include_usage = false, continuous_usage = false;
   int64_t stream_interval = 0;  // tokens per streamed piece; 0: the server's
-  int64_t priority = 0;
-  std::string cache_salt;
-  std::string user;      // whom the client asks for, in its own words
-  double timeout_s = 0;  // 0: none
-  // Known to the server alone: when the request came, when its answer is no longer wanted, who asks.
-  Time arrival{}, deadline = Time::max();
-  uint64_t client_key = 0;  // in the fair schedule; 0: nobody in particular
-  uint32_t weight = 1;
-  Tenant tenant;                        // in the queue
-  std::shared_ptr<MemoryShare> memory;  // charged for what this takes, as long as that is there; may be null
 
-  // What the client can make large, with the copies that its answer needs of all but the prompt.
   std::size_t heap_bytes() const;
+};
+
+// What the server knows of a request: its name in answers and logs, when it came, until when its answer is
+// wanted, whose it is.
+struct RequestContext {
+  std::string id;
+  Time arrival{}, deadline = Time::max();
+  Tenant tenant;                        // in the queue
+  Tenant fair_tenant;                   // in the fair schedule
+  std::shared_ptr<MemoryShare> memory;  // charged for what the request takes while it is there; may be null
 };
 
 }  // namespace pagoda

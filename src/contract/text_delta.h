@@ -1,11 +1,10 @@
 #pragma once
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/shared_list.h"
+#include "base/status.h"
 #include "base/variant.h"
-#include "contract/api_error.h"
 #include "contract/token_event.h"
 #include "contract/types.h"
 
@@ -41,9 +40,9 @@ struct TextDelta {
   FinishReason finish = FinishReason::kNone;  // != kNone: the last delta of this choice
   // The stop string or stop token id that ended it.
   Variant<std::monostate, std::string, TokenId> stop_reason;
-  ChoiceCounts counts;            // of this choice so far
-  RequestTimings timings;         // of the engine: as far as the choice has come
-  std::optional<ApiError> error;  // the whole request failed; nothing follows
+  ChoiceCounts counts;     // of this choice so far
+  RequestTimings timings;  // of the engine: as far as the choice has come
+  Status error;            // not ok: the whole request failed, and nothing follows
 };
 
 }  // namespace pagoda

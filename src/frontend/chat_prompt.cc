@@ -214,6 +214,11 @@ std::string answer_role(const ModelInfo& model, const ChatPrompt& chat) {
   return chat.messages.back().find("role")->as_string();
 }
 
+std::string answer_role(const ModelInfo& model, const RequestPrompt& prompt) {
+  const auto* chat = std::get_if<ChatPrompt>(&prompt);
+  return chat == nullptr ? model.response_role : answer_role(model, *chat);
+}
+
 Result<std::string> render_chat_prompt(const ModelInfo& model, const ChatPrompt& chat, int64_t now) {
   PAGODA_TRY(std::shared_ptr<const ChatTemplate> used, choose_template(model, chat));
   Array messages = messages_for_template(chat, *used, shape_for(model, *used));

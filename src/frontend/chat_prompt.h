@@ -14,7 +14,8 @@ Result<std::string> render_chat_prompt(const ModelInfo& model, const ChatPrompt&
 // A message's content as one string: its text parts joined by newlines; empty for null.
 std::string flat_content(const Value& message);
 
-// Who speaks in the answer: the server's response role, or the last message's when that is continued.
+// The role of the answer: the server's response role, or the last message's when that is continued.
 std::string answer_role(const ModelInfo& model, const ChatPrompt& chat);
+std::string answer_role(const ModelInfo& model, const RequestPrompt& prompt);
 
 }  // namespace pagoda

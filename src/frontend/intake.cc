@@ -4,15 +4,18 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstring>
 #include <exception>
 #include <random>
+#include <utility>
 
 #include "base/cancel.h"
 #include "base/excerpt.h"
+#include "base/keyed_hash.h"
 #include "base/log.h"
 #include "frontend/chat_prompt.h"
-#include "frontend/salt_hash.h"
 #include "frontend/sampling.h"
 #include "frontend/stream_core.h"
 
@@ -21,28 +24,6 @@ namespace {
 
 // As large as a body may be.
 constexpr std::size_t kDetokenizedBytesMax = std::size_t{64} << 20;
-
-// Dropping the handle cancels, though the engine's sinks still hold the core.
-class StreamHandle : public OutputStream {
- public:
-  explicit StreamHandle(std::shared_ptr<StreamCore> core) : core_(std::move(core)) {}
-  ~StreamHandle() override {
-    try {
-      core_->cancel();
-    } catch (const std::exception& error) {
-      log_error("A request could not be cancelled: {}", error.what());
-    }
-  }
-  bool next(TextDelta* delta) override { return core_->next(delta); }
-  bool done() const override { return core_->done(); }
-  bool admitted() const override { return core_->admitted(); }
-  int32_t num_prompts() const override { return core_->num_prompts(); }
-  void cancel() override { core_->cancel(); }
-  void abort() override { core_->abort(); }
-
- private:
-  const std::shared_ptr<StreamCore> core_;
-};
 
 int64_t unix_now() {
   return static_cast<int64_t>(std::time(nullptr));
@@ -68,8 +49,8 @@ std::size_t most_bytes(const ModelInfo& model, std::size_t longest_token) {
 }
 
 // A text that can not fit whatever its tokens are is refused before the work of finding them.
-Status judge_bytes(const ModelInfo& model, std::size_t longest_token, std::size_t bytes,
-                   const std::string& field) {
+Status check_text_size(const ModelInfo& model, std::size_t longest_token, std::size_t bytes,
+                       const std::string& field) {
   if (bytes <= most_bytes(model, longest_token)) return {};
   return invalid_argument(
       fmt::format("This model's maximum context length is {} tokens. However, your request has {} bytes of "
@@ -78,57 +59,64 @@ Status judge_bytes(const ModelInfo& model, std::size_t longest_token, std::size_
       field);
 }
 
-// One request's way from text to prompts; runs on the text pool.
+struct MadePrompt {
+  std::vector<TokenId> ids;
+  std::string echo_text;
+};
+
+// One request's way from text to prompts; runs on the text pool. What a prompt was made of is dropped as soon
+// as nothing needs it any more.
 class PromptMaker {
  public:
-  PromptMaker(const ModelInfo& model, const GenerateRequest& request, std::size_t longest_token)
-      : model_(model), request_(request), longest_token_(longest_token) {}
+  PromptMaker(const ModelInfo& model, std::size_t longest_token, GenerateRequest* request, bool echo)
+      : model_(model), longest_token_(longest_token), request_(*request), echo_(echo) {}
 
-  struct Made {
-    std::vector<TokenId> ids;
-    std::string echo_text;
-  };
-
-  Result<Made> make(std::size_t index) const {
-    if (const auto* chat = std::get_if<ChatPrompt>(&request_.prompt)) return from_chat(*chat);
-    const auto& prompts = std::get<std::vector<TextPrompt>>(request_.prompt);
-    std::string field = prompts.size() > 1 ? fmt::format("prompt.{}", index) : "prompt";
-    if (const auto* text = std::get_if<std::string>(&prompts[index])) return from_text(*text, field);
-    return from_ids(std::get<std::vector<TokenId>>(prompts[index]), field);
+  // Once for each.
+  Result<MadePrompt> make(std::size_t index) {
+    if (auto* chat = std::get_if<ChatPrompt>(&request_.prompt)) return from_chat(std::exchange(*chat, {}));
+    auto& prompts = std::get<std::vector<TextPrompt>>(request_.prompt);
+    std::string field(request_.prompt_field);
+    if (prompts.size() > 1) field += fmt::format(".{}", index);
+    TextPrompt prompt = std::exchange(prompts[index], {});
+    if (auto* text = std::get_if<std::string>(&prompt)) return from_text(std::move(*text), field);
+    return from_ids(std::move(std::get<std::vector<TokenId>>(prompt)), field);
   }
 
  private:
-  Result<Made> from_chat(const ChatPrompt& chat) const {
+  Result<MadePrompt> from_chat(ChatPrompt chat) const {
     PAGODA_TRY(std::string text, render_chat_prompt(model_, chat, unix_now()));
-    PAGODA_TRY(Made out, from_text(text, "messages"));
-    const Value& last = chat.messages.back();
-    bool same_role = last.find("role")->as_string() == answer_role(model_, chat);
-    out.echo_text = request_.echo && same_role ? flat_content(last) : std::string();
+    std::string echo_text;
+    if (const Value& last = chat.messages.back();
+        echo_ && last.find("role")->as_string() == answer_role(model_, chat))
+      echo_text = flat_content(last);
+    chat = {};
+    PAGODA_TRY(MadePrompt out, from_text(std::move(text), std::string(request_.prompt_field)));
+    out.echo_text = std::move(echo_text);
     return out;
   }
 
-  Result<Made> from_text(std::string text, const std::string& field) const {
+  Result<MadePrompt> from_text(std::string text, const std::string& field) const {
     if (model_.tokenizer == nullptr)
       return invalid_argument(field + ": the server runs without a tokenizer; send token ids", field);
     if (request_.truncate_prompt_tokens == 0)
-      PAGODA_RETURN_IF_ERROR(judge_bytes(model_, longest_token_, text.size(), field));
+      PAGODA_RETURN_IF_ERROR(check_text_size(model_, longest_token_, text.size(), field));
     else
       truncate_text(&text);
-    Made out;
+    MadePrompt out;
     model_.tokenizer->encode(text, {.add_special_tokens = request_.add_special_tokens}, &out.ids);
     if (out.ids.empty()) return invalid_argument(field + ": the prompt has no tokens");
     PAGODA_RETURN_IF_ERROR(check_vocabulary(model_, out.ids, field));
     PAGODA_TRY(bool cut, truncate(&out.ids));
-    if (request_.echo) out.echo_text = cut ? decode(out.ids) : text;
+    if (echo_) out.echo_text = cut ? decode(out.ids) : std::move(text);
     return out;
   }
 
-  Result<Made> from_ids(const std::vector<TokenId>& ids, const std::string& field) const {
+  Result<MadePrompt> from_ids(std::vector<TokenId> ids, const std::string& field) const {
     PAGODA_RETURN_IF_ERROR(check_vocabulary(model_, ids, field));
-    Made out;
-    out.ids = ids;
+    MadePrompt out;
+    out.ids = std::move(ids);
     PAGODA_RETURN_IF_ERROR(truncate(&out.ids).status());
-    if (request_.echo) out.echo_text = decode(out.ids);
+    if (echo_) out.echo_text = decode(out.ids);
     return out;
   }
 
@@ -171,59 +159,118 @@ class PromptMaker {
   }
 
   const ModelInfo& model_;
-  const GenerateRequest& request_;
-  std::size_t longest_token_;
+  const std::size_t longest_token_;
+  GenerateRequest& request_;
+  const bool echo_;
 };
 
+// The bits are the same for the same salt within one process only. Empty: all zero.
+std::array<uint8_t, 16> hash_cache_salt(const std::string& salt) {
+  std::array<uint8_t, 16> out{};
+  if (salt.empty()) return out;
+  const std::array<uint64_t, 2> halves = {keyed_hash(HashPurpose::kCacheSaltLow, salt),
+                                          keyed_hash(HashPurpose::kCacheSaltHigh, salt)};
+  std::memcpy(out.data(), halves.data(), sizeof halves);
+  return out;
+}
+
 // Takes room for the tokens of all prompts together, of which each then gets its own.
-Status reserve_tokens(const GenerateRequest& request, Engine* engine, Engine::Slot* slot,
+Status reserve_tokens(std::string_view field, int32_t n, Engine* engine, Engine::Slot* slot,
                       std::vector<PreparedPrompt>* prompts) {
   auto length = [](const PreparedPrompt& prompt) {
     return static_cast<int64_t>(prompt.request->prompt.size());
   };
   int64_t total = 0;
   for (const PreparedPrompt& prompt : *prompts) total += length(prompt);
-  PAGODA_RETURN_IF_ERROR(engine->reserve_tokens(slot, total, request.is_chat() ? "messages" : "prompt"));
-  for (PreparedPrompt& prompt : *prompts) prompt.slot = slot->split(request.n, length(prompt));
+  PAGODA_RETURN_IF_ERROR(engine->reserve_tokens(slot, total, field));
+  for (PreparedPrompt& prompt : *prompts) prompt.slot = slot->split(n, length(prompt));
   return {};
 }
 
-// All prompts of a request are judged before the first is handed on: an error leaves nothing half done.
+// What the engine is to know of the request, but for the prompt.
+std::unique_ptr<Request> make_request(const GenerateRequest& asked, const StreamCore& core, Engine* engine,
+                                      const SamplingParams& params) {
+  const RequestContext& context = core.context();
+  auto request = std::make_unique<Request>();
+  request->id = engine->next_request_id();
+  request->params = params;
+  request->n = core.shape().n;
+  request->priority = asked.priority;
+  // A user's name can be invented: but for the fair policy's sake only tenants share.
+  const bool is_fair = engine->config().scheduler.policy == SchedulingPolicy::kFair;
+  const Tenant& tenant = is_fair ? context.fair_tenant : context.tenant;
+  request->client_key = tenant.key;
+  request->weight = tenant.weight;
+  request->cache_salt_hash = hash_cache_salt(asked.cache_salt);
+  request->arrival = context.arrival == Time{} ? std::chrono::steady_clock::now() : context.arrival;
+  request->deadline = context.deadline;
+  request->read_prefix_cache = params.num_prompt_logprobs < 0;
+  return request;
+}
+
+// All prompts of a request are checked before the first is handed on: an error leaves nothing half done.
 Result<std::vector<PreparedPrompt>> prepare(const ModelInfo& model, const StreamCore& core, Engine* engine,
-                                            std::size_t longest_token, uint64_t seed, Engine::Slot* slot) {
-  const GenerateRequest& request = core.request();
-  PAGODA_TRY(SamplingParams params, resolve_sampling(model, request, seed));
-  const auto salt_hash = hash_cache_salt(request.cache_salt);
-  PromptMaker maker(model, request, longest_token);
+                                            std::size_t longest_token, uint64_t seed,
+                                            GenerateRequest* request, Engine::Slot* slot) {
+  const int32_t num_prompts = request->num_prompts();
+  PAGODA_TRY(SamplingParams params, resolve_sampling(model, *request, core.shape(), seed));
+  PromptMaker maker(model, longest_token, request, core.shape().echo);
   std::vector<PreparedPrompt> prompts;
-  for (std::size_t i = 0; i < static_cast<std::size_t>(core.num_prompts()) && !is_work_cancelled(); ++i) {
-    PAGODA_TRY(PromptMaker::Made made, maker.make(i));
-    PreparedPrompt prompt;
+  for (int32_t i = 0; i < num_prompts && !is_work_cancelled(); ++i) {
+    PAGODA_TRY(MadePrompt made, maker.make(static_cast<std::size_t>(i)));
+    PreparedPrompt& prompt = prompts.emplace_back();
     prompt.echo_text = std::move(made.echo_text);
-    prompt.request = std::make_unique<Request>();
-    Request& out = *prompt.request;
-    out.id = engine->next_request_id();
-    out.params = params;
-    PAGODA_RETURN_IF_ERROR(judge_length(model, request, made.ids.size(), &out.params));
+    prompt.request = make_request(*request, core, engine, params);
+    PAGODA_RETURN_IF_ERROR(fit_max_tokens(model, *request, made.ids.size(), &prompt.request->params));
     made.ids.shrink_to_fit();  // the tokenizer has made room for what is no longer there
-    out.prompt = std::move(made.ids);
-    out.n = request.n;
-    out.priority = request.priority;
-    // A user's name can be invented: but for the fair policy's sake only tenants share.
-    const bool by_client = engine->config().scheduler.policy == SchedulingPolicy::kFair;
-    out.client_key = by_client ? request.client_key : request.tenant.key;
-    out.weight = by_client ? request.weight : request.tenant.weight;
-    out.cache_salt_hash = salt_hash;
-    out.arrival = request.arrival == Time{} ? std::chrono::steady_clock::now() : request.arrival;
-    out.deadline = request.deadline;
-    out.read_prefix_cache = params.num_prompt_logprobs < 0;
-    prompts.push_back(std::move(prompt));
+    prompt.request->prompt = std::move(made.ids);
   }
-  PAGODA_RETURN_IF_ERROR(reserve_tokens(request, engine, slot, &prompts));
+  PAGODA_RETURN_IF_ERROR(reserve_tokens(request->prompt_field, core.shape().n, engine, slot, &prompts));
   return prompts;
 }
 
+// Memory is charged no longer for what the prompts were made of.
+void release_prompt(const StreamCore& core, GenerateRequest* request) {
+  request->prompt = std::vector<TextPrompt>();
+  MemoryShare* memory = core.context().memory.get();
+  if (memory != nullptr)  // less than before: it is there
+    static_cast<void>(memory->hold(request->heap_bytes() + core.shape().heap_bytes()));
+}
+
 }  // namespace
+
+OutputStream::OutputStream(std::shared_ptr<StreamCore> core) : core_(std::move(core)) {}
+
+// The engine's sinks may hold the core for longer.
+OutputStream::~OutputStream() {
+  if (core_ == nullptr) return;
+  try {
+    core_->cancel();
+  } catch (const std::exception& error) {
+    log_error("A request could not be cancelled: {}", error.what());
+  }
+}
+
+OutputStream& OutputStream::operator=(OutputStream&& other) noexcept {
+  OutputStream before(std::exchange(core_, std::move(other.core_)));
+  return *this;
+}
+
+bool OutputStream::next(TextDelta* delta) {
+  return core_->next(delta);
+}
+bool OutputStream::done() const {
+  return core_->done();
+}
+bool OutputStream::admitted() const {
+  return core_->admitted();
+}
+void OutputStream::abort() {
+  core_->abort();
+}
+void OutputStream::cancel() {
+  core_->cancel();
+}
 
 Intake::Intake(std::shared_ptr<const ModelInfo> model, Engine* engine, TaskPool* text_pool)
     : model_(std::move(model)), engine_(engine), text_pool_(text_pool), seeds_(random_64()) {
@@ -247,22 +294,29 @@ Status Intake::check_model_name(const std::string& name) const {
                    "model");
 }
 
-Result<std::shared_ptr<OutputStream>> Intake::admit(GenerateRequest request, std::function<void()> wake) {
+Result<OutputStream> Intake::admit(GenerateRequest request, std::shared_ptr<const ResponseShape> shape,
+                                   RequestContext context, std::function<void()> wake) {
   PAGODA_RETURN_IF_ERROR(check_model_name(request.model));
-  auto core = std::make_shared<StreamCore>(model_, engine_, std::move(request), std::move(wake));
-  const GenerateRequest& asked = core->request();
-  PAGODA_TRY(Engine::Slot whole, engine_->reserve(int64_t{asked.n} * core->num_prompts(), asked.tenant,
-                                                  [weak = std::weak_ptr(core)](const Status& why) {
-                                                    if (auto alive = weak.lock()) alive->fail(why);
-                                                  }));
-  auto slot = std::make_shared<Engine::Slot>(std::move(whole));
-  auto task = [model = model_, core, slot, engine = engine_, longest = longest_token_, seed = draw_seed()] {
+  const int64_t num_choices = int64_t{shape->n} * request.num_prompts();
+  auto core =
+      std::make_shared<StreamCore>(model_, engine_, std::move(shape), std::move(context),
+                                   request.num_prompts(), request.sampling.max_tokens == 0, std::move(wake));
+  const RequestContext& known = core->context();
+  auto give_way = [weak = std::weak_ptr(core)](const Status& why) {
+    if (auto alive = weak.lock()) alive->fail(why);
+  };
+  PAGODA_TRY(Engine::Slot reserved, engine_->reserve(num_choices, known.tenant, std::move(give_way)));
+  // A task can be copied, what it holds is shared.
+  auto slot = std::make_shared<Engine::Slot>(std::move(reserved));
+  auto asked = std::make_shared<GenerateRequest>(std::move(request));
+  auto task = [model = model_, core, slot, asked, engine = engine_, longest = longest_token_,
+               seed = draw_seed()] {
     const CancelScope scope(core->unwanted());
     if (is_work_cancelled()) return void(*slot = {});
     try {
-      auto prompts = prepare(*model, *core, engine, longest, seed, slot.get());
+      auto prompts = prepare(*model, *core, engine, longest, seed, asked.get(), slot.get());
       *slot = {};
-      if (!prompts.ok()) core->drop_prompt();
+      release_prompt(*core, asked.get());
       if (is_work_cancelled()) return;
       if (!prompts.ok()) return core->fail(prompts.status());
       core->start(std::move(*prompts));
@@ -273,10 +327,10 @@ Result<std::shared_ptr<OutputStream>> Intake::admit(GenerateRequest request, std
   };
   auto failed = [core](const Status& status) { core->fail(status); };
   // Once it is submitted nothing may throw: the caller would not know that it is in.
-  auto stream = std::make_shared<StreamHandle>(core);
-  if (asked.deadline != Time::max()) deadlines_.add(asked.deadline, core);
-  PAGODA_RETURN_IF_ERROR(text_pool_->submit(std::move(task), std::move(failed), asked.tenant.key));
-  return std::shared_ptr<OutputStream>(std::move(stream));
+  OutputStream stream(core);
+  if (known.deadline != Time::max()) deadlines_.add(known.deadline, core);
+  PAGODA_RETURN_IF_ERROR(text_pool_->submit(std::move(task), std::move(failed), known.tenant.key));
+  return stream;
 }
 
 Status Intake::work(std::shared_ptr<TextJob> job) {
@@ -300,23 +354,22 @@ Result<std::string> Intake::render_chat(const ChatPrompt& chat) const {
 }
 
 Result<std::vector<TokenId>> Intake::tokenize(const GenerateRequest& request) const {
-  const bool chat = request.is_chat();
   std::string rendered;
   const std::string* text = &rendered;
-  if (chat) {
-    PAGODA_TRY(rendered, render_chat(std::get<ChatPrompt>(request.prompt)));
+  const std::string field(request.prompt_field);
+  if (const auto* chat = std::get_if<ChatPrompt>(&request.prompt)) {
+    PAGODA_TRY(rendered, render_chat(*chat));
   } else {
     const TextPrompt& prompt = std::get<std::vector<TextPrompt>>(request.prompt)[0];
     if (const auto* ids = std::get_if<std::vector<TokenId>>(&prompt)) {
-      PAGODA_RETURN_IF_ERROR(check_vocabulary(*model_, *ids, "prompt"));
+      PAGODA_RETURN_IF_ERROR(check_vocabulary(*model_, *ids, field));
       return *ids;
     }
     text = &std::get<std::string>(prompt);
   }
-  const char* field = chat ? "messages" : "prompt";
   if (model_->tokenizer == nullptr)
-    return invalid_argument(std::string(field) + ": the server runs without a tokenizer", field);
-  PAGODA_RETURN_IF_ERROR(judge_bytes(*model_, longest_token_, text->size(), field));
+    return invalid_argument(field + ": the server runs without a tokenizer", field);
+  PAGODA_RETURN_IF_ERROR(check_text_size(*model_, longest_token_, text->size(), field));
   std::vector<TokenId> ids;
   model_->tokenizer->encode(*text, {.add_special_tokens = request.add_special_tokens}, &ids);
   return ids;

@@ -22,37 +22,48 @@
 
 namespace pagoda {
 
+class StreamCore;
+
 // The answers of one API request: prompts x choices, interleaved as they come. What it buffers is bounded by
 // what the request may generate. Destroying it cancels.
 class OutputStream {
  public:
-  virtual ~OutputStream() = default;
-  // The next piece, if there is one now; does not wait. After a delta with `error`, or after the last
+  OutputStream() = default;  // of no request: only to be assigned to
+  explicit OutputStream(std::shared_ptr<StreamCore> core);
+  ~OutputStream();
+  OutputStream(OutputStream&& other) noexcept = default;
+  OutputStream& operator=(OutputStream&& other) noexcept;
+  explicit operator bool() const { return core_ != nullptr; }
+
+  // The next piece, if there is one now; does not wait. After a delta with an error, or after the last
   // choice's finish, there is nothing more: done() is true. A choice that ended by a stop string says so at
   // once; its tokens are the ones up to that.
-  virtual bool next(TextDelta* delta) = 0;
-  virtual bool done() const = 0;
-  // All prompts have been judged and the engine has them; `wake` is called for this too.
-  virtual bool admitted() const = 0;
-  virtual int32_t num_prompts() const = 0;
+  bool next(TextDelta* delta);
+  bool done() const;
+  // All prompts have been checked and the engine has them; `wake` is called for this too.
+  bool admitted() const;
   // Everything unfinished ends with kAbort, and the reader hears of it. Any thread.
-  virtual void abort() = 0;
+  void abort();
   // The client has gone: everything unfinished ends now. Idempotent, any thread.
-  virtual void cancel() = 0;
+  void cancel();
+
+ private:
+  std::shared_ptr<StreamCore> core_;
 };
 
 class Intake {
  public:
-  // The engine outlives the Intake and its streams. The text pool ends before the Intake, which its work uses,
-  // and after the last call of admit() and work().
+  // The engine outlives the Intake and its streams. The text pool ends before the Intake, which its work
+  // uses, and after the last call of admit() and work().
   Intake(std::shared_ptr<const ModelInfo> model, Engine* engine, TaskPool* text_pool);
 
   // Takes places in the engine's queue first (kExhausted or kUnavailable at once, before any work on the
-  // text), judges the model's name (kNotFound), and hands the rest to the text pool. `wake` is called from
+  // text), checks the model's name (kNotFound), and hands the rest to the text pool. `wake` is called from
   // any thread whenever next() may have something, once until next() has returned false; it must be cheap and
   // must arrange for next() to be called soon. It is dropped when the stream is done or cancelled. Errors
-  // found on the way (context too long, template refused, ...) arrive as a delta with `error`.
-  Result<std::shared_ptr<OutputStream>> admit(GenerateRequest request, std::function<void()> wake);
+  // found on the way (context too long, template refused, ...) arrive as a delta with an error.
+  Result<OutputStream> admit(GenerateRequest request, std::shared_ptr<const ResponseShape> shape,
+                             RequestContext context, std::function<void()> wake);
 
   // Hands a job to the text pool; it takes one place of the queue until it is done. Errors: as admit()'s;
   // then the job hears nothing.

@@ -8,7 +8,6 @@
 namespace pagoda {
 namespace {
 
-constexpr int64_t kDefaultCompletionTokens = 16;
 constexpr double kGreedyBelow = 1e-5;
 // Beyond these a float overflows or vanishes; the distribution is flat (or decided) long before.
 constexpr double kLargest = 1e10, kSmallest = 1e-10;
@@ -27,7 +26,7 @@ Status check_ids(const ModelInfo& model, const std::vector<TokenId>& ids, const 
   return {};
 }
 
-Result<int32_t> judge_logprobs(const ModelInfo& model, std::optional<int64_t> wanted, const char* kind,
+Result<int32_t> parse_logprobs(const ModelInfo& model, std::optional<int64_t> wanted, const char* kind,
                                const char* field) {
   if (!wanted) return -1;
   const bool all = *wanted == kAllLogprobs;
@@ -84,7 +83,7 @@ void resolve_numbers(const ModelInfo& model, const SamplingFields& fields, Sampl
 }
 
 // Of the allowed tokens one must be left: where filters forbid them all, the first step could sample nothing.
-Status judge_allowed(const SamplingParams& params, bool has_min_tokens) {
+Status check_allowed(const SamplingParams& params, bool has_min_tokens) {
   if (params.allowed_token_ids.empty()) return {};
   std::vector<TokenId> forbidden;
   if (has_min_tokens) {
@@ -104,17 +103,16 @@ Status judge_allowed(const SamplingParams& params, bool has_min_tokens) {
 }
 
 Status too_long(const ModelInfo& model, const GenerateRequest& request, std::size_t prompt) {
-  const char* field = request.is_chat() ? "messages" : "prompt";
   return invalid_argument(
       fmt::format("This model's maximum context length is {} tokens. However, your request has {} "
                   "input tokens, which leaves no room for an answer. Please reduce the length of "
                   "the {}.",
-                  model.max_model_len, prompt, field),
+                  model.max_model_len, prompt, request.prompt_field),
       prompt > static_cast<std::size_t>(model.max_model_len) ? "input_tokens" : "");
 }
 
-// More than any prompt leaves room for. Less is fitted into what there is, see judge_length.
-Status judge_max_tokens(const ModelInfo& model, const SamplingFields& fields) {
+// More than any prompt leaves room for. Less is fitted into what there is, see fit_max_tokens.
+Status check_max_tokens(const ModelInfo& model, const SamplingFields& fields) {
   if (!fields.max_tokens || *fields.max_tokens <= model.max_model_len) return {};
   const char* field = fields.is_max_completion_tokens ? "max_completion_tokens" : "max_tokens";
   return invalid_argument(fmt::format("{}={} cannot be greater than max_model_len={}. Please request fewer "
@@ -126,22 +124,22 @@ Status judge_max_tokens(const ModelInfo& model, const SamplingFields& fields) {
 }  // namespace
 
 Result<SamplingParams> resolve_sampling(const ModelInfo& model, const GenerateRequest& request,
-                                        uint64_t random_seed) {
+                                        const ResponseShape& shape, uint64_t random_seed) {
   const SamplingFields& fields = request.sampling;
   SamplingParams params;
   resolve_numbers(model, fields, &params);
-  PAGODA_RETURN_IF_ERROR(judge_max_tokens(model, fields));
-  if (params.temperature < kGreedyBelow && request.n > 1)
-    return invalid_argument(fmt::format("n must be 1 when using greedy sampling, got {}.", request.n));
+  PAGODA_RETURN_IF_ERROR(check_max_tokens(model, fields));
+  if (params.temperature < kGreedyBelow && shape.n > 1)
+    return invalid_argument(fmt::format("n must be 1 when using greedy sampling, got {}.", shape.n));
   for (const auto& [id, bias] : fields.logit_bias)
     PAGODA_RETURN_IF_ERROR(check_ids(model, {id}, "logit_bias"));
   PAGODA_RETURN_IF_ERROR(check_ids(model, fields.stop_token_ids, "stop_token_ids"));
   PAGODA_RETURN_IF_ERROR(check_ids(model, fields.allowed_token_ids, "allowed_token_ids"));
-  PAGODA_TRY(params.num_logprobs, judge_logprobs(model, request.num_logprobs, "sample", "logprobs"));
+  PAGODA_TRY(params.num_logprobs, parse_logprobs(model, shape.num_logprobs, "sample", "logprobs"));
   PAGODA_TRY(params.num_prompt_logprobs,
-             judge_logprobs(model, request.num_prompt_logprobs, "prompt", "prompt_logprobs"));
+             parse_logprobs(model, shape.num_prompt_logprobs, "prompt", "prompt_logprobs"));
   PAGODA_RETURN_IF_ERROR(tokenize_bad_words(model, fields.bad_words, &params));
-  if (!request.stop.empty() && model.tokenizer == nullptr)
+  if (!shape.stop.empty() && model.tokenizer == nullptr)
     return invalid_argument("stop: the server runs without a tokenizer; use stop_token_ids", "stop");
   // -1 asks for a random one.
   params.seed = fields.seed.value_or(-1) != -1 ? static_cast<uint64_t>(*fields.seed) : random_seed;
@@ -150,12 +148,12 @@ Result<SamplingParams> resolve_sampling(const ModelInfo& model, const GenerateRe
   params.stop_token_ids = fields.stop_token_ids;
   params.allowed_token_ids = fields.allowed_token_ids;
   params.eos_token_ids = model.eos_token_ids;
-  PAGODA_RETURN_IF_ERROR(judge_allowed(params, fields.min_tokens.value_or(0) > 0));
+  PAGODA_RETURN_IF_ERROR(check_allowed(params, fields.min_tokens.value_or(0) > 0));
   return params;
 }
 
-Status judge_length(const ModelInfo& model, const GenerateRequest& request, std::size_t num_prompt_tokens,
-                    SamplingParams* params) {
+Status fit_max_tokens(const ModelInfo& model, const GenerateRequest& request, std::size_t num_prompt_tokens,
+                      SamplingParams* params) {
   auto context = static_cast<std::size_t>(model.max_model_len);
   if (num_prompt_tokens >= context) return too_long(model, request, num_prompt_tokens);
   if (request.routed_experts_prompt_start > static_cast<int64_t>(num_prompt_tokens))
@@ -165,9 +163,9 @@ Status judge_length(const ModelInfo& model, const GenerateRequest& request, std:
                             "routed_experts_prompt_start");
   const auto room = static_cast<int64_t>(context - num_prompt_tokens);
   const SamplingFields& fields = request.sampling;
-  // The operator's limit holds for everybody; the model's own is the default of chats.
+  // The operator's limit holds for every request; the model's own is a default.
   const auto limit = static_cast<int64_t>(default_number(model, "max_new_tokens", 0));
-  const int64_t otherwise = !request.is_chat() ? kDefaultCompletionTokens : limit > 0 ? limit : room;
+  const int64_t otherwise = fields.default_max_tokens.value_or(limit > 0 ? limit : room);
   int64_t max_tokens = std::min(fields.max_tokens.value_or(otherwise), room);
   if (limit > 0 && model.max_new_tokens_is_limit) max_tokens = std::min(max_tokens, limit);
   max_tokens = std::max<int64_t>(max_tokens, 1);

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/memory_reserve.h"
 #include "base/utf8.h"
-#include "frontend/sampling.h"
+#include "frontend/answer_errors.h"
 
 namespace pagoda {
 namespace {
@@ -23,50 +23,40 @@ class PromptSink : public EventSink {
   const int32_t prompt_index_;
 };
 
-int32_t count_prompts(const GenerateRequest& request) {
-  const auto* prompts = std::get_if<std::vector<TextPrompt>>(&request.prompt);
-  return prompts == nullptr ? 1 : static_cast<int32_t>(prompts->size());
-}
-
 }  // namespace
 
-StreamCore::StreamCore(std::shared_ptr<const ModelInfo> model, Engine* engine, GenerateRequest request,
-                       std::function<void()> wake)
+StreamCore::StreamCore(std::shared_ptr<const ModelInfo> model, Engine* engine,
+                       std::shared_ptr<const ResponseShape> shape, RequestContext context,
+                       int32_t num_prompts, bool echo_only, std::function<void()> wake)
     : model_(std::move(model)),
       engine_(engine),
-      request_(std::move(request)),
-      num_prompts_(count_prompts(request_)),
-      wants_prompt_logprobs_(request_.num_prompt_logprobs.has_value()),
-      echo_only_(request_.sampling.max_tokens == 0),
-      stops_(std::make_shared<StopStrings>(request_.stop)),
+      shape_(std::move(shape)),
+      context_(std::move(context)),
+      num_prompts_(num_prompts),
+      echo_only_(echo_only),
+      stops_(std::make_shared<StopStrings>(shape_->stop)),
       wake_(std::make_shared<std::function<void()>>(std::move(wake))) {}
-
-void StreamCore::drop_prompt() {
-  request_.drop_prompt();
-  if (request_.memory != nullptr) static_cast<void>(request_.memory->hold(request_.heap_bytes()));  // less
-}
 
 void StreamCore::start(std::vector<PreparedPrompt> prompts) {
   if (started_.exchange(true)) return;  // too late
-  drop_prompt();
-  // The reader sees prompts_ through the mailbox's lock, taken by the first event after this.
+  // The reader sees prompts_ through the queue's lock, taken by the first event after this.
   prompts_.resize(prompts.size());
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     Prompt& prompt = prompts_[i];
     prompt.id = prompts[i].request->id;
     prompt.ids = prompts[i].request->prompt;
     prompt.echo_text = std::move(prompts[i].echo_text);
-    if (request_.echo) prompt.num_echoed = count_code_points(prompt.echo_text);
-    if (wants_prompt_logprobs_ && model_->tokenizer != nullptr)
+    if (shape_->echo) prompt.num_echoed = count_code_points(prompt.echo_text);
+    if (shape_->num_prompt_logprobs && model_->tokenizer != nullptr)
       prompt.text.emplace(model_->tokenizer, false, true);
-    prompt.choices.resize(static_cast<std::size_t>(request_.n));
-    bool skips = request_.skip_special_tokens;
+    prompt.choices.resize(static_cast<std::size_t>(shape_->n));
+    bool skips = shape_->skip_special_tokens;
     bool at_start = std::all_of(prompt.ids.begin(), prompt.ids.end(), [&](TokenId id) {
       return skips && model_->tokenizer != nullptr && model_->tokenizer->is_special(id);
     });
     for (Choice& choice : prompt.choices)
       choice.text = std::make_unique<ChoiceText>(model_->tokenizer, stops_, skips, at_start,
-                                                 request_.include_stop_str_in_output,
+                                                 shape_->include_stop_str_in_output,
                                                  prompts[i].request->params.min_tokens);
   }
   {
@@ -105,33 +95,30 @@ void StreamCore::note_admitted() {
 
 void StreamCore::expire() {
   if (done() || started_.exchange(true)) return;
-  if (Status late = engine_->check_deadline(request_.deadline); !late.ok()) fail(late);
+  if (Status late = engine_->check_deadline(context_.deadline); !late.ok()) fail(late);
 }
 
 void StreamCore::fail(const Status& status) {
   unwanted_.cancel();
   try {
-    Letter letter;
-    letter.error = to_api_error(status);
-    post(std::move(letter));
+    StreamEvent failure;
+    failure.error = status;
+    post(std::move(failure));
   } catch (const std::bad_alloc&) {
     lose();
   }
 }
 
 void StreamCore::put(int32_t prompt_index, TokenEvent&& event) {
-  Letter letter;
-  letter.prompt_index = prompt_index;
-  letter.event = std::move(event);
-  post(std::move(letter));
+  post({prompt_index, std::move(event), {}});
 }
 
-void StreamCore::post(Letter letter) {
+void StreamCore::post(StreamEvent event) {
   std::shared_ptr<std::function<void()>> wake;
   {
     std::lock_guard lock(mutex_);
     if (done()) return;
-    mailbox_.push_back(std::move(letter));
+    queue_.push_back(std::move(event));
     if (wake_pending_) return;
     wake_pending_ = true;
     wake = wake_;
@@ -157,7 +144,7 @@ void StreamCore::lose() noexcept {
     std::lock_guard lock(mutex_);
     if (done()) return;
     lost_ = true;
-    mailbox_.clear();
+    queue_.clear();
     if (wake_pending_) return;
     wake_pending_ = true;
     wake = wake_;
@@ -167,7 +154,7 @@ void StreamCore::lose() noexcept {
     std::lock_guard lock(mutex_);
     wake_pending_ = false;  // the next event tries again
   }
-  log_error("Request {} is lost, and its client could not be told.", request_.request_id);
+  log_error("Request {} is lost, and its client could not be told.", context_.id);
 }
 
 bool StreamCore::next(TextDelta* delta) {
@@ -175,39 +162,39 @@ bool StreamCore::next(TextDelta* delta) {
     if (unread_.empty()) {
       std::lock_guard lock(mutex_);
       if (lost_) {
-        mailbox_.clear();
-        mailbox_.emplace_back().error = to_api_error(no_memory_for_answer());
+        queue_.clear();
+        queue_.emplace_back().error = no_memory_for_answer();
       }
-      unread_.swap(mailbox_);
+      unread_.swap(queue_);
       if (unread_.empty()) {
         wake_pending_ = false;
         return false;
       }
     }
-    Letter letter = std::move(unread_.front());
+    StreamEvent event = std::move(unread_.front());
     unread_.pop_front();
     *delta = TextDelta();
-    if (read(&letter, delta)) return true;
+    if (read(&event, delta)) return true;
   }
   return false;
 }
 
-bool StreamCore::read(Letter* letter, TextDelta* delta) {
-  TokenEvent& event = letter->event;
-  if (!letter->error && event.finish == FinishReason::kError) {
-    const Status why = event.no_memory ? no_memory_for_answer() : internal_error(event.error);
-    log_error("Request {} failed in the engine: {}", request_.request_id, why.message());
-    letter->error = to_api_error(why);
+bool StreamCore::read(StreamEvent* next, TextDelta* delta) {
+  TokenEvent& event = next->event;
+  Status& error = next->error;
+  if (error.ok() && event.finish == FinishReason::kError) {
+    error = event.no_memory ? no_memory_for_answer() : internal_error(event.error);
+    log_error("Request {} failed in the engine: {}", context_.id, error.message());
   }
-  if (timed_out_unheard(*letter)) letter->error = to_api_error(no_time_for_answer());
-  if (letter->error) {
-    delta->error = std::move(letter->error);
+  if (error.ok() && timed_out_before_first_token(event)) error = no_time_for_answer();
+  if (!error.ok()) {
+    delta->error = std::move(error);
     finish();
     cancel();  // the other prompts
     return true;
   }
-  Prompt& prompt = prompts_[static_cast<std::size_t>(letter->prompt_index)];
-  if (wants_prompt_logprobs_) {
+  Prompt& prompt = prompts_[static_cast<std::size_t>(next->prompt_index)];
+  if (shape_->num_prompt_logprobs) {
     take_prompt_logprobs(&prompt, event.prompt);
     event.prompt = TokenRows();
     // Nothing predicts the first token: a prompt of one has no rows.
@@ -215,7 +202,7 @@ bool StreamCore::read(Letter* letter, TextDelta* delta) {
                     event.finish == FinishReason::kAbort || event.finish == FinishReason::kTimeout;
     if (!complete &&
         !event.out.token.empty()) {  // another choice was quicker than choice 0 with the prompt's rows
-      parked_.push_back(std::move(*letter));
+      parked_.push_back(std::move(*next));
       return false;
     }
     if (complete && !parked_.empty()) {
@@ -223,13 +210,12 @@ bool StreamCore::read(Letter* letter, TextDelta* delta) {
       parked_.clear();
     }
   }
-  return read_event(letter->prompt_index, &event, delta);
+  return read_event(next->prompt_index, &event, delta);
 }
 
-// Once anybody has something of the answer, a time-out is a reason to finish; before that it is an error.
-bool StreamCore::timed_out_unheard(const Letter& letter) const {
-  return !letter.error && letter.event.finish == FinishReason::kTimeout && letter.event.out.token.empty() &&
-         !any_output_;
+// Once something of the answer is there, a time-out is a reason to finish; before that it is an error.
+bool StreamCore::timed_out_before_first_token(const TokenEvent& event) const {
+  return event.finish == FinishReason::kTimeout && event.out.token.empty() && !any_output_;
 }
 
 bool StreamCore::read_event(int32_t prompt_index, TokenEvent* event, TextDelta* delta) {
@@ -295,12 +281,12 @@ void StreamCore::align_with_echo(Prompt* prompt) const {
 
 void StreamCore::begin_choice(Prompt* prompt, Choice* choice, TextDelta* delta) {
   choice->begun = true;
-  if (request_.return_token_ids) delta->prompt_token_ids = prompt->ids;
-  if (request_.echo) delta->prompt_text = prompt->echo_text;
-  if (!wants_prompt_logprobs_) return;
+  if (shape_->return_token_ids) delta->prompt_token_ids = prompt->ids;
+  if (shape_->echo) delta->prompt_text = prompt->echo_text;
+  if (!shape_->num_prompt_logprobs) return;
   // A prompt of one token has no rows to wait for.
   if (prompt->logprobs.empty()) place_first_token(prompt);
-  if (request_.echo || delta->choice == 0) delta->prompt_logprobs = prompt->logprobs;
+  if (shape_->echo || delta->choice == 0) delta->prompt_logprobs = prompt->logprobs;
 }
 
 void StreamCore::take_tokens(const Prompt& prompt, Choice* choice, const TokenEvent& event,
@@ -314,9 +300,9 @@ void StreamCore::take_tokens(const Prompt& prompt, Choice* choice, const TokenEv
     const std::size_t before = choice->text->num_characters();
     // The token that ends an answer is not part of its text.
     bool is_end = event.finish == FinishReason::kStop && i + 1 == rows.token.size();
-    if (!is_end || request_.include_stop_str_in_output)
+    if (!is_end || shape_->include_stop_str_in_output)
       stopped = choice->text->push(rows.token[i], delta->counts.num_output, &delta->text);
-    if (!request_.num_logprobs) continue;
+    if (!shape_->num_logprobs) continue;
     TokenLogprobText& token = delta->logprobs.emplace_back(logprob_text(rows, i));
     choice->places.place(prompt.num_echoed + before, prompt.num_echoed + choice->text->num_characters(),
                          &token);
@@ -335,7 +321,7 @@ void StreamCore::end_choice(Prompt* prompt, Choice* choice, int32_t choice_index
   choice->ended = true;
   choice->text.reset();
   if (still_running) engine_->finish(prompt->id, choice_index);
-  if (++prompt->num_ended == request_.n && ++num_prompts_ended_ == num_prompts_) finish();
+  if (++prompt->num_ended == shape_->n && ++num_prompts_ended_ == num_prompts_) finish();
 }
 
 TokenText StreamCore::token_text(TokenId id, float logprob, int32_t rank) const {
@@ -363,7 +349,7 @@ void StreamCore::finish() {
   done_.store(true, std::memory_order_release);
   std::lock_guard lock(mutex_);
   wake_.reset();
-  mailbox_.clear();
+  queue_.clear();
 }
 
 void StreamCore::abort() {
@@ -385,7 +371,7 @@ void StreamCore::cancel() {
     cancelled_.store(true, std::memory_order_release);
     unwanted_.cancel();
     wake_.reset();
-    mailbox_.clear();
+    queue_.clear();
     running = submitted_;
   }
   for (RequestId id : running) engine_->cancel(id);

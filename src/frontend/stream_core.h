@@ -26,16 +26,18 @@ struct PreparedPrompt {
   Engine::Slot slot;
 };
 
-// What a stream's handle, its task on the text pool and the engine's sinks share. Three threads touch it: the
-// text pool (start, fail), the engine's publisher (put) and the reader (next). The mailbox is all they share;
+// What an OutputStream, its task on the text pool and the engine's sinks share. Three threads touch it: the
+// text pool (start, fail), the engine's publisher (put) and the reader (next). The queue is all they share;
 // the rest belongs to the reader from the first put or fail on.
 class StreamCore : public Expirable, public std::enable_shared_from_this<StreamCore> {
  public:
-  StreamCore(std::shared_ptr<const ModelInfo> model, Engine* engine, GenerateRequest request,
-             std::function<void()> wake);
+  // echo_only: no token of the answer is wanted.
+  StreamCore(std::shared_ptr<const ModelInfo> model, Engine* engine,
+             std::shared_ptr<const ResponseShape> shape, RequestContext context, int32_t num_prompts,
+             bool echo_only, std::function<void()> wake);
 
-  const GenerateRequest& request() const { return request_; }
-  int32_t num_prompts() const { return num_prompts_; }
+  const ResponseShape& shape() const { return *shape_; }
+  const RequestContext& context() const { return context_; }
   bool is_cancelled() const { return cancelled_.load(std::memory_order_acquire); }
   // Cancelled once it is of no use to prepare the prompts: the reader has gone, or has been told an error.
   const CancelToken* unwanted() const { return &unwanted_; }
@@ -46,8 +48,6 @@ class StreamCore : public Expirable, public std::enable_shared_from_this<StreamC
   void fail(const Status& status);
   // Until start() nobody else looks at the deadline.
   void expire() override;
-  // Text pool, when it needs the request's prompt no more.
-  void drop_prompt();
   // The engine's publishing thread.
   void put(int32_t prompt_index, TokenEvent&& event);
   // There was no memory for what it should have been told: it ends with an error. Any thread.
@@ -77,17 +77,17 @@ class StreamCore : public Expirable, public std::enable_shared_from_this<StreamC
     std::vector<Choice> choices;
     int32_t num_ended = 0;
   };
-  struct Letter {
+  struct StreamEvent {
     int32_t prompt_index = 0;
     TokenEvent event;
-    std::optional<ApiError> error;
+    Status error;  // not ok: all of it has failed
   };
 
-  void post(Letter letter);
+  void post(StreamEvent event);
   void call(const std::shared_ptr<std::function<void()>>& wake);
   void note_admitted();
   // False: nothing to tell yet.
-  bool read(Letter* letter, TextDelta* delta);
+  bool read(StreamEvent* next, TextDelta* delta);
   bool read_event(int32_t prompt_index, TokenEvent* event, TextDelta* delta);
   void take_prompt_logprobs(Prompt* prompt, const TokenRows& rows);
   void place_first_token(Prompt* prompt) const;
@@ -99,25 +99,26 @@ class StreamCore : public Expirable, public std::enable_shared_from_this<StreamC
   TokenText token_text(TokenId id, float logprob, int32_t rank) const;
   TokenLogprobText logprob_text(const TokenRows& rows, std::size_t index) const;
   void finish();
-  bool timed_out_unheard(const Letter& letter) const;
+  bool timed_out_before_first_token(const TokenEvent& event) const;
 
   const std::shared_ptr<const ModelInfo> model_;
   Engine* const engine_;
-  GenerateRequest request_;  // its prompt is gone once the engine has the tokens
+  const std::shared_ptr<const ResponseShape> shape_;
+  const RequestContext context_;
   const int32_t num_prompts_;
-  const bool wants_prompt_logprobs_, echo_only_;
+  const bool echo_only_;
   const std::shared_ptr<const StopStrings> stops_;
 
   std::mutex mutex_;
-  std::deque<Letter> mailbox_;                   // guarded by mutex_
+  std::deque<StreamEvent> queue_;                // guarded by mutex_
   std::shared_ptr<std::function<void()>> wake_;  // guarded
   std::vector<RequestId> submitted_;             // guarded
   bool lost_ = false;                            // guarded
-  bool wake_pending_ = false;  // guarded: the reader knows and has not yet found the mailbox empty
+  bool wake_pending_ = false;  // guarded: the reader knows and has not yet found the queue empty
   std::atomic<bool> cancelled_{false}, aborted_{false}, started_{false}, admitted_{false}, done_{false};
   CancelToken unwanted_;
 
-  std::deque<Letter> unread_, parked_;
+  std::deque<StreamEvent> unread_, parked_;
   std::vector<Prompt> prompts_;
   int32_t num_prompts_ended_ = 0;
   bool any_output_ = false;  // of any choice

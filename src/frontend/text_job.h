@@ -1,9 +1,9 @@
 #pragma once
 #include "base/cancel.h"
 #include "base/status.h"
-#include "contract/api_error.h"
 #include "contract/tenant.h"
 #include "contract/types.h"
+#include "frontend/answer_errors.h"
 #include "frontend/deadlines.h"
 
 namespace pagoda {

@@ -13,20 +13,20 @@ namespace {
 // Judged again, and bounded, where the vocabulary is known.
 constexpr std::size_t kTokenIdsMax = std::size_t{1} << 24;
 
-void read_stop(Fields* fields, const RequestLimits& limits, GenerateRequest* request) {
+void read_stop(Fields* fields, const RequestLimits& limits, ParsedRequest* request) {
   Value* value = fields->get("stop");
   if (value == nullptr) return;
   if (value->is_string()) {
-    request->stop.push_back(std::move(value->as_string()));
+    request->shape.stop.push_back(std::move(value->as_string()));
   } else if (!value->is_array()) {
     fields->fail(type_error("stop", "a valid string or list of strings", *value));
   } else {
     for (const Value& item : value->as_array())  // vLLM names the field alone
       if (!item.is_string()) return fields->fail(type_error("stop", "a valid list of strings", item));
-    fields->read("stop", &request->stop, limits.stop_strings_max);
+    fields->read("stop", &request->shape.stop, limits.stop_strings_max);
   }
   std::size_t bytes = 0;
-  for (const std::string& stop : request->stop) bytes += stop.size();
+  for (const std::string& stop : request->shape.stop) bytes += stop.size();
   if (bytes > limits.stop_bytes_max)
     fields->fail("stop", fmt::format("Stop strings should have at most {} bytes together, got {}",
                                      limits.stop_bytes_max, bytes));
@@ -46,11 +46,11 @@ void read_logit_bias(Fields* fields, SamplingFields* sampling) {
   for (const Member& member : bias) {
     // A value of the wrong type is told of before a key that is no id.
     Result<double> value =
-        judge_number(member.value, join_location("logit_bias", member.key.substr(0, kKeyBytes)));
+        parse_number(member.value, join_location("logit_bias", member.key.substr(0, kKeyBytes)));
     if (!value.ok()) return fields->fail(value.status());
     if (std::isnan(*value))
       return fields->fail(invalid_argument("logit_bias: a bias is not a number", "logit_bias"));
-    Result<int64_t> id = judge_integer(Value(member.key), 0, kInt32Max, "logit_bias");
+    Result<int64_t> id = parse_integer(Value(member.key), 0, kInt32Max, "logit_bias");
     if (!id.ok() || member.key.find('.') != std::string::npos)  // "7.0" is an integer elsewhere
       return fields->fail(invalid_argument(
           "logit_bias: Keys should be token ids, " + describe_value(Value(member.key)), "logit_bias"));
@@ -72,7 +72,7 @@ void read_sampling(Fields* fields, const RequestLimits& limits, SamplingFields* 
   fields->read("temperature", &sampling->temperature);
   fields->read("top_p", &sampling->top_p);
   if (const Value* top_k = fields->get("top_k")) {  // more than there are is all of them
-    Result<int64_t> count = judge_integer(*top_k, "top_k");
+    Result<int64_t> count = parse_integer(*top_k, "top_k");
     if (!count.ok()) return fields->fail(count.status());
     if (*count == kInt64Min) fields->fail(top_k_too_small(describe_value(*top_k)));  // or beyond
     sampling->top_k = *count;
@@ -94,21 +94,22 @@ void read_sampling(Fields* fields, const RequestLimits& limits, SamplingFields* 
                                           limits.stop_bytes_max, bytes));
 }
 
-void read_stream(Fields* fields, GenerateRequest* request) {
-  fields->read("stream", &request->stream);
+void read_stream(Fields* fields, const RequestLimits& limits, ParsedRequest* request) {
+  fields->read("stream", &request->shape.stream);
   Object options;
   fields->read("stream_options", &options);
   Fields inner(&options, "stream_options");
-  inner.read("include_usage", &request->include_usage);
-  inner.read("continuous_usage_stats", &request->continuous_usage);
+  inner.read("include_usage", &request->shape.include_usage);
+  inner.read("continuous_usage_stats", &request->shape.continuous_usage);
   inner.ignore("include_obfuscation");
   fields->fail(inner.finish());
-  request->continuous_usage = request->continuous_usage && request->include_usage;
+  request->shape.continuous_usage = request->shape.continuous_usage && request->shape.include_usage;
+  if (limits.force_include_usage) request->shape.include_usage = request->shape.continuous_usage = true;
 }
 
 // When and for whom: does not change the answer.
-void read_service(Fields* fields, GenerateRequest* request) {
-  fields->read("priority", &request->priority, kInt64Min, kInt64Max);
+void read_service(Fields* fields, ParsedRequest* request) {
+  fields->read("priority", &request->generate.priority, kInt64Min, kInt64Max);
   std::optional<double> timeout;
   fields->read("timeout", &timeout);
   if (timeout && !(*timeout > 0))
@@ -118,7 +119,7 @@ void read_service(Fields* fields, GenerateRequest* request) {
   fields->read("user", &request->user);
   std::optional<int64_t> interval;
   fields->read("stream_interval", &interval, 1, kInt64Max);
-  request->stream_interval = interval.value_or(0);
+  request->shape.stream_interval = interval.value_or(0);
 }
 
 // Of no effect on the answer here. What vLLM has in its schema is held to its type; what is OpenAI's alone is
@@ -147,48 +148,48 @@ void read_inert(Fields* fields) {
     fields->ignore(name);
 }
 
-void read_n(Fields* fields, const RequestLimits& limits, GenerateRequest* request) {
+void read_n(Fields* fields, const RequestLimits& limits, ParsedRequest* request) {
   const Value* value = fields->get("n");
   if (value == nullptr) return;
-  Result<int64_t> n = judge_integer(*value, "n");
+  Result<int64_t> n = parse_integer(*value, "n");
   if (!n.ok()) return fields->fail(n.status());
   if (*n < kInt32Min) fields->fail(n_too_small(describe_value(*value)));
   if (*n > kInt32Max) fields->fail(n_too_large(describe_value(*value), limits.n_max));
-  request->n = static_cast<int32_t>(std::clamp<int64_t>(*n, kInt32Min, kInt32Max));
+  request->shape.n = static_cast<int32_t>(std::clamp<int64_t>(*n, kInt32Min, kInt32Max));
 }
 
 }  // namespace
 
-void read_common_fields(Fields* fields, const RequestLimits& limits, GenerateRequest* request) {
+void read_common_fields(Fields* fields, const RequestLimits& limits, ParsedRequest* request) {
   fields->never_null({"use_beam_search", "length_penalty", "include_stop_str_in_output", "ignore_eos",
                       "min_tokens", "skip_special_tokens", "spaces_between_special_tokens", "bad_words",
                       "add_special_tokens", "priority", "request_id", "routed_experts_prompt_start",
                       "mm_payload"});
-  fields->read("model", &request->model);
+  fields->read("model", &request->generate.model);
   read_n(fields, limits, request);
-  read_sampling(fields, limits, &request->sampling);
+  read_sampling(fields, limits, &request->generate.sampling);
   read_stop(fields, limits, request);
-  read_stream(fields, request);
-  fields->read("include_stop_str_in_output", &request->include_stop_str_in_output);
-  fields->read("skip_special_tokens", &request->skip_special_tokens);
-  fields->read("spaces_between_special_tokens", &request->spaces_between_special_tokens);
-  fields->read("truncate_prompt_tokens", &request->truncate_prompt_tokens, -1, kInt64Max);
-  if (fields->has("truncate_prompt_tokens") && request->truncate_prompt_tokens == 0)
+  read_stream(fields, limits, request);
+  fields->read("include_stop_str_in_output", &request->shape.include_stop_str_in_output);
+  fields->read("skip_special_tokens", &request->shape.skip_special_tokens);
+  fields->read("spaces_between_special_tokens", &request->shape.spaces_between_special_tokens);
+  fields->read("truncate_prompt_tokens", &request->generate.truncate_prompt_tokens, -1, kInt64Max);
+  if (fields->has("truncate_prompt_tokens") && request->generate.truncate_prompt_tokens == 0)
     fields->fail(invalid_argument("truncate_prompt_tokens: of 0 tokens nothing of the prompt would be left"));
   std::string side = "left";
   fields->read_choice("truncation_side", &side, {"left", "right"});
-  request->truncate_right = side == "right";
-  fields->read("prompt_logprobs", &request->num_prompt_logprobs);
-  fields->read("echo", &request->echo);
-  fields->read("add_special_tokens", &request->add_special_tokens);
-  fields->read("return_token_ids", &request->return_token_ids);
-  request->return_tokens_as_token_ids = limits.return_tokens_as_token_ids;
-  fields->read("return_tokens_as_token_ids", &request->return_tokens_as_token_ids);
-  fields->read("cache_salt", &request->cache_salt);
+  request->generate.truncate_right = side == "right";
+  fields->read("prompt_logprobs", &request->shape.num_prompt_logprobs);
+  fields->read("echo", &request->shape.echo);
+  fields->read("add_special_tokens", &request->generate.add_special_tokens);
+  fields->read("return_token_ids", &request->shape.return_token_ids);
+  request->shape.return_tokens_as_token_ids = limits.return_tokens_as_token_ids;
+  fields->read("return_tokens_as_token_ids", &request->shape.return_tokens_as_token_ids);
+  fields->read("cache_salt", &request->generate.cache_salt);
   fields->read("request_id", &request->request_id);
   read_service(fields, request);
-  fields->read("routed_experts_prompt_start", &request->routed_experts_prompt_start, 0, kInt64Max);
-  read_unbuilt_fields(fields);
+  fields->read("routed_experts_prompt_start", &request->generate.routed_experts_prompt_start, 0, kInt64Max);
+  reject_unsupported_fields(fields);
   read_inert(fields);
 }
 

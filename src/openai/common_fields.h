@@ -14,13 +14,13 @@ Result<Value> parse_body(std::string_view body, JsonMeter* meter);
 
 // Bodies that are parsed. Of one that is good every field is read, whatever it holds: the API's description
 // is held to that.
-Result<GenerateRequest> read_chat_request(Fields* fields, const RequestLimits& limits, JsonMeter* meter);
-Result<GenerateRequest> read_completion_request(Fields* fields, const RequestLimits& limits);
+Result<ParsedRequest> read_chat_request(Fields* fields, const RequestLimits& limits, JsonMeter* meter);
+Result<ParsedRequest> read_completion_request(Fields* fields, const RequestLimits& limits);
 Result<TokenizeRequest> read_tokenize_request(Fields* fields, const RequestLimits& limits, JsonMeter* meter);
 
 // The fields that chat and text completions share: sampling, stops, streaming, and those that are known but
-// refused. Ranges are not judged here (request_rules.h).
-void read_common_fields(Fields* fields, const RequestLimits& limits, GenerateRequest* request);
+// refused. Ranges are not checked here (request_rules.h).
+void read_common_fields(Fields* fields, const RequestLimits& limits, ParsedRequest* request);
 
 // Judges and normalizes: what vLLM shows to templates stays, in its order: role, content, tool_calls
 // (arguments parsed), reasoning, tool_call_id, name, task, tools. Content is a string, null, or a list of

@@ -8,8 +8,10 @@
 namespace pagoda {
 namespace {
 
+constexpr int64_t kDefaultMaxTokens = 16;
+
 // [1, 2, 3]; `where` is the list's own location.
-Result<std::vector<TokenId>> judge_ids(const Array& items, const std::string& where) {
+Result<std::vector<TokenId>> parse_ids(const Array& items, const std::string& where) {
   if (items.empty()) return invalid_argument(where + ": a prompt has at least one token");
   std::vector<TokenId> ids;
   ids.reserve(items.size());
@@ -18,18 +20,18 @@ Result<std::vector<TokenId>> judge_ids(const Array& items, const std::string& wh
       ids.push_back(static_cast<TokenId>(items[i].as_int()));  // without building a location
       continue;
     }
-    PAGODA_TRY(TokenId id, judge_token_id(items[i], join_location(where, i), "", TokenIds::kFromZero));
+    PAGODA_TRY(TokenId id, parse_token_id(items[i], join_location(where, i), "", TokenIds::kFromZero));
     ids.push_back(id);
   }
   return ids;
 }
 
-Result<std::vector<TextPrompt>> judge_prompt_list(Array* items, std::size_t count_max) {
+Result<std::vector<TextPrompt>> parse_prompt_list(Array* items, std::size_t count_max) {
   if (items->empty()) return invalid_argument("You must pass at least one prompt");
   const Value& first = items->front();
   std::vector<TextPrompt> prompts;
   if (plain_number(&first)) {
-    PAGODA_TRY(std::vector<TokenId> ids, judge_ids(*items, "prompt"));
+    PAGODA_TRY(std::vector<TokenId> ids, parse_ids(*items, "prompt"));
     prompts.emplace_back(std::move(ids));
     return prompts;
   }
@@ -47,7 +49,7 @@ Result<std::vector<TextPrompt>> judge_prompt_list(Array* items, std::size_t coun
     }
     Result<std::vector<TokenId>> ids =
         !strings && item.is_array()
-            ? judge_ids(item.as_array(), where)
+            ? parse_ids(item.as_array(), where)
             : type_error(where,
                          strings ? "a string like the first prompt" : "a string or a list of token ids",
                          item);
@@ -73,18 +75,18 @@ void refuse_embeds(Fields* fields) {
     fields->fail(invalid_argument("prompt_embeds: Prompt embeddings are not supported", "prompt_embeds"));
 }
 
-void read_prompt(Fields* fields, const RequestLimits& limits, GenerateRequest* request) {
+void read_prompt(Fields* fields, const RequestLimits& limits, ParsedRequest* request) {
   refuse_embeds(fields);
   Value* prompt = fields->get("prompt");
   if (prompt == nullptr) return;
   if (prompt->is_string()) {
     std::vector<TextPrompt> one;
     one.emplace_back(std::move(prompt->as_string()));  // an initializer list would copy it
-    request->prompt = std::move(one);
+    request->generate.prompt = std::move(one);
   } else if (prompt->is_array()) {
-    Result<std::vector<TextPrompt>> prompts = judge_prompt_list(&prompt->as_array(), limits.prompts_max);
+    Result<std::vector<TextPrompt>> prompts = parse_prompt_list(&prompt->as_array(), limits.prompts_max);
     if (!prompts.ok()) return fields->fail(prompts.status());
-    request->prompt = std::move(*prompts);
+    request->generate.prompt = std::move(*prompts);
   } else {
     fields->fail(type_error(
         "prompt", "a string, a list of strings, a list of token ids or a list of such lists", *prompt));
@@ -101,28 +103,31 @@ void read_suffix(Fields* fields) {
 
 }  // namespace
 
-Result<GenerateRequest> parse_completion_request(std::string_view body, const RequestLimits& limits,
-                                                 MemoryShare* memory) {
+Result<ParsedRequest> parse_completion_request(std::string_view body, const RequestLimits& limits,
+                                               MemoryShare* memory) {
   JsonMeter meter{.memory = memory};
   PAGODA_TRY(Value root, parse_body(body, &meter));
   Fields fields(&root.as_object());
   return read_completion_request(&fields, limits);
 }
 
-Result<GenerateRequest> read_completion_request(Fields* fields, const RequestLimits& limits) {
+Result<ParsedRequest> read_completion_request(Fields* fields, const RequestLimits& limits) {
   check_completion_rules(fields);
   fields->never_null({"n"});
-  GenerateRequest request;
-  request.prompt = std::vector<TextPrompt>();
+  ParsedRequest request;
+  request.generate.prompt = std::vector<TextPrompt>();
   read_prompt(fields, limits, &request);
   read_common_fields(fields, limits, &request);
-  fields->read("max_tokens", &request.sampling.max_tokens);
-  fields->read("logprobs", &request.num_logprobs);
+  fields->read("max_tokens", &request.generate.sampling.max_tokens);
+  request.generate.sampling.default_max_tokens = kDefaultMaxTokens;
+  fields->read("logprobs", &request.shape.num_logprobs);
   // Under echo the prompt's tokens are part of the answer.
-  if (request.echo && !request.num_prompt_logprobs) request.num_prompt_logprobs = request.num_logprobs;
+  if (request.shape.echo && !request.shape.num_prompt_logprobs)
+    request.shape.num_prompt_logprobs = request.shape.num_logprobs;
   read_suffix(fields);
-  refuse_best_of(fields, request.n);
-  fields->fail(judge_ranges(request, limits.n_max));
+  refuse_best_of(fields, request.shape.n);
+  // An echo alone may be asked for.
+  fields->fail(check_ranges(request, limits.n_max, request.shape.echo ? 0 : 1));
   PAGODA_RETURN_IF_ERROR(fields->finish());
   return request;
 }

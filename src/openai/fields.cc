@@ -47,14 +47,14 @@ Value* Fields::get(std::string_view name) {
   return value != nullptr && value->is_null() ? nullptr : value;
 }
 
-// What `judge` makes of the member; nullopt if there is none, or if it is wrong, which then is the error.
-template <class Judge>
-auto Fields::judged(std::string_view name, Judge judge) {
+// What `parse` makes of the member; nullopt if there is none, or if it is wrong, which then is the error.
+template <class Parse>
+auto Fields::parsed(std::string_view name, Parse parse) {
   const Value* value = get(name);
-  using Out = std::decay_t<decltype(*judge(*value, std::string()))>;
+  using Out = std::decay_t<decltype(*parse(*value, std::string()))>;
   std::optional<Out> out;
   if (value == nullptr) return out;
-  auto result = judge(*value, join_location(where_, name));
+  auto result = parse(*value, join_location(where_, name));
   if (result.ok())
     out = std::move(*result);
   else
@@ -63,25 +63,25 @@ auto Fields::judged(std::string_view name, Judge judge) {
 }
 
 void Fields::read(std::string_view name, bool* out) {
-  if (auto flag = judged(name, judge_bool)) *out = *flag;
+  if (auto flag = parsed(name, parse_bool)) *out = *flag;
 }
 
 void Fields::read(std::string_view name, std::string* out) {
-  if (auto text = judged(name, judge_string)) *out = std::move(*text);
+  if (auto text = parsed(name, parse_string)) *out = std::move(*text);
 }
 
 void Fields::read(std::string_view name, std::optional<int64_t>* out) {
-  auto number = judged(name, [&](const Value& value, const std::string& where) -> Result<int64_t> {
-    Result<int64_t> whole = judge_integer(value, kInt64Min, kInt64Max, where);
-    if (whole.ok() || !judge_integer(value, where).ok()) return whole;
+  auto number = parsed(name, [&](const Value& value, const std::string& where) -> Result<int64_t> {
+    Result<int64_t> whole = parse_integer(value, kInt64Min, kInt64Max, where);
+    if (whole.ok() || !parse_integer(value, where).ok()) return whole;
     return invalid_argument(whole.status().message(), where);  // it fits the schema, which has no bounds
   });
   if (number) *out = number;
 }
 
 void Fields::read(std::string_view name, std::optional<int64_t>* out, int64_t low, int64_t high) {
-  auto number = judged(name, [&](const Value& value, const std::string& where) {
-    return judge_integer(value, low, high, where);
+  auto number = parsed(name, [&](const Value& value, const std::string& where) {
+    return parse_integer(value, low, high, where);
   });
   if (number) *out = number;
 }
@@ -93,7 +93,7 @@ void Fields::read(std::string_view name, int64_t* out, int64_t low, int64_t high
 }
 
 void Fields::read(std::string_view name, std::optional<double>* out) {
-  if (auto number = judged(name, judge_number)) *out = number;
+  if (auto number = parsed(name, parse_number)) *out = number;
 }
 
 void Fields::read(std::string_view name, std::vector<TokenId>* out, std::size_t count_max, TokenIds kind) {
@@ -109,7 +109,7 @@ void Fields::read(std::string_view name, std::vector<TokenId>* out, std::size_t 
       out->push_back(static_cast<TokenId>(items[i].as_int()));  // without building a location
       continue;
     }
-    Result<TokenId> id = judge_token_id(items[i], join_location(where, i), where, kind);
+    Result<TokenId> id = parse_token_id(items[i], join_location(where, i), where, kind);
     if (!id.ok()) return fail(id.status());
     out->push_back(*id);
   }

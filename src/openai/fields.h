@@ -31,7 +31,7 @@ class Fields {
 
   void read(std::string_view name, bool* out);
   void read(std::string_view name, std::string* out);
-  // Without bounds, what is beyond int64 is refused, and the rest judged elsewhere.
+  // Without bounds, what is beyond int64 is refused, and the rest checked elsewhere.
   void read(std::string_view name, std::optional<int64_t>* out);
   void read(std::string_view name, std::optional<int64_t>* out, int64_t low, int64_t high);
   void read(std::string_view name, int64_t* out, int64_t low, int64_t high);
@@ -62,8 +62,8 @@ class Fields {
 
  private:
   Value* find(std::string_view name);
-  template <class Judge>
-  auto judged(std::string_view name, Judge judge);
+  template <class Parse>
+  auto parsed(std::string_view name, Parse parse);
 
   Object* object_;
   std::string where_;

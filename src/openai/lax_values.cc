@@ -51,7 +51,7 @@ std::string plain_digits(std::string_view text) {
   return out;
 }
 
-std::optional<Integer> parse_integer(std::string_view text) {
+std::optional<Integer> integer_of_text(std::string_view text) {
   std::string digits = plain_digits(text);
   std::size_t sign = !digits.empty() && (digits[0] == '-' || digits[0] == '+') ? 1 : 0;
   // "3.00" is 3.
@@ -84,7 +84,7 @@ Result<Integer> lax_integer(const Value& value, std::string_view where) {
     return Integer{static_cast<int64_t>(number)};
   }
   if (!value.is_string()) return type_error(where, "a valid integer", value);
-  if (std::optional<Integer> parsed = parse_integer(value.as_string())) return *parsed;
+  if (std::optional<Integer> parsed = integer_of_text(value.as_string())) return *parsed;
   return field_error(where, "Input should be a valid integer, unable to parse string as an integer, " +
                                 describe_value(value));
 }
@@ -119,12 +119,12 @@ Status type_error(std::string_view where, const char* wanted, const Value& value
   return field_error(where, fmt::format("Input should be {}, {}", wanted, describe_value(value)));
 }
 
-Result<int64_t> judge_integer(const Value& value, std::string_view where) {
+Result<int64_t> parse_integer(const Value& value, std::string_view where) {
   PAGODA_TRY(Integer integer, lax_integer(value, where));
   return integer.number;
 }
 
-Result<int64_t> judge_integer(const Value& value, int64_t low, int64_t high, std::string_view where) {
+Result<int64_t> parse_integer(const Value& value, int64_t low, int64_t high, std::string_view where) {
   PAGODA_TRY(Integer integer, lax_integer(value, where));
   if (integer.beyond < 0 || integer.number < low)
     return field_error(
@@ -135,9 +135,9 @@ Result<int64_t> judge_integer(const Value& value, int64_t low, int64_t high, std
   return integer.number;
 }
 
-Result<TokenId> judge_token_id(const Value& value, std::string_view where, std::string_view field,
+Result<TokenId> parse_token_id(const Value& value, std::string_view where, std::string_view field,
                                TokenIds kind) {
-  PAGODA_TRY(int64_t id, judge_integer(value, where));
+  PAGODA_TRY(int64_t id, parse_integer(value, where));
   if (id < 0 && kind == TokenIds::kFromZero)
     return field_error(where, "Input should be greater than or equal to 0, " + describe_value(value));
   if (id < 0 || id > kInt32Max)
@@ -147,7 +147,7 @@ Result<TokenId> judge_token_id(const Value& value, std::string_view where, std::
   return static_cast<TokenId>(id);
 }
 
-Result<double> judge_number(const Value& value, std::string_view where) {
+Result<double> parse_number(const Value& value, std::string_view where) {
   if (value.is_number()) return value.as_double();
   if (value.is_bool()) return value.as_bool() ? 1.0 : 0.0;
   if (!value.is_string()) return type_error(where, "a valid number", value);
@@ -163,7 +163,7 @@ Result<double> judge_number(const Value& value, std::string_view where) {
       where, "Input should be a valid number, unable to parse string as a number, " + describe_value(value));
 }
 
-Result<bool> judge_bool(const Value& value, std::string_view where) {
+Result<bool> parse_bool(const Value& value, std::string_view where) {
   if (value.is_bool()) return value.as_bool();
   if (value.is_number() && (value.as_double() == 0 || value.as_double() == 1)) return value.as_double() == 1;
   if (value.is_string() && value.as_string().size() <= 5) {
@@ -180,7 +180,7 @@ Result<bool> judge_bool(const Value& value, std::string_view where) {
                      "Input should be a valid boolean, unable to interpret input, " + describe_value(value));
 }
 
-Result<std::string> judge_string(const Value& value, std::string_view where) {
+Result<std::string> parse_string(const Value& value, std::string_view where) {
   if (!value.is_string()) return type_error(where, "a valid string", value);
   return value.as_string();
 }

@@ -32,17 +32,17 @@ std::string describe_value(const Value& value);
 Status type_error(std::string_view where, const char* wanted, const Value& value);
 
 // Beyond int64 an integer saturates, unless bounds are given.
-Result<int64_t> judge_integer(const Value& value, std::string_view where);
-Result<int64_t> judge_integer(const Value& value, int64_t low, int64_t high, std::string_view where);
+Result<int64_t> parse_integer(const Value& value, std::string_view where);
+Result<int64_t> parse_integer(const Value& value, int64_t low, int64_t high, std::string_view where);
 // A token's id of the list `field`; one that no vocabulary can have is named as it was sent. Below 0 it does
 // not fit the schema of lists that are `kFromZero`.
 enum class TokenIds { kFromZero, kAny };
-Result<TokenId> judge_token_id(const Value& value, std::string_view where, std::string_view field,
+Result<TokenId> parse_token_id(const Value& value, std::string_view where, std::string_view field,
                                TokenIds kind);
 // NaN and infinities come in as strings.
-Result<double> judge_number(const Value& value, std::string_view where);
-Result<bool> judge_bool(const Value& value, std::string_view where);
-Result<std::string> judge_string(const Value& value, std::string_view where);
+Result<double> parse_number(const Value& value, std::string_view where);
+Result<bool> parse_bool(const Value& value, std::string_view where);
+Result<std::string> parse_string(const Value& value, std::string_view where);
 
 // Python's truth of a value: not null, false, 0, "", [] or {}. An absent value (nullptr) is false.
 bool is_truthy(const Value* value);

@@ -31,7 +31,7 @@ Status join_thoughts(Value* thoughts, const std::string& where) {
 }
 
 // One content part as content_part.h has it; nothing where its text is null, as agents send it.
-Result<std::optional<Value>> judge_part(Value* part, const std::string& where) {
+Result<std::optional<Value>> parse_part(Value* part, const std::string& where) {
   using Part = std::optional<Value>;
   if (part->is_string()) return Part(text_part(std::move(part->as_string())));
   if (!part->is_object())
@@ -57,14 +57,14 @@ Result<std::optional<Value>> judge_part(Value* part, const std::string& where) {
   return Part(refers ? tool_reference_part(std::move(said)) : text_part(std::move(said)));
 }
 
-Status judge_content(Value* content, const std::string& where) {
+Status check_content(Value* content, const std::string& where) {
   if (content->is_null() || content->is_string()) return {};
   if (!content->is_array())
     return field_error(where,
                        "Input should be a string or a list of content parts, " + describe_value(*content));
   Array parts;
   for (std::size_t i = 0; i < content->as_array().size(); ++i) {
-    PAGODA_TRY(std::optional<Value> part, judge_part(&content->as_array()[i], join_location(where, i)));
+    PAGODA_TRY(std::optional<Value> part, parse_part(&content->as_array()[i], join_location(where, i)));
     if (part) parts.push_back(std::move(*part));
   }
   *content = Value(std::move(parts));
@@ -88,7 +88,7 @@ Status read_arguments(Value* arguments, JsonMeter* meter, const std::string& whe
   return {};
 }
 
-Status judge_tool_call(Value* call, JsonMeter* meter, const std::string& where) {
+Status check_tool_call(Value* call, JsonMeter* meter, const std::string& where) {
   if (!call->is_object())
     return field_error(where, "Input should be a valid object, " + describe_value(*call));
   Value* function = call->as_object().find("function");
@@ -106,11 +106,11 @@ Status judge_tool_call(Value* call, JsonMeter* meter, const std::string& where) 
   return read_arguments(arguments, meter, join_location(inner, "arguments"));
 }
 
-Status judge_tool_calls(Value* calls, JsonMeter* meter, const std::string& where) {
+Status check_tool_calls(Value* calls, JsonMeter* meter, const std::string& where) {
   if (!calls->is_array())
     return field_error(where, "Input should be a valid list, " + describe_value(*calls));
   for (std::size_t i = 0; i < calls->as_array().size(); ++i)
-    PAGODA_RETURN_IF_ERROR(judge_tool_call(&calls->as_array()[i], meter, join_location(where, i)));
+    PAGODA_RETURN_IF_ERROR(check_tool_call(&calls->as_array()[i], meter, join_location(where, i)));
   return {};
 }
 
@@ -145,9 +145,9 @@ Value take_reasoning(Fields* fields, const RoleMembers& role) {
 }
 
 // Read of roles that may have it; of the others it is taken where it is a string, and else not looked at.
-void take_string(Fields* fields, const char* name, bool judged, Object* out) {
+void take_string(Fields* fields, const char* name, bool checked, Object* out) {
   const Value* value = fields->get(name);
-  if (value == nullptr || (!judged && !value->is_string())) return;
+  if (value == nullptr || (!checked && !value->is_string())) return;
   std::string text;
   fields->read(name, &text);
   out->append(name, std::move(text));
@@ -159,7 +159,7 @@ void take_calls(Fields* fields, const RoleMembers& role, JsonMeter* meter, const
   Value* calls = fields->get("tool_calls");
   if (calls == nullptr || !(role.is_assistant || role.is_other)) return;
   if (role.is_assistant && calls->is_object() && calls->as_object().empty()) return;
-  fields->fail(judge_tool_calls(calls, meter, join_location(where, "tool_calls")));
+  fields->fail(check_tool_calls(calls, meter, join_location(where, "tool_calls")));
   if (fields->ok() && role.is_assistant && !calls->as_array().empty())
     out->append("tool_calls", std::move(*calls));
 }
@@ -170,7 +170,7 @@ Value take_developer_tools(Fields* fields) {
   return tools != nullptr && tools->is_array() ? *tools : Value();
 }
 
-Result<Value> judge_message(Value* message, JsonMeter* meter, const std::string& where) {
+Result<Value> parse_message(Value* message, JsonMeter* meter, const std::string& where) {
   if (!message->is_object())
     return field_error(where, "Input should be a valid object, " + describe_value(*message));
   Fields fields(&message->as_object(), where);
@@ -179,7 +179,7 @@ Result<Value> judge_message(Value* message, JsonMeter* meter, const std::string&
   if (!fields.ok()) return fields.finish();
   const RoleMembers role(out.find("role")->as_string());
   if (Value* content = fields.get("content")) {
-    PAGODA_RETURN_IF_ERROR(judge_content(content, join_location(where, "content")));
+    PAGODA_RETURN_IF_ERROR(check_content(content, join_location(where, "content")));
     out.append("content", std::move(*content));
   } else {
     out.append("content", Value());
@@ -191,9 +191,9 @@ Result<Value> judge_message(Value* message, JsonMeter* meter, const std::string&
   }
   std::string id;
   if (role.is_other) fields.read("tool_call_id", &id);
-  if (role.is_tool) take_string(&fields, "tool_call_id", /*judged=*/true, &out);
-  take_string(&fields, "name", /*judged=*/!role.is_tool, &out);
-  take_string(&fields, "task", /*judged=*/role.is_other, &out);
+  if (role.is_tool) take_string(&fields, "tool_call_id", /*checked=*/true, &out);
+  take_string(&fields, "name", /*checked=*/!role.is_tool, &out);
+  take_string(&fields, "task", /*checked=*/role.is_other, &out);
   if (role.is_developer) out.append("tools", take_developer_tools(&fields));
   for (const char* name : {"refusal", "audio", "annotations", "function_call"}) fields.ignore(name);
   PAGODA_RETURN_IF_ERROR(fields.finish());
@@ -212,7 +212,7 @@ void read_messages(Fields* fields, const RequestLimits& limits, JsonMeter* meter
     return fields->fail("messages", fmt::format("List should have at most {} items, got {}",
                                                 limits.messages_max, chat->messages.size()));
   for (std::size_t i = 0; i < chat->messages.size(); ++i) {
-    Result<Value> message = judge_message(&chat->messages[i], meter, join_location("messages", i));
+    Result<Value> message = parse_message(&chat->messages[i], meter, join_location("messages", i));
     if (!message.ok()) return fields->fail(message.status());
     chat->messages[i] = std::move(*message);
   }

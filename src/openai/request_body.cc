@@ -20,4 +20,10 @@ Result<Value> parse_body(std::string_view body, JsonMeter* meter) {
   return value;
 }
 
+std::size_t ParsedRequest::heap_bytes() const {
+  constexpr std::size_t kCopies = 3;  // of names: in the answer's head and in the context, too
+  return generate.heap_bytes() + shape.heap_bytes() +
+         kCopies * (pagoda::heap_bytes(request_id) + pagoda::heap_bytes(user));
+}
+
 }  // namespace pagoda

@@ -99,7 +99,7 @@ void check_structured_outputs(Fields* fields, const char* param) {
 }
 
 // The text must hold for NaN too: `within` is false for it.
-Status judge_range(const std::optional<double>& number, bool within, const char* rule, const char* name,
+Status check_range(const std::optional<double>& number, bool within, const char* rule, const char* name,
                    const char* param) {
   if (!number || within) return {};
   return invalid_argument(fmt::format("{} must be {}, got {}.", name, rule, *number), param);
@@ -147,7 +147,7 @@ Status top_k_too_small(const std::string& got) {
 void refuse_best_of(Fields* fields, int32_t n) {
   const Value* best_of = fields->get("best_of");
   if (best_of == nullptr) return;
-  Result<int64_t> number = judge_integer(*best_of, "best_of");
+  Result<int64_t> number = parse_integer(*best_of, "best_of");
   if (!number.ok() || *number != n)
     fields->fail(invalid_argument("best_of: It is not supported: all n choices are returned", "best_of"));
 }
@@ -159,35 +159,34 @@ Status n_too_large(const std::string& got, int32_t n_max) {
                   n_max, got));
 }
 
-Status judge_ranges(const GenerateRequest& request, int32_t n_max) {
-  const SamplingFields& s = request.sampling;
+Status check_ranges(const ParsedRequest& request, int32_t n_max, int64_t max_tokens_min) {
+  const SamplingFields& s = request.generate.sampling;
   auto in = [](const std::optional<double>& number, double low, double high) {
     return number && *number >= low && *number <= high;
   };
-  if (request.n < 1) return n_too_small(fmt::format("got {}", request.n));
-  if (request.n > n_max) return n_too_large(fmt::format("got {}", request.n), n_max);
+  if (request.shape.n < 1) return n_too_small(fmt::format("got {}", request.shape.n));
+  if (request.shape.n > n_max) return n_too_large(fmt::format("got {}", request.shape.n), n_max);
   PAGODA_RETURN_IF_ERROR(
-      judge_range(s.presence_penalty, in(s.presence_penalty, -2, 2), "in [-2, 2]", "presence_penalty", ""));
-  PAGODA_RETURN_IF_ERROR(judge_range(s.frequency_penalty, in(s.frequency_penalty, -2, 2), "in [-2, 2]",
+      check_range(s.presence_penalty, in(s.presence_penalty, -2, 2), "in [-2, 2]", "presence_penalty", ""));
+  PAGODA_RETURN_IF_ERROR(check_range(s.frequency_penalty, in(s.frequency_penalty, -2, 2), "in [-2, 2]",
                                      "frequency_penalty", ""));
   const bool repetition =
       s.repetition_penalty && std::isfinite(*s.repetition_penalty) && *s.repetition_penalty > 0;
-  PAGODA_RETURN_IF_ERROR(judge_range(s.repetition_penalty, repetition, "a finite number greater than zero",
+  PAGODA_RETURN_IF_ERROR(check_range(s.repetition_penalty, repetition, "a finite number greater than zero",
                                      "repetition_penalty", ""));
   PAGODA_RETURN_IF_ERROR(
-      judge_range(s.temperature, in(s.temperature, 0, 2), "in [0, 2]", "temperature", "temperature"));
+      check_range(s.temperature, in(s.temperature, 0, 2), "in [0, 2]", "temperature", "temperature"));
   PAGODA_RETURN_IF_ERROR(
-      judge_range(s.top_p, in(s.top_p, 0, 1) && *s.top_p > 0, "in (0, 1]", "top_p", "top_p"));
+      check_range(s.top_p, in(s.top_p, 0, 1) && *s.top_p > 0, "in (0, 1]", "top_p", "top_p"));
   if (s.top_k && *s.top_k < -1) return top_k_too_small(fmt::format("got {}", *s.top_k));
-  PAGODA_RETURN_IF_ERROR(judge_range(s.min_p, in(s.min_p, 0, 1), "in [0, 1]", "min_p", ""));
-  const bool echo_alone = request.echo && !request.is_chat();  // max_tokens 0 is for that
-  if (s.max_tokens && *s.max_tokens < (echo_alone ? 0 : 1))
+  PAGODA_RETURN_IF_ERROR(check_range(s.min_p, in(s.min_p, 0, 1), "in [0, 1]", "min_p", ""));
+  if (s.max_tokens && *s.max_tokens < max_tokens_min)
     return invalid_argument(fmt::format("max_tokens must be at least 1, got {}.", *s.max_tokens),
                             "max_tokens");
   if (s.min_tokens && *s.min_tokens < 0)
     return invalid_argument(
         fmt::format("min_tokens must be greater than or equal to 0, got {}.", *s.min_tokens));
-  for (const std::string& stop : request.stop)
+  for (const std::string& stop : request.shape.stop)
     if (stop.empty()) return invalid_argument("stop cannot contain an empty string.");
   for (const std::string& word : s.bad_words) {
     if (word.empty()) return invalid_argument("bad_words cannot contain an empty string.");

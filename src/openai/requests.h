@@ -1,7 +1,7 @@
 // The openai room: JSON of the OpenAI API (with vLLM's extensions) <-> contract values, and error bodies.
 // Pure functions, no state, no threads. A bad field is an error that names it; unknown fields are ignored, as
 // vLLM does; a known field that this server cannot honour is an error rather than a different answer. What
-// needs the model (template, vocabulary, context length, defaults of generation_config.json) is not judged
+// needs the model (template, vocabulary, context length, defaults of generation_config.json) is not checked
 // here but in frontend/. Time and memory are linear in the body.
 #pragma once
 #include <optional>
@@ -15,7 +15,7 @@
 
 namespace pagoda {
 
-// Limits that judge requests; from the server's flags.
+// What the server's flags say of requests.
 struct RequestLimits {
   int32_t n_max = 16384;                   // no more than the queue ever holds
   std::size_t stop_strings_max = 1024;     // also of bad_words
@@ -24,18 +24,28 @@ struct RequestLimits {
   std::size_t messages_max = 16384;
   bool exclude_tools_when_tool_choice_none = false;
   bool return_tokens_as_token_ids = false;  // unless the request says otherwise
+  bool force_include_usage = false;         // in every chunk, whatever the request says
+};
+
+// What a body asks for.
+struct ParsedRequest {
+  GenerateRequest generate;
+  ResponseShape shape;
+  std::string request_id, user;  // as the body gave them, or empty; user: whom the client asks for
+  double timeout_s = 0;          // 0: none
+  std::size_t heap_bytes() const;
 };
 
 // Errors kInvalidArgument, with the params that vLLM has: "body.messages.0.content" where the body does not
 // fit the schema of the API, the bare name of the field (or nothing) where a value is refused that fits it.
-// request_id is what the body gave, or empty. `memory`, unless null, is charged for the values of the body as
-// they are read, up to all of them, and not for fewer at the end; its errors are handed on.
+// `memory`, unless null, is charged for the values of the body as they are read, up to all of them, and not
+// for fewer at the end; its errors are handed on.
 //
 // Tools are handed to the template, if they are not to be called (tool_choice "none"): calls are not parsed.
-Result<GenerateRequest> parse_chat_request(std::string_view body, const RequestLimits& limits,
-                                           MemoryShare* memory = nullptr);
-Result<GenerateRequest> parse_completion_request(std::string_view body, const RequestLimits& limits,
-                                                 MemoryShare* memory = nullptr);
+Result<ParsedRequest> parse_chat_request(std::string_view body, const RequestLimits& limits,
+                                         MemoryShare* memory = nullptr);
+Result<ParsedRequest> parse_completion_request(std::string_view body, const RequestLimits& limits,
+                                               MemoryShare* memory = nullptr);
 
 struct TokenizeRequest {
   GenerateRequest request;  // prompt or messages

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "base/json.h"
+#include "base/value.h"
 #include "contract/token_name.h"
 
 namespace pagoda {
@@ -22,18 +23,18 @@ void append_logprob(std::string* out, float logprob) {
 }
 
 // `open`: see TokenLogprobText.
-std::string token_text(const GenerateRequest& request, const TokenText& token, const std::string& open) {
-  if (!request.return_tokens_as_token_ids) return token_name(open, token.bytes);
+std::string token_text(const ResponseShape& shape, const TokenText& token, const std::string& open) {
+  if (!shape.return_tokens_as_token_ids) return token_name(open, token.bytes);
   std::string text = "token_id:";
   append_integer(&text, token.id);
   return text;
 }
 
 // token, logprob, bytes of one object, without its braces.
-void append_token(std::string* out, const GenerateRequest& request, const TokenText& token,
+void append_token(std::string* out, const ResponseShape& shape, const TokenText& token,
                   const std::string& open) {
   *out += "\"token\":";
-  append_json_string(out, token_text(request, token, open));
+  append_json_string(out, token_text(shape, token, open));
   *out += ",\"logprob\":";
   append_logprob(out, token.logprob);
   *out += ",\"bytes\":[";
@@ -46,11 +47,11 @@ void append_token(std::string* out, const GenerateRequest& request, const TokenT
 
 // {"text": logprob} of the alternatives and the token itself; of tokens that look the same the most probable
 // one.
-void append_top_object(std::string* out, const GenerateRequest& request, const TokenLogprobText& token) {
+void append_top_object(std::string* out, const ResponseShape& shape, const TokenLogprobText& token) {
   std::unordered_set<std::string> written;
   *out += '{';
   auto append_one = [&](const TokenText& one) {
-    std::string text = token_text(request, one, token.open);
+    std::string text = token_text(shape, one, token.open);
     if (written.count(text) != 0) return;
     if (!written.empty()) *out += ',';
     append_json_string(out, text);
@@ -61,6 +62,10 @@ void append_top_object(std::string* out, const GenerateRequest& request, const T
   for (const TokenText& one : token.top) append_one(one);
   append_one(token.token);
   *out += '}';
+}
+
+void append_sse_done(std::string* events) {
+  append_sse_event(events, [](std::string* out) { *out += "[DONE]"; });
 }
 
 const char* finish_name(FinishReason finish) {
@@ -82,6 +87,24 @@ const char* finish_name(FinishReason finish) {
 }
 
 }  // namespace
+
+void append_sse_end(std::string* events, const ResponseHead& head, std::string_view object,
+                    const ResponseShape& shape, const AnswerEnd& end) {
+  if (shape.include_usage)
+    append_sse_event(events, [&](std::string* out) {
+      append_head(out, head, object);
+      *out += ",\"choices\":[]";
+      append_usage(out, end.usage);
+      append_metrics(out, end.metrics);
+      *out += '}';
+    });
+  append_sse_done(events);
+}
+
+void append_sse_error(std::string* events, const ApiError& error) {
+  append_sse_event(events, [&](std::string* out) { *out += write_error(error); });
+  append_sse_done(events);
+}
 
 void append_head(std::string* out, const ResponseHead& head, std::string_view object) {
   *out += "{\"id\":";
@@ -116,6 +139,18 @@ void append_usage(std::string* out, const Usage& usage) {
   *out += '}';
 }
 
+void append_metrics(std::string* out, const std::optional<RequestMetrics>& metrics) {
+  if (!metrics) return;
+  auto number = [](double value) { return std::isfinite(value) ? Value(value) : Value(); };
+  Object object;
+  object.append("time_to_first_token_ms", number(metrics->time_to_first_token_ms));
+  object.append("generation_time_ms", number(metrics->generation_time_ms));
+  object.append("queue_time_ms", number(metrics->queue_time_ms));
+  object.append("mean_itl_ms", number(metrics->mean_itl_ms));
+  object.append("tokens_per_second", number(metrics->tokens_per_second));
+  *out += ",\"metrics\":" + write_json(Value(std::move(object)));
+}
+
 void append_finish(std::string* out, const TextDelta& delta) {
   *out += ",\"finish_reason\":";
   *out += finish_name(delta.finish);
@@ -144,8 +179,8 @@ void append_ids(std::string* out, std::string_view name, bool wanted, std::span<
   *out += ']';
 }
 
-void append_chat_logprobs(std::string* out, const GenerateRequest& request, const TextDelta& delta) {
-  if (!request.num_logprobs) {
+void append_chat_logprobs(std::string* out, const ResponseShape& shape, const TextDelta& delta) {
+  if (!shape.num_logprobs) {
     *out += ",\"logprobs\":null";
     return;
   }
@@ -154,11 +189,11 @@ void append_chat_logprobs(std::string* out, const GenerateRequest& request, cons
     if (i > 0) *out += ',';
     *out += '{';
     const std::string& open = delta.logprobs[i].open;
-    append_token(out, request, delta.logprobs[i].token, open);
+    append_token(out, shape, delta.logprobs[i].token, open);
     *out += ",\"top_logprobs\":[";
     for (std::size_t j = 0; j < delta.logprobs[i].top.size(); ++j) {
       *out += j > 0 ? ",{" : "{";
-      append_token(out, request, delta.logprobs[i].top[j], open);
+      append_token(out, shape, delta.logprobs[i].top[j], open);
       *out += '}';
     }
     *out += "]}";
@@ -166,8 +201,8 @@ void append_chat_logprobs(std::string* out, const GenerateRequest& request, cons
   *out += "],\"refusal\":null}";
 }
 
-void append_completion_logprobs(std::string* out, const GenerateRequest& request, const TextDelta& delta) {
-  if (!request.num_logprobs) {
+void append_completion_logprobs(std::string* out, const ResponseShape& shape, const TextDelta& delta) {
+  if (!shape.num_logprobs) {
     *out += ",\"logprobs\":null";
     return;
   }
@@ -176,17 +211,17 @@ void append_completion_logprobs(std::string* out, const GenerateRequest& request
     if (!tokens.empty()) {
       for (std::string* list : {&tokens, &logprobs, &tops, &offsets}) *list += ',';
     }
-    append_json_string(&tokens, token_text(request, one.token, one.open));
+    append_json_string(&tokens, token_text(shape, one.token, one.open));
     append_integer(&offsets, one.text_offset);
     if (one.has_logprob) {
       append_logprob(&logprobs, one.token.logprob);
-      append_top_object(&tops, request, one);
+      append_top_object(&tops, shape, one);
     } else {
       logprobs += "null";
       tops += "null";
     }
   };
-  if (request.echo)
+  if (shape.echo)
     for (const TokenLogprobText& one : delta.prompt_logprobs) append_one(one);
   for (const TokenLogprobText& one : delta.logprobs) append_one(one);
   *out += ",\"logprobs\":{\"text_offset\":[" + offsets + "],\"token_logprobs\":[" + logprobs +

@@ -30,7 +30,7 @@ void settle_reserved(Fields* fields, ChatPrompt* chat) {
   }
 }
 
-Status judge_document(const Value& document, const std::string& where) {
+Status check_document(const Value& document, const std::string& where) {
   if (!document.is_object()) return type_error(where, "a valid dictionary", document);
   for (const Member& member : document.as_object())
     if (!member.value.is_string())
@@ -39,7 +39,7 @@ Status judge_document(const Value& document, const std::string& where) {
   return {};
 }
 
-Status judge_media(const char* name, const Value& media, bool by_kind) {
+Status check_media(const char* name, const Value& media, bool by_kind) {
   if (!media.is_object()) return type_error(name, "a valid dictionary", media);
   if (by_kind)
     for (const Member& member : media.as_object())
@@ -55,7 +55,7 @@ Status judge_media(const char* name, const Value& media, bool by_kind) {
 void refuse_media_settings(Fields* fields) {
   for (const char* name : {"media_io_kwargs", "mm_processor_kwargs"})
     if (const Value* media = fields->get(name))
-      fields->fail(judge_media(name, *media, /*by_kind=*/name == std::string_view("media_io_kwargs")));
+      fields->fail(check_media(name, *media, /*by_kind=*/name == std::string_view("media_io_kwargs")));
 }
 
 void read_template_fields(Fields* fields, ChatPrompt* chat) {
@@ -71,7 +71,7 @@ void read_template_fields(Fields* fields, ChatPrompt* chat) {
   Array documents;
   fields->read("documents", &documents);
   for (std::size_t i = 0; i < documents.size() && fields->ok(); ++i)
-    fields->fail(judge_document(documents[i], join_location("documents", i)));
+    fields->fail(check_document(documents[i], join_location("documents", i)));
   if (fields->has("documents")) kwargs.set("documents", Value(std::move(documents)));
   std::string effort;
   fields->read_choice("reasoning_effort", &effort,

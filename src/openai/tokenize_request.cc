@@ -25,6 +25,7 @@ Result<TokenizeRequest> read_tokenize_request(Fields* fields, const RequestLimit
     request.add_special_tokens = false;
     fields->read("add_special_tokens", &request.add_special_tokens);
     request.prompt = std::move(chat);
+    request.prompt_field = "messages";
   } else {
     std::string prompt;
     if (!fields->given("prompt")) fields->fail("prompt", "Field required (or messages)");

@@ -60,7 +60,7 @@ void settle_bool(Fields* fields, const char* name, Object* object) {
   if (fields->has(name)) object->set(name, flag);
 }
 
-Status judge_function(Value* function, const std::string& where) {
+Status check_function(Value* function, const std::string& where) {
   if (function == nullptr) return field_error(where, "Field required");
   if (!function->is_object()) return type_error(where, "a valid dictionary", *function);
   Fields fields(&function->as_object(), where);
@@ -75,19 +75,19 @@ Status judge_function(Value* function, const std::string& where) {
   return fields.finish();
 }
 
-Status judge_tool(Value* tool, const std::string& where) {
+Status check_tool(Value* tool, const std::string& where) {
   if (!tool->is_object()) return type_error(where, "a valid dictionary", *tool);
   Fields fields(&tool->as_object(), where);
   fields.never_null({"type"});
   std::string type;
   fields.read_choice("type", &type, {"function"});
   settle_bool(&fields, "defer_loading", &tool->as_object());
-  fields.fail(judge_function(tool->as_object().find("function"), join_location(where, "function")));
+  fields.fail(check_function(tool->as_object().find("function"), join_location(where, "function")));
   return fields.finish();
 }
 
 // A tool to be called by name must be there.
-Status judge_named_choice(const Value& choice, const Value& tools) {
+Status check_named_choice(const Value& choice, const Value& tools) {
   const Value* function = choice.find("function");
   if (function == nullptr || !function->is_object())
     return invalid_argument(fmt::format("Invalid value for `function` in `tool_choice`! {}", kUsage),
@@ -117,7 +117,7 @@ void check_tool_rules(Fields* fields) {
   if (choice == nullptr || *choice == Value("none")) return;
   if (tools == nullptr)
     return fields->fail(invalid_argument("When using `tool_choice`, `tools` must be set.", "tool_choice"));
-  if (choice->is_object()) return fields->fail(judge_named_choice(*choice, *tools));
+  if (choice->is_object()) return fields->fail(check_named_choice(*choice, *tools));
   if (!(*choice == Value("auto")) && !(*choice == Value("required")))
     fields->fail(
         invalid_argument("Invalid value for `tool_choice`: Only named tools, \"none\", \"auto\" or "
@@ -133,7 +133,7 @@ void read_tool_list(Fields* fields, ChatPrompt* chat) {
     return fields->fail("tools",
                         fmt::format("List should have at most {} items, got {}", kToolsMax, tools.size()));
   for (std::size_t i = 0; i < tools.size() && fields->ok(); ++i)
-    fields->fail(judge_tool(&tools[i], join_location("tools", i)));
+    fields->fail(check_tool(&tools[i], join_location("tools", i)));
   if (!fields->ok() || !fields->has("tools")) return;
   for (Value& tool : tools) fill_in_tool(&tool.as_object());
   chat->tools = Value(std::move(tools));

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "server/auth.h"
-#include "server/client.h"
+#include "server/caller.h"
 #include "server/reply.h"
 #include "server/routes.h"
 

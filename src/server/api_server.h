@@ -26,7 +26,7 @@ struct ApiServerConfig {
   std::string version, system_fingerprint;
   bool enable_log_requests = false, enable_log_outputs = false;
   int max_log_len = -1;  // characters of a prompt or an answer per log line; -1: all
-  bool enable_prompt_tokens_details = false, enable_force_include_usage = false;
+  bool enable_prompt_tokens_details = false;
   bool enable_per_request_metrics = false;  // `metrics` in answers of one choice: how long it took
   int64_t stream_interval = 1;              // tokens per streamed piece
   double request_timeout_s = 0;             // 0: only what a request's own `timeout` says

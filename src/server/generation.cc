@@ -9,9 +9,9 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/memory_reserve.h"
+#include "frontend/answer_errors.h"
 #include "frontend/chat_prompt.h"
-#include "http/sse.h"
-#include "server/client.h"
+#include "server/caller.h"
 #include "server/reply.h"
 #include "server/request_log.h"
 #include "server/routes.h"
@@ -28,19 +28,6 @@ std::size_t weight_of(const TextDelta& whole) {
   for (const auto* rows : {&whole.logprobs, &whole.prompt_logprobs})
     if (!rows->empty()) weight += rows->size() * (1 + rows->back().top.size());
   return weight;
-}
-
-std::size_t num_prompts(const GenerateRequest& request) {
-  return request.is_chat() ? 1 : std::get<std::vector<TextPrompt>>(request.prompt).size();
-}
-
-// The request as the writers of answers need it: prompts can be large and are not among that.
-GenerateRequest without_prompt(GenerateRequest* request) {
-  auto prompt = std::move(request->prompt);
-  request->drop_prompt();
-  GenerateRequest shape = *request;
-  request->prompt = std::move(prompt);
-  return shape;
 }
 
 }  // namespace
@@ -96,24 +83,25 @@ void GenerationSet::cut_off_all(const Status& why) {
   for (const auto& generation : all) generation->cut_off(why);
 }
 
-void Generation::begin(RouteContext* context, const HttpRequest& http, GenerateRequest request,
-                       std::shared_ptr<ResponseWriter> writer) {
+void Generation::begin(RouteContext* context, const HttpRequest& http, ParsedRequest request,
+                       const AnswerFormat& format, std::shared_ptr<ResponseWriter> writer) {
   const ApiServerConfig& config = context->config;
   const ModelInfo& model = context->intake->model();
-  request.request_id =
-      (request.is_chat() ? "chatcmpl-" : "cmpl-") + choose_request_id(http, request.request_id);
-  request.memory = http.memory;
-  stamp_request(http, config, std::chrono::steady_clock::now(), &request);
-  if (config.enable_force_include_usage) request.include_usage = request.continuous_usage = true;
   ResponseHead head;
-  head.id = request.request_id;
+  head.id = std::string(format.id_prefix()) + choose_request_id(http, request.request_id);
   head.model = model.served_names.front();
   head.system_fingerprint = config.system_fingerprint;
   head.created = static_cast<int64_t>(std::time(nullptr));
-  if (request.is_chat()) head.role = answer_role(model, std::get<ChatPrompt>(request.prompt));
-  if (config.enable_log_requests) log_request(request, config.max_log_len);
+  head.role = answer_role(model, request.generate.prompt);
+  if (config.enable_log_requests) log_request(head.id, request.generate, request.shape, config.max_log_len);
 
-  auto self = std::make_shared<Generation>(context, without_prompt(&request), std::move(head), writer);
+  RequestContext known = request_context(http, config, head.id, request.user, request.timeout_s,
+                                         std::chrono::steady_clock::now());
+  auto shape = std::make_shared<const ResponseShape>(std::move(request.shape));
+  const auto num_choices =
+      static_cast<std::size_t>(shape->n) * static_cast<std::size_t>(request.generate.num_prompts());
+  auto self = std::make_shared<Generation>(context, format, std::move(shape), std::move(head),
+                                           known.tenant.key, num_choices, writer);
   std::weak_ptr<Generation> weak = self;
   auto wake = [weak, writer] {
     writer->post([weak] {
@@ -121,20 +109,18 @@ void Generation::begin(RouteContext* context, const HttpRequest& http, GenerateR
     });
   };
   try {
-    self->open(std::move(request), std::move(wake));
+    self->open(std::move(request.generate), std::move(known), std::move(wake));
   } catch (...) {
     self->give_up();
   }
 }
 
-void Generation::open(GenerateRequest request, std::function<void()> wake) {
-  choices_.resize(num_prompts(request) * static_cast<std::size_t>(request_.n));
-  for (std::size_t i = 0; i < choices_.size(); ++i) choices_[i].result.index = static_cast<int32_t>(i);
+void Generation::open(GenerateRequest request, RequestContext known, std::function<void()> wake) {
   // Before admission: from then on the first delta may come at any time. Tasks of this connection wait for
   // this one.
   context_->generations.add(shared_from_this());
-  auto stream = context_->intake->admit(std::move(request), std::move(wake));
-  if (!stream.ok()) return fail(to_api_error(stream.status()));
+  auto stream = context_->intake->admit(std::move(request), shape_, std::move(known), std::move(wake));
+  if (!stream.ok()) return fail(stream.status());
   {
     std::lock_guard lock(stream_mutex_);
     stream_ = std::move(*stream);
@@ -144,9 +130,18 @@ void Generation::open(GenerateRequest request, std::function<void()> wake) {
   });
 }
 
-Generation::Generation(RouteContext* context, GenerateRequest shape, ResponseHead head,
-                       std::shared_ptr<ResponseWriter> writer)
-    : context_(context), request_(std::move(shape)), head_(std::move(head)), writer_(std::move(writer)) {}
+Generation::Generation(RouteContext* context, const AnswerFormat& format,
+                       std::shared_ptr<const ResponseShape> shape, ResponseHead head, uint64_t tenant_key,
+                       std::size_t num_choices, std::shared_ptr<ResponseWriter> writer)
+    : context_(context),
+      format_(format),
+      shape_(std::move(shape)),
+      head_(std::move(head)),
+      tenant_key_(tenant_key),
+      writer_(std::move(writer)),
+      choices_(num_choices) {
+  for (std::size_t i = 0; i < num_choices; ++i) choices_[i].result.index = static_cast<int32_t>(i);
+}
 
 std::string_view Generation::bare_id() const {
   return id().substr(id().find('-') + 1);
@@ -154,7 +149,7 @@ std::string_view Generation::bare_id() const {
 
 void Generation::abort() {
   std::lock_guard lock(stream_mutex_);
-  if (stream_ != nullptr) stream_->abort();
+  if (stream_) stream_.abort();
 }
 
 void Generation::cut_off(const Status& why) {
@@ -162,9 +157,9 @@ void Generation::cut_off(const Status& why) {
     if (self->ended_) return;
     {
       std::lock_guard lock(self->stream_mutex_);
-      if (self->stream_ != nullptr) self->stream_->cancel();
+      if (self->stream_) self->stream_.cancel();
     }
-    self->fail(to_api_error(why));
+    self->fail(why);
     if (!self->events_.empty()) self->writer_->write(std::exchange(self->events_, {}));
     if (self->streaming_) self->writer_->finish();
   });
@@ -174,13 +169,13 @@ void Generation::cancel() {
   if (ended_) return;
   ended_ = true;
   if (context_->config.enable_log_requests) log_info("Aborted request {}: the client has gone.", head_.id);
-  if (stream_ != nullptr) stream_->cancel();
+  if (stream_) stream_.cancel();
   context_->generations.remove(shared_from_this());
 }
 
 // What there is no memory for fails this request.
 void Generation::pump() {
-  if (ended_ || stream_ == nullptr) return;
+  if (ended_ || !stream_) return;
   auto self = shared_from_this();  // end() lets go of the last owner
   try {
     read_stream();
@@ -196,9 +191,9 @@ void Generation::give_up() {
   const bool told = insist([&] {
     Status status = status_of_exception();
     if (status.code() == StatusCode::kExhausted) status = no_memory_for_answer();
-    if (stream_ != nullptr) stream_->cancel();
+    if (stream_) stream_.cancel();
     events_.clear();
-    fail(to_api_error(status));
+    fail(status);
     if (!events_.empty()) writer_->write(std::move(events_));
     if (streaming_) writer_->finish();
     log_error("Request {} failed: {}", head_.id, status.message());
@@ -209,21 +204,21 @@ void Generation::give_up() {
 
 void Generation::read_stream() {
   TextDelta delta;
-  while (!ended_ && stream_->next(&delta)) {
-    if (delta.error)
-      fail(*delta.error);
+  while (!ended_ && stream_.next(&delta)) {
+    if (!delta.error.ok())
+      fail(delta.error);
     else
       take(std::move(delta));
   }
-  if (!ended_ && stream_->done()) end();
-  if (!ended_ && stream_->admitted() && request_.stream) start_stream();
+  if (!ended_ && stream_.done()) end();
+  if (!ended_ && stream_.admitted() && shape_->stream) start_stream();
   if (!events_.empty()) writer_->write(std::move(events_));
   events_.clear();
   if (ended_ && streaming_) writer_->finish();
 }
 
 void Generation::take(TextDelta&& delta) {
-  int32_t index = delta.prompt_index * request_.n + delta.choice;
+  int32_t index = delta.prompt_index * shape_->n + delta.choice;
   Choice& choice = choices_[static_cast<std::size_t>(index)];
   choice.counts = delta.counts;
   if (delta.finish != FinishReason::kNone) choice.timings = delta.timings;
@@ -231,13 +226,13 @@ void Generation::take(TextDelta&& delta) {
   if (context_->config.enable_log_outputs &&
       choice.logged_text.size() < kCharBytesMax * logged_chars(context_->config.max_log_len))
     choice.logged_text += delta.text;
-  if (!request_.stream) return choice.result.append(std::move(delta));
+  if (!shape_->stream) return choice.result.append(std::move(delta));
   stream_delta(std::move(delta), &choice, index);
 }
 
 bool Generation::gather_piece(TextDelta* delta, Choice* choice) const {
   const int64_t interval =
-      request_.stream_interval > 0 ? request_.stream_interval : context_->config.stream_interval;
+      shape_->stream_interval > 0 ? shape_->stream_interval : context_->config.stream_interval;
   if (interval <= 1) return true;
   choice->held.append(std::move(*delta));
   const bool at_once = !choice->begun || choice->held.whole.finish != FinishReason::kNone;
@@ -252,14 +247,10 @@ void Generation::stream_delta(TextDelta&& delta, Choice* choice, int32_t index) 
   if (!gather_piece(&delta, choice)) return;
   // Without a tokenizer no token has a text; that it has come is told all the same.
   bool shows = !delta.text.empty() || !delta.prompt_text.empty() || delta.finish != FinishReason::kNone ||
-               request_.num_logprobs || request_.return_token_ids || request_.continuous_usage ||
+               shape_->num_logprobs || shape_->return_token_ids || shape_->continuous_usage ||
                context_->intake->model().tokenizer == nullptr;
   if (!shows) return;
-  Usage usage = choice_usage(*choice);
-  const Usage* running = request_.continuous_usage ? &usage : nullptr;
-  std::string chunk = request_.is_chat() ? write_chat_chunk(head_, request_, delta, index, running)
-                                         : write_completion_chunk(head_, request_, delta, index, running);
-  events_ += sse_event(chunk);
+  format_.delta(&events_, head_, *shape_, delta, index);
 }
 
 void Generation::start_stream() {
@@ -268,15 +259,9 @@ void Generation::start_stream() {
                         {{"cache-control", "no-cache"}, {"x-accel-buffering", "no"}});
 }
 
-// The roles come before all tokens, though they leave with the first of any choice.
 void Generation::begin_answer(const TextDelta& first) {
   start_stream();
-  if (std::exchange(begun_, true) || !request_.is_chat()) return;
-  const Usage usage = {.prompt_tokens = first.counts.num_prompt};
-  for (std::size_t i = 0; i < choices_.size(); ++i)
-    events_ +=
-        sse_event(write_chat_role_chunk(head_, request_, first.prompt_token_ids, static_cast<int32_t>(i),
-                                        request_.continuous_usage ? &usage : nullptr));
+  if (!std::exchange(begun_, true)) format_.begin(&events_, head_, *shape_, choices_.size(), first);
 }
 
 void Generation::leave() {
@@ -286,16 +271,9 @@ void Generation::leave() {
 void Generation::end() {
   ended_ = true;
   if (context_->config.enable_log_outputs) log_output();
-  // Of several choices, or prompts, they would tell of one.
-  const bool metrics = context_->config.enable_per_request_metrics && choices_.size() == 1;
-  if (request_.stream) {
+  if (shape_->stream) {
     begin_answer({});
-    if (request_.include_usage) {
-      std::string chunk = write_usage_chunk(head_, request_, total_usage());
-      if (metrics) add_metrics(&chunk, timing());
-      events_ += sse_event(chunk);
-    }
-    events_ += sse_event("[DONE]");
+    format_.end(&events_, head_, *shape_, summary());
     return context_->generations.remove(shared_from_this());
   }
   auto results = std::make_shared<std::vector<ChoiceResult>>();
@@ -305,12 +283,8 @@ void Generation::end() {
     results->push_back(std::move(choice.result));
   }
   // Nothing of the server but the writer: by the time this runs on the pool it may have ended.
-  auto answer = [self = shared_from_this(), results, usage = total_usage(), metrics, times = timing()] {
-    const GenerateRequest& request = self->request_;
-    std::string body = request.is_chat() ? write_chat_response(self->head_, request, *results, usage)
-                                         : write_completion_response(self->head_, request, *results, usage);
-    if (metrics) add_metrics(&body, times);
-    self->writer_->send(json_response(std::move(body)));
+  auto answer = [self = shared_from_this(), results, end = summary()] {
+    self->writer_->send(json_response(self->format_.whole(self->head_, *self->shape_, *results, end)));
     self->leave();
   };
   auto failed = [self = shared_from_this()](const Status& status) {
@@ -319,17 +293,15 @@ void Generation::end() {
   };
   TaskPool* const pool = context_->intake->text_pool();
   // A large one would keep everybody else of this I/O thread waiting.
-  if (weight <= kWrittenAtOnce || !pool->submit(answer, failed, request_.tenant.key).ok()) answer();
+  if (weight <= kWrittenAtOnce || !pool->submit(answer, failed, tenant_key_).ok()) answer();
 }
 
-void Generation::fail(const ApiError& error) {
+void Generation::fail(const Status& why) {
   ended_ = true;
-  if (streaming_) {
-    events_ += sse_event(write_error(error));
-    events_ += sse_event("[DONE]");
-  } else {
-    writer_->send(error_response(error));
-  }
+  if (streaming_)
+    format_.error(&events_, to_api_error(why));
+  else
+    writer_->send(error_response(why));
   context_->generations.remove(shared_from_this());
 }
 
@@ -340,6 +312,13 @@ void Generation::log_output() const {
              choice.counts.num_output);
 }
 
+AnswerEnd Generation::summary() const {
+  AnswerEnd end{total_usage(), std::nullopt};
+  // Of several choices, or prompts, they would tell of one.
+  if (context_->config.enable_per_request_metrics && choices_.size() == 1) end.metrics = timing();
+  return end;
+}
+
 Usage Generation::total_usage() const {
   Usage usage;
   int64_t cached = 0, created = 0;
@@ -347,7 +326,7 @@ Usage Generation::total_usage() const {
   for (std::size_t i = 0; i < choices_.size(); ++i) {
     const ChoiceCounts& counts = choices_[i].counts;
     usage.completion_tokens += counts.num_output;
-    if (i % static_cast<std::size_t>(request_.n) != 0) continue;  // choices share their prompt
+    if (i % static_cast<std::size_t>(shape_->n) != 0) continue;  // choices share their prompt
     usage.prompt_tokens += counts.num_prompt;
     cached += counts.num_cached;
     // Full blocks of the prompt that were not there before.
@@ -376,11 +355,6 @@ RequestMetrics Generation::timing() const {
   const double inference_ms = ms_between(at.scheduled, at.last_token);
   if (inference_ms > 0) out.tokens_per_second = num_output / inference_ms * 1000;
   return out;
-}
-
-// Of a chunk: what of the prompt was cached is told at the end.
-Usage Generation::choice_usage(const Choice& choice) const {
-  return {choice.counts.num_prompt, choice.counts.num_output};
 }
 
 }  // namespace pagoda

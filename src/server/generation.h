@@ -10,7 +10,7 @@
 #include "contract/generate_request.h"
 #include "frontend/intake.h"
 #include "http/message.h"
-#include "openai/responses.h"
+#include "openai/answer_format.h"
 #include "server/api_server.h"
 
 namespace pagoda {
@@ -47,10 +47,11 @@ struct RouteContext;
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
   // Admits the request and returns; errors are answered at once.
-  static void begin(RouteContext* context, const HttpRequest& http, GenerateRequest request,
-                    std::shared_ptr<ResponseWriter> writer);
+  static void begin(RouteContext* context, const HttpRequest& http, ParsedRequest request,
+                    const AnswerFormat& format, std::shared_ptr<ResponseWriter> writer);
 
-  Generation(RouteContext* context, GenerateRequest shape, ResponseHead head,
+  Generation(RouteContext* context, const AnswerFormat& format, std::shared_ptr<const ResponseShape> shape,
+             ResponseHead head, uint64_t tenant_key, std::size_t num_choices,
              std::shared_ptr<ResponseWriter> writer);
   void cancel();
   // Ends what is unfinished; the client gets what there is. Any thread.
@@ -73,7 +74,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   };
 
   // Admits the request; what is wrong with it is answered.
-  void open(GenerateRequest request, std::function<void()> wake);
+  void open(GenerateRequest request, RequestContext known, std::function<void()> wake);
   void pump();
   void read_stream();
   void take(TextDelta&& delta);
@@ -85,21 +86,23 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void begin_answer(const TextDelta& first);
   void end();
   void leave();  // from any thread: nothing more is to be done
-  void fail(const ApiError& error);
+  void fail(const Status& why);
   void give_up();  // within catch: answers with what was thrown
   void log_output() const;
+  AnswerEnd summary() const;
   Usage total_usage() const;
-  Usage choice_usage(const Choice& choice) const;
   RequestMetrics timing() const;
 
   RouteContext* const context_;
-  const GenerateRequest request_;  // without its prompt
+  const AnswerFormat& format_;
+  const std::shared_ptr<const ResponseShape> shape_;
   const ResponseHead head_;
+  const uint64_t tenant_key_;  // its turns on the text pool
   const std::shared_ptr<ResponseWriter> writer_;
-  std::shared_ptr<OutputStream> stream_;  // set once, under stream_mutex_
-  std::mutex stream_mutex_;               // for abort(), which may come from elsewhere
-  std::vector<Choice> choices_;           // [prompt * n + choice]
-  std::string events_;                    // of this pump, not yet written
+  OutputStream stream_;          // set once, under stream_mutex_
+  std::mutex stream_mutex_;      // for abort(), which may come from elsewhere
+  std::vector<Choice> choices_;  // [prompt * n + choice]
+  std::string events_;           // of this pump, not yet written
   bool streaming_ = false, begun_ = false, ended_ = false;
 };
 

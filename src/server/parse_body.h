@@ -3,7 +3,7 @@
 #include <string>
 #include <utility>
 
-#include "server/client.h"
+#include "server/caller.h"
 #include "server/reply.h"
 #include "server/routes.h"
 

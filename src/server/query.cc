@@ -13,7 +13,7 @@ std::string query_place(const char* name) {
   return std::string("query.") + name;
 }
 
-Status judge_choice(const std::string& value, const char* name, const std::vector<std::string>& choices) {
+Status check_choice(const std::string& value, const char* name, const std::vector<std::string>& choices) {
   if (std::find(choices.begin(), choices.end(), value) != choices.end()) return {};
   return invalid_argument(fmt::format("{}: Input should be one of {}, {}", name, fmt::join(choices, ", "),
                                       describe_value(Value(value))),
@@ -37,7 +37,7 @@ Result<std::string> query_choice(const HttpRequest& request, const char* name, s
                                  const std::vector<std::string>& choices) {
   std::vector<std::string> values = query_values(request.query, name);
   if (values.empty()) return otherwise;
-  PAGODA_RETURN_IF_ERROR(judge_choice(values.back(), name, choices));
+  PAGODA_RETURN_IF_ERROR(check_choice(values.back(), name, choices));
   return std::move(values.back());
 }
 
@@ -45,7 +45,7 @@ Result<int64_t> query_int(const HttpRequest& request, const char* name, int64_t 
                           int64_t high) {
   std::vector<std::string> values = query_values(request.query, name);
   if (values.empty()) return otherwise;
-  Result<int64_t> number = judge_integer(Value(values.back()), low, high, name);
+  Result<int64_t> number = parse_integer(Value(values.back()), low, high, name);
   if (!number.ok()) return invalid_argument(number.status().message(), query_place(name));
   return number;
 }
@@ -53,7 +53,7 @@ Result<int64_t> query_int(const HttpRequest& request, const char* name, int64_t 
 Result<bool> query_bool(const HttpRequest& request, const char* name, bool otherwise) {
   std::vector<std::string> values = query_values(request.query, name);
   if (values.empty()) return otherwise;
-  Result<bool> flag = judge_bool(Value(values.back()), name);
+  Result<bool> flag = parse_bool(Value(values.back()), name);
   if (!flag.ok()) return invalid_argument(flag.status().message(), query_place(name));
   return flag;
 }
@@ -61,7 +61,7 @@ Result<bool> query_bool(const HttpRequest& request, const char* name, bool other
 Result<std::vector<std::string>> query_choices(const HttpRequest& request, const char* name,
                                                const std::vector<std::string>& choices) {
   std::vector<std::string> values = query_values(request.query, name);
-  for (const std::string& value : values) PAGODA_RETURN_IF_ERROR(judge_choice(value, name, choices));
+  for (const std::string& value : values) PAGODA_RETURN_IF_ERROR(check_choice(value, name, choices));
   return values;
 }
 

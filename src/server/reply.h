@@ -3,8 +3,8 @@
 #include <string>
 
 #include "base/status.h"
-#include "contract/api_error.h"
 #include "http/message.h"
+#include "openai/api_error.h"
 
 namespace pagoda {
 

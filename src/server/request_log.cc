@@ -19,7 +19,8 @@ std::size_t logged_chars(int chars_max) {
 
 std::string prompt_for_log(const GenerateRequest& request, int chars_max) {
   Excerpt excerpt(logged_chars(chars_max));
-  if (request.is_chat()) return write_json(Value(excerpt.of(std::get<ChatPrompt>(request.prompt).messages)));
+  if (const auto* chat = std::get_if<ChatPrompt>(&request.prompt))
+    return write_json(Value(excerpt.of(chat->messages)));
   Array prompts;
   for (const TextPrompt& prompt : std::get<std::vector<TextPrompt>>(request.prompt)) {
     if (excerpt.left() == 0) break;
@@ -38,16 +39,17 @@ std::string output_for_log(std::string_view text, int chars_max) {
   return write_json(Value(Excerpt(logged_chars(chars_max)).of(text)));
 }
 
-void log_request(const GenerateRequest& request, int chars_max) {
+void log_request(const std::string& id, const GenerateRequest& request, const ResponseShape& shape,
+                 int chars_max) {
   if (!log_enabled(LogLevel::kInfo)) return;
   const SamplingFields& sampling = request.sampling;
   auto shown = [](const auto& field) { return field ? fmt::format("{}", *field) : std::string("default"); };
   log_info(
       "Received request {}: prompt: {}, params: SamplingParams(n={}, temperature={}, top_p={}, top_k={}, "
       "seed={}, max_tokens={}, stop={}), stream: {}.",
-      request.request_id, prompt_for_log(request, chars_max), request.n, shown(sampling.temperature),
-      shown(sampling.top_p), shown(sampling.top_k), shown(sampling.seed), shown(sampling.max_tokens),
-      request.stop.size(), request.stream);
+      id, prompt_for_log(request, chars_max), shape.n, shown(sampling.temperature), shown(sampling.top_p),
+      shown(sampling.top_k), shown(sampling.seed), shown(sampling.max_tokens), shape.stop.size(),
+      shape.stream);
 }
 
 }  // namespace pagoda

@@ -9,7 +9,8 @@
 namespace pagoda {
 
 // `chars_max` < 0: as much as a line of the log takes.
-void log_request(const GenerateRequest& request, int chars_max);
+void log_request(const std::string& id, const GenerateRequest& request, const ResponseShape& shape,
+                 int chars_max);
 // How much of a text is logged, in characters.
 std::size_t logged_chars(int chars_max);
 // As JSON.

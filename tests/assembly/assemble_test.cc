@@ -189,12 +189,13 @@ TEST(Assemble, ATokenizerMayHaveAFewTokensMore) {
   EXPECT_EQ((*assembly)->model->eos_token_ids, (std::vector<TokenId>{2}));  // config.json's alone
   GenerateRequest request;
   request.prompt = std::vector<TextPrompt>{std::string("a [PAD]")};
-  auto stream = (*assembly)->intake->admit(std::move(request), [] {});
+  auto stream =
+      (*assembly)->intake->admit(std::move(request), std::make_shared<const ResponseShape>(), {}, [] {});
   ASSERT_TRUE(stream.ok()) << stream.status().message();
   TextDelta delta;
-  while (!(*stream)->next(&delta)) std::this_thread::yield();
-  ASSERT_TRUE(delta.error.has_value());
-  EXPECT_THAT(delta.error->message, HasSubstr("token id 2048 is out of vocabulary"));
+  while (!stream->next(&delta)) std::this_thread::yield();
+  ASSERT_FALSE(delta.error.ok());
+  EXPECT_THAT(delta.error.message(), HasSubstr("token id 2048 is out of vocabulary"));
 }
 
 TEST(Assemble, PackedWeightsOfAFolderGiveTheSameBits) {

@@ -9,11 +9,13 @@
 
 #include "frontend/deadlines.h"
 #include "frontend/intake.h"
+#include "tests/testing/question.h"
 #include "tests/testing/scripted_house.h"
 
 namespace pagoda {
 namespace {
 
+using testing::Question;
 using testing::ScriptedHouse;
 using namespace std::chrono_literals;
 
@@ -24,8 +26,8 @@ Time now() {
 // A stream, and the wait for its first delta.
 class Waiter {
  public:
-  explicit Waiter(ScriptedHouse* house, GenerateRequest request) {
-    auto stream = house->intake->admit(std::move(request), [state = state_] {
+  explicit Waiter(ScriptedHouse* house, Question request) {
+    auto stream = admit(house->intake.get(), std::move(request), [state = state_] {
       std::lock_guard lock(state->mutex);
       ++state->wakes;
       state->changed.notify_all();
@@ -36,22 +38,23 @@ class Waiter {
       refused_ = stream.status();
   }
   const Status& refused() const { return refused_; }
-  // The HTTP status of the error with which it ends; 200 if it ends well.
-  int end() {
+  // How it ends; kUnavailable: not at all.
+  StatusCode end() {
     TextDelta delta;
     int seen = 0;
-    while (!stream_->done()) {
-      if (stream_->next(&delta)) {
-        if (delta.error) return delta.error->http_status;
+    while (!stream_.done()) {
+      if (stream_.next(&delta)) {
+        if (!delta.error.ok()) return delta.error.code();
         continue;
       }
       std::unique_lock lock(state_->mutex);
-      if (!state_->changed.wait_for(lock, 60s, [&] { return state_->wakes > seen; })) return 0;
+      if (!state_->changed.wait_for(lock, 60s, [&] { return state_->wakes > seen; }))
+        return StatusCode::kUnavailable;
       seen = state_->wakes;
     }
-    return 200;
+    return StatusCode::kOk;
   }
-  void leave() { stream_ = nullptr; }
+  void leave() { stream_ = {}; }
 
  private:
   struct State {
@@ -60,12 +63,12 @@ class Waiter {
     int wakes = 0;
   };
   std::shared_ptr<State> state_ = std::make_shared<State>();
-  std::shared_ptr<OutputStream> stream_;
+  OutputStream stream_;
   Status refused_;
 };
 
-GenerateRequest text_of(const Tenant& tenant, int32_t n = 1, const std::string& prompt = "hi") {
-  GenerateRequest request;
+Question text_of(const Tenant& tenant, int32_t n = 1, const std::string& prompt = "hi") {
+  Question request;
   request.prompt = std::vector<TextPrompt>{prompt};
   request.sampling.max_tokens = 20;
   request.n = n;
@@ -74,13 +77,13 @@ GenerateRequest text_of(const Tenant& tenant, int32_t n = 1, const std::string& 
 }
 
 // One whose template does not end by itself before the test does.
-GenerateRequest endless_chat() {
+Question endless_chat() {
   Object message;
   message.append("role", "user");
   message.append("content", "endless");
   ChatPrompt chat;
   chat.messages.push_back(Value(std::move(message)));
-  GenerateRequest request;
+  Question request;
   request.prompt = std::move(chat);
   return request;
 }
@@ -118,10 +121,10 @@ TEST(Admission, TheGreedyGivesWayToAnotherTenant) {
   EXPECT_EQ(Waiter(&house, text_of(greedy)).refused().code(), StatusCode::kExhausted);
   Waiter other(&house, text_of(polite));
   EXPECT_TRUE(other.refused().ok());
-  EXPECT_EQ(large.end(), 503);
+  EXPECT_EQ(large.end(), StatusCode::kExhausted);
   gate.unlock();
-  EXPECT_EQ(first.end(), 200);
-  EXPECT_EQ(other.end(), 200);
+  EXPECT_EQ(first.end(), StatusCode::kOk);
+  EXPECT_EQ(other.end(), StatusCode::kOk);
   EXPECT_TRUE(house.engine->drain(60));
 }
 
@@ -129,9 +132,9 @@ TEST(Admission, ManyPromptsAreOneClaim) {
   ScriptedHouse house;
   house.config.scheduler.max_num_queued_reqs = 6;
   house.start();
-  GenerateRequest three = text_of({1}, 2);
+  Question three = text_of({1}, 2);
   three.prompt = std::vector<TextPrompt>{"a", "b", "c"};
-  EXPECT_EQ(Waiter(&house, three).end(), 200);
+  EXPECT_EQ(Waiter(&house, three).end(), StatusCode::kOk);
   std::get<std::vector<TextPrompt>>(three.prompt).push_back("d");
   Waiter never(&house, three);
   EXPECT_EQ(never.refused().code(), StatusCode::kInvalidArgument);
@@ -141,17 +144,17 @@ TEST(Admission, ManyPromptsAreOneClaim) {
 
 TEST(Admission, TimeRunsOutBehindTheWorkOfOthersAndWithinOnesOwn) {
   EndlessHouse house;
-  GenerateRequest long_work = endless_chat();
+  Question long_work = endless_chat();
   Waiter busy(&house, long_work);
-  GenerateRequest request = text_of({1});
+  Question request = text_of({1});
   request.deadline = now() + 30ms;
-  EXPECT_EQ(Waiter(&house, request).end(), 504) << "though no thread was free";
+  EXPECT_EQ(Waiter(&house, request).end(), StatusCode::kTimeout) << "though no thread was free";
   EXPECT_EQ(house.metrics.rejected_deadline.value(), 1);
   busy.leave();  // its work ends, and the thread is free
 
   long_work.deadline = now() + 30ms;
-  EXPECT_EQ(Waiter(&house, long_work).end(), 504);
-  EXPECT_EQ(Waiter(&house, text_of({1})).end(), 200) << "its work has ended too";
+  EXPECT_EQ(Waiter(&house, long_work).end(), StatusCode::kTimeout);
+  EXPECT_EQ(Waiter(&house, text_of({1})).end(), StatusCode::kOk) << "its work has ended too";
   EXPECT_TRUE(house.engine->drain(60));
 }
 
@@ -159,7 +162,7 @@ TEST(Admission, WorkEndsWhenItsReaderLeavesOrThePoolGoes) {
   EndlessHouse house;
   Waiter busy(&house, endless_chat());
   busy.leave();
-  EXPECT_EQ(Waiter(&house, text_of({1})).end(), 200);
+  EXPECT_EQ(Waiter(&house, text_of({1})).end(), StatusCode::kOk);
   Waiter still(&house, endless_chat());
   house.text_pool.reset();  // joins
   EXPECT_TRUE(house.engine->drain(60));
@@ -177,7 +180,7 @@ TEST(Admission, LongTokenizationEndsToo) {
     Waiter busy(&house, text_of({1}, 1, text));
     std::this_thread::sleep_for(1ms);
     busy.leave();
-    EXPECT_EQ(Waiter(&house, text_of({1})).end(), 200);
+    EXPECT_EQ(Waiter(&house, text_of({1})).end(), StatusCode::kOk);
     EXPECT_LT(now() - begin, 30s);
   }
   EXPECT_TRUE(house.engine->drain(60));
@@ -186,21 +189,21 @@ TEST(Admission, LongTokenizationEndsToo) {
 class Job : public TextJob {
  public:
   explicit Job(Time deadline = Time::max()) : TextJob({1}, deadline) {}
-  void run() override { done.set_value(200); }
-  void fail(const Status& status) override { done.set_value(to_api_error(status).http_status); }
-  std::promise<int> done;
+  void run() override { done.set_value(StatusCode::kOk); }
+  void fail(const Status& status) override { done.set_value(status.code()); }
+  std::promise<StatusCode> done;
 };
 
 TEST(Admission, TextJobsTakePlacesOfTheQueue) {
   EndlessHouse house;
   auto job = std::make_shared<Job>();
   ASSERT_TRUE(house.intake->work(job).ok());
-  EXPECT_EQ(job->done.get_future().get(), 200);
+  EXPECT_EQ(job->done.get_future().get(), StatusCode::kOk);
 
   Waiter busy(&house, endless_chat());
   auto late = std::make_shared<Job>(now() + 30ms);
   ASSERT_TRUE(house.intake->work(late).ok());
-  EXPECT_EQ(late->done.get_future().get(), 504);
+  EXPECT_EQ(late->done.get_future().get(), StatusCode::kTimeout);
   EXPECT_EQ(house.intake->work(std::make_shared<Job>(now() - 1ms)).code(), StatusCode::kTimeout);
 
   std::vector<std::shared_ptr<Job>> many;
@@ -213,9 +216,9 @@ TEST(Admission, TextJobsTakePlacesOfTheQueue) {
   EXPECT_LE(static_cast<int>(many.size()), house.config.scheduler.max_num_queued_reqs);
   Waiter other(&house, text_of({2}));
   ASSERT_TRUE(other.refused().ok());
-  EXPECT_EQ(many[many.size() - 2]->done.get_future().get(), 503) << "the newest gives way";
+  EXPECT_EQ(many[many.size() - 2]->done.get_future().get(), StatusCode::kExhausted) << "the newest gives way";
   busy.leave();
-  EXPECT_EQ(other.end(), 200);
+  EXPECT_EQ(other.end(), StatusCode::kOk);
   house.await_text_pool();
   EXPECT_TRUE(house.engine->drain(60));
 }
@@ -226,23 +229,23 @@ TEST(Admission, ATextJobThatIsGivenUpSaysWhyBeforeItIsCancelled) {
     Slow() : TextJob({1}, now() + 30ms) {}
     void run() override {
       while (!is_work_cancelled()) std::this_thread::yield();
-      answer(200);
+      answer(StatusCode::kOk);
     }
     void fail(const Status& why) override {
       std::this_thread::sleep_for(5ms);  // a slow answer is not overtaken either
-      answer(to_api_error(why).http_status);
+      answer(why.code());
     }
-    void answer(int status) {
+    void answer(StatusCode status) {
       if (!answered.exchange(true)) done.set_value(status);
     }
     std::atomic<bool> answered{false};
-    std::promise<int> done;
+    std::promise<StatusCode> done;
   };
   ScriptedHouse house;
   house.start();
   auto job = std::make_shared<Slow>();
   ASSERT_TRUE(house.intake->work(job).ok());
-  EXPECT_EQ(job->done.get_future().get(), 504);
+  EXPECT_EQ(job->done.get_future().get(), StatusCode::kTimeout);
 }
 
 TEST(Deadlines, TellEachOnceInTimeAndForgetThoseWhoHaveGone) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "frontend/intake.h"
+#include "tests/testing/question.h"
 #include "tests/testing/scripted_house.h"
 
 namespace pagoda::testing {
@@ -45,28 +46,28 @@ class Reader {
 
 struct Whole {
   Status refused;  // by admit
-  std::optional<ApiError> error;
+  Status error;
   std::map<std::pair<int, int>, TextDelta> choices;  // (prompt, choice) -> all deltas together
   std::vector<std::string> pieces;                   // of (0, 0)
 };
 
-inline Whole ask(ScriptedHouse* house, GenerateRequest request) {
+inline Whole ask(ScriptedHouse* house, Question request) {
   Whole whole;
   Reader reader;
-  auto stream = house->intake->admit(std::move(request), reader.wake());
+  auto stream = admit(house->intake.get(), std::move(request), reader.wake());
   if (!stream.ok()) {
     whole.refused = stream.status();
     return whole;
   }
   int seen = 0;
   TextDelta delta;
-  while (!(*stream)->done()) {
-    if (!(*stream)->next(&delta)) {
-      EXPECT_TRUE((*stream)->done() || reader.wait(&seen)) << "nobody wakes the reader";
-      if (seen == 0 && !(*stream)->done()) break;
+  while (!stream->done()) {
+    if (!stream->next(&delta)) {
+      EXPECT_TRUE(stream->done() || reader.wait(&seen)) << "nobody wakes the reader";
+      if (seen == 0 && !stream->done()) break;
       continue;
     }
-    if (delta.error) whole.error = delta.error;
+    if (!delta.error.ok()) whole.error = delta.error;
     TextDelta& all = whole.choices[{delta.prompt_index, delta.choice}];
     EXPECT_EQ(all.finish, FinishReason::kNone) << "a delta after the last";
     if (delta.prompt_index == 0 && delta.choice == 0) whole.pieces.push_back(delta.text);
@@ -84,20 +85,22 @@ inline Whole ask(ScriptedHouse* house, GenerateRequest request) {
   return whole;
 }
 
-inline GenerateRequest text_request(const std::string& prompt = "hi") {
-  GenerateRequest request;
+inline Question text_request(const std::string& prompt = "hi") {
+  Question request;
   request.prompt = std::vector<TextPrompt>{prompt};
   request.sampling.max_tokens = 100;
+  request.sampling.default_max_tokens = 16;
   return request;
 }
-inline GenerateRequest chat_request(const std::string& content = "hi") {
+inline Question chat_request(const std::string& content = "hi") {
   Object message;
   message.append("role", "user");
   message.append("content", content);
   ChatPrompt chat;
   chat.messages.push_back(Value(std::move(message)));
-  GenerateRequest request;
+  Question request;
   request.prompt = std::move(chat);
+  request.prompt_field = "messages";
   request.add_special_tokens = false;
   return request;
 }

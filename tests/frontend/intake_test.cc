@@ -13,6 +13,7 @@ using testing::chat_request;
 using testing::kBos;
 using testing::kEos;
 using testing::kImStart;
+using testing::Question;
 using testing::ScriptedHouse;
 using testing::text_request;
 using testing::Whole;
@@ -20,7 +21,7 @@ using testing::Whole;
 TEST(Intake, AnswersATextAndAChat) {
   ScriptedHouse house;
   house.start();
-  GenerateRequest request = text_request();
+  Question request = text_request();
   request.return_token_ids = true;
   Whole whole = ask(&house, request);
   const TextDelta& answer = whole.choices.at({0, 0});
@@ -44,7 +45,7 @@ TEST(Intake, AnswersATextAndAChat) {
 TEST(Intake, TruncatesFromTheSideThatIsAskedFor) {
   ScriptedHouse house;
   house.start();
-  GenerateRequest request = text_request("abcdef");
+  Question request = text_request("abcdef");
   request.return_token_ids = true;
   request.add_special_tokens = false;
   request.truncate_prompt_tokens = 2;
@@ -62,9 +63,9 @@ TEST(Intake, TruncatesFromTheSideThatIsAskedFor) {
 TEST(Intake, TruncatesToTheContext) {
   ScriptedHouse house;
   house.start();
-  GenerateRequest request = text_request("ab" + std::string(253, 'x') + "yz");
-  GenerateRequest chat = chat_request();
-  for (GenerateRequest* fitted : {&request, &chat}) {
+  Question request = text_request("ab" + std::string(253, 'x') + "yz");
+  Question chat = chat_request();
+  for (Question* fitted : {&request, &chat}) {
     fitted->truncate_prompt_tokens = -1;
     fitted->return_token_ids = true;
     fitted->sampling.max_tokens = 250;
@@ -88,18 +89,18 @@ TEST(Intake, FullQueueIsRefusedBeforeTheTextIsLookedAt) {
   };
   house.start();
   gate.lock();
-  GenerateRequest four = text_request();
+  Question four = text_request();
   four.n = 4;
-  auto stream = house.intake->admit(four, [] {});
+  auto stream = admit(house.intake.get(), four, [] {});
   ASSERT_TRUE(stream.ok());
-  GenerateRequest bad = text_request(std::string(1 << 20, 'x'));  // would be 400 if it were looked at
+  Question bad = text_request(std::string(1 << 20, 'x'));  // would be 400 if it were looked at
   Whole whole = ask(&house, bad);
   EXPECT_EQ(whole.refused.code(), StatusCode::kExhausted);
   EXPECT_GT(whole.refused.retry_after_ms(), 0);
   four.n = 5;  // never possible
   EXPECT_EQ(ask(&house, four).refused.code(), StatusCode::kInvalidArgument);
   gate.unlock();
-  *stream = nullptr;  // dropping the stream cancels
+  *stream = OutputStream();  // dropping the stream cancels
   EXPECT_TRUE(house.engine->drain(60));
   EXPECT_EQ(house.engine->stats().kv_usage, 0);
 }
@@ -117,29 +118,42 @@ TEST(Intake, AnswersForTheMemoryOfARequestUntilItsPromptIsGone) {
   budget->configure(std::size_t{1} << 30, nullptr);
   std::unique_lock step_lock(steps), pool_lock(pool);
   ASSERT_TRUE(house.text_pool->submit([&] { std::lock_guard wait(pool); }).ok());
-  std::vector<std::shared_ptr<OutputStream>> streams;
+  std::vector<OutputStream> streams;
   // One that the engine takes, and one that is refused.
   for (const char* chat_template : {"", "the client's own is refused"}) {
-    GenerateRequest request;
+    Question request;
     ChatPrompt chat;
     chat.messages = parse_json(R"([{"role":"user","content":"x"}])")->as_array();
     chat.template_kwargs.append("large", Array(100'000));
     if (*chat_template != 0) chat.chat_template = chat_template;
     request.prompt = std::move(chat);
     request.memory = std::make_shared<MemoryShare>(budget);
-    ASSERT_TRUE(request.memory->hold(request.heap_bytes()).ok());
-    auto stream = house.intake->admit(std::move(request), [] {});
+    ASSERT_TRUE(request.memory->hold(request.GenerateRequest::heap_bytes()).ok());
+    auto stream = admit(house.intake.get(), std::move(request), [] {});
     ASSERT_TRUE(stream.ok()) << stream.status().message();
-    streams.push_back(*stream);
+    streams.push_back(std::move(*stream));
   }
   EXPECT_GE(budget->used(), 2 * 100'000 * sizeof(Value)) << "while they wait";
   pool_lock.unlock();
   house.await_text_pool();
-  EXPECT_TRUE(streams[0]->admitted());
+  EXPECT_TRUE(streams[0].admitted());
   EXPECT_EQ(budget->used(), 0u) << "the streams are still there, their prompts are not";
   step_lock.unlock();
   streams.clear();
   EXPECT_TRUE(house.engine->drain(60));
+}
+
+TEST(Intake, APromptsTokensAreHeldOnce) {
+  ScriptedHouse house;
+  house.start();
+  Question request = text_request();
+  request.n = 3;
+  request.return_token_ids = true;
+  const Whole whole = ask(&house, request);
+  ASSERT_EQ(whole.choices.size(), 3u);
+  const SharedList<TokenId>& first = whole.choices.at({0, 0}).prompt_token_ids;
+  EXPECT_FALSE(first.empty());
+  for (int choice : {1, 2}) EXPECT_EQ(whole.choices.at({0, choice}).prompt_token_ids.begin(), first.begin());
 }
 
 TEST(Intake, PromptTokensAreBounded) {
@@ -151,26 +165,27 @@ TEST(Intake, PromptTokensAreBounded) {
     return Status();
   };
   house.start();
-  GenerateRequest large = text_request();
+  Question large = text_request();
   large.prompt = std::vector<TextPrompt>{std::vector<TokenId>(30, 'a'), std::vector<TokenId>(30, 'b')};
   Whole whole = ask(&house, large);
-  ASSERT_TRUE(whole.error);
-  EXPECT_EQ(whole.error->http_status, 400) << "all of its prompts count: it would be refused for ever";
-  EXPECT_EQ(whole.error->param, "prompt");
+  ASSERT_FALSE(whole.error.ok());
+  EXPECT_EQ(whole.error.code(), StatusCode::kInvalidArgument)
+      << "all of its prompts count: it would be refused for ever";
+  EXPECT_EQ(whole.error.param(), "prompt");
 
   gate.lock();
-  GenerateRequest some = text_request();
+  Question some = text_request();
   some.prompt = std::vector<TextPrompt>{std::vector<TokenId>(30, 'a')};
   house.restart_text_pool(1);
-  auto stream = house.intake->admit(some, [] {});
+  auto stream = admit(house.intake.get(), some, [] {});
   ASSERT_TRUE(stream.ok());
   house.await_text_pool();  // it is inside
   whole = ask(&house, some);
-  ASSERT_TRUE(whole.error);
-  EXPECT_EQ(whole.error->http_status, 503);
-  EXPECT_GE(whole.error->retry_after_s, 1);
+  ASSERT_FALSE(whole.error.ok());
+  EXPECT_EQ(whole.error.code(), StatusCode::kExhausted);
+  EXPECT_GE(whole.error.retry_after_ms(), 1000);
   gate.unlock();
-  *stream = nullptr;
+  *stream = OutputStream();
   EXPECT_TRUE(house.engine->drain(60));
 }
 
@@ -192,7 +207,7 @@ TEST(Intake, RendersChats) {
         Value(std::move(part));
   }
   EXPECT_EQ(*house.intake->render_chat(chat), "<s><|im_start|>user\na\nb");
-  GenerateRequest request = chat_request();
+  Question request = chat_request();
   EXPECT_EQ(house.intake->tokenize(request)->front(), kBos);
   EXPECT_EQ(*house.intake->detokenize({kBos, 'h', 'i'}), "<s>hi");
   EXPECT_EQ(house.intake->detokenize({262}).status().param(), "tokens");

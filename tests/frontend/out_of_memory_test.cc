@@ -15,17 +15,19 @@
 #include "base/log.h"
 #include "base/memory_reserve.h"
 #include "tests/testing/failing_new.h"
+#include "tests/testing/question.h"
 #include "tests/testing/scripted_house.h"
 
 namespace pagoda {
 namespace {
 
+using testing::Question;
 using testing::ScriptedHouse;
 
 constexpr int kAllocationsMax = 3000;
 
-GenerateRequest request_of(const std::string& text, int32_t n, std::optional<int64_t> num_logprobs) {
-  GenerateRequest request;
+Question request_of(const std::string& text, int32_t n, std::optional<int64_t> num_logprobs) {
+  Question request;
   request.prompt = std::vector<TextPrompt>{text};
   request.n = n;
   request.num_logprobs = num_logprobs;
@@ -38,15 +40,15 @@ GenerateRequest request_of(const std::string& text, int32_t n, std::optional<int
 class Reader {
  public:
   // False: it was refused.
-  bool admit(Intake* intake, GenerateRequest request) try {
+  bool admit(Intake* intake, Question request) try {
     auto wake = [signal = signal_, on_wake = on_wake] {
       if (on_wake) on_wake();
       std::lock_guard lock(signal->mutex);
       signal->awake = true;
       signal->changed.notify_all();
     };
-    Result<std::shared_ptr<OutputStream>> stream = intake->admit(std::move(request), wake);
-    if (stream.ok()) stream_ = *stream;
+    Result<OutputStream> stream = testing::admit(intake, std::move(request), wake);
+    if (stream.ok()) stream_ = std::move(*stream);
     return stream.ok();
   } catch (const std::bad_alloc&) {
     return false;  // the caller's own memory: HTTP answers 500
@@ -56,14 +58,14 @@ class Reader {
   std::string read() {
     std::string text;
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-    while (!stream_->done()) {
+    while (!stream_.done()) {
       TextDelta delta;
-      while (stream_->next(&delta)) {
-        if (delta.error) return "error";
+      while (stream_.next(&delta)) {
+        if (!delta.error.ok()) return "error";
         if (delta.choice == 0) text += delta.text;
       }
       std::unique_lock lock(signal_->mutex);
-      if (!stream_->done() && !signal_->changed.wait_until(lock, end, [this] { return signal_->awake; }))
+      if (!stream_.done() && !signal_->changed.wait_until(lock, end, [this] { return signal_->awake; }))
         return "no answer";
       signal_->awake = false;
     }
@@ -75,7 +77,7 @@ class Reader {
     EXPECT_TRUE(signal_->changed.wait_for(lock, std::chrono::seconds(30), [this] { return signal_->awake; }));
     signal_->awake = false;
     TextDelta delta;
-    EXPECT_FALSE(stream_->next(&delta) && !delta.text.empty());
+    EXPECT_FALSE(stream_.next(&delta) && !delta.text.empty());
   }
 
   // On the publisher's thread, but where the request fails before the engine. It may be called after the
@@ -89,7 +91,7 @@ class Reader {
     bool awake = false;
   };
   const std::shared_ptr<Signal> signal_ = std::make_shared<Signal>();
-  std::shared_ptr<OutputStream> stream_;
+  OutputStream stream_;
 };
 
 enum class Where { kCaller, kTextPool, kEngine, kPublisher };
@@ -140,7 +142,7 @@ Outcome fail_allocation(Where where, int k) {
                     })
                     .ok());
   arm_engine = where == Where::kEngine;
-  GenerateRequest request = request_of("victim", 3, 4);
+  Question request = request_of("victim", 3, 4);
   allocations_may_fail = true;
   if (where == Where::kCaller) allocations_until_failure = k;
   const bool admitted = victim.admit(house.intake.get(), std::move(request));

@@ -12,6 +12,7 @@ namespace {
 using testing::ask;
 using testing::bytes_of;
 using testing::chat_request;
+using testing::Question;
 using testing::ScriptedHouse;
 using testing::text_request;
 using testing::Whole;
@@ -53,62 +54,62 @@ TEST(Intake, ContextLength) {
       {5000, 9, 248, nullptr, 248},
   };
   for (const Case& one : cases) {
-    GenerateRequest request = text_request();
+    Question request = text_request();
     request.prompt = std::vector<TextPrompt>{std::vector<TokenId>(one.prompt, 'a')};
     request.sampling.max_tokens = one.max_tokens;
     request.truncate_prompt_tokens = one.truncate;
     Whole whole = ask(&house, request);
     if (one.param != nullptr) {
-      ASSERT_TRUE(whole.error) << one.prompt;
-      EXPECT_EQ(whole.error->http_status, 400);
-      EXPECT_EQ(whole.error->param, one.param) << one.prompt << " " << whole.error->message;
-      EXPECT_NE(whole.error->message.find("256"), std::string::npos) << whole.error->message;
+      ASSERT_FALSE(whole.error.ok()) << one.prompt;
+      EXPECT_EQ(whole.error.code(), StatusCode::kInvalidArgument);
+      EXPECT_EQ(whole.error.param(), one.param) << one.prompt << " " << whole.error.message();
+      EXPECT_NE(whole.error.message().find("256"), std::string::npos) << whole.error.message();
     } else {
-      ASSERT_FALSE(whole.error) << whole.error->message;
+      ASSERT_TRUE(whole.error.ok()) << whole.error.message();
       EXPECT_EQ(whole.choices.at({0, 0}).counts.num_prompt, one.num_prompt);
     }
   }
   // Refused by its bytes, before tokenizing.
   Whole whole = ask(&house, text_request(std::string(1 << 20, 'x')));
-  EXPECT_NE(whole.error->message.find("bytes"), std::string::npos);
+  EXPECT_NE(whole.error.message().find("bytes"), std::string::npos);
 }
 
 TEST(Intake, WhatIsAskedForIsFittedIntoTheContext) {
   ScriptedHouse house;
   house.script = [](const std::vector<TokenId>&, int32_t) { return std::vector<TokenId>(1000, 'a'); };
   house.start();
-  GenerateRequest request = text_request();
+  Question request = text_request();
   request.prompt = std::vector<TextPrompt>{std::vector<TokenId>(200, 'a')};
   request.sampling.max_tokens = 250;
   TextDelta answer = ask(&house, request).choices.at({0, 0});
   EXPECT_EQ(answer.counts.num_output, 56);
   EXPECT_EQ(answer.finish, FinishReason::kLength);
   request.sampling.min_tokens = 57;  // judged by what is left
-  EXPECT_NE(ask(&house, request).error->message.find("max_tokens=56"), std::string::npos);
-  GenerateRequest chat = chat_request();
+  EXPECT_NE(ask(&house, request).error.message().find("max_tokens=56"), std::string::npos);
+  Question chat = chat_request();
   chat.sampling.max_tokens = 257;
-  EXPECT_EQ(ask(&house, chat).error->message,
+  EXPECT_EQ(ask(&house, chat).error.message(),
             "max_tokens=257 cannot be greater than max_model_len=256. Please request fewer output tokens.");
   chat.sampling.is_max_completion_tokens = true;
-  EXPECT_EQ(ask(&house, chat).error->param, "max_completion_tokens");
+  EXPECT_EQ(ask(&house, chat).error.param(), "max_completion_tokens");
 }
 
 TEST(Intake, SeedMinusOneIsRandom) {
   ScriptedHouse house;
-  GenerateRequest request = text_request();
+  Question request = text_request();
   for (int64_t seed : {int64_t{-2}, int64_t{0}, int64_t{7}}) {
     request.sampling.seed = seed;
-    EXPECT_EQ(resolve_sampling(house.model, request, 12345)->seed, static_cast<uint64_t>(seed));
+    EXPECT_EQ(resolve_sampling(house.model, request, request, 12345)->seed, static_cast<uint64_t>(seed));
   }
   request.sampling.seed = -1;
-  EXPECT_EQ(resolve_sampling(house.model, request, 12345)->seed, 12345u);
+  EXPECT_EQ(resolve_sampling(house.model, request, request, 12345)->seed, 12345u);
 }
 
 TEST(Intake, BadWordsAreBadBehindASpaceToo) {
   ScriptedHouse house;
-  GenerateRequest request = text_request();
+  Question request = text_request();
   request.sampling.bad_words = {"ab", "  cd", "e"};
-  Result<SamplingParams> params = resolve_sampling(house.model, request, 0);
+  Result<SamplingParams> params = resolve_sampling(house.model, request, request, 0);
   ASSERT_TRUE(params.ok());
   EXPECT_EQ(params->bad_words,
             (std::vector<std::vector<TokenId>>{bytes_of("ab"), bytes_of(" ab"), bytes_of("cd"),
@@ -119,7 +120,7 @@ TEST(Intake, DefaultsOfLength) {
   ScriptedHouse house;
   house.script = [](const std::vector<TokenId>&, int32_t) { return std::vector<TokenId>(1000, 'a'); };
   house.start();
-  GenerateRequest text = text_request(), chat = chat_request();
+  Question text = text_request(), chat = chat_request();
   text.sampling.max_tokens.reset();
   EXPECT_EQ(ask(&house, text).choices.at({0, 0}).counts.num_output, 16);
   TextDelta answer = ask(&house, chat).choices.at({0, 0});
@@ -146,66 +147,65 @@ TEST(Intake, RefusesWhatTheModelCanNotDo) {
   ScriptedHouse house;
   house.model.max_logprobs = 4;
   house.start();
-  using Change = std::function<void(GenerateRequest*)>;
+  using Change = std::function<void(Question*)>;
   struct Case {
     const char* param;
     Change change;
   } cases[] = {
-      {"", [](GenerateRequest* r) { r->n = 2, r->sampling.temperature = 0; }},
+      {"", [](Question* r) { r->n = 2, r->sampling.temperature = 0; }},
       {"logit_bias",
-       [](GenerateRequest* r) {
+       [](Question* r) {
          r->sampling.logit_bias = {{262, 1.0f}};
        }},
-      {"stop_token_ids", [](GenerateRequest* r) { r->sampling.stop_token_ids = {262}; }},
+      {"stop_token_ids", [](Question* r) { r->sampling.stop_token_ids = {262}; }},
       {"allowed_token_ids",
-       [](GenerateRequest* r) {
+       [](Question* r) {
          r->sampling.allowed_token_ids = {1, 999999};
        }},
-      {"logprobs", [](GenerateRequest* r) { r->num_logprobs = 5; }},
-      {"logprobs", [](GenerateRequest* r) { r->num_logprobs = kAllLogprobs; }},
-      {"prompt_logprobs", [](GenerateRequest* r) { r->num_prompt_logprobs = 5; }},
-      {"", [](GenerateRequest* r) { r->sampling.min_tokens = 101; }},
-      {"routed_experts_prompt_start", [](GenerateRequest* r) { r->routed_experts_prompt_start = 10; }},
+      {"logprobs", [](Question* r) { r->num_logprobs = 5; }},
+      {"logprobs", [](Question* r) { r->num_logprobs = kAllLogprobs; }},
+      {"prompt_logprobs", [](Question* r) { r->num_prompt_logprobs = 5; }},
+      {"", [](Question* r) { r->sampling.min_tokens = 101; }},
+      {"routed_experts_prompt_start", [](Question* r) { r->routed_experts_prompt_start = 10; }},
       {"allowed_token_ids",
-       [](GenerateRequest* r) {
+       [](Question* r) {
          r->sampling.allowed_token_ids = r->sampling.stop_token_ids = {5};
          r->sampling.min_tokens = 1;
        }},
       {"",
-       [](GenerateRequest* r) {
+       [](Question* r) {
          r->prompt = std::vector<TextPrompt>{std::vector<TokenId>{1, 262}};
        }},
       {"",
-       [](GenerateRequest* r) {
+       [](Question* r) {
          r->prompt = std::vector<TextPrompt>{"a", std::vector<TokenId>{262}};
        }},
+      {"", [](Question* r) { r->prompt = std::vector<TextPrompt>{""}, r->add_special_tokens = false; }},
       {"",
-       [](GenerateRequest* r) { r->prompt = std::vector<TextPrompt>{""}, r->add_special_tokens = false; }},
-      {"",
-       [](GenerateRequest* r) {
+       [](Question* r) {
          *r = chat_request();
          std::get<ChatPrompt>(r->prompt).chat_template = "x";
        }},
   };
   for (const Case& one : cases) {
-    GenerateRequest request = text_request();
+    Question request = text_request();
     one.change(&request);
     Whole whole = ask(&house, request);
-    ASSERT_TRUE(whole.error) << one.param;
-    EXPECT_EQ(whole.error->http_status, 400);
-    EXPECT_EQ(whole.error->param, one.param) << whole.error->message;
+    ASSERT_FALSE(whole.error.ok()) << one.param;
+    EXPECT_EQ(whole.error.code(), StatusCode::kInvalidArgument);
+    EXPECT_EQ(whole.error.param(), one.param) << whole.error.message();
   }
   for (const int64_t count : {int64_t{5}, int64_t{1} << 31, std::numeric_limits<int64_t>::max()}) {
-    for (auto field : {&GenerateRequest::num_logprobs, &GenerateRequest::num_prompt_logprobs}) {
-      GenerateRequest request = text_request();
+    for (auto field : {&Question::num_logprobs, &Question::num_prompt_logprobs}) {
+      Question request = text_request();
       request.*field = count;
       Whole whole = ask(&house, request);
-      ASSERT_TRUE(whole.error) << count;
-      EXPECT_NE(whole.error->message.find(" of " + std::to_string(count) + ","), std::string::npos)
-          << whole.error->message;
+      ASSERT_FALSE(whole.error.ok()) << count;
+      EXPECT_NE(whole.error.message().find(" of " + std::to_string(count) + ","), std::string::npos)
+          << whole.error.message();
     }
   }
-  GenerateRequest unknown = text_request();
+  Question unknown = text_request();
   unknown.model = "gpt-4";
   Whole whole = ask(&house, unknown);
   EXPECT_EQ(whole.refused.code(), StatusCode::kNotFound);

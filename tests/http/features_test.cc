@@ -12,7 +12,6 @@
 #include "http/client.h"
 #include "http/cors.h"
 #include "http/server.h"
-#include "http/sse.h"
 #include "tests/http/raw_client.h"
 
 namespace pagoda {
@@ -250,8 +249,8 @@ TEST(Client, AsksAndStreams) {
   Held held;
   server->on("GET", "/events", [](HttpRequest, std::shared_ptr<ResponseWriter> writer) {
     writer->start_stream(200, "text/event-stream", {});
-    writer->write(sse_event("one"));
-    writer->write(sse_event("two"));
+    writer->write("data: one\n\n");
+    writer->write("data: two\n\n");
     writer->finish();
   });
   server->on("GET", "/hold", held.handler());

@@ -18,15 +18,15 @@ inline std::string text_body(const std::string& field) {
   return "{" + std::string(kTextBase) + "," + field + "}";
 }
 
-inline GenerateRequest chat(const std::string& body) {
-  Result<GenerateRequest> request = parse_chat_request(body, {});
+inline ParsedRequest chat(const std::string& body) {
+  Result<ParsedRequest> request = parse_chat_request(body, {});
   EXPECT_TRUE(request.ok()) << request.status().message() << " for " << body;
-  return request.ok() ? std::move(*request) : GenerateRequest();
+  return request.ok() ? std::move(*request) : ParsedRequest();
 }
-inline GenerateRequest text(const std::string& body) {
-  Result<GenerateRequest> request = parse_completion_request(body, {});
+inline ParsedRequest text(const std::string& body) {
+  Result<ParsedRequest> request = parse_completion_request(body, {});
   EXPECT_TRUE(request.ok()) << request.status().message() << " for " << body;
-  return request.ok() ? std::move(*request) : GenerateRequest();
+  return request.ok() ? std::move(*request) : ParsedRequest();
 }
 
 inline void expect_error(const Status& status, const std::string& param, const std::string& body) {

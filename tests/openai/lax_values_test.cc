@@ -44,7 +44,7 @@ TEST(LaxValues, Integers) {
       {"[3]", std::nullopt},
   };
   for (const auto& [json, number] : cases) {
-    Result<int64_t> judged = judge_integer(of(json), "f");
+    Result<int64_t> judged = parse_integer(of(json), "f");
     ASSERT_EQ(judged.ok(), number.has_value()) << json;
     if (number) {
       EXPECT_EQ(*judged, *number) << json;
@@ -54,8 +54,8 @@ TEST(LaxValues, Integers) {
   }
   // Bounds see what lies beyond 64 bits.
   for (const char* json : {"9223372036854775808", "-9223372036854775809", R"("9223372036854775808")"})
-    EXPECT_FALSE(judge_integer(of(json), kInt64Min, kInt64Max, "f").ok()) << json;
-  EXPECT_EQ(*judge_integer(of("-9223372036854775808"), kInt64Min, kInt64Max, "f"), kInt64Min);
+    EXPECT_FALSE(parse_integer(of(json), kInt64Min, kInt64Max, "f").ok()) << json;
+  EXPECT_EQ(*parse_integer(of("-9223372036854775808"), kInt64Min, kInt64Max, "f"), kInt64Min);
 }
 
 TEST(LaxValues, Numbers) {
@@ -78,24 +78,24 @@ TEST(LaxValues, Numbers) {
       {"null", std::nullopt},
   };
   for (const auto& [json, number] : cases) {
-    Result<double> judged = judge_number(of(json), "f");
+    Result<double> judged = parse_number(of(json), "f");
     ASSERT_EQ(judged.ok(), number.has_value()) << json;
     if (number) {
       EXPECT_EQ(*judged, *number) << json;
     }
   }
-  EXPECT_TRUE(std::isnan(*judge_number(of(R"("NaN")"), "f")));
+  EXPECT_TRUE(std::isnan(*parse_number(of(R"("NaN")"), "f")));
 }
 
 TEST(LaxValues, Booleans) {
   for (const char* json :
        {"true", "1", "1.0", R"("1")", R"("on")", R"("T")", R"("True")", R"("y")", R"("YES")"})
-    EXPECT_EQ(judge_bool(of(json), "f").ok() && *judge_bool(of(json), "f"), true) << json;
+    EXPECT_EQ(parse_bool(of(json), "f").ok() && *parse_bool(of(json), "f"), true) << json;
   for (const char* json :
        {"false", "0", "0.0", R"("0")", R"("OFF")", R"("f")", R"("false")", R"("n")", R"("no")"})
-    EXPECT_EQ(judge_bool(of(json), "f").ok() && !*judge_bool(of(json), "f"), true) << json;
+    EXPECT_EQ(parse_bool(of(json), "f").ok() && !*parse_bool(of(json), "f"), true) << json;
   for (const char* json : {"2", "-1", "0.5", "null", "[]", "{}", R"("")", R"(" yes")", R"("ja")", R"("2")"})
-    EXPECT_FALSE(judge_bool(of(json), "f").ok()) << json;
+    EXPECT_FALSE(parse_bool(of(json), "f").ok()) << json;
 }
 
 TEST(LaxValues, TruthIsPythons) {

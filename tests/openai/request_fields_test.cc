@@ -232,19 +232,19 @@ TEST(Fields, TakeEveryKindOfValueWithoutHarm) {
 }
 
 TEST(GoodFields, LaxValues) {
-  GenerateRequest request = text(text_body(
+  ParsedRequest request = text(text_body(
       R"("temperature":"0.5","max_tokens":"3.0","seed":"7","stream":"Yes","logprobs":true,"top_k":"1_0","n":2.0)"));
-  EXPECT_EQ(request.sampling.temperature, 0.5);
-  EXPECT_EQ(request.sampling.max_tokens, 3);
-  EXPECT_EQ(request.sampling.seed, 7);
-  EXPECT_TRUE(request.stream);
-  EXPECT_EQ(request.num_logprobs, 1);
-  EXPECT_EQ(request.sampling.top_k, 10);
-  EXPECT_EQ(request.n, 2);
+  EXPECT_EQ(request.generate.sampling.temperature, 0.5);
+  EXPECT_EQ(request.generate.sampling.max_tokens, 3);
+  EXPECT_EQ(request.generate.sampling.seed, 7);
+  EXPECT_TRUE(request.shape.stream);
+  EXPECT_EQ(request.shape.num_logprobs, 1);
+  EXPECT_EQ(request.generate.sampling.top_k, 10);
+  EXPECT_EQ(request.shape.n, 2);
   request = text(text_body(R"("logprobs":false,"seed":-1,"stream":"off")"));
-  EXPECT_EQ(request.num_logprobs, 0);
-  EXPECT_FALSE(request.sampling.seed) << "any";
-  EXPECT_FALSE(request.stream);
+  EXPECT_EQ(request.shape.num_logprobs, 0);
+  EXPECT_FALSE(request.generate.sampling.seed) << "any";
+  EXPECT_FALSE(request.shape.stream);
 }
 
 TEST(StreamOptions, NoUsageUnlessAskedFor) {
@@ -261,10 +261,9 @@ TEST(StreamOptions, NoUsageUnlessAskedFor) {
       {R"({"include_usage":1,"continuous_usage_stats":"on"})", true, true},
   };
   for (const auto& one : cases) {
-    GenerateRequest request =
-        chat(chat_body(std::string(R"("stream":true,"stream_options":)") + one.options));
-    EXPECT_EQ(request.include_usage, one.usage) << one.options;
-    EXPECT_EQ(request.continuous_usage, one.continuous) << one.options;
+    ParsedRequest request = chat(chat_body(std::string(R"("stream":true,"stream_options":)") + one.options));
+    EXPECT_EQ(request.shape.include_usage, one.usage) << one.options;
+    EXPECT_EQ(request.shape.continuous_usage, one.continuous) << one.options;
   }
 }
 
@@ -287,8 +286,8 @@ TEST(Echo, WantsLogProbabilitiesOfThePrompt) {
       {true, R"("logprobs":true,"top_logprobs":2)", {}},
   };
   for (const Case& c : cases) {
-    const GenerateRequest request = c.chat ? chat(chat_body(c.fields)) : text(text_body(c.fields));
-    EXPECT_EQ(request.num_prompt_logprobs, c.prompt_logprobs) << c.chat << c.fields;
+    const ParsedRequest request = c.chat ? chat(chat_body(c.fields)) : text(text_body(c.fields));
+    EXPECT_EQ(request.shape.num_prompt_logprobs, c.prompt_logprobs) << c.chat << c.fields;
   }
 }
 
@@ -296,7 +295,7 @@ TEST(TokensAsIds, TheRequestHasTheLastWord) {
   RequestLimits limits;
   limits.return_tokens_as_token_ids = true;
   auto asks = [&](const char* field) {
-    return parse_completion_request(text_body(field), limits)->return_tokens_as_token_ids;
+    return parse_completion_request(text_body(field), limits)->shape.return_tokens_as_token_ids;
   };
   EXPECT_TRUE(asks(R"("n":1)"));
   EXPECT_TRUE(asks(R"("return_tokens_as_token_ids":null)"));

@@ -19,23 +19,25 @@ using testing::text;
 using testing::text_body;
 
 TEST(ChatRequest, DefaultsAreTheApis) {
-  GenerateRequest request = chat(chat_body(R"("model":"m")"));
-  EXPECT_EQ(request.model, "m");
-  EXPECT_TRUE(request.is_chat());
-  EXPECT_EQ(request.n, 1);
-  EXPECT_FALSE(request.sampling.temperature || request.sampling.top_p || request.sampling.top_k ||
-               request.sampling.max_tokens || request.sampling.seed);
-  EXPECT_FALSE(request.stream || request.include_usage || request.echo || request.add_special_tokens);
-  EXPECT_TRUE(request.skip_special_tokens);
-  EXPECT_FALSE(request.num_logprobs);
-  EXPECT_FALSE(request.num_prompt_logprobs);
-  const auto& prompt = std::get<ChatPrompt>(request.prompt);
+  ParsedRequest request = chat(chat_body(R"("model":"m")"));
+  EXPECT_EQ(request.generate.model, "m");
+  EXPECT_EQ(request.generate.prompt_field, "messages");
+  EXPECT_EQ(request.shape.n, 1);
+  EXPECT_FALSE(request.generate.sampling.temperature || request.generate.sampling.top_p ||
+               request.generate.sampling.top_k || request.generate.sampling.max_tokens ||
+               request.generate.sampling.seed);
+  EXPECT_FALSE(request.shape.stream || request.shape.include_usage || request.shape.echo ||
+               request.generate.add_special_tokens);
+  EXPECT_TRUE(request.shape.skip_special_tokens);
+  EXPECT_FALSE(request.shape.num_logprobs);
+  EXPECT_FALSE(request.shape.num_prompt_logprobs);
+  const auto& prompt = std::get<ChatPrompt>(request.generate.prompt);
   EXPECT_TRUE(prompt.add_generation_prompt);
   EXPECT_TRUE(prompt.tools.is_null());
 }
 
 TEST(ChatRequest, ReadsEveryField) {
-  GenerateRequest request = chat(chat_body(R"(
+  ParsedRequest request = chat(chat_body(R"(
     "temperature":0.5,"top_p":0.9,"top_k":5,"min_p":0.1,"repetition_penalty":1.1,"frequency_penalty":-2,
     "presence_penalty":2,"logit_bias":{"7":1.5,"3":-200,"07":2},"seed":-9223372036854775808,"n":3,"stop":["a","b"],
     "stop_token_ids":[9,4,9],"include_stop_str_in_output":true,"ignore_eos":true,"min_tokens":2,
@@ -46,7 +48,7 @@ TEST(ChatRequest, ReadsEveryField) {
     "reasoning_effort":"low","chat_template":"{{1}}","chat_template_kwargs":{"enable_thinking":false},
     "documents":[{"text":"d"}],"response_format":{"type":"text"},"modalities":["text"],"unheard_of":{"a":1},
     "logprob_token_ids":null,"tool_choice":"none")"));
-  const SamplingFields& s = request.sampling;
+  const SamplingFields& s = request.generate.sampling;
   EXPECT_EQ(s.temperature, 0.5);
   EXPECT_EQ(s.top_k, 5);
   EXPECT_EQ(s.frequency_penalty, -2);
@@ -55,32 +57,33 @@ TEST(ChatRequest, ReadsEveryField) {
   EXPECT_EQ(s.stop_token_ids, (std::vector<TokenId>{4, 9}));
   EXPECT_EQ(s.max_tokens, 16);
   EXPECT_EQ(s.min_tokens, 2);
-  EXPECT_EQ(request.stop, (std::vector<std::string>{"a", "b"}));
-  EXPECT_EQ(request.num_logprobs, 5);
-  EXPECT_EQ(request.truncate_prompt_tokens, -1);
-  EXPECT_TRUE(request.include_usage && request.continuous_usage && request.return_tokens_as_token_ids);
-  const auto& prompt = std::get<ChatPrompt>(request.prompt);
+  EXPECT_EQ(request.shape.stop, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(request.shape.num_logprobs, 5);
+  EXPECT_EQ(request.generate.truncate_prompt_tokens, -1);
+  EXPECT_TRUE(request.shape.include_usage && request.shape.continuous_usage &&
+              request.shape.return_tokens_as_token_ids);
+  const auto& prompt = std::get<ChatPrompt>(request.generate.prompt);
   EXPECT_EQ(prompt.template_kwargs.find("reasoning_effort")->as_string(), "low");
   EXPECT_EQ(prompt.template_kwargs.find("documents")->as_array().size(), 1u);
   EXPECT_EQ(prompt.chat_template, "{{1}}");
 }
 
 TEST(ChatRequest, NullIsAbsent) {
-  GenerateRequest request =
+  ParsedRequest request =
       chat(chat_body(R"("temperature":null,"n":null,"stop":null,"tools":null,"tool_choice":null,
       "response_format":null,"stream":null,"stream_options":null,"logprobs":null,"seed":null,"logit_bias":null)"));
-  EXPECT_EQ(request.n, 1);
-  EXPECT_TRUE(request.stop.empty());
+  EXPECT_EQ(request.shape.n, 1);
+  EXPECT_TRUE(request.shape.stop.empty());
 }
 
 TEST(ChatRequest, MessagesAreNormalized) {
-  GenerateRequest request = chat(R"({"messages":[
+  ParsedRequest request = chat(R"({"messages":[
     {"role":"system","content":"s","x":1},
     {"role":"user","content":["a",{"type":"text","text":"b"},{"type":"input_text","text":"c"}],"name":"joe"},
     {"role":"assistant","tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{\"k\":[1]}"}},
                                       {"function":{"name":"g"}}],"reasoning":"r"},
     {"role":"tool","tool_call_id":"1","content":"42"}]})");
-  Array messages = std::get<ChatPrompt>(request.prompt).messages;
+  Array messages = std::get<ChatPrompt>(request.generate.prompt).messages;
   EXPECT_EQ(write_json(Value(messages)),
             R"([{"role":"system","content":"s"},)"
             R"({"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"},)"
@@ -94,12 +97,12 @@ TEST(ChatRequest, MessagesAreNormalized) {
 // Members that a role does not have are not looked at, and an assistant's thoughts are the template's to
 // judge.
 TEST(ChatRequest, EachRoleHasItsMembers) {
-  GenerateRequest request = chat(R"({"messages":[
+  ParsedRequest request = chat(R"({"messages":[
     {"role":"user","content":"u","reasoning":5,"tool_call_id":5,"tool_calls":[{"a":1}]},
     {"role":"assistant","content":"a","reasoning":5,"tool_call_id":5},
     {"role":"assistant","content":"b","reasoning_content":""},
     {"role":"tool","content":"t","tool_call_id":"1","name":5,"reasoning_content":[1]}]})");
-  EXPECT_EQ(write_json(Value(std::get<ChatPrompt>(request.prompt).messages)),
+  EXPECT_EQ(write_json(Value(std::get<ChatPrompt>(request.generate.prompt).messages)),
             R"([{"role":"user","content":"u"},)"
             R"({"role":"assistant","content":"a","reasoning":5,"reasoning_content":5},)"
             R"({"role":"assistant","content":"b","reasoning":"","reasoning_content":""},)"
@@ -154,10 +157,10 @@ TEST(CommonFields, CountsOfLogprobsStayWhatWasSent) {
                                                     {"9223372036854775807", kInt64Max}};
   for (const auto& [count, expected] : counts) {
     const std::string prompt = R"(,"prompt_logprobs":)" + std::string(count);
-    GenerateRequest of_text = text(text_body(R"("logprobs":)" + std::string(count) + prompt));
-    EXPECT_EQ(of_text.num_logprobs, expected);
-    EXPECT_EQ(of_text.num_prompt_logprobs, expected);
-    EXPECT_EQ(chat(chat_body(R"("logprobs":true,"top_logprobs":)" + std::string(count))).num_logprobs,
+    ParsedRequest of_text = text(text_body(R"("logprobs":)" + std::string(count) + prompt));
+    EXPECT_EQ(of_text.shape.num_logprobs, expected);
+    EXPECT_EQ(of_text.shape.num_prompt_logprobs, expected);
+    EXPECT_EQ(chat(chat_body(R"("logprobs":true,"top_logprobs":)" + std::string(count))).shape.num_logprobs,
               expected);
   }
 }
@@ -205,8 +208,8 @@ TEST(ChatRequest, HistoriesOfAgentsAreTaken) {
       {R"({"role":"user","content":"u","tools":[1]})", R"({"role":"user","content":"u"})"},
   };
   for (const Case& c : kCases) {
-    GenerateRequest request = chat("{\"messages\":[" + std::string(c.message) + "]}");
-    EXPECT_EQ(write_json(std::get<ChatPrompt>(request.prompt).messages[0]), c.expected) << c.message;
+    ParsedRequest request = chat("{\"messages\":[" + std::string(c.message) + "]}");
+    EXPECT_EQ(write_json(std::get<ChatPrompt>(request.generate.prompt).messages[0]), c.expected) << c.message;
   }
 }
 
@@ -215,8 +218,8 @@ TEST(ChatRequest, BrokenArgumentsOfACallCountAsNone) {
   for (const char* arguments : {"\"{\"", "\"\"", "null", "3", "[1]", "\"[1]\"", "\"42\"", "\"true\"",
                                 "\"{'a': 1}\"", "\"{\\\"a\\\": 1}}\"", "\"not JSON\"", "{}"}) {
     std::string calls = R"([{"function":{"name":"f","arguments":)" + std::string(arguments) + "}}]";
-    GenerateRequest request = chat(R"({"messages":[{"role":"assistant","tool_calls":)" + calls + "}]}");
-    EXPECT_EQ(write_json(*std::get<ChatPrompt>(request.prompt).messages[0].find("tool_calls")),
+    ParsedRequest request = chat(R"({"messages":[{"role":"assistant","tool_calls":)" + calls + "}]}");
+    EXPECT_EQ(write_json(*std::get<ChatPrompt>(request.generate.prompt).messages[0].find("tool_calls")),
               R"([{"function":{"name":"f","arguments":{}}}])")
         << arguments;
   }
@@ -226,31 +229,31 @@ TEST(ChatRequest, ToolsReachTheTemplate) {
   std::string tools = R"("tools":[{"type":"function","function":{"name":"f","parameters":{}}}])";
   for (const char* choice :
        {R"(,"tool_choice":null)", R"(,"tool_choice":"none","parallel_tool_calls":false)"}) {
-    GenerateRequest request = chat(chat_body(tools + choice));
-    EXPECT_EQ(std::get<ChatPrompt>(request.prompt).tools.as_array().size(), 1u) << choice;
+    ParsedRequest request = chat(chat_body(tools + choice));
+    EXPECT_EQ(std::get<ChatPrompt>(request.generate.prompt).tools.as_array().size(), 1u) << choice;
   }
   RequestLimits limits;
   limits.exclude_tools_when_tool_choice_none = true;
   auto request = parse_chat_request(chat_body(tools + R"(,"tool_choice":"none")"), limits);
-  EXPECT_TRUE(std::get<ChatPrompt>(request->prompt).tools.is_null());
+  EXPECT_TRUE(std::get<ChatPrompt>(request->generate.prompt).tools.is_null());
 }
 
 TEST(ChatRequest, ContinuesTheFinalMessage) {
-  GenerateRequest request = chat(chat_body(R"("continue_final_message":true,"add_generation_prompt":false)"));
-  EXPECT_TRUE(std::get<ChatPrompt>(request.prompt).continue_final_message);
+  ParsedRequest request = chat(chat_body(R"("continue_final_message":true,"add_generation_prompt":false)"));
+  EXPECT_TRUE(std::get<ChatPrompt>(request.generate.prompt).continue_final_message);
 }
 
 TEST(Service, FieldsThatSayWhenAndForWhom) {
   RequestLimits limits;
-  GenerateRequest request = *parse_chat_request(
+  ParsedRequest request = *parse_chat_request(
       chat_body(R"("timeout":2.5,"user":"ann","priority":-3,"stream_interval":4)"), limits);
   EXPECT_EQ(request.timeout_s, 2.5);
   EXPECT_EQ(request.user, "ann");
-  EXPECT_EQ(request.priority, -3);
-  EXPECT_EQ(request.stream_interval, 4);
+  EXPECT_EQ(request.generate.priority, -3);
+  EXPECT_EQ(request.shape.stream_interval, 4);
   request = *parse_chat_request(chat_body(R"("timeout":null,"priority":0)"), {});
   EXPECT_EQ(request.timeout_s, 0);
-  EXPECT_EQ(request.priority, 0);
+  EXPECT_EQ(request.generate.priority, 0);
 }
 
 TEST(AbortRequest, Ids) {
@@ -464,9 +467,9 @@ TEST(HugeBodies, AreJudgedInLinearTime) {
 
 TEST(CompletionRequest, PromptForms) {
   auto prompts = [](const std::string& prompt) {
-    GenerateRequest request = text("{\"prompt\":" + prompt + "}");
-    EXPECT_TRUE(request.add_special_tokens);
-    return std::get<std::vector<TextPrompt>>(request.prompt);
+    ParsedRequest request = text("{\"prompt\":" + prompt + "}");
+    EXPECT_TRUE(request.generate.add_special_tokens);
+    return std::get<std::vector<TextPrompt>>(request.generate.prompt);
   };
   using Ids = std::vector<TokenId>;
   EXPECT_EQ(prompts(R"("a")"), (std::vector<TextPrompt>{"a"}));
@@ -478,10 +481,10 @@ TEST(CompletionRequest, PromptForms) {
 }
 
 TEST(CompletionRequest, ZeroTokensOnlyWithEcho) {
-  GenerateRequest request =
+  ParsedRequest request =
       text(text_body(R"("max_tokens":0,"echo":true,"logprobs":-1,"best_of":1,"suffix":null)"));
-  EXPECT_EQ(request.sampling.max_tokens, 0);
-  EXPECT_EQ(request.num_logprobs, kAllLogprobs);
+  EXPECT_EQ(request.generate.sampling.max_tokens, 0);
+  EXPECT_EQ(request.shape.num_logprobs, kAllLogprobs);
 }
 
 TEST(TokenizeRequest, TextAndChat) {

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "openai/responses.h"
+#include "tests/openai/events.h"
 #include "tests/testing/test_data.h"
 
 namespace pagoda {
@@ -88,7 +89,9 @@ std::string SchemaChecker::check(const Value& value, const Value& schema, const 
 
 namespace {
 
+using testing::chunk_of;
 using testing::SchemaChecker;
+using testing::usage_chunk_of;
 
 Value load(const std::string& path) {
   std::ifstream file(path);
@@ -125,29 +128,28 @@ TEST(OpenAiSchema, AnswersAndChunksValidate) {
     EXPECT_EQ(checker.check(*value, schema), "") << json;
   };
   for (std::optional<int64_t> num_logprobs : {std::optional<int64_t>(), std::optional<int64_t>(2)}) {
-    GenerateRequest chat, text;
-    chat.prompt = ChatPrompt();
-    text.prompt = std::vector<TextPrompt>{"x"};
-    for (GenerateRequest* request : {&chat, &text}) {
-      request->num_logprobs = num_logprobs;
-      request->return_token_ids = num_logprobs.has_value();
-      request->num_prompt_logprobs = num_logprobs;
-    }
+    ResponseShape shape;
+    shape.num_logprobs = shape.num_prompt_logprobs = num_logprobs;
+    shape.return_token_ids = num_logprobs.has_value();
+    shape.continuous_usage = true;
     for (FinishReason finish : {FinishReason::kStop, FinishReason::kLength}) {
       ChoiceResult choice;
       choice.append(sample_delta(FinishReason::kNone));
       choice.append(sample_delta(finish));
-      expect_valid(write_chat_response(head, chat, {choice}, usage), "CreateChatCompletionResponse");
-      expect_valid(write_completion_response(head, text, {choice}, usage), "CreateCompletionResponse");
-      expect_valid(write_completion_chunk(head, text, sample_delta(finish), 0, &usage),
+      expect_valid(chat_format().whole(head, shape, {choice}, {usage, {}}), "CreateChatCompletionResponse");
+      expect_valid(completion_format().whole(head, shape, {choice}, {usage, {}}), "CreateCompletionResponse");
+      expect_valid(chunk_of(completion_format(), head, shape, sample_delta(finish)),
                    "CreateCompletionResponse");
     }
-    expect_valid(write_chat_role_chunk(head, chat, {1, 2}, 0, nullptr), "CreateChatCompletionStreamResponse");
+    std::string roles;
+    chat_format().begin(&roles, head, shape, 1, sample_delta(FinishReason::kNone));
+    expect_valid(testing::data_of(roles)[0], "CreateChatCompletionStreamResponse");
     for (FinishReason finish : {FinishReason::kNone, FinishReason::kStop})
-      expect_valid(write_chat_chunk(head, chat, sample_delta(finish), 0, &usage),
+      expect_valid(chunk_of(chat_format(), head, shape, sample_delta(finish)),
                    "CreateChatCompletionStreamResponse");
-    expect_valid(write_usage_chunk(head, chat, usage), "CreateChatCompletionStreamResponse");
-    expect_valid(write_usage_chunk(head, text, usage), "CreateCompletionResponse");
+    expect_valid(usage_chunk_of(chat_format(), head, shape, {usage, {}}),
+                 "CreateChatCompletionStreamResponse");
+    expect_valid(usage_chunk_of(completion_format(), head, shape, {usage, {}}), "CreateCompletionResponse");
   }
   expect_valid(write_models({{"m", "/x", 1, 2}, {"n", "/x", 1, 2}}), "ListModelsResponse");
   expect_valid(write_model({"m", "/x", 1, 2}), "Model");

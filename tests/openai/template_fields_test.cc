@@ -43,8 +43,9 @@ TEST(TemplateFields, ToolsAreCompletedForTheTemplate) {
   };
   for (const Case& c : kCases) {
     const std::string tools = R"("tools":[)" + std::string(c.sent) + "]";
-    GenerateRequest asked = chat(chat_body(tools + R"(,"tool_choice":"none")"));
-    EXPECT_EQ(write_json(std::get<ChatPrompt>(asked.prompt).tools), "[" + std::string(c.shown) + "]");
+    ParsedRequest asked = chat(chat_body(tools + R"(,"tool_choice":"none")"));
+    EXPECT_EQ(write_json(std::get<ChatPrompt>(asked.generate.prompt).tools),
+              "[" + std::string(c.shown) + "]");
     GenerateRequest told = parse_tokenize_request(chat_body(tools), {}).value().request;
     EXPECT_EQ(write_json(std::get<ChatPrompt>(told.prompt).tools), "[" + std::string(c.shown) + "]");
   }
@@ -69,8 +70,9 @@ TEST(TemplateFields, TemplateArgumentsThatAreNotSet) {
        R"({"a":"","b":0,"c":[],"d":{},"e":"Auto","f":["auto",null]})"},
   };
   for (const Case& c : kCases) {
-    GenerateRequest asked = chat(chat_body(c.fields));
-    EXPECT_EQ(write_json(Value(std::get<ChatPrompt>(asked.prompt).template_kwargs)), c.expected) << c.fields;
+    ParsedRequest asked = chat(chat_body(c.fields));
+    EXPECT_EQ(write_json(Value(std::get<ChatPrompt>(asked.generate.prompt).template_kwargs)), c.expected)
+        << c.fields;
     GenerateRequest told = parse_tokenize_request(chat_body(c.fields), {}).value().request;
     EXPECT_EQ(write_json(Value(std::get<ChatPrompt>(told.prompt).template_kwargs)), c.expected) << c.fields;
   }
@@ -93,8 +95,8 @@ TEST(TemplateFields, TemplatesThatAreBrought) {
       {R"("chat_template_kwargs":{"chat_template":"x"},"chat_template":"")", R"("x")"},
   };
   for (const Case& c : kCases) {
-    GenerateRequest asked = chat(chat_body(c.fields));
-    EXPECT_EQ(write_json(std::get<ChatPrompt>(asked.prompt).chat_template), c.expected) << c.fields;
+    ParsedRequest asked = chat(chat_body(c.fields));
+    EXPECT_EQ(write_json(std::get<ChatPrompt>(asked.generate.prompt).chat_template), c.expected) << c.fields;
   }
 }
 

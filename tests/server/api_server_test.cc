@@ -169,7 +169,7 @@ TEST(ApiServer, BodiesAreSaidToBeJson) {
 
 TEST(ApiServer, ForcedUsageIsOnEveryChunk) {
   Site site;
-  site.config.enable_force_include_usage = true;
+  site.config.limits.force_include_usage = true;
   site.config.enable_per_request_metrics = true;
   site.start();
   for (const char* more : {"", R"(,"stream_options":{"include_usage":false})"}) {

@@ -35,8 +35,8 @@ std::string with_one_date(std::string text, int64_t now = kNow) {
 }
 
 Result<std::string> prompt_of(const ModelInfo& model, const Object& body) {
-  PAGODA_TRY(GenerateRequest request, parse_chat_request(write_json(Value(body)), {}));
-  return render_chat_prompt(model, std::get<ChatPrompt>(request.prompt), kNow);
+  PAGODA_TRY(ParsedRequest request, parse_chat_request(write_json(Value(body)), {}));
+  return render_chat_prompt(model, std::get<ChatPrompt>(request.generate.prompt), kNow);
 }
 
 ModelInfo model_with(const std::string& template_path) {

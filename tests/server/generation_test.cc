@@ -71,10 +71,10 @@ TEST(Generation, WithoutMemoryToBeginItIsAnsweredAndForgotten) {
   bool failed = true;
   for (int k = 0; failed; ++k) {
     ASSERT_LT(k, 1000);
-    GenerateRequest request;
-    request.prompt = std::vector<TextPrompt>{"a", "b"};
-    request.n = 2;
-    request.sampling.max_tokens = 20;
+    ParsedRequest request;
+    request.generate.prompt = std::vector<TextPrompt>{"a", "b"};
+    request.generate.sampling.max_tokens = 20;
+    request.shape.n = 2;
     auto writer = std::make_shared<Writer>();
     HttpRequest http;
     const int64_t before = num_failures;
@@ -82,7 +82,7 @@ TEST(Generation, WithoutMemoryToBeginItIsAnsweredAndForgotten) {
     allocations_may_fail = true;
     allocations_until_failure = k;
     try {
-      Generation::begin(&context, http, std::move(request), writer);
+      Generation::begin(&context, http, std::move(request), completion_format(), writer);
     } catch (const std::bad_alloc&) {
       thrown = true;  // before there was anything to forget; HTTP answers
     }

@@ -1,4 +1,4 @@
-#include "server/client.h"
+#include "server/caller.h"
 
 #include <gtest/gtest.h>
 
@@ -7,47 +7,44 @@
 namespace pagoda {
 namespace {
 
-GenerateRequest stamped(const ApiServerConfig& config, const char* key, const char* user,
-                        double timeout_s = 0, const char* address = "") {
+RequestContext context_of(const ApiServerConfig& config, const char* key, const char* user,
+                          double timeout_s = 0, const char* address = "") {
   HttpRequest http;
   http.remote_address = address;
   if (*key != 0) http.headers.emplace_back("Authorization", std::string("Bearer ") + key);
-  GenerateRequest request;
-  request.user = user;
-  request.timeout_s = timeout_s;
-  stamp_request(http, config, Time{} + std::chrono::hours(1), &request);
-  return request;
+  return request_context(http, config, "id", user, timeout_s, Time{} + std::chrono::hours(1));
 }
 
-TEST(Client, IsTheKeyWhereSeveralTellThemApartElseTheUser) {
+TEST(Caller, IsTheKeyWhereSeveralTellThemApartElseTheUser) {
   ApiServerConfig open, one, two;
   one.api_keys = {"k1"};
   two.api_keys = {"k1", "k2"};
-  EXPECT_EQ(stamped(open, "", "").client_key, 0u);
-  EXPECT_EQ(stamped(one, "k1", "").client_key, 0u) << "everybody has it";
-  std::set<uint64_t> keys = {stamped(open, "", "ann").client_key, stamped(open, "", "bob").client_key,
-                             stamped(two, "k1", "").client_key, stamped(two, "k2", "").client_key};
+  EXPECT_EQ(context_of(open, "", "").fair_tenant.key, 0u);
+  EXPECT_EQ(context_of(one, "k1", "").fair_tenant.key, 0u) << "everybody has it";
+  std::set<uint64_t> keys = {
+      context_of(open, "", "ann").fair_tenant.key, context_of(open, "", "bob").fair_tenant.key,
+      context_of(two, "k1", "").fair_tenant.key, context_of(two, "k2", "").fair_tenant.key};
   EXPECT_EQ(keys.size(), 4u);
   EXPECT_FALSE(keys.contains(0));
-  EXPECT_EQ(stamped(two, "k1", "ann").client_key, stamped(two, "k1", "bob").client_key)
+  EXPECT_EQ(context_of(two, "k1", "ann").fair_tenant.key, context_of(two, "k1", "bob").fair_tenant.key)
       << "users can be invented";
-  EXPECT_EQ(stamped(open, "", "ann").client_key, stamped(one, "k1", "ann").client_key);
+  EXPECT_EQ(context_of(open, "", "ann").fair_tenant.key, context_of(one, "k1", "ann").fair_tenant.key);
 }
 
-TEST(Client, AnAddressIsAClientWhereNothingElseTellsThemApart) {
+TEST(Caller, AnAddressIsAClientWhereNothingElseTellsThemApart) {
   ApiServerConfig open, two;
   two.api_keys = {"k1", "k2"};
   auto client = [&](const char* user, const char* address) {
-    return stamped(open, "", user, 0, address).client_key;
+    return context_of(open, "", user, 0, address).fair_tenant.key;
   };
   EXPECT_EQ(client("", "10.0.0.1:1000"), client("", "10.0.0.1:2000"));
   EXPECT_NE(client("", "10.0.0.1:1000"), client("", "10.0.0.2:1000"));
   EXPECT_EQ(client("ann", "10.0.0.1:1000"), client("ann", "10.0.0.2:1000"));
-  EXPECT_EQ(stamped(two, "k1", "", 0, "10.0.0.1:1").client_key,
-            stamped(two, "k1", "", 0, "10.0.0.2:1").client_key);
+  EXPECT_EQ(context_of(two, "k1", "", 0, "10.0.0.1:1").fair_tenant.key,
+            context_of(two, "k1", "", 0, "10.0.0.2:1").fair_tenant.key);
 }
 
-TEST(Client, NetworksOfAddresses) {
+TEST(Caller, NetworksOfAddresses) {
   struct Case {
     const char *address, *network;
   } cases[] = {{"127.0.0.1:50312", "127.0.0.1"},
@@ -61,13 +58,13 @@ TEST(Client, NetworksOfAddresses) {
   for (const Case& one : cases) EXPECT_EQ(network_of(one.address), one.network) << one.address;
 }
 
-TEST(Client, TenantsOfTheQueueCanNotBeInvented) {
+TEST(Caller, TenantsOfTheQueueCanNotBeInvented) {
   ApiServerConfig open, one, two;
   one.api_keys = {"k1"};
   two.api_keys = {"k1", "k2"};
   two.client_weights = {{"k2", 4}};
   auto tenant = [](const ApiServerConfig& config, const char* key, const char* user, const char* address) {
-    return stamped(config, key, user, 0, address).tenant;
+    return context_of(config, key, user, 0, address).tenant;
   };
   for (const ApiServerConfig* config : {&open, &one}) {
     const Tenant a = tenant(*config, "k1", "ann", "10.0.0.1:1"),
@@ -84,24 +81,24 @@ TEST(Client, TenantsOfTheQueueCanNotBeInvented) {
   EXPECT_EQ(tenant(two, "k2", "", "10.0.0.1:1").weight, 4u);
 }
 
-TEST(Client, WeightsGoByWhatCanBeBelieved) {
+TEST(Caller, WeightsGoByWhatCanBeBelieved) {
   ApiServerConfig open, two;
   open.client_weights = two.client_weights = {{"k1", 5}, {"ann", 3}};
   two.api_keys = {"k1", "k2"};
-  EXPECT_EQ(stamped(open, "", "ann").weight, 3u);
-  EXPECT_EQ(stamped(open, "", "bob").weight, 1u);
-  EXPECT_EQ(stamped(two, "k1", "bob").weight, 5u);
-  EXPECT_EQ(stamped(two, "k2", "ann").weight, 1u) << "anybody could say so";
+  EXPECT_EQ(context_of(open, "", "ann").fair_tenant.weight, 3u);
+  EXPECT_EQ(context_of(open, "", "bob").fair_tenant.weight, 1u);
+  EXPECT_EQ(context_of(two, "k1", "bob").fair_tenant.weight, 5u);
+  EXPECT_EQ(context_of(two, "k2", "ann").fair_tenant.weight, 1u) << "anybody could say so";
 }
 
-TEST(Client, TheSmallerTimeLimitCounts) {
+TEST(Caller, TheSmallerTimeLimitCounts) {
   struct Case {
     double server_s, request_s, expected_s;  // 0: none
   } cases[] = {{0, 0, 0}, {5, 0, 5}, {0, 7, 7}, {5, 7, 5}, {9, 7, 7}, {0, 0.25, 0.25}, {0, 1e300, 0}};
   for (const Case& one : cases) {
     ApiServerConfig config;
     config.request_timeout_s = one.server_s;
-    GenerateRequest request = stamped(config, "", "", one.request_s);
+    RequestContext request = context_of(config, "", "", one.request_s);
     EXPECT_EQ(request.arrival, Time{} + std::chrono::hours(1));
     if (one.expected_s == 0)
       EXPECT_EQ(request.deadline, Time::max());

@@ -1,14 +1,17 @@
-#include "contract/api_error.h"
+#include "openai/api_error.h"
 
 #include <algorithm>
 
 #include "base/excerpt.h"
+#include "base/json.h"
+#include "base/utf8.h"
 
 namespace pagoda {
 namespace {
 
 // Both may quote what a request holds.
 constexpr std::size_t kMessageCharsMax = 16 << 10, kParamCharsMax = 1024;
+constexpr std::size_t kWrittenBytesMax = 4096;  // of a message, in a body
 
 // A place in the request rather than a field: it does not fit the schema, which vLLM gives another type.
 bool is_place(const std::string& param) {
@@ -16,16 +19,6 @@ bool is_place(const std::string& param) {
 }
 
 }  // namespace
-
-Status no_memory_for_answer() {
-  return {StatusCode::kExhausted,
-          "There is too little memory for the answer to this request: ask for fewer choices (n) or "
-          "log-probabilities (logprobs, top_logprobs, prompt_logprobs), or try again later."};
-}
-
-Status no_time_for_answer() {
-  return {StatusCode::kTimeout, "The request's time ran out before there was an answer: the server is busy."};
-}
 
 ApiError to_api_error(const Status& status) {
   ApiError error{400, excerpt(status.message(), kMessageCharsMax), "BadRequestError",
@@ -68,6 +61,21 @@ ApiError to_api_error(const Status& status) {
       error.param.clear();
   }
   return error;
+}
+
+std::string write_error(const ApiError& error) {
+  // A message may repeat what the client sent, however long that was.
+  std::string_view message = error.message;
+  const bool is_long = message.size() > kWrittenBytesMax;
+  if (is_long) message = message.substr(0, complete_utf8_prefix(message.substr(0, kWrittenBytesMax)));
+  Object inner;
+  inner.append("message", std::string(message) + (is_long ? "..." : ""));
+  inner.append("type", error.type);
+  inner.append("param", error.param.empty() ? Value() : Value(error.param));
+  inner.append("code", error.http_status);
+  Object out;
+  out.append("error", std::move(inner));
+  return write_json(Value(std::move(out)));
 }
 
 }  // namespace pagoda

@@ -1,10 +1,9 @@
-#include "frontend/salt_hash.h"
+#include "base/keyed_hash.h"
 
-#include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <random>
-#include <string>
 
 namespace pagoda {
 namespace {
@@ -55,33 +54,18 @@ uint64_t siphash(uint64_t k0, uint64_t k1, std::string_view text) {
   return state.v0 ^ state.v1 ^ state.v2 ^ state.v3;
 }
 
-std::array<uint64_t, 4> draw_keys() {
+std::array<uint64_t, 2> draw_keys() {
   std::random_device device;
-  std::array<uint64_t, 4> keys;
+  std::array<uint64_t, 2> keys;
   for (uint64_t& key : keys) key = (static_cast<uint64_t>(device()) << 32) | device();
-  return keys;
-}
-
-const std::array<uint64_t, 4>& process_keys() {
-  static const std::array<uint64_t, 4> keys = draw_keys();
   return keys;
 }
 
 }  // namespace
 
-std::array<uint8_t, 16> hash_cache_salt(std::string_view salt) {
-  const std::array<uint64_t, 4>& keys = process_keys();
-  std::array<uint8_t, 16> out{};
-  if (salt.empty()) return out;
-  uint64_t halves[2] = {siphash(keys[0], keys[1], salt), siphash(keys[2], keys[3], salt)};
-  std::memcpy(out.data(), halves, sizeof halves);
-  return out;
-}
-
-uint64_t hash_client(std::string_view client) {
-  if (client.empty()) return 0;
-  const std::array<uint64_t, 4>& keys = process_keys();
-  return std::max<uint64_t>(siphash(keys[0] ^ keys[2], keys[1] ^ keys[3], client), 1);
+uint64_t keyed_hash(HashPurpose purpose, std::string_view text) {
+  static const std::array<uint64_t, 2> keys = draw_keys();
+  return siphash(keys[0] ^ static_cast<uint64_t>(purpose), keys[1], text);
 }
 
 }  // namespace pagoda

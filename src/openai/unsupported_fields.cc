@@ -96,7 +96,7 @@ void read_transfer_params(Fields* fields) {
 
 }  // namespace
 
-void read_unbuilt_fields(Fields* fields) {
+void reject_unsupported_fields(Fields* fields) {
   read_response_format(fields);
   read_structured_outputs(fields);
   read_guided(fields);

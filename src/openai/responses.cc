@@ -1,16 +1,14 @@
+#include "openai/responses.h"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <utility>
 
 #include "base/json.h"
-#include "base/utf8.h"
-#include "openai/responses.h"
 
 namespace pagoda {
 namespace {
-
-constexpr std::size_t kMessageBytesMax = 4096;
 
 // From the days when OpenAI told who may do what with a model; some clients still read it.
 Value permission(const ModelCard& card) {
@@ -42,37 +40,10 @@ Value model_value(const ModelCard& card) {
 
 }  // namespace
 
-std::string write_error(const ApiError& error) {
-  // A message may repeat what the client sent, however long that was.
-  std::string_view message = error.message;
-  const bool is_long = message.size() > kMessageBytesMax;
-  if (is_long) message = message.substr(0, complete_utf8_prefix(message.substr(0, kMessageBytesMax)));
-  Object inner;
-  inner.append("message", std::string(message) + (is_long ? "..." : ""));
-  inner.append("type", error.type);
-  inner.append("param", error.param.empty() ? Value() : Value(error.param));
-  inner.append("code", error.http_status);
-  Object out;
-  out.append("error", std::move(inner));
-  return write_json(Value(std::move(out)));
-}
-
 std::string write_detail(const std::string& detail) {
   Object out;
   out.append("detail", detail);
   return write_json(Value(std::move(out)));
-}
-
-void add_metrics(std::string* json, const RequestMetrics& metrics) {
-  auto number = [](double value) { return std::isfinite(value) ? Value(value) : Value(); };
-  Object out;
-  out.append("time_to_first_token_ms", number(metrics.time_to_first_token_ms));
-  out.append("generation_time_ms", number(metrics.generation_time_ms));
-  out.append("queue_time_ms", number(metrics.queue_time_ms));
-  out.append("mean_itl_ms", number(metrics.mean_itl_ms));
-  out.append("tokens_per_second", number(metrics.tokens_per_second));
-  json->pop_back();  // the brace that closes it
-  *json += ",\"metrics\":" + write_json(Value(std::move(out))) + "}";
 }
 
 std::string write_models(const std::vector<ModelCard>& cards) {

@@ -18,9 +18,7 @@ struct ApiError {
 // general one.
 ApiError to_api_error(const Status& status);
 
-// What a request is told whose answer is too large for the memory that there is.
-Status no_memory_for_answer();
-// ... and whose time limit has passed with nothing of the answer told.
-Status no_time_for_answer();
+// {"error": {"message", "type", "param", "code"}}.
+std::string write_error(const ApiError& error);
 
 }  // namespace pagoda

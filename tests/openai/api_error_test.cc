@@ -1,4 +1,4 @@
-#include "contract/api_error.h"
+#include "openai/api_error.h"
 
 #include <gtest/gtest.h>
 

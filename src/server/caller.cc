@@ -1,12 +1,14 @@
-#include "server/client.h"
+#include "server/caller.h"
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <utility>
 
-#include "frontend/salt_hash.h"
+#include "base/keyed_hash.h"
 #include "server/auth.h"
 
 namespace pagoda {
@@ -16,8 +18,13 @@ bool keys_tell(const ApiServerConfig& config) {
   return config.api_keys.size() > 1;
 }
 
-uint32_t weight_of(const ApiServerConfig& config, const std::string& client) {
-  auto weight = config.client_weights.find(client);
+// 0 stands for no name.
+uint64_t hash_name(std::string_view name) {
+  return name.empty() ? 0 : std::max<uint64_t>(keyed_hash(HashPurpose::kTenant, name), 1);
+}
+
+uint32_t weight_of(const ApiServerConfig& config, const std::string& name) {
+  auto weight = config.client_weights.find(name);
   return weight == config.client_weights.end() ? 1 : weight->second;
 }
 
@@ -39,12 +46,12 @@ Tenant tenant_of(const HttpRequest& http, const ApiServerConfig& config, std::st
   const std::string name =
       keys_tell(config) ? std::string(presented_key(http)) : network_of(http.remote_address);
   const std::string source = user.empty() ? http.remote_address : fmt::format("user {}", user);
-  return {.key = hash_client(name), .weight = weight_of(config, name), .source = hash_client(source)};
+  return {.key = hash_name(name), .weight = weight_of(config, name), .source = hash_name(source)};
 }
 
 uint64_t connection_tenant(const HttpRequest& http, const ApiServerConfig& config) {
-  if (has_key(http, config.api_keys)) return hash_client(presented_key(http));
-  return hash_client(network_of(http.remote_address));
+  if (has_key(http, config.api_keys)) return hash_name(presented_key(http));
+  return hash_name(network_of(http.remote_address));
 }
 
 Time deadline_of(const ApiServerConfig& config, double timeout_s, Time now) {
@@ -56,17 +63,20 @@ Time deadline_of(const ApiServerConfig& config, double timeout_s, Time now) {
   return now + std::chrono::duration_cast<Time::duration>(std::chrono::duration<double>(limit_s));
 }
 
-void stamp_request(const HttpRequest& http, const ApiServerConfig& config, Time now,
-                   GenerateRequest* request) {
-  // Whoever has a key could name any user, for a larger share: then the key is the client.
-  const std::string client = keys_tell(config)        ? std::string(presented_key(http))
-                             : !request->user.empty() ? request->user
-                                                      : network_of(http.remote_address);
-  request->client_key = hash_client(client);
-  request->weight = weight_of(config, client);
-  request->tenant = tenant_of(http, config, request->user);
-  request->arrival = now;
-  request->deadline = deadline_of(config, request->timeout_s, now);
+RequestContext request_context(const HttpRequest& http, const ApiServerConfig& config, std::string id,
+                               std::string_view user, double timeout_s, Time now) {
+  // With a key one could name any user, for a larger share: then the key is the tenant.
+  const std::string fair = keys_tell(config) ? std::string(presented_key(http))
+                           : !user.empty()   ? std::string(user)
+                                             : network_of(http.remote_address);
+  RequestContext context;
+  context.id = std::move(id);
+  context.arrival = now;
+  context.deadline = deadline_of(config, timeout_s, now);
+  context.tenant = tenant_of(http, config, user);
+  context.fair_tenant = {.key = hash_name(fair), .weight = weight_of(config, fair)};
+  context.memory = http.memory;
+  return context;
 }
 
 }  // namespace pagoda

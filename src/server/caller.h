@@ -22,10 +22,10 @@ uint64_t connection_tenant(const HttpRequest& http, const ApiServerConfig& confi
 // When the answer is no longer wanted; timeout_s: the request's own limit, 0 for none.
 Time deadline_of(const ApiServerConfig& config, double timeout_s, Time now);
 
-// Says in the request who asks and until when the answer is wanted, counted from `now`. A client of the fair
-// schedule is the API key where several are configured, else the request's `user`, as far as one believes it,
-// else the peer's address.
-void stamp_request(const HttpRequest& http, const ApiServerConfig& config, Time now,
-                   GenerateRequest* request);
+// Of a request that came at `now`. Its share of a fair schedule goes to the API key where several are
+// configured, else to the request's `user`, as far as one believes it, else to the peer's address. `id` is
+// the answer's.
+RequestContext request_context(const HttpRequest& http, const ApiServerConfig& config, std::string id,
+                               std::string_view user, double timeout_s, Time now);
 
 }  // namespace pagoda
