@@ -43,7 +43,7 @@ class PackedWeight {
   struct Header {
     int64_t n = 0, k = 0;  // out features, in features
     WeightFormat format;
-    bool is_gated = false;  // two parts, interleaved for matmul's kSiluMul
+    bool is_gated = false;  // two parts, interleaved for a gated epilogue
     bool operator==(const Header&) const = default;
   };
   virtual ~PackedWeight() = default;
@@ -59,7 +59,7 @@ class PackedWeight {
 };
 
 // Packs the rows of several weights, one under the other ([sum of rows, k]: fused q/k/v), so that one product
-// serves them; with `gated`, two parts of equal shape (gate, up) for matmul's kSiluMul. All share columns;
+// serves them; with `gated`, two parts of equal shape (gate, up) for a gated epilogue. All share columns;
 // each is F32, BF16, F16 or F64, or codes of any grouping, which count as the float32 numbers that they stand
 // for. Into another format than a part's own it is rounded, or quantized: to nearest, with the scale of every
 // group of weights searched for the least squared error, after the inputs' columns have been brought to equal
@@ -103,13 +103,18 @@ MatmulInput make_input(const PackedWeight& weight, void* memory, int64_t rows);
 void convert_input(const MatmulInput& input, const Tensor& x, ComputeStream& stream);
 
 enum class Epilogue : uint8_t {
-  kStore,   // y = product
-  kAdd,     // y += product: one rounding more, after the whole sum
-  kSiluMul  // y[t, i] = silu(product[t, i]) * product[t, i + n / 2], of a gated weight; y: [num_tokens, n /
-            // 2]
+  kStore,  // y = product
+  kAdd,    // y += product: one rounding more, after the whole sum
+  // Gated, of a gated weight: y[t, i] = activation(product[t, i]) * product[t, i + n / 2]; y: [num_tokens, n
+  // / 2].
+  kSiluMul,
+  kGeluMul  // the tanh form of GELU
 };
+constexpr bool is_gated(Epilogue epilogue) {
+  return epilogue == Epilogue::kSiluMul || epilogue == Epilogue::kGeluMul;
+}
 
-// y = x * W^T + bias with an epilogue. y: [num_tokens, n] float32; kStore and kSiluMul also round to
+// y = x * W^T + bias with an epilogue. y: [num_tokens, n] float32; kStore and the gated ones also round to
 // bfloat16. bias: pack_bias() or null. PROMISE: y[t] is a function of x[t] and W alone, in every bit: one sum
 // per output over ascending k (bfloat16: k + 1 before k of each pair; integers exact, groups ascending, in
 // float32), the same for every tile, thread count, num_tokens and instruction set.

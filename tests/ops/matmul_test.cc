@@ -57,6 +57,12 @@ float silu_of(float x) {
   return x / (1.0f + e);
 }
 
+float gelu_of(float x) {
+  float e = std::fma(x * x * x, 0.044715f, x) * (-2 * 0.797884560802865f);
+  cpu::kernels_of(Isa::kScalar).rows.exp(&e, &e, 1);
+  return x / (1.0f + e);
+}
+
 struct Shape {
   int64_t m, n, k;
 };
@@ -81,10 +87,10 @@ struct Case {
 constexpr Case kCases[] = {{Epilogue::kStore, DType::kF32, false}, {Epilogue::kStore, DType::kF32, true},
                            {Epilogue::kStore, DType::kBF16, true}, {Epilogue::kStore, DType::kBF16, false},
                            {Epilogue::kAdd, DType::kF32, false},   {Epilogue::kAdd, DType::kF32, true}};
-constexpr Case kGatedCases[] = {{Epilogue::kSiluMul, DType::kF32, false},
-                                {Epilogue::kSiluMul, DType::kF32, true},
-                                {Epilogue::kSiluMul, DType::kBF16, false},
-                                {Epilogue::kSiluMul, DType::kBF16, true}};
+constexpr Case kGatedCases[] = {
+    {Epilogue::kSiluMul, DType::kF32, false},  {Epilogue::kSiluMul, DType::kF32, true},
+    {Epilogue::kSiluMul, DType::kBF16, false}, {Epilogue::kSiluMul, DType::kBF16, true},
+    {Epilogue::kGeluMul, DType::kF32, true},   {Epilogue::kGeluMul, DType::kBF16, false}};
 
 // A product and what it should be, for one weight and input; the products themselves are computed once.
 class Product {
@@ -106,7 +112,7 @@ class Product {
   const Matrix& products() const { return products_; }
 
   void check(const Case& c, const MatmulInput& x, ComputeStream& stream) {
-    const int64_t columns = c.epilogue == Epilogue::kSiluMul ? weight_.n() / 2 : weight_.n();
+    const int64_t columns = is_gated(c.epilogue) ? weight_.n() / 2 : weight_.n();
     Output y(shape_.m, columns, c.result);
     if (c.epilogue == Epilogue::kAdd)
       for (int64_t t = 0; t < shape_.m; ++t) std::copy_n(before_.row(t), columns, y.row(t));
@@ -130,6 +136,8 @@ class Product {
         return before_.row(t)[j] + sum(c, t, j);
       case Epilogue::kSiluMul:
         return rounded_to(c.result, silu_of(sum(c, t, j)) * sum(c, t, j + weight_.n() / 2));
+      case Epilogue::kGeluMul:
+        return rounded_to(c.result, gelu_of(sum(c, t, j)) * sum(c, t, j + weight_.n() / 2));
     }
     return 0;
   }

@@ -3,11 +3,13 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "ops/cpu/run.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
 #include "ops/rope.h"
+#include "ops/soft_cap.h"
 #include "tests/ops/packed.h"
 
 namespace pagoda {
@@ -132,7 +134,19 @@ TEST(Exp, WithinOneUlpAndTheSameOnEveryInstructionSet) {
   }
 }
 
-TEST(SiluMul, EveryInstructionSetAgainstDouble) {
+double silu(double x) {
+  return x / (1 + std::exp(-x));
+}
+double gelu_tanh(double x) {
+  return x / (1 + std::exp(-2 * std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+}
+
+class GatedProduct : public ::testing::TestWithParam<Epilogue> {};
+INSTANTIATE_TEST_SUITE_P(Activations, GatedProduct,
+                         ::testing::Values(Epilogue::kSiluMul, Epilogue::kGeluMul));
+
+TEST_P(GatedProduct, EveryInstructionSetAgainstDouble) {
+  const auto activation = GetParam() == Epilogue::kSiluMul ? silu : gelu_tanh;
   Machine machine(2);
   Random random(2);
   for (int64_t width : kWidths) {
@@ -152,11 +166,15 @@ TEST(SiluMul, EveryInstructionSetAgainstDouble) {
     for (Isa isa : machine_isas()) {
       WithIsa with(isa);
       Matrix y(1, width);
-      matmul(y.tensor(), as_input(one), **weight, nullptr, Epilogue::kSiluMul, machine.stream);
+      matmul(y.tensor(), as_input(one), **weight, nullptr, GetParam(), machine.stream);
       for (int64_t i = 0; i < width; ++i) {
-        const double x = gate.row(i)[0], exact = x / (1 + std::exp(-x)) * up.row(i)[0];
-        // exp (1 ulp = 2 units of 2^-24), sum, quotient, product.
-        ASSERT_NEAR(y.row(0)[i], exact, 6 * 0x1p-24 * std::fabs(exact) + 1e-37) << isa_name(isa) << ' ' << x;
+        const double x = gate.row(i)[0], exact = activation(x) * up.row(i)[0];
+        // exp (1 ulp = 2 units of 2^-24), sum, quotient, product; of GELU the exponent's own roundings, too,
+        // which count by its size where e^-2z does.
+        const double exponent =
+            GetParam() == Epilogue::kSiluMul ? 0 : 2 * (std::fabs(x) + 0.05 * std::fabs(x * x * x));
+        const double bound = (6 + 4 * exponent) * 0x1p-24 * std::fabs(exact) + 1e-37;
+        ASSERT_NEAR(y.row(0)[i], exact, bound) << isa_name(isa) << ' ' << x;
       }
       if (isa == Isa::kScalar) std::copy_n(y.row(0), width, scalar.row(0));
       expect_same(y, scalar, isa_name(isa));
@@ -168,6 +186,65 @@ std::vector<double> frequencies_of(int32_t rotary_dim) {
   std::vector<double> frequencies;
   for (int i = 0; i < rotary_dim / 2; ++i) frequencies.push_back(std::pow(10000.0, -2.0 * i / rotary_dim));
   return frequencies;
+}
+
+TEST(SoftCap, EveryVariantAgainstDouble) {
+  Machine machine(2);
+  Random random(7);
+  for (int64_t width : kWidths) {
+    Matrix x(3, width, 2), scalar(3, width, 2);
+    random.fill(x, 40);
+    x.row(0)[0] = 1e30f;
+    x.row(1)[0] = -INFINITY;
+    x.row(2)[0] = NAN;
+    for (Isa isa : machine_isas()) {
+      WithIsa with(isa);
+      Matrix y(3, width, 2);
+      for (int64_t t = 0; t < 3; ++t) std::copy_n(x.row(t), width, y.row(t));
+      soft_cap(y.tensor(), 30, machine.stream);
+      EXPECT_TRUE(std::isnan(y.row(2)[0]));
+      y.row(2)[0] = 0;
+      for (int64_t t = 0; t < 3; ++t)
+        for (int64_t i = t == 2 ? 1 : 0; i < width; ++i)
+          ASSERT_NEAR(y.row(t)[i], 30 * std::tanh(x.row(t)[i] / 30.0), 1e-5) << isa_name(isa);
+      if (isa == Isa::kScalar)
+        for (int64_t t = 0; t < 3; ++t) std::copy_n(y.row(t), width, scalar.row(t));
+      expect_same(y, scalar, isa_name(isa));
+    }
+  }
+}
+
+// Normed heads and sums are what a norm of each head by itself gives, in every bit.
+TEST(RmsNorm, OfHeadsAndAddedToARow) {
+  Machine machine(2);
+  Random random(8);
+  for (int32_t head_dim : {2, 15, 16, 64, 100}) {
+    const int32_t heads = 3;
+    Matrix x(4, heads * head_dim + 5), weight(1, head_dim), expected(1, head_dim);
+    random.fill(x);
+    random.fill(weight);
+    for (Isa isa : machine_isas()) {
+      WithIsa with(isa);
+      Matrix y(4, heads * head_dim + 5);
+      for (int64_t t = 0; t < 4; ++t) std::copy_n(x.row(t), y.columns(), y.row(t));
+      rms_norm_heads(y.tensor(), heads, head_dim, weight.row(0), 1e-6f, machine.stream);
+      for (int64_t t = 0; t < 4; ++t) {
+        EXPECT_TRUE(same_bits(y.row(t) + heads * head_dim, x.row(t) + heads * head_dim, 5));
+        for (int32_t h = 0; h < heads; ++h) {
+          Matrix head(1, head_dim);
+          std::copy_n(x.row(t) + h * head_dim, head_dim, head.row(0));
+          rms_norm(as_input(expected), head.tensor(), weight.row(0), 1e-6f, machine.stream);
+          ASSERT_TRUE(same_bits(y.row(t) + h * head_dim, expected.row(0), head_dim)) << isa_name(isa);
+          if (h > 0) continue;
+          Matrix added(1, head_dim);
+          std::copy_n(x.row(t) + 1, head_dim, added.row(0));
+          rms_norm_add(added.tensor(), head.tensor(), weight.row(0), 1e-6f, machine.stream);
+          for (int32_t i = 0; i < head_dim; ++i)
+            ASSERT_EQ(added.row(0)[i], x.row(t)[i + 1] + expected.row(0)[i]) << isa_name(isa);
+        }
+      }
+    }
+  }
 }
 
 TEST(Rope, RotatesPairsOfHalves) {

@@ -183,13 +183,6 @@ PAGODA_INLINE const float* query_row(const AttnTask& task, int64_t head, int64_t
   return task.q + row / task.group * task.q_stride + (head * task.group + row % task.group) * task.head_dim;
 }
 
-// tanh(x / cap) * cap, with tanh(z) = 1 - 2 / (e^2z + 1): absolute error about 1e-7 * cap.
-PAGODA_INLINE V soft_cap(V x, float cap) {
-  V doubled = mul(div(x, broadcast(cap)), broadcast(2.0f));
-  V tanh = sub(broadcast(1.0f), div(broadcast(2.0f), add(cpu::exp(doubled), broadcast(1.0f))));
-  return mul(tanh, broadcast(cap));
-}
-
 // Four vectors: a row's 64 scores or weights.
 struct Four {
   V a, b, c, d;

@@ -37,6 +37,8 @@ Write write_of(Epilogue epilogue, DType dtype) {
       return is_bf16 ? Write::kStoreBf16 : Write::kStore;
     case Epilogue::kSiluMul:
       return is_bf16 ? Write::kSiluMulBf16 : Write::kSiluMul;
+    case Epilogue::kGeluMul:
+      return is_bf16 ? Write::kGeluMulBf16 : Write::kGeluMul;
     case Epilogue::kAdd:
       break;
   }
@@ -179,10 +181,9 @@ void matmul(const Tensor& y, const MatmulInput& x, const PackedWeight& w, const 
   const OpTimer timer(stream, OpKind::kLinear);
   const PanelWeight& weight = panels_of(w);
   if (x.rows == 0) return;
-  const int64_t columns = epilogue == Epilogue::kSiluMul ? w.n() / 2 : w.n();
+  const int64_t columns = is_gated(epilogue) ? w.n() / 2 : w.n();
   PAGODA_CHECK(x.k == w.k() && x.format == w.header().format, "an input made for another weight");
-  PAGODA_CHECK(w.header().is_gated == (epilogue == Epilogue::kSiluMul),
-               "gated weights, and only those, are for SiLU");
+  PAGODA_CHECK(w.header().is_gated == is_gated(epilogue), "gated weights, and only those, join two halves");
   PAGODA_CHECK(y.rank == 2 && y.rows() == x.rows && y.columns() == columns && y.row_stride >= columns,
                "the product has another shape than its place");
   multiply_panels(y, x, weight, bias, epilogue, 0, weight.layout().num_panels, stream);

@@ -10,7 +10,7 @@ inline constexpr int64_t kMaxK = 1 << 16;  // inputs of an int8 product: 255 * 1
 
 // What one multiplication takes: a lane of 32 (kF16: 16) bits of the panel and a word of x.
 enum class Dot : uint8_t { kF32, kF16, kBF16, kInt8, kInt4, kInt4Zeros };
-enum class Write : uint8_t { kStore, kAdd, kStoreBf16, kSiluMul, kSiluMulBf16 };
+enum class Write : uint8_t { kStore, kAdd, kStoreBf16, kSiluMul, kSiluMulBf16, kGeluMul, kGeluMulBf16 };
 
 // A panel holds, for 64 outputs:
 //   kF32, kF16, kBF16  [step][64 lanes]; a step is one k, or two for kBF16
@@ -29,7 +29,7 @@ struct MatmulTask {
   const std::byte* panels;
   int64_t panel_bytes, steps;         // steps per panel; kInt4: groups
   int64_t group_words;                // kInt4: words of x per group
-  int64_t n, panel_begin, panel_end;  // n: outputs before padding; of y: half of it under kSiluMul
+  int64_t n, panel_begin, panel_end;  // n: outputs before padding; of y: half of it of a gated product
   const float* bias;                  // [panels * 64] or null
   void* y;
   int64_t y_stride;        // elements

@@ -138,10 +138,19 @@ PAGODA_INLINE void put_row(const MatmulTask& task, int64_t row, int64_t column, 
   }
 }
 
+// What becomes of a panel's sums: they are the numbers, or one half of them gates the other.
+enum class Join : uint8_t { kNone, kSilu, kGelu };
+
+template <Join kJoin>
+PAGODA_INLINE V joined(V gate, V up) {
+  return mul(kJoin == Join::kSilu ? silu(gate) : gelu_tanh(gate), up);
+}
+
 // Rows [row, row + rows) of one panel.
-template <bool kGated, bool kBf16>
+template <Join kJoin, bool kBf16>
 static void write_rows(const MatmulTask& task, int64_t row, int64_t rows, int64_t panel, const uint32_t* c) {
   static_assert(kPanelVectors == 4);  // gated: two of the gate, then two of the other
+  constexpr bool kGated = kJoin != Join::kNone;
   const int64_t width = kGated ? kPanel / 2 : kPanel, first = panel * width;
   const int64_t left = (kGated ? task.n / 2 : task.n) - first;
   const Finish finish = finish_of(task, panel);
@@ -151,8 +160,8 @@ static void write_rows(const MatmulTask& task, int64_t row, int64_t rows, int64_
     finished<kPanelVectors>(sums, c, finish, finish.scales, finish.bias, x_scale);
     if constexpr (kGated) {
       Row<V, 2> products;
-      products.last = mul(silu(sums.head.head.last), sums.last);
-      products.head.last = mul(silu(sums.head.head.head.last), sums.head.last);
+      products.last = joined<kJoin>(sums.head.head.last, sums.last);
+      products.head.last = joined<kJoin>(sums.head.head.head.last, sums.head.last);
       put_row<kBf16, 2>(task, r, first, left, products);
     } else {
       put_row<kBf16, kPanelVectors>(task, r, first, left, sums);
@@ -163,13 +172,17 @@ static void write_rows(const MatmulTask& task, int64_t row, int64_t rows, int64_
   switch (task.write) {
     case Write::kStore:
     case Write::kAdd:
-      return write_rows<false, false>(task, row, rows, panel, c);
+      return write_rows<Join::kNone, false>(task, row, rows, panel, c);
     case Write::kStoreBf16:
-      return write_rows<false, true>(task, row, rows, panel, c);
+      return write_rows<Join::kNone, true>(task, row, rows, panel, c);
     case Write::kSiluMul:
-      return write_rows<true, false>(task, row, rows, panel, c);
+      return write_rows<Join::kSilu, false>(task, row, rows, panel, c);
     case Write::kSiluMulBf16:
-      return write_rows<true, true>(task, row, rows, panel, c);
+      return write_rows<Join::kSilu, true>(task, row, rows, panel, c);
+    case Write::kGeluMul:
+      return write_rows<Join::kGelu, false>(task, row, rows, panel, c);
+    case Write::kGeluMulBf16:
+      return write_rows<Join::kGelu, true>(task, row, rows, panel, c);
   }
 }
 

@@ -20,6 +20,8 @@ struct RowKernels {
   // a number is not finite. factor: null for ones.
   float (*quantize)(int8_t* y, int32_t* offset_sums, int32_t offset, const float* x, const float* factor,
                     int64_t count, int64_t padded, int64_t group);
+  void (*soft_cap)(float* x, float cap, int64_t count);                       // in place
+  void (*add_scaled)(float* y, const float* x, float factor, int64_t count);  // y += factor * x, rounded once
 };
 
 }  // namespace pagoda::cpu

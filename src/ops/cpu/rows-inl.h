@@ -23,6 +23,31 @@ PAGODA_INLINE V silu(V v) {
   return div(v, add(broadcast(1.0f), exp(sub(zero(), v))));
 }
 
+// The tanh form of Hendrycks and Gimpel (2016): v (1 + tanh z) / 2 = v / (1 + e^-2z), with
+// z = sqrt(2 / pi) (v + 0.044715 v^3).
+PAGODA_INLINE V gelu_tanh(V v) {
+  constexpr float kMinusTwice = -2 * 0.797884560802865f;
+  V inner = fma(mul(mul(v, v), v), broadcast(0.044715f), v);
+  return div(v, add(broadcast(1.0f), exp(mul(inner, broadcast(kMinusTwice)))));
+}
+
+// tanh(x / cap) * cap, with tanh(z) = 1 - 2 / (e^2z + 1): absolute error about 1e-7 * cap.
+PAGODA_INLINE V soft_cap(V x, float cap) {
+  V doubled = mul(div(x, broadcast(cap)), broadcast(2.0f));
+  V tanh = sub(broadcast(1.0f), div(broadcast(2.0f), add(exp(doubled), broadcast(1.0f))));
+  return mul(tanh, broadcast(cap));
+}
+
+static void soft_cap_row(float* x, float cap, int64_t count) {
+  for (int64_t i = 0; i < count; i += kLanes)
+    store_n(x + i, soft_cap(load_n(x + i, count - i), cap), count - i);
+}
+
+static void add_scaled(float* y, const float* x, float factor, int64_t count) {
+  for (int64_t i = 0; i < count; i += kLanes)
+    store_n(y + i, fma(load_n(x + i, count - i), broadcast(factor), load_n(y + i, count - i)), count - i);
+}
+
 static void rope(float* head, const float* cos, const float* sin, int64_t half) {
   for (int64_t i = 0; i < half; i += kLanes) {
     V a = load_n(head + i, half - i), b = load_n(head + half + i, half - i);
@@ -129,7 +154,8 @@ static float quantize(int8_t* y, int32_t* offset_sums, int32_t offset, const flo
   return largest / 127.0f + sum_lanes(bad);
 }
 
-constexpr RowKernels kRowKernels = {rms_norm, rope, exp_row, maximum, shift_and_divide, narrow, quantize};
+constexpr RowKernels kRowKernels = {rms_norm, rope,     exp_row,      maximum,   shift_and_divide,
+                                    narrow,   quantize, soft_cap_row, add_scaled};
 
 }  // namespace
 }  // namespace pagoda::cpu
