@@ -94,8 +94,9 @@ ModelCost model_cost(const ModelConfig& config, double weight_bytes, double embe
   ModelCost cost;
   for (const LayerConfig& layer : config.layers) {
     const AttentionConfig& shape = layer.attention;
-    cost.layer_params +=
-        hidden * (shape.qkv_size() + shape.q_size() + 3 * static_cast<double>(layer.mlp.intermediate_size));
+    const double mlps = std::max(layer.mlp.experts_per_token, 1);
+    cost.layer_params += hidden * (shape.qkv_size() + shape.q_size() +
+                                   3 * mlps * static_cast<double>(layer.mlp.intermediate_size));
     cost.attention_ops_per_pair += 4 * shape.q_size();  // q . k and p v
   }
   cost.head_params = hidden * static_cast<double>(config.vocab_size);

@@ -22,6 +22,7 @@ class Activations {
   Buffer residual_;
   AttentionScratch attention_;  // `input` also holds what MLP and head read, `attended` the head's rows
   MlpScratch mlp_;
+  Buffer sublayer_;  // of sandwich norms: what attention or MLP gives, before it is normed and added
 };
 
 }  // namespace pagoda

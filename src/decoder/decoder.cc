@@ -5,6 +5,7 @@
 #include <new>
 
 #include "model/rope_frequencies.h"
+#include "ops/soft_cap.h"
 #include "weights/check_tensors.h"
 
 namespace pagoda {
@@ -28,15 +29,21 @@ Status check_rope_tables(const ModelConfig& config, int64_t max_positions) {
 
 Decoder::Decoder(const ModelConfig& config, int64_t max_positions)
     : config_(config), max_positions_(max_positions) {
-  for (const RopeConfig& rope : config.ropes) ropes_.emplace_back(rope_frequencies(rope), 1, max_positions);
+  for (const RopeConfig& rope : config.ropes)
+    ropes_.emplace_back(rope_frequencies(rope, max_positions), rope.magnitude, max_positions);
 }
 
 Result<Decoder::Layer> Decoder::load_layer(const LayerConfig& config, const WeightSource& source) {
   Layer layer;
   PAGODA_TRY(layer.attention_norm, RmsNorm::load(source, TensorRole::kPreAttentionNorm, config.norms));
-  PAGODA_TRY(layer.attention, Attention::load(source, config.attention));
+  PAGODA_TRY(layer.attention, Attention::load(source, config.attention, config.norms));
   PAGODA_TRY(layer.mlp_norm, RmsNorm::load(source, TensorRole::kPreMlpNorm, config.norms));
-  PAGODA_TRY(layer.mlp, GatedMlp::load(source, config.mlp));
+  PAGODA_TRY(layer.mlp, Mlp::load(source, config.mlp));
+  if (config.norms.placement == NormPlacement::kSandwich) {
+    PAGODA_TRY(layer.post_attention_norm,
+               RmsNorm::load(source, TensorRole::kPostAttentionNorm, config.norms));
+    PAGODA_TRY(layer.post_mlp_norm, RmsNorm::load(source, TensorRole::kPostMlpNorm, config.norms));
+  }
   return layer;
 }
 
@@ -85,7 +92,7 @@ void Decoder::forward(const ForwardInputs& inputs, std::span<const KvLayerView> 
   const Tensor residual = floats(&activations->residual_, n, config_.hidden_size);
   AttentionScratch& scratch = activations->attention_;
 
-  vocabulary_.embed(residual, inputs.input_ids, stream);
+  vocabulary_.embed(residual, inputs.input_ids, config_.embedding_scale, stream);
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
     const LayerConfig& config = config_.layers[i];
@@ -93,10 +100,16 @@ void Decoder::forward(const ForwardInputs& inputs, std::span<const KvLayerView> 
                              inputs.groups[static_cast<std::size_t>(config.kv_group)], scratch};
     const LinearInput attention_input = layer.attention.input().input(&scratch.input, n);
     layer.attention_norm.forward(attention_input.forms(), residual, stream);
-    layer.attention.forward(residual, attention_input, Epilogue::kAdd, step, stream);
+    // Added to the residual by the last product itself, unless it is normed first.
+    const bool is_sandwich = config.norms.placement == NormPlacement::kSandwich;
+    const Tensor sum = is_sandwich ? floats(&activations->sublayer_, n, config_.hidden_size) : residual;
+    const Epilogue epilogue = is_sandwich ? Epilogue::kStore : Epilogue::kAdd;
+    layer.attention.forward(sum, attention_input, epilogue, step, stream);
+    if (is_sandwich) layer.post_attention_norm.forward_add(residual, sum, stream);
     const LinearInput mlp_input = layer.mlp.input().input(&scratch.input, n);
     layer.mlp_norm.forward(mlp_input.forms(), residual, stream);
-    layer.mlp.forward(residual, mlp_input, Epilogue::kAdd, &activations->mlp_, stream);
+    layer.mlp.forward(sum, mlp_input, epilogue, &activations->mlp_, stream);
+    if (is_sandwich) layer.post_mlp_norm.forward_add(residual, sum, stream);
   }
 }
 
@@ -113,20 +126,23 @@ void Decoder::logits(const Tensor& out, std::span<const int32_t> rows, Activatio
   const MatmulInput input = vocabulary_.input(&activations->attention_.input, n);
   final_norm_.forward({&input, 1}, picked, stream);
   vocabulary_.logits(out, input, stream);
+  if (config_.logit_softcap > 0) soft_cap(out, config_.logit_softcap, stream);
 }
 
 std::size_t Decoder::weight_bytes() const {
   std::size_t total = vocabulary_.bytes();
-  for (const Layer& layer : layers_) total += layer.attention.bytes() + layer.mlp.bytes();
+  for (const Linear* linear : linears()) total += linear->bytes();
   return total;
 }
 
 std::vector<const Linear*> Decoder::linears() const {
   std::vector<const Linear*> all;
-  for (const Layer& layer : layers_)
-    for (const Linear* linear :
-         {&layer.attention.input(), &layer.attention.out(), &layer.mlp.input(), &layer.mlp.down()})
-      all.push_back(linear);
+  for (const Layer& layer : layers_) {
+    all.push_back(&layer.attention.input());
+    all.push_back(&layer.attention.out());
+    const std::vector<const Linear*> mlp = layer.mlp.linears();
+    all.insert(all.end(), mlp.begin(), mlp.end());
+  }
   return all;
 }
 

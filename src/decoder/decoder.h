@@ -59,8 +59,9 @@ class Decoder {
   std::vector<const Linear*> linears() const;
   struct Layer {
     RmsNorm attention_norm, mlp_norm;
+    RmsNorm post_attention_norm, post_mlp_norm;  // NormPlacement::kSandwich
     Attention attention;
-    GatedMlp mlp;
+    Mlp mlp;
   };
   Decoder(const ModelConfig& config, int64_t max_positions);
   static Result<std::unique_ptr<Decoder>> load_weights(const ModelConfig& config, const WeightSource& source,

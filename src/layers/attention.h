@@ -1,7 +1,7 @@
 #pragma once
 #include <cstdint>
 
-#include "layers/linear.h"
+#include "layers/norm.h"
 #include "ops/attention.h"
 #include "ops/rope.h"
 
@@ -22,10 +22,12 @@ struct AttentionStep {
   AttentionScratch& scratch;
 };
 
-// Grouped-query attention (Ainslie et al., 2023) over the paged cache, with rotary positions.
+// Grouped-query attention (Ainslie et al., 2023) over the paged cache, with rotary positions; Q and K may be
+// normed head by head before they are rotated (Dehghani et al., 2023).
 class Attention {
  public:
-  static Result<Attention> load(const WeightSource& source, const AttentionConfig& config);
+  static Result<Attention> load(const WeightSource& source, const AttentionConfig& config,
+                                const NormConfig& norms);
 
   // y = attention(x), or y += attention(x), by `epilogue`. x: input() rows; y: [num_tokens, hidden] float32.
   // This step's K and V go to `step.kv` first; all queries then read the cache only.
@@ -33,11 +35,11 @@ class Attention {
                ComputeStream& stream) const;
   const Linear& input() const { return qkv_; }
   const Linear& out() const { return o_; }
-  std::size_t bytes() const { return qkv_.bytes() + o_.bytes(); }
 
  private:
   AttentionConfig config_;
   Linear qkv_, o_;
+  RmsNorm q_norm_, k_norm_;  // qk_norm
 };
 
 }  // namespace pagoda

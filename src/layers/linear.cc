@@ -130,13 +130,14 @@ Result<std::unique_ptr<PackedWeight>> load_packed(const WeightSource& source, co
   return pack(source, ranges, false);
 }
 
-Result<Linear> Linear::load(const WeightSource& source, std::initializer_list<TensorRole> roles, bool gated) {
+Result<Linear> Linear::load(const WeightSource& source, std::initializer_list<TensorRole> roles, bool gated,
+                            int32_t expert) {
   std::vector<float> biases;
   std::vector<const TensorSpec*> weights;
   for (TensorRole role : roles) {
-    weights.push_back(find_tensor(source.tensors, role));
+    weights.push_back(find_tensor(source.tensors, role, expert));
     PAGODA_CHECK(weights.back() != nullptr, "a matrix of the list");
-    const TensorSpec* bias = find_tensor(source.tensors, role, -1, true);
+    const TensorSpec* bias = find_tensor(source.tensors, role, expert, true);
     if (bias == nullptr) continue;
     PAGODA_TRY(std::vector<float> numbers, load_vector(source, *bias));
     biases.insert(biases.end(), numbers.begin(), numbers.end());

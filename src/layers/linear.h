@@ -80,13 +80,13 @@ class Linear {
   // The matrices of these roles, one under the other, with the biases that the list has for them. gated: two
   // of them, for an epilogue that joins them; they are one part, of plain numbers if their formats differ.
   static Result<Linear> load(const WeightSource& source, std::initializer_list<TensorRole> roles,
-                             bool gated = false);
+                             bool gated = false, int32_t expert = -1);
 
   // Room for num_tokens rows of what this layer reads.
   LinearInput input(Buffer* room, int64_t num_tokens) const;
   std::size_t input_bytes(int64_t num_tokens) const;
 
-  // y: [num_tokens, out features] float32; kSiluMul: [num_tokens, out features / 2], float32 or bfloat16.
+  // y: [num_tokens, out features] float32; gated: [num_tokens, out features / 2], float32 or bfloat16.
   void forward(const Tensor& y, const LinearInput& x, Epilogue epilogue, ComputeStream& stream) const;
   std::size_t bytes() const;
   std::span<const PackedPart> parts() const { return parts_; }

@@ -17,9 +17,9 @@ class Vocabulary {
     return vocabulary;
   }
 
-  // y: [num_tokens, hidden]. Requires: ids within the vocabulary.
-  void embed(const Tensor& y, const int32_t* ids, ComputeStream& stream) const {
-    embedding(y, ids, *table_, stream);
+  // y: [num_tokens, hidden], times `scale`. Requires: ids within the vocabulary.
+  void embed(const Tensor& y, const int32_t* ids, float scale, ComputeStream& stream) const {
+    embedding(y, ids, *table_, scale, stream);
   }
   // Room for what logits() reads.
   MatmulInput input(Buffer* room, int64_t num_rows) const {

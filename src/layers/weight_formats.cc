@@ -16,6 +16,7 @@ void add(std::vector<WeightFormat>* formats, const WeightFormat& format) {
 }  // namespace
 
 WeightFormat WeightFormats::of(TensorRole role, const StoredTensor* stored) const {
+  if (role == TensorRole::kRouter) return unquantized(DType::kF32);  // its choices hang on small differences
   if (stored != nullptr && stored->quant.scheme != QuantScheme::kNone)
     return nearest_format(stored->quant, stored->dtype, dtype);
   return (is_vocabulary(role) ? vocabulary : layers).value_or(unquantized(dtype));
@@ -25,7 +26,7 @@ UsedFormats WeightFormats::used(std::span<const TensorSpec> list, const Checkpoi
   UsedFormats used;
   used.common = unquantized(dtype);
   for (const TensorSpec& tensor : list) {
-    if (tensor.shape.size() < 2) continue;
+    if (tensor.shape.size() < 2 || tensor.role == TensorRole::kRouter) continue;
     for (const TensorSource& source : tensor.sources) {
       const StoredTensor* stored = checkpoint == nullptr ? nullptr : checkpoint->find(source.name);
       if (stored == nullptr && checkpoint != nullptr)

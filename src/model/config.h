@@ -10,14 +10,18 @@
 namespace pagoda {
 
 // How the angle of each rotated pair grows with the position. Su et al., "RoFormer" (2021); kLlama3 as
-// published with Llama 3.1.
+// published with Llama 3.1; kLongRope: Ding et al., "LongRoPE" (2024).
 struct RopeConfig {
-  enum class Scaling : uint8_t { kNone, kLinear, kLlama3 } scaling = Scaling::kNone;
+  enum class Scaling : uint8_t { kNone, kLinear, kLlama3, kLongRope } scaling = Scaling::kNone;
   int32_t rotary_dim = 0;  // the first dims of a head that are rotated; even
   double theta = 10000;
   double factor = 1;                                 // kLinear, kLlama3
   double low_freq_factor = 1, high_freq_factor = 4;  // kLlama3
-  double original_max_position_embeddings = 8192;    // kLlama3
+  double original_max_position_embeddings = 8192;    // kLlama3, kLongRope
+  // kLongRope: what each pair's frequency is divided by, in contexts of up to so many positions and in longer
+  // ones: [rotary_dim / 2].
+  std::vector<double> short_factors, long_factors;
+  double magnitude = 1;  // of cos and sin
   bool operator==(const RopeConfig&) const = default;
 };
 
@@ -26,20 +30,34 @@ struct AttentionConfig {
   int32_t window = 0;            // 0: attends to all; otherwise to itself and the window - 1 positions before
   float scale = 0, softcap = 0;  // of q . k; softcap 0: none
   bool qkv_bias = false, o_bias = false;
+  bool qk_norm = false;  // an RMSNorm over each head of Q and K, before they are rotated
   int32_t q_size() const { return num_heads * head_dim; }
   int32_t kv_size() const { return num_kv_heads * head_dim; }
   int32_t qkv_size() const { return q_size() + 2 * kv_size(); }
   bool operator==(const AttentionConfig&) const = default;
 };
 
+enum class Activation : uint8_t { kSilu, kGeluTanh };
+
+// Gated: down(activation(gate(x)) * up(x)).
 struct MlpConfig {
-  int64_t intermediate_size = 0;
+  int64_t intermediate_size = 0;  // of each expert, where there are any
+  Activation activation = Activation::kSilu;
   bool has_bias = false;
+  // A mixture of experts: a router gives each token to `experts_per_token` of them.
+  int32_t num_experts = 0, experts_per_token = 0;  // 0: dense
+  bool normalize_expert_weights = false;           // a token's weights sum to 1
   bool operator==(const MlpConfig&) const = default;
 };
 
+// kPre: of what attention and MLP read. kSandwich: of what they give, too, before it is added.
+enum class NormPlacement : uint8_t { kPre, kSandwich };
+
+// RMSNorm (Zhang and Sennrich, 2019).
 struct NormConfig {
   float eps = 0;
+  bool adds_one = false;  // multiplies by 1 + weight
+  NormPlacement placement = NormPlacement::kPre;
   bool operator==(const NormConfig&) const = default;
 };
 
@@ -59,6 +77,8 @@ struct ModelConfig {
   int64_t vocab_size = 0, hidden_size = 0;
   NormConfig final_norm;
   bool tied_head = false;
+  float embedding_scale = 1;
+  float logit_softcap = 0;  // 0: none
   std::vector<RopeConfig> ropes;
   std::vector<LayerConfig> layers;
 
@@ -71,24 +91,30 @@ struct ModelConfig {
 
 // What a tensor is for, whatever a checkpoint calls it.
 enum class TensorRole : uint8_t {
-  kEmbedding,         // [vocab, hidden]
-  kFinalNorm,         // [hidden]
-  kHead,              // [vocab, hidden]
-  kPreAttentionNorm,  // [hidden]
-  kQuery,             // [q_size, hidden]
-  kKey,               // [kv_size, hidden]
-  kValue,             // [kv_size, hidden]
-  kOutput,            // [hidden, q_size]
-  kPreMlpNorm,        // [hidden]
-  kGate,              // [intermediate, hidden]
-  kUp,                // [intermediate, hidden]
-  kDown,              // [hidden, intermediate]
+  kEmbedding,          // [vocab, hidden]
+  kFinalNorm,          // [hidden]
+  kHead,               // [vocab, hidden]
+  kPreAttentionNorm,   // [hidden]
+  kQuery,              // [q_size, hidden]
+  kKey,                // [kv_size, hidden]
+  kValue,              // [kv_size, hidden]
+  kQueryNorm,          // [head_dim]
+  kKeyNorm,            // [head_dim]
+  kOutput,             // [hidden, q_size]
+  kPostAttentionNorm,  // [hidden]
+  kPreMlpNorm,         // [hidden]
+  kRouter,             // [experts, hidden]
+  kGate,               // [intermediate, hidden], of each expert
+  kUp,                 // [intermediate, hidden], of each expert
+  kDown,               // [hidden, intermediate], of each expert
+  kPostMlpNorm,        // [hidden]
 };
 
 struct ModelSpec {
   ModelConfig config;
-  // Where a checkpoint's names differ from Llama's (tensor_list.cc); without `.weight`, `{layer}` stands for
-  // the layer. Roles of one layer that share a name are stored as one tensor, their rows in the roles' order.
+  // Where a checkpoint's names differ from Llama's (tensor_list.cc); without `.weight`, `{layer}` and
+  // `{expert}` stand for their numbers. Roles of one layer that share a name are stored as one tensor, their
+  // rows in the roles' order.
   std::map<TensorRole, std::string> names;
   std::vector<std::string> ignored;  // tensors that may be there and are not read; `*`: any characters
 };

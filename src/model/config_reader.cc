@@ -73,6 +73,36 @@ std::string ConfigReader::string(std::string_view key, std::string_view fallback
   return std::string(fallback);
 }
 
+std::vector<double> ConfigReader::numbers(std::string_view key, std::size_t count, double min, double max) {
+  const Value* value = find(key);
+  if (value == nullptr) {
+    fail(fmt::format("`{}{}` is missing", where_, key));
+    return std::vector<double>(count, min);
+  }
+  std::vector<double> numbers;
+  if (value->is_array())
+    for (const Value& item : value->as_array())
+      if (item.is_number() && item.as_double() >= min && item.as_double() <= max)
+        numbers.push_back(item.as_double());
+  if (!value->is_array() || value->as_array().size() != count || numbers.size() != count) {
+    expected(key, fmt::format("a list of {} numbers from {} to {}", count, min, max), *value);
+    numbers.assign(count, min);
+  }
+  return numbers;
+}
+
+std::vector<std::string> ConfigReader::strings(std::string_view key) {
+  const Value* value = find(key);
+  std::vector<std::string> strings;
+  if (value == nullptr) return strings;
+  if (value->is_array())
+    for (const Value& item : value->as_array())
+      if (item.is_string()) strings.push_back(item.as_string());
+  if (!value->is_array() || strings.size() != value->as_array().size())
+    expected(key, "a list of strings", *value);
+  return strings;
+}
+
 std::vector<int32_t> ConfigReader::token_ids(std::string_view key, int64_t vocab_size) {
   constexpr std::size_t kIdsMax = 1024;
   const Value* value = find(key);

@@ -24,6 +24,10 @@ class ConfigReader {
   double number(std::string_view key, std::optional<double> fallback, double min, double max);
   bool boolean(std::string_view key, bool fallback);
   std::string string(std::string_view key, std::string_view fallback);
+  // `count` numbers. Requires that they be there.
+  std::vector<double> numbers(std::string_view key, std::size_t count, double min, double max);
+  // Empty if absent.
+  std::vector<std::string> strings(std::string_view key);
   // One id or a list of them; without those that the model does not have (-1 stands for none, and an added
   // token that nobody made room for is never met).
   std::vector<int32_t> token_ids(std::string_view key, int64_t vocab_size);

@@ -8,8 +8,14 @@
 namespace pagoda {
 
 // Each family, in families/: config.json -> its table. Errors name the field.
+Result<ModelSpec> read_gemma2_spec(const Value& config);
+Result<ModelSpec> read_gemma3_spec(const Value& config);
 Result<ModelSpec> read_llama_spec(const Value& config);
 Result<ModelSpec> read_mistral_spec(const Value& config);
+Result<ModelSpec> read_mixtral_spec(const Value& config);
+Result<ModelSpec> read_phi3_spec(const Value& config);
+Result<ModelSpec> read_qwen2_spec(const Value& config);
+Result<ModelSpec> read_qwen3_spec(const Value& config);
 
 namespace {
 
@@ -20,6 +26,12 @@ struct Family {
 constexpr Family kFamilies[] = {
     {"LlamaForCausalLM", "llama", read_llama_spec},
     {"MistralForCausalLM", "mistral", read_mistral_spec},
+    {"MixtralForCausalLM", "mixtral", read_mixtral_spec},
+    {"Qwen2ForCausalLM", "qwen2", read_qwen2_spec},
+    {"Qwen3ForCausalLM", "qwen3", read_qwen3_spec},
+    {"Phi3ForCausalLM", "phi3", read_phi3_spec},
+    {"Gemma2ForCausalLM", "gemma2", read_gemma2_spec},
+    {"Gemma3ForCausalLM", "gemma3_text", read_gemma3_spec},
 };
 
 }  // namespace

@@ -6,10 +6,14 @@
 namespace pagoda {
 namespace {
 
-double frequency(const RopeConfig& config, int64_t pair) {
+double frequency(const RopeConfig& config, int64_t pair, int64_t max_positions) {
   const double base = std::pow(config.theta, -2.0 * static_cast<double>(pair) / config.rotary_dim);
   if (config.scaling == RopeConfig::Scaling::kNone) return base;
   if (config.scaling == RopeConfig::Scaling::kLinear) return base / config.factor;
+  if (config.scaling == RopeConfig::Scaling::kLongRope) {
+    const bool is_long = static_cast<double>(max_positions) > config.original_max_position_embeddings;
+    return base / (is_long ? config.long_factors : config.short_factors)[static_cast<std::size_t>(pair)];
+  }
   // Llama 3.1: wavelengths short against the original context stay, long ones are stretched, between them
   // interpolated.
   const double turns = config.original_max_position_embeddings * base / (2 * std::numbers::pi);
@@ -22,9 +26,10 @@ double frequency(const RopeConfig& config, int64_t pair) {
 
 }  // namespace
 
-std::vector<double> rope_frequencies(const RopeConfig& config) {
+std::vector<double> rope_frequencies(const RopeConfig& config, int64_t max_positions) {
   std::vector<double> frequencies;
-  for (int64_t pair = 0; pair < config.rotary_dim / 2; ++pair) frequencies.push_back(frequency(config, pair));
+  for (int64_t pair = 0; pair < config.rotary_dim / 2; ++pair)
+    frequencies.push_back(frequency(config, pair, max_positions));
   return frequencies;
 }
 

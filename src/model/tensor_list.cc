@@ -21,11 +21,16 @@ constexpr DefaultName kDefaultNames[] = {
     {TensorRole::kQuery, "model.layers.{layer}.self_attn.q_proj"},
     {TensorRole::kKey, "model.layers.{layer}.self_attn.k_proj"},
     {TensorRole::kValue, "model.layers.{layer}.self_attn.v_proj"},
+    {TensorRole::kQueryNorm, "model.layers.{layer}.self_attn.q_norm"},
+    {TensorRole::kKeyNorm, "model.layers.{layer}.self_attn.k_norm"},
     {TensorRole::kOutput, "model.layers.{layer}.self_attn.o_proj"},
     {TensorRole::kPreMlpNorm, "model.layers.{layer}.post_attention_layernorm"},
+    {TensorRole::kPostAttentionNorm, "model.layers.{layer}.post_attention_layernorm"},
+    {TensorRole::kRouter, "model.layers.{layer}.mlp.gate"},
     {TensorRole::kGate, "model.layers.{layer}.mlp.gate_proj"},
     {TensorRole::kUp, "model.layers.{layer}.mlp.up_proj"},
     {TensorRole::kDown, "model.layers.{layer}.mlp.down_proj"},
+    {TensorRole::kPostMlpNorm, "model.layers.{layer}.post_feedforward_layernorm"},
 };
 
 std::string pattern_of(const ModelSpec& spec, TensorRole role) {
@@ -48,12 +53,14 @@ class Adder {
       : spec_(spec), layer_(layer), list_(*list) {}
 
   void norm(TensorRole role, int64_t size) { add({.role = role, .shape = {size}}); }
-  void matrix(TensorRole role, int64_t rows, int64_t columns, Shard shard, bool has_bias) {
-    add({.role = role, .shape = {rows, columns}, .shard = shard});
+  void matrix(TensorRole role, int64_t rows, int64_t columns, Shard shard, bool has_bias,
+              int32_t expert = -1) {
+    add({.role = role, .expert = expert, .shape = {rows, columns}, .shard = shard});
     // What is summed over ranks gets its bias once, from all of it.
     if (has_bias)
       add({.role = role,
            .is_bias = true,
+           .expert = expert,
            .shape = {rows},
            .shard = shard == Shard::kColumns ? Shard::kReplicated : shard});
   }
@@ -63,6 +70,7 @@ class Adder {
     tensor.layer = layer_;
     std::string name = pattern_of(spec_, tensor.role);
     replace(&name, "{layer}", layer_);
+    replace(&name, "{expert}", tensor.expert);
     tensor.sources.push_back({name + (tensor.is_bias ? ".bias" : ".weight")});
     list_.push_back(std::move(tensor));
   }
@@ -72,21 +80,37 @@ class Adder {
   std::vector<TensorSpec>& list_;
 };
 
+void add_mlp(const MlpConfig& mlp, int64_t hidden, int32_t expert, Adder* add) {
+  add->matrix(TensorRole::kGate, mlp.intermediate_size, hidden, Shard::kRows, mlp.has_bias, expert);
+  add->matrix(TensorRole::kUp, mlp.intermediate_size, hidden, Shard::kRows, mlp.has_bias, expert);
+  add->matrix(TensorRole::kDown, hidden, mlp.intermediate_size, Shard::kColumns, mlp.has_bias, expert);
+}
+
 void add_layer(const ModelSpec& spec, int32_t index, std::vector<TensorSpec>* list) {
   const int64_t hidden = spec.config.hidden_size;
   const LayerConfig& layer = spec.config.layers[static_cast<std::size_t>(index)];
   const AttentionConfig& attention = layer.attention;
-  const MlpConfig& mlp = layer.mlp;
+  const bool is_sandwich = layer.norms.placement == NormPlacement::kSandwich;
   Adder add(spec, index, list);
   add.norm(TensorRole::kPreAttentionNorm, hidden);
   add.matrix(TensorRole::kQuery, attention.q_size(), hidden, Shard::kRows, attention.qkv_bias);
   add.matrix(TensorRole::kKey, attention.kv_size(), hidden, Shard::kKvHeadRows, attention.qkv_bias);
   add.matrix(TensorRole::kValue, attention.kv_size(), hidden, Shard::kKvHeadRows, attention.qkv_bias);
+  if (attention.qk_norm) {
+    add.norm(TensorRole::kQueryNorm, attention.head_dim);
+    add.norm(TensorRole::kKeyNorm, attention.head_dim);
+  }
   add.matrix(TensorRole::kOutput, hidden, attention.q_size(), Shard::kColumns, attention.o_bias);
+  if (is_sandwich) add.norm(TensorRole::kPostAttentionNorm, hidden);
   add.norm(TensorRole::kPreMlpNorm, hidden);
-  add.matrix(TensorRole::kGate, mlp.intermediate_size, hidden, Shard::kRows, mlp.has_bias);
-  add.matrix(TensorRole::kUp, mlp.intermediate_size, hidden, Shard::kRows, mlp.has_bias);
-  add.matrix(TensorRole::kDown, hidden, mlp.intermediate_size, Shard::kColumns, mlp.has_bias);
+  if (layer.mlp.num_experts == 0) {
+    add_mlp(layer.mlp, hidden, -1, &add);
+  } else {
+    add.matrix(TensorRole::kRouter, layer.mlp.num_experts, hidden, Shard::kReplicated, false);
+    for (int32_t expert = 0; expert < layer.mlp.num_experts; ++expert)
+      add_mlp(layer.mlp, hidden, expert, &add);
+  }
+  if (is_sandwich) add.norm(TensorRole::kPostMlpNorm, hidden);
 }
 
 // Tensors that name the same source are slices of it, in the list's order.

@@ -241,7 +241,9 @@ TEST_F(Layers, GatedMlpAddsToTheResidual) {
       GatedMlp::load(source({{kGate, "gate"}, {kUp, "up"}, {kDown, "down"}}), {.intermediate_size = 20})
           .value();
   std::vector<float> x = random(2 * 8), residual = random(2 * 8), before = residual;
-  MlpScratch scratch{Buffer(2 * 20 * sizeof(float)), Buffer(mlp.down().input_bytes(2))};
+  MlpScratch scratch;
+  scratch.activated = Buffer(2 * 20 * sizeof(float));
+  scratch.down_input = Buffer(mlp.down().input_bytes(2));
   mlp.forward(matrix(residual, 8), input(mlp.input(), x, 8), Epilogue::kAdd, &scratch, stream_);
   for (int t = 0; t < 2; ++t) {
     std::vector<double> h(20);
@@ -272,7 +274,7 @@ TEST_F(Layers, VocabularyTiedAndNot) {
   std::vector<float> x(3 * 8), logits(3 * 30);
   for (std::size_t kind = 0; kind < 2; ++kind) {
     const Vocabulary& vocabulary = kind == 0 ? tied : untied;
-    vocabulary.embed(matrix(x, 8), ids, stream_);
+    vocabulary.embed(matrix(x, 8), ids, 1, stream_);
     vocabulary.logits(matrix(logits, 30), input(vocabulary, x, 8), stream_);
     for (int t = 0; t < 3; ++t) {
       for (int i = 0; i < 8; ++i)

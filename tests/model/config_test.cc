@@ -150,6 +150,76 @@ TEST(ModelConfig, RefusesWhatIsHostile) {
 }
 
 // Ids that the model does not have are never met: -1 stands for none, others for tokens without room.
+TEST(ModelConfig, WindowsOfSomeLayersAndExperts) {
+  const std::string qwen =
+      R"({"architectures":["Qwen2ForCausalLM"],"max_position_embeddings":8192,"sliding_window":64)";
+  auto windows = [&](const std::string& rest) {
+    std::vector<int32_t> found;
+    const ModelSpec spec = read_with(qwen + rest).value();
+    for (const LayerConfig& layer : spec.config.layers) found.push_back(layer.attention.window);
+    return found;
+  };
+  EXPECT_EQ(windows("}"), (std::vector<int32_t>{0, 0}));
+  EXPECT_EQ(windows(R"(,"use_sliding_window":true,"max_window_layers":1})"), (std::vector<int32_t>{0, 64}));
+  EXPECT_EQ(windows(R"(,"use_sliding_window":true,"layer_types":["sliding_attention","full_attention"]})"),
+            (std::vector<int32_t>{64, 0}));
+  struct Case {
+    std::string changes, words;
+  };
+  const Case cases[] = {
+      {qwen + R"(,"layer_types":["full_attention"]})", "`layer_types` has 1 entries for 2 layers"},
+      {qwen + R"(,"layer_types":["full_attention","linear"]})", "`layer_types`: 'linear' is not supported"},
+      {qwen + R"(,"layer_types":["full_attention",7]})", "`layer_types`: expected a list of strings"},
+      {R"({"architectures":["MixtralForCausalLM"],"num_local_experts":0})", "`num_local_experts`"},
+      {R"({"architectures":["MixtralForCausalLM"],"num_local_experts":4,"num_experts_per_tok":5})",
+       "`num_experts_per_tok`: expected an integer from 1 to 4"},
+      {R"({"architectures":["Phi3ForCausalLM"],"rope_scaling":{"type":"longrope","long_factor":[1,1,1,1]}})",
+       "`rope_scaling.short_factor` is missing"},
+      {R"({"architectures":["Phi3ForCausalLM"],"rope_scaling":{"type":"longrope","short_factor":[1,1,1],
+          "long_factor":[1,1,1,1]}})",
+       "`rope_scaling.short_factor`: expected a list of 4 numbers"},
+      {R"({"architectures":["Phi3ForCausalLM"],"rope_scaling":{"type":"longrope","short_factor":[1,1,1,0],
+          "long_factor":[1,1,1,1]}})",
+       "`rope_scaling.short_factor`: expected a list of 4 numbers"},
+      {R"({"architectures":["Gemma3ForCausalLM"],"rope_parameters":{"full_attention":7}})",
+       "expected an object"},
+      {R"({"architectures":["Gemma2ForCausalLM"],"query_pre_attn_scalar":0})", "`query_pre_attn_scalar`"},
+      {R"({"architectures":["Gemma2ForCausalLM"],"final_logit_softcapping":-1})",
+       "`final_logit_softcapping`"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.changes);
+    auto spec = read_with(c.changes);
+    ASSERT_FALSE(spec.ok());
+    EXPECT_THAT(spec.status().message(), HasSubstr(c.words));
+  }
+}
+
+// As the configuration classes have it, where a hub's config.json says nothing.
+TEST(ModelConfig, DefaultsOfGemma) {
+  const std::string gemma = R"({"num_hidden_layers":7,"max_position_embeddings":8192,"architectures":)";
+  auto two = read_with(gemma + R"(["Gemma2ForCausalLM"]})"),
+       three = read_with(gemma + R"(["Gemma3ForCausalLM"]})");
+  ASSERT_TRUE(two.ok() && three.ok()) << two.status().message() << three.status().message();
+  EXPECT_TRUE(two->config.tied_head && three->config.tied_head);
+  EXPECT_EQ(two->config.logit_softcap, 30);
+  EXPECT_EQ(two->config.layers[0].attention.softcap, 50);
+  EXPECT_EQ(
+      read_with(gemma + R"(["Gemma2ForCausalLM"],"final_logit_softcapping":null})")->config.logit_softcap, 0);
+  EXPECT_EQ(three->config.logit_softcap, 0);
+  EXPECT_EQ(two->config.layers[0].attention.scale, 1.0f / 16);
+  EXPECT_EQ(two->config.layers[0].mlp.activation, Activation::kGeluTanh);
+  EXPECT_EQ(two->config.layers[0].attention.window, 4096);
+  EXPECT_EQ(two->config.layers[1].attention.window, 0);
+  ASSERT_EQ(three->config.ropes.size(), 2u);
+  EXPECT_EQ(three->config.ropes[0].theta, 1e6);
+  EXPECT_EQ(three->config.ropes[1].theta, 1e4);
+  for (std::size_t i = 0; i < 7; ++i) {
+    EXPECT_EQ(three->config.layers[i].attention.window, i == 5 ? 0 : 4096) << i;
+    EXPECT_EQ(three->config.layers[i].rope, i == 5 ? 0 : 1) << i;
+  }
+}
+
 TEST(ModelConfig, SpecialIdsInEverySpelling) {
   struct Case {
     const char* json;

@@ -15,7 +15,7 @@ TEST(RopeFrequencies, ScaledAsPublished) {
   auto frequency = [&](RopeConfig::Scaling scaling, double factor, std::size_t pair) {
     config.scaling = scaling;
     config.factor = factor;
-    return rope_frequencies(config).at(pair);
+    return rope_frequencies(config, 2048).at(pair);
   };
   using S = RopeConfig::Scaling;
   for (std::size_t pair : {0, 20, 40, 63}) {
@@ -37,6 +37,18 @@ TEST(RopeFrequencies, ScaledAsPublished) {
   const double middle = std::pow(500000.0, -30.0 / 64);
   EXPECT_GT(frequency(S::kLlama3, 8, 30), middle / 8 * 1.01);
   EXPECT_LT(frequency(S::kLlama3, 8, 30), middle * 0.99);
+}
+
+TEST(RopeFrequencies, LongRopeChoosesOnceByTheLongestContext) {
+  RopeConfig config;
+  config.scaling = RopeConfig::Scaling::kLongRope;
+  config.rotary_dim = 4;
+  config.theta = 100;
+  config.original_max_position_embeddings = 64;
+  config.short_factors = {1, 2};
+  config.long_factors = {3, 5};
+  EXPECT_EQ(rope_frequencies(config, 64), (std::vector<double>{1, 0.1 / 2}));
+  EXPECT_EQ(rope_frequencies(config, 65), (std::vector<double>{1.0 / 3, 0.1 / 5}));
 }
 
 }  // namespace

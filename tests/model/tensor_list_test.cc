@@ -91,6 +91,45 @@ TEST(TensorList, RolesThatShareANameAreSlicesOfOneTensor) {
   EXPECT_EQ(stored[2].shape, std::vector<int64_t>{64});
 }
 
+TEST(TensorList, ExpertsHaveTensorsOfTheirOwnBehindARouter) {
+  ModelSpec spec = small_spec();
+  spec.config.layers[1].mlp.num_experts = 3;
+  for (TensorRole role : {TensorRole::kGate, TensorRole::kUp, TensorRole::kDown})
+    spec.names[role] = "l{layer}.e{expert}." + std::to_string(static_cast<int>(role));
+  const std::vector<TensorSpec> list = tensor_list(spec);
+  const auto dense = layer_tensors(list, 0), mixture = layer_tensors(list, 1);
+  EXPECT_EQ(mixture.size(), dense.size() + 1 + 2 * 3);
+  EXPECT_EQ(find_tensor(dense, TensorRole::kRouter), nullptr);
+  const TensorSpec* router = find_tensor(mixture, TensorRole::kRouter);
+  ASSERT_NE(router, nullptr);
+  EXPECT_EQ(router->shape, (std::vector<int64_t>{3, 32}));
+  EXPECT_EQ(router->shard, Shard::kReplicated);
+  EXPECT_EQ(find_tensor(mixture, TensorRole::kUp), nullptr);
+  for (int32_t expert = 0; expert < 3; ++expert) {
+    const TensorSpec* up = find_tensor(mixture, TensorRole::kUp, expert);
+    ASSERT_NE(up, nullptr);
+    EXPECT_EQ(up->shape, (std::vector<int64_t>{48, 32}));
+    EXPECT_THAT(up->sources[0].name, ::testing::StartsWith("l1.e" + std::to_string(expert) + "."));
+    EXPECT_EQ(up->sources[0].num_rows, 0);
+  }
+}
+
+TEST(TensorList, NormsOfHeadsAndOfASandwich) {
+  ModelSpec spec = small_spec();
+  spec.config.layers[0].attention.qk_norm = true;
+  spec.config.layers[1].norms.placement = NormPlacement::kSandwich;
+  spec.names[TensorRole::kPreMlpNorm] = "pre{layer}";
+  const std::vector<TensorSpec> list = tensor_list(spec);
+  const auto first = layer_tensors(list, 0), second = layer_tensors(list, 1);
+  EXPECT_EQ(find_tensor(first, TensorRole::kKeyNorm)->shape, std::vector<int64_t>{8});
+  EXPECT_EQ(find_tensor(second, TensorRole::kQueryNorm), nullptr);
+  EXPECT_EQ(find_tensor(first, TensorRole::kPostMlpNorm), nullptr);
+  EXPECT_EQ(find_tensor(second, TensorRole::kPostMlpNorm)->shape, std::vector<int64_t>{32});
+  EXPECT_EQ(find_tensor(second, TensorRole::kPostAttentionNorm)->sources[0].name,
+            "model.layers.1.post_attention_layernorm.weight");
+  EXPECT_EQ(find_tensor(second, TensorRole::kPreMlpNorm)->sources[0].name, "pre1.weight");
+}
+
 TEST(TensorList, ATiedHeadMayBeStoredAndCountsForNothing) {
   ModelSpec spec = small_spec();
   const int64_t untied = num_parameters(tensor_list(spec));

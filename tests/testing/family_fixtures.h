@@ -8,7 +8,18 @@
 namespace pagoda::testing {
 
 // Folders that are tested.
-inline constexpr const char* kFamilies[] = {"llama", "mistral"};
+inline constexpr const char* kFamilies[] = {"llama",
+                                            "mistral",
+                                            "mixtral",
+                                            "qwen2",
+                                            "qwen2_window",
+                                            "qwen3",
+                                            "phi3",
+                                            "phi4",
+                                            "phi3_longrope_short",
+                                            "phi3_longrope_long",
+                                            "gemma2",
+                                            "gemma3"};
 
 struct FamilyPrompt {
   std::vector<int32_t> ids;

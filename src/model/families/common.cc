@@ -38,17 +38,6 @@ AttentionConfig read_attention(ConfigReader* reader, int64_t hidden_size) {
           .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim)))};
 }
 
-void read_llama3_scaling(ConfigReader* scaling, const ModelConfig& config, RopeConfig* rope) {
-  rope->scaling = RopeConfig::Scaling::kLlama3;
-  rope->factor = scaling->number("factor", {}, 1, 1e6);
-  rope->low_freq_factor = scaling->number("low_freq_factor", {}, 1e-6, 1e6);
-  rope->high_freq_factor = scaling->number("high_freq_factor", {}, 1e-6, 1e6);
-  rope->original_max_position_embeddings = static_cast<double>(
-      scaling->integer("original_max_position_embeddings", config.context_length, 1, kPositionsMax));
-  if (rope->high_freq_factor <= rope->low_freq_factor)
-    scaling->fail("rope scaling: `high_freq_factor` must be above `low_freq_factor`");
-}
-
 }  // namespace
 
 ModelSpec read_common_fields(ConfigReader* reader) {
@@ -58,6 +47,7 @@ ModelSpec read_common_fields(ConfigReader* reader) {
   c.hidden_size = reader->integer("hidden_size", {}, 1, kHiddenMax);
   LayerConfig layer;
   layer.mlp.intermediate_size = reader->integer("intermediate_size", {}, 1, kIntermediateMax);
+  layer.mlp.activation = read_activation(reader, "hidden_act", "silu");
   const int64_t num_layers = reader->integer("num_hidden_layers", {}, 1, kLayersMax);
   layer.attention = read_attention(reader, c.hidden_size);
   layer.norms.eps = static_cast<float>(reader->number("rms_norm_eps", 1e-6, 0, 1));
@@ -65,11 +55,6 @@ ModelSpec read_common_fields(ConfigReader* reader) {
   c.final_norm = layer.norms;
   c.context_length = reader->integer("max_position_embeddings", 2048, 1, kPositionsMax);
   c.tied_head = reader->boolean("tie_word_embeddings", false);
-  read_rope(reader, &c);
-
-  const std::string activation = reader->string("hidden_act", "silu");
-  if (activation != "silu" && activation != "swish")
-    reader->fail("`hidden_act`: '" + activation + "' is not supported, only silu");
   if (reader->has("quantization_config"))
     reader->fail(
         "`quantization_config`: quantized checkpoints are not supported; use the float32, "
@@ -82,40 +67,33 @@ ModelSpec read_common_fields(ConfigReader* reader) {
   return spec;
 }
 
-void read_rope(ConfigReader* reader, ModelConfig* config) {
-  constexpr double kThetaMin = 1, kThetaMax = 1e12;
-  RopeConfig& rope = config->ropes.emplace_back();
-  const int32_t head_dim = config->layers[0].attention.head_dim;
-  const double rotated = reader->number("partial_rotary_factor", 1.0, 0, 1);
-  rope.rotary_dim = static_cast<int32_t>(static_cast<double>(head_dim) * rotated);
-  if (rope.rotary_dim < 2 || rope.rotary_dim % 2 != 0)
-    reader->fail(
-        fmt::format("`partial_rotary_factor` rotates {} of {} dimensions of a head: expected an even "
-                    "number of them",
-                    rope.rotary_dim, head_dim));
-  rope.theta = reader->number("rope_theta", 10000.0, kThetaMin, kThetaMax);
+Activation read_activation(ConfigReader* reader, const char* key, const char* fallback) {
+  const std::string name = reader->string(key, fallback);
+  if (name == "gelu_pytorch_tanh" || name == "gelu_new") return Activation::kGeluTanh;
+  if (name != "silu" && name != "swish")
+    reader->fail(fmt::format("`{}`: '{}' is not supported, only silu and gelu_pytorch_tanh", key, name));
+  return Activation::kSilu;
+}
 
-  for (const char* key : {"rope_scaling", "rope_parameters"}) {
-    const Value* object = reader->object(key);
-    if (object == nullptr) continue;
-    ConfigReader scaling(*object, std::string(key) + ".");
-    rope.theta = scaling.number("rope_theta", rope.theta, kThetaMin, kThetaMax);
-    const std::string type = scaling.string("rope_type", scaling.string("type", "default"));
-    if (type == "linear") {
-      rope.scaling = RopeConfig::Scaling::kLinear;
-      rope.factor = scaling.number("factor", {}, 1, 1e6);
-      config->context_length =
-          static_cast<int64_t>(static_cast<double>(config->context_length) * rope.factor);
-      if (config->context_length > kPositionsMax) scaling.fail("the scaled context is too long");
-    } else if (type == "llama3") {
-      read_llama3_scaling(&scaling, *config, &rope);
-    } else if (type != "default") {
-      scaling.fail(
-          fmt::format("`{}`: type '{}' is not supported, only default, linear and llama3", key, type));
-    }
-    if (!scaling.status().ok()) reader->fail(scaling.status().message());
-    return;  // a config that has both tells the same twice
+std::vector<bool> read_windows(ConfigReader* reader, ModelConfig* config, int64_t window,
+                               const std::function<bool(std::size_t)>& slides) {
+  std::vector<std::string> types = reader->strings("layer_types");
+  if (!types.empty() && types.size() != config->layers.size()) {
+    reader->fail(
+        fmt::format("`layer_types` has {} entries for {} layers", types.size(), config->layers.size()));
+    types.clear();
   }
+  std::vector<bool> sliding;
+  const bool hides = window < config->context_length;
+  for (std::size_t i = 0; i < config->layers.size(); ++i) {
+    if (!types.empty() && types[i] != "sliding_attention" && types[i] != "full_attention")
+      reader->fail(
+          fmt::format("`layer_types`: '{}' is not supported, only full_attention and sliding_attention",
+                      types[i].substr(0, 80)));
+    sliding.push_back(types.empty() ? slides(i) : types[i] == "sliding_attention");
+    config->layers[i].attention.window = hides && sliding[i] ? static_cast<int32_t>(window) : 0;
+  }
+  return sliding;
 }
 
 }  // namespace pagoda

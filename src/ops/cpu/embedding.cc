@@ -4,7 +4,8 @@
 
 namespace pagoda {
 
-void embedding(const Tensor& y, const int32_t* input_ids, const PackedWeight& table, ComputeStream& stream) {
+void embedding(const Tensor& y, const int32_t* input_ids, const PackedWeight& table, float scale,
+               ComputeStream& stream) {
   const OpTimer timer(stream, OpKind::kRows);
   using namespace cpu;
   const PanelWeight& weight = panels_of(table);
@@ -18,8 +19,10 @@ void embedding(const Tensor& y, const int32_t* input_ids, const PackedWeight& ta
       float* row = y.row<float>(t);
       kernels().matmul.gather(layout.dot, row, weight.panel(id / kPanel), id % kPanel, layout.steps,
                               layout.group_words, table.k());
-      if (const float* scale = weight.column_scale())
-        for (int64_t i = 0; i < table.k(); ++i) row[i] = row[i] * scale[i];
+      if (const float* column_scale = weight.column_scale())
+        for (int64_t i = 0; i < table.k(); ++i) row[i] = row[i] * column_scale[i];
+      if (scale != 1)
+        for (int64_t i = 0; i < table.k(); ++i) row[i] = row[i] * scale;
     }
   });
 }

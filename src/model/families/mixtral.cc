@@ -1,0 +1,29 @@
+// Mixtral (Jiang et al., 2024): Mistral's attention, and a mixture of experts in place of the MLP.
+#include "model/families/common.h"
+
+namespace pagoda {
+
+Result<ModelSpec> read_mixtral_spec(const Value& config) {
+  constexpr int64_t kExpertsMax = 1024;
+  ConfigReader reader(config);
+  ModelSpec spec = read_common_fields(&reader);
+  read_rope(&reader, &spec.config);
+  const int64_t window = reader.integer("sliding_window", 0, 1, INT32_MAX);
+  read_windows(&reader, &spec.config, window, [](std::size_t) { return true; });
+  const int64_t num_experts = reader.integer("num_local_experts", 8, 1, kExpertsMax);
+  const int64_t per_token = reader.integer("num_experts_per_tok", 2, 1, num_experts);
+  for (LayerConfig& layer : spec.config.layers) {
+    layer.mlp.num_experts = static_cast<int32_t>(num_experts);
+    layer.mlp.experts_per_token = static_cast<int32_t>(per_token);
+    layer.mlp.normalize_expert_weights = true;
+  }
+  const std::string moe = "model.layers.{layer}.block_sparse_moe.";
+  spec.names = {{TensorRole::kRouter, moe + "gate"},
+                {TensorRole::kGate, moe + "experts.{expert}.w1"},
+                {TensorRole::kDown, moe + "experts.{expert}.w2"},
+                {TensorRole::kUp, moe + "experts.{expert}.w3"}};
+  if (!reader.status().ok()) return reader.status();
+  return spec;
+}
+
+}  // namespace pagoda
