@@ -16,29 +16,28 @@ std::string shown(const Value& value) {
 }  // namespace
 
 ConfigReader::ConfigReader(const Value& object, std::string where)
-    : object_(object), where_(std::move(where)) {
+    : members_(object.is_object() ? &object.as_object() : nullptr, std::move(where)) {
   if (!object.is_object()) fail(fmt::format("expected an object, found {}", object.type_name()));
 }
 
-const Value* ConfigReader::find(std::string_view key) const {
-  const Value* value = object_.find(key);
-  return value == nullptr || value->is_null() ? nullptr : value;
+void ConfigReader::fail(const std::string& message) {
+  members_.fail(invalid_argument(message));
 }
 
-void ConfigReader::fail(const std::string& message) {
-  if (status_.ok()) status_ = invalid_argument(message);
+void ConfigReader::missing(std::string_view key) {
+  fail(fmt::format("`{}` is missing", members_.location(key)));
 }
 
 void ConfigReader::expected(std::string_view key, const std::string& what, const Value& found) {
-  fail(fmt::format("`{}{}`: expected {}, found {}", where_, key, what, shown(found)));
+  fail(fmt::format("`{}`: expected {}, found {}", members_.location(key), what, shown(found)));
 }
 
 int64_t ConfigReader::integer(std::string_view key, std::optional<int64_t> fallback, int64_t min,
                               int64_t max) {
-  const Value* value = find(key);
+  const Value* value = members_.get(key);
   const int64_t instead = fallback.value_or(min);
   if (value == nullptr) {
-    if (!fallback) fail(fmt::format("`{}{}` is missing", where_, key));
+    if (!fallback) missing(key);
     return instead;
   }
   if (value->is_int() && value->as_int() >= min && value->as_int() <= max) return value->as_int();
@@ -47,10 +46,10 @@ int64_t ConfigReader::integer(std::string_view key, std::optional<int64_t> fallb
 }
 
 double ConfigReader::number(std::string_view key, std::optional<double> fallback, double min, double max) {
-  const Value* value = find(key);
+  const Value* value = members_.get(key);
   const double instead = fallback.value_or(min);
   if (value == nullptr) {
-    if (!fallback) fail(fmt::format("`{}{}` is missing", where_, key));
+    if (!fallback) missing(key);
     return instead;
   }
   if (value->is_number() && value->as_double() >= min && value->as_double() <= max) return value->as_double();
@@ -59,7 +58,7 @@ double ConfigReader::number(std::string_view key, std::optional<double> fallback
 }
 
 bool ConfigReader::boolean(std::string_view key, bool fallback) {
-  const Value* value = find(key);
+  const Value* value = members_.get(key);
   if (value == nullptr) return fallback;
   if (value->is_bool()) return value->as_bool();
   expected(key, "true or false", *value);
@@ -67,16 +66,16 @@ bool ConfigReader::boolean(std::string_view key, bool fallback) {
 }
 
 std::string ConfigReader::string(std::string_view key, std::string_view fallback) {
-  const Value* value = find(key);
+  const Value* value = members_.get(key);
   if (value != nullptr && value->is_string()) return value->as_string();
   if (value != nullptr) expected(key, "a string", *value);
   return std::string(fallback);
 }
 
 std::vector<double> ConfigReader::numbers(std::string_view key, std::size_t count, double min, double max) {
-  const Value* value = find(key);
+  const Value* value = members_.get(key);
   if (value == nullptr) {
-    fail(fmt::format("`{}{}` is missing", where_, key));
+    missing(key);
     return std::vector<double>(count, min);
   }
   std::vector<double> numbers;
@@ -92,7 +91,7 @@ std::vector<double> ConfigReader::numbers(std::string_view key, std::size_t coun
 }
 
 std::vector<std::string> ConfigReader::strings(std::string_view key) {
-  const Value* value = find(key);
+  const Value* value = members_.get(key);
   std::vector<std::string> strings;
   if (value == nullptr) return strings;
   if (value->is_array())
@@ -105,7 +104,7 @@ std::vector<std::string> ConfigReader::strings(std::string_view key) {
 
 std::vector<int32_t> ConfigReader::token_ids(std::string_view key, int64_t vocab_size) {
   constexpr std::size_t kIdsMax = 1024;
-  const Value* value = find(key);
+  const Value* value = members_.get(key);
   if (value == nullptr) return {};
   const Array one{*value};
   const Array& items = value->is_array() ? value->as_array() : one;
@@ -121,7 +120,7 @@ std::vector<int32_t> ConfigReader::token_ids(std::string_view key, int64_t vocab
 }
 
 const Value* ConfigReader::object(std::string_view key) {
-  const Value* value = find(key);
+  const Value* value = members_.get(key);
   if (value == nullptr || value->is_object()) return value;
   expected(key, "an object", *value);
   return nullptr;

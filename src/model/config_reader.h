@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/object_reader.h"
 #include "base/status.h"
 #include "base/value.h"
 
@@ -15,10 +16,10 @@ namespace pagoda {
 // end. null counts as absent.
 class ConfigReader {
  public:
-  // `object` outlives the reader. `where`: what stands before a field's name in messages ("rope_scaling.").
+  // `object` outlives the reader. `where`: the field that holds it ("rope_scaling").
   explicit ConfigReader(const Value& object, std::string where = {});
 
-  bool has(std::string_view key) const { return find(key) != nullptr; }
+  bool has(std::string_view key) const { return members_.get(key) != nullptr; }
   // Without a fallback the field is required.
   int64_t integer(std::string_view key, std::optional<int64_t> fallback, int64_t min, int64_t max);
   double number(std::string_view key, std::optional<double> fallback, double min, double max);
@@ -35,15 +36,13 @@ class ConfigReader {
   const Value* object(std::string_view key);
 
   void fail(const std::string& message);  // keeps the first
-  const Status& status() const { return status_; }
+  const Status& status() const { return members_.status(); }
 
  private:
-  const Value* find(std::string_view key) const;
+  void missing(std::string_view key);
   void expected(std::string_view key, const std::string& what, const Value& found);
 
-  const Value& object_;
-  std::string where_;
-  Status status_;
+  ObjectReader<const Object> members_;
 };
 
 }  // namespace pagoda

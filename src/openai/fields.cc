@@ -9,7 +9,6 @@
 namespace pagoda {
 namespace {
 
-constexpr std::size_t kIndexedMembers = 48;
 constexpr std::size_t kLoggedBytes = 60;
 
 // Whether a field asks for nothing: {}, {"do_remote_prefill": false}, [null].
@@ -28,23 +27,14 @@ Status too_many(std::string_view where, std::size_t most, std::size_t got) {
 
 }  // namespace
 
-Fields::Fields(Object* object, std::string where) : object_(object), where_(std::move(where)) {
-  if (object_->size() <= kIndexedMembers) return;
-  index_.reserve(object_->size());
-  for (Member& member : *object_) index_.emplace(member.key, &member.value);
-}
-
 Value* Fields::find(std::string_view name) {
-  if (!ok()) return nullptr;
-  seen_.insert(name);
-  if (index_.empty()) return object_->find(name);
-  auto found = index_.find(name);
-  return found == index_.end() ? nullptr : found->second;
+  if (ok()) seen_.insert(name);
+  return members_.find(name);
 }
 
 Value* Fields::get(std::string_view name) {
-  Value* value = find(name);
-  return value != nullptr && value->is_null() ? nullptr : value;
+  if (ok()) seen_.insert(name);
+  return members_.get(name);
 }
 
 // What `parse` makes of the member; nullopt if there is none, or if it is wrong, which then is the error.
@@ -54,7 +44,7 @@ auto Fields::parsed(std::string_view name, Parse parse) {
   using Out = std::decay_t<decltype(*parse(*value, std::string()))>;
   std::optional<Out> out;
   if (value == nullptr) return out;
-  auto result = parse(*value, join_location(where_, name));
+  auto result = parse(*value, members_.location(name));
   if (result.ok())
     out = std::move(*result);
   else
@@ -99,7 +89,7 @@ void Fields::read(std::string_view name, std::optional<double>* out) {
 void Fields::read(std::string_view name, std::vector<TokenId>* out, std::size_t count_max, TokenIds kind) {
   const Value* value = get(name);
   if (value == nullptr) return;
-  const std::string where = join_location(where_, name);
+  const std::string where = members_.location(name);
   if (!value->is_array()) return fail(type_error(where, "a valid list", *value));
   const Array& items = value->as_array();
   if (items.size() > count_max) return fail(too_many(where, count_max, items.size()));
@@ -118,7 +108,7 @@ void Fields::read(std::string_view name, std::vector<TokenId>* out, std::size_t 
 void Fields::read(std::string_view name, std::vector<std::string>* out, std::size_t count_max) {
   Value* value = get(name);
   if (value == nullptr) return;
-  const std::string where = join_location(where_, name);
+  const std::string where = members_.location(name);
   if (!value->is_array()) return fail(type_error(where, "a valid list", *value));
   Array& items = value->as_array();
   if (items.size() > count_max) return fail(too_many(where, count_max, items.size()));
@@ -132,14 +122,14 @@ void Fields::read(std::string_view name, std::vector<std::string>* out, std::siz
 void Fields::read(std::string_view name, Object* out) {
   Value* value = get(name);
   if (value == nullptr) return;
-  if (!value->is_object()) return fail(type_error(join_location(where_, name), "a valid dictionary", *value));
+  if (!value->is_object()) return fail(type_error(members_.location(name), "a valid dictionary", *value));
   *out = std::move(value->as_object());
 }
 
 void Fields::read(std::string_view name, Array* out) {
   Value* value = get(name);
   if (value == nullptr) return;
-  if (!value->is_array()) return fail(type_error(join_location(where_, name), "a valid list", *value));
+  if (!value->is_array()) return fail(type_error(members_.location(name), "a valid list", *value));
   *out = std::move(value->as_array());
 }
 
@@ -163,30 +153,30 @@ void Fields::never_null(std::initializer_list<const char*> names) {
 }
 
 void Fields::fail(std::string_view name, std::string_view problem) {
-  if (ok()) status_ = field_error(join_location(where_, name), problem);
+  members_.fail(field_error(members_.location(name), problem));
 }
 
 void Fields::fail(const Status& error) {
-  if (ok()) status_ = error;
+  members_.fail(error);
 }
 
 void Fields::refuse(std::string_view name, std::string_view why) {
   const Value* value = get(name);
   if (value == nullptr || asks_nothing(*value)) return;
-  std::string where = join_location(where_, name);
+  std::string where = members_.location(name);
   fail(invalid_argument(fmt::format("{}: {}", where, why), where));
 }
 
 Status Fields::finish() const {
   if (ok() && log_enabled(LogLevel::kDebug)) {
     std::size_t shown = 0;
-    for (const Member& member : *object_) {
+    for (const Member& member : *members_.members()) {
       if (seen_.count(member.key) != 0 || ++shown > 10) continue;
       log_debug("The request has a field that is not known and is ignored: {}",
-                join_location(where_, std::string_view(member.key).substr(0, kLoggedBytes)));
+                members_.location(std::string_view(member.key).substr(0, kLoggedBytes)));
     }
   }
-  return status_;
+  return members_.status();
 }
 
 }  // namespace pagoda

@@ -4,11 +4,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
-#include "base/hash.h"
+#include "base/object_reader.h"
 #include "base/status.h"
 #include "base/value.h"
 #include "openai/lax_values.h"
@@ -21,7 +21,7 @@ namespace pagoda {
 class Fields {
  public:
   // The object outlives this. `where` is empty for the body itself.
-  explicit Fields(Object* object, std::string where = {});
+  explicit Fields(Object* object, std::string where = {}) : members_(object, std::move(where)) {}
 
   // The member, or nullptr if it is absent or null (or an error has been met).
   Value* get(std::string_view name);
@@ -54,7 +54,7 @@ class Fields {
   // Known, of no effect on the answer here.
   void ignore(std::string_view name) { seen_.insert(name); }
 
-  bool ok() const { return status_.ok(); }
+  bool ok() const { return members_.ok(); }
   // Names that were asked for.
   const std::unordered_set<std::string_view>& seen() const { return seen_; }
   // The first error. When all is well, mentions members that nobody asked for in the debug log.
@@ -65,10 +65,7 @@ class Fields {
   template <class Parse>
   auto parsed(std::string_view name, Parse parse);
 
-  Object* object_;
-  std::string where_;
-  Status status_;
-  std::unordered_map<std::string_view, Value*, KeyHash> index_;  // of large objects only: find() is linear
+  ObjectReader<Object> members_;
   std::unordered_set<std::string_view> seen_;
 };
 

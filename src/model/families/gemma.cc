@@ -63,11 +63,11 @@ Result<ModelSpec> read_gemma3_spec(const Value& config) {
   const Value* parameters = reader.object("rope_parameters");
   const Value* full = parameters == nullptr ? nullptr : parameters->find("full_attention");
   if (full != nullptr) {
-    c.ropes = {read_rope_object(&reader, full, "rope_parameters.full_attention.", c),
+    c.ropes = {read_rope_object(&reader, full, "rope_parameters.full_attention", c),
                read_rope_object(&reader, parameters->find("sliding_attention"),
-                                "rope_parameters.sliding_attention.", c)};
+                                "rope_parameters.sliding_attention", c)};
   } else {
-    c.ropes = {read_rope_object(&reader, reader.object("rope_scaling"), "rope_scaling.", c, 1e6),
+    c.ropes = {read_rope_object(&reader, reader.object("rope_scaling"), "rope_scaling", c, 1e6),
                read_rope_object(&reader, nullptr, "", c)};
     c.ropes[1].theta = reader.number("rope_local_base_freq", 10000, 1, 1e12);
   }

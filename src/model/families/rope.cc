@@ -70,7 +70,7 @@ RopeConfig read_rope_object(ConfigReader* reader, const Value* object, const std
     read_longrope_scaling(&scaling, config, &rope);
   } else if (type != "default") {
     scaling.fail(fmt::format("`{}`: type '{}' is not supported, only default, linear, llama3 and longrope",
-                             where.substr(0, where.size() - 1), type));
+                             where, type));
   }
   if (!scaling.status().ok()) reader->fail(scaling.status().message());
   return rope;
@@ -83,7 +83,7 @@ void read_rope(ConfigReader* reader, ModelConfig* config) {
        {"rope_scaling", "rope_parameters"}) {  // a config that has both tells the same twice
     if (object != nullptr) continue;
     object = reader->object(key);
-    where = std::string(key) + ".";
+    where = key;
   }
   config->ropes = {read_rope_object(reader, object, where, *config)};
   const RopeConfig& rope = config->ropes[0];

@@ -13,7 +13,7 @@ namespace pagoda {
 void read_rope(ConfigReader* reader, ModelConfig* config);
 
 // One table of angles: what `object` says (scaling by `rope_type` or the older `type`; null: nothing), over
-// what `reader` says beside it. `where` names the object's fields in messages.
+// what `reader` says beside it. `where` names the object in messages.
 RopeConfig read_rope_object(ConfigReader* reader, const Value* object, const std::string& where,
                             const ModelConfig& config, double default_theta = 10000);
 
