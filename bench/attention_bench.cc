@@ -12,10 +12,16 @@
 #include "base/env.h"
 #include "bench/step/roofline.h"
 #include "ops/attention.h"
+#include "ops/cpu/cpu_stream.h"
 #include "ops/cpu/isa.h"
 
 namespace pagoda {
 namespace {
+
+// Of the CPU's memory, which is the host's.
+DeviceSpan<const int32_t> span_of(const std::vector<int32_t>& numbers) {
+  return {numbers.data(), static_cast<int64_t>(numbers.size())};
+}
 
 struct Heads {
   const char* name;
@@ -51,9 +57,9 @@ class Setting {
     q_.assign(static_cast<std::size_t>(rows() * heads * dim), 0);
     for (std::size_t i = 0; i < q_.size(); ++i) q_[i] = static_cast<float>(i * 7919 % 1000) / 500 - 1;
     out_.resize(q_.size());
-    batch_.query_start_loc = starts_.data();
-    batch_.seq_lens = lengths_.data();
-    batch_.block_table = table_.data();
+    batch_.query_start_loc = span_of(starts_);
+    batch_.seq_lens = span_of(lengths_);
+    batch_.block_table = span_of(table_);
     batch_.num_seqs = shape.seqs;
     batch_.num_tokens = static_cast<int32_t>(rows());
     batch_.max_blocks = blocks;
@@ -92,7 +98,7 @@ class Setting {
     std::vector<int64_t> slots;
     for (int32_t i = 0; i < shape_.context; ++i) slots.push_back(i);
     AttnBatch one = batch_;
-    one.slot_mapping = slots.data();
+    one.slot_mapping = {slots.data(), static_cast<int64_t>(slots.size())};
     one.num_tokens = shape_.context;
     kv_store(views_[0], Tensor::matrix(k.data(), DType::kF32, shape_.context, columns),
              Tensor::matrix(v.data(), DType::kF32, shape_.context, columns), one, stream_);
@@ -106,7 +112,7 @@ class Setting {
 
   Shape shape_;
   ComputePool pool_;
-  ComputeStream stream_;
+  CpuStream stream_;
   double layer_bytes_ = 0;
   std::vector<Buffer> buffers_;
   std::vector<KvLayerView> views_;

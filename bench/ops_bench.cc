@@ -12,6 +12,7 @@
 
 #include "base/env.h"
 #include "bench/step/roofline.h"
+#include "ops/cpu/cpu_stream.h"
 #include "ops/cpu/isa.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
@@ -22,7 +23,7 @@ namespace {
 struct Machine {
   explicit Machine(int threads) : pool(threads, 50), stream(&pool) {}
   ComputePool pool;
-  ComputeStream stream;
+  CpuStream stream;
 };
 
 // Random weights and inputs: the power that a multiplication takes depends on them.
@@ -70,11 +71,11 @@ void bench_matmul(benchmark::State& state, int64_t n, int64_t k, int64_t m, Weig
   auto weight = std::move(*pack_weight({&part, 1}, format, false, machine.stream));
   std::vector<float> x, y(static_cast<std::size_t>(m * n));
   for (uint16_t number : x_bits) x.push_back(bf16_to_float(number));
-  Buffer room(input_bytes(*weight, m));
-  const MatmulInput input = make_input(*weight, room.data(), m);
+  const DeviceBuffer room(machine.stream.memory(), input_bytes(*weight, m));
+  const MatmulInput input = make_input(*weight, room.span<std::byte>(), m);
   convert_input(input, Tensor::matrix(x.data(), DType::kF32, m, k), machine.stream);
   Tensor ty = Tensor::matrix(y.data(), DType::kF32, m, n);
-  for (auto _ : state) matmul(ty, input, *weight, nullptr, Epilogue::kStore, machine.stream);
+  for (auto _ : state) matmul(ty, input, *weight, {}, Epilogue::kStore, machine.stream);
   const auto rounds = static_cast<double>(state.iterations());
   const double ops = 2.0 * static_cast<double>(n * k * m) * rounds;
   const double bytes = static_cast<double>(weight->bytes()) * rounds;
@@ -103,10 +104,11 @@ void bench_norm(benchmark::State& state, int64_t rows, int64_t width, WeightForm
       weight(static_cast<std::size_t>(width), 1);
   const Weight part = plain_weight("w", DType::kF32, 1, width, std::as_bytes(std::span(weight)));
   auto reader = std::move(*pack_weight({&part, 1}, format, false, machine.stream));
-  Buffer room(input_bytes(*reader, rows));
-  const MatmulInput input = make_input(*reader, room.data(), rows);
+  const DeviceBuffer room(machine.stream.memory(), input_bytes(*reader, rows));
+  const MatmulInput input = make_input(*reader, room.span<std::byte>(), rows);
   for (auto _ : state)
-    rms_norm(input, Tensor::matrix(x.data(), DType::kF32, rows, width), weight.data(), 1e-5f, machine.stream);
+    rms_norm(input, Tensor::matrix(x.data(), DType::kF32, rows, width), {weight.data(), width}, 1e-5f,
+             machine.stream);
   state.SetBytesProcessed(state.iterations() * rows * width * 8);
 }
 

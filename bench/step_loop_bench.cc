@@ -40,8 +40,9 @@ class Loop {
                .max_model_len = kMaxModelLen,
                .block_size = kBlockSize,
                .num_blocks = kNumBlocks * num_groups,
-               .num_groups = static_cast<std::size_t>(num_groups)}),
-        batch_(model_of(num_groups), groups_of(num_groups), kMaxModelLen) {
+               .num_groups = static_cast<std::size_t>(num_groups)},
+              cpu_memory()),
+        batch_(model_of(num_groups), groups_of(num_groups), kMaxModelLen, cpu_memory()) {
     for (int32_t i = 0; i < kNumSeqs; ++i) submit(i);
     do step();
     while (num_tokens_ > kNumSeqs || num_samples_ < kNumSeqs);  // until all decode

@@ -83,8 +83,7 @@ int64_t in_whole_blocks(int64_t num_tokens) {
 }
 
 Result<StepDriver::Tuning> StepDriver::tuning_of(const std::string& wish, const ModelConfig& config,
-                                                 DType kv_dtype, const Decoder& decoder,
-                                                 ComputeStream* stream) {
+                                                 DType kv_dtype, const Decoder& decoder, CpuStream* stream) {
   if (wish == "off") return Tuning{{}, "the defaults"};
   if (wish != "auto") {
     PAGODA_TRY(TuningFile file, read_tuning_file(wish));
@@ -102,9 +101,9 @@ Result<std::unique_ptr<StepDriver>> StepDriver::create(const DriverOptions& opti
   PAGODA_TRY(ModelSpec spec, read_spec(options));
   PAGODA_TRY(DType kv_dtype, parse_kv_dtype(options.kv_cache_dtype));
   PAGODA_TRY(DecoderOptions decoder_flags, decoder_options(options));
-  auto compute = std::make_unique<CpuCompute>(options.threads > 0 ? options.threads : usable_cpu_count());
-  auto checkpoint = make_dummy_checkpoint(tensor_list(spec), *decoder_flags.dtype, 0, &compute->pool);
-  PAGODA_TRY(auto decoder, Decoder::load(spec, *checkpoint, decoder_flags, compute->stream));
+  auto stream = std::make_unique<CpuStream>(options.threads > 0 ? options.threads : usable_cpu_count());
+  auto checkpoint = make_dummy_checkpoint(tensor_list(spec), *decoder_flags.dtype, 0, &stream->pool());
+  PAGODA_TRY(auto decoder, Decoder::load(spec, *checkpoint, decoder_flags, *stream));
 
   std::unique_ptr<StepDriver> driver(new StepDriver);
   driver->config_ = spec.config;
@@ -112,21 +111,21 @@ Result<std::unique_ptr<StepDriver>> StepDriver::create(const DriverOptions& opti
   driver->cost_ = model_cost(spec.config, static_cast<double>(decoder->weight_bytes()),
                              spec.config.tied_head ? 0 : vocabulary_bytes(spec.config, decoder_flags),
                              kv_token_bytes(spec.config, kv_dtype));
-  driver->stream_ = &compute->stream;
+  driver->stream_ = stream.get();
   for (const std::string& wish : options.cpu_tune) {
     PAGODA_TRY(Tuning tuning, tuning_of(wish, spec.config, kv_dtype, *decoder, driver->stream_));
     driver->tunings_.push_back(std::move(tuning));
   }
   driver->tune(0);
   driver->num_groups_ = static_cast<int32_t>(kv_groups(spec.config, kv_dtype, kBlockSize).size());
-  CpuRunnerConfig config;
+  RunnerSizes config;
   config.max_num_seqs = options.max_num_seqs;
   config.max_num_batched_tokens = options.max_num_batched_tokens;
   config.block_size = kBlockSize;
   config.num_blocks = blocks_for(options.kv_tokens) * driver->num_groups_ + 1;
   config.kv_dtype = kv_dtype;
-  PAGODA_TRY(driver->runner_, CpuModelRunner::create(config, std::move(compute), std::move(decoder)));
-  static_cast<CpuModelRunner&>(*driver->runner_).fill_kv_for_benchmark();
+  PAGODA_TRY(driver->runner_, LocalModelRunner::create(config, std::move(stream), std::move(decoder)));
+  static_cast<LocalModelRunner&>(*driver->runner_).fill_kv_for_benchmark();
   driver->stream_->set_times(&driver->profile_.ops);
   return driver;
 }

@@ -1,4 +1,4 @@
-// Drives a CpuModelRunner with plans of its own: the model's steps without scheduler, engine and server.
+// Drives a LocalModelRunner with plans of its own: the model's steps without scheduler, engine and server.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "bench/step/roofline.h"
-#include "runner/cpu_model_runner.h"
+#include "ops/cpu/cpu_stream.h"
+#include "runner/local_model_runner.h"
 
 namespace pagoda {
 
@@ -78,9 +79,9 @@ class StepDriver {
     std::string text;
   };
   static Result<Tuning> tuning_of(const std::string& wish, const ModelConfig& config, DType kv_dtype,
-                                  const Decoder& decoder, ComputeStream* stream);
+                                  const Decoder& decoder, CpuStream* stream);
   std::vector<Tuning> tunings_;
-  ComputeStream* stream_ = nullptr;
+  CpuStream* stream_ = nullptr;
   DType kv_dtype_ = DType::kF32;
   int32_t num_groups_ = 1;
   uint64_t next_step_ = 1;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "assembly/cpu_tuning.h"
 #include "assembly/kv_offload.h"
 #include "assembly/memory_plan.h"
 #include "assembly/model_files.h"
@@ -18,9 +17,8 @@
 #include "layers/weight_formats.h"
 #include "model/registry.h"
 #include "model/tensor_list.h"
-#include "ops/cpu/isa.h"
-#include "runner/cpu_model_runner.h"
 #include "runner/kv_storage.h"
+#include "runner/make_runner.h"
 
 namespace pagoda {
 namespace {
@@ -36,12 +34,6 @@ struct Source {
   WeightFormats formats;
   UsedFormats used;
 };
-
-Status choose_isa(const std::string& name) {
-  for (Isa isa : kIsas)
-    if (name == isa_name(isa)) return select_isa(isa);
-  return {};
-}
 
 Result<std::optional<DType>> parse_dtype_flag(const std::string& name) {
   if (name == "float32" || name == "float") return std::optional(DType::kF32);
@@ -294,30 +286,35 @@ WeightRecipe weight_recipe(const EngineArgs& args, const Source& source, const S
           .copy_packed = cpus.num_numa_nodes > 1};
 }
 
+void log_weights(const Source& source, std::size_t bytes, const ComputeStream& stream) {
+  const std::string layers = names_of(source.used.layers), head = names_of(source.used.vocabulary);
+  log_info("Loaded {} parameters as {}{} in {:.2f} GiB; {} kernels",
+           with_commas(num_parameters(tensor_list(source.spec))), layers,
+           head == layers ? "" : ", the head as " + head, static_cast<double>(bytes) / kGiB,
+           stream.kernels_name());
+}
+
 Result<std::unique_ptr<ModelRunner>> load_runner(const EngineArgs& args, Source* source, const Sizes& sizes,
                                                  DType kv_dtype, const CpuPlan& cpus, OffloadConfig offload,
                                                  std::size_t* weight_bytes) {
-  auto compute = std::make_unique<CpuCompute>(cpus);
-  CpuBinding as_worker(cpus.compute.empty() ? cpus.compute : std::vector<int>{cpus.compute[0]});
   auto loader = std::make_shared<WeightLoader>(weight_recipe(args, *source, sizes, cpus));
-  PAGODA_TRY(auto decoder, loader->load(std::move(source->checkpoint), compute.get()));
-  *weight_bytes = decoder->weight_bytes();
-  const std::string layers = names_of(source->used.layers), head = names_of(source->used.vocabulary);
-  log_info("Loaded {} parameters as {}{} in {:.2f} GiB; {} kernels",
-           with_commas(num_parameters(tensor_list(source->spec))), layers,
-           head == layers ? "" : ", the head as " + head, static_cast<double>(*weight_bytes) / kGiB,
-           isa_name(selected_isa()));
-  CpuRunnerConfig config;
-  config.max_num_seqs = sizes.max_num_seqs;
-  config.max_num_batched_tokens = sizes.max_num_batched_tokens;
-  config.block_size = static_cast<int32_t>(args.cache.block_size);
-  config.num_blocks = sizes.memory.num_blocks;
-  config.kv_dtype = kv_dtype;
-  PAGODA_RETURN_IF_ERROR(tune_cpu({args.cpu.tune, args.model.packed_cache}, *decoder, kv_dtype,
-                                  config.block_size, compute.get()));
-  return CpuModelRunner::create(
-      config, std::move(compute), std::move(decoder),
-      [loader](CpuCompute* again) { return loader->load_again(again); }, std::move(offload));
+  RunnerConfig config;
+  config.sizes = {.max_num_seqs = sizes.max_num_seqs,
+                  .max_num_batched_tokens = sizes.max_num_batched_tokens,
+                  .block_size = static_cast<int32_t>(args.cache.block_size),
+                  .num_blocks = sizes.memory.num_blocks,
+                  .kv_dtype = kv_dtype};
+  config.cpus = cpus;
+  config.cpu_tune = {args.cpu.tune, args.model.packed_cache};
+  config.offload = std::move(offload);
+  config.load = [&](ComputeStream& stream) -> Result<std::unique_ptr<Decoder>> {
+    PAGODA_TRY(std::unique_ptr<Decoder> decoder, loader->load(std::move(source->checkpoint), stream));
+    *weight_bytes = decoder->weight_bytes();
+    log_weights(*source, *weight_bytes, stream);
+    return decoder;
+  };
+  config.reload = [loader](ComputeStream& stream) { return loader->load_again(stream); };
+  return make_runner(std::move(config));
 }
 
 KvIdentity kv_identity(const EngineArgs& args, const Source& source, const Sizes& sizes, DType kv_dtype) {
@@ -391,7 +388,7 @@ Result<TextAssets> text_of(const EngineArgs& args, const ModelFiles& files) {
 }  // namespace
 
 Result<std::unique_ptr<Assembly>> assemble(const EngineArgs& args) {
-  PAGODA_RETURN_IF_ERROR(choose_isa(args.cpu.isa));
+  PAGODA_RETURN_IF_ERROR(select_kernels(args.cpu.isa));
   PAGODA_TRY(CpuPlan cpus, plan_cpus(CpuTopology::of_this_process(),
                                      {args.cpu.list, static_cast<int>(args.cpu.num_threads)}));
   bind_other_threads(cpus.spare);  // the log's, which began before

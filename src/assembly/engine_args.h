@@ -17,7 +17,7 @@ namespace pagoda {
 struct CpuArgs {
   std::string isa;            // scalar, avx2, ...; empty: the best there is
   std::string list;           // "", auto, nobind or a list: see CpuWish
-  std::string tune = "auto";  // auto, off or a file: see CpuTuneWish
+  std::string tune = "auto";  // auto, off or a file: see CpuTuneOptions
   int64_t num_threads = 0;    // 0: see CpuWish
 };
 

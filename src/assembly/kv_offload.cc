@@ -8,9 +8,10 @@
 #include "base/env.h"
 #include "base/log.h"
 #include "kv_offload/offload_file.h"
-#include "ops/cpu/isa.h"
 #include "ops/kv_layout_key.h"
 #include "packed/packed_store.h"
+#include "runner/kv_storage.h"
+#include "runner/make_runner.h"
 #include "weights/content_key.h"
 
 namespace pagoda {
@@ -21,19 +22,19 @@ constexpr double kGiB = 1024. * 1024 * 1024;
 // Weights by content: they may have moved or been copied.
 Hash128 fingerprint(const KvIdentity& identity, std::span<const KvGroupSpec> groups,
                     const std::string& notes_folder, const CpuPlan& cpus) {
-  CpuCompute compute(cpus);
+  const std::unique_ptr<ComputeStream> stream = make_compute_stream(cpus);
   Hash128 content;
-  if (identity.checkpoint != nullptr) content = content_key(*identity.checkpoint, notes_folder, compute.pool);
-  std::string text =
-      fmt::format("pagoda kv 2|keys {}|{}|{}|{}|{} {}|{}", kBlockKeyVersion, identity.config, content.hex(),
-                  isa_name(selected_isa()), dtype_name(identity.kv_dtype), identity.block_size,
-                  packed_key(content, identity.formats, compute.stream).hex());
+  if (identity.checkpoint != nullptr)
+    content = content_key(*identity.checkpoint, notes_folder, stream->pool());
+  std::string text = fmt::format("pagoda kv 2|keys {}|{}|{}|{}|{} {}|{}", kBlockKeyVersion, identity.config,
+                                 content.hex(), stream->kernels_name(), dtype_name(identity.kv_dtype),
+                                 identity.block_size, packed_key(content, identity.formats, *stream).hex());
   for (const KvGroupSpec& group : groups)
     text += fmt::format("|{} {} {} {}", static_cast<int>(group.kind), group.window, group.block_bytes,
                         fmt::join(group.layers, ","));
   KvLayout before;
   for (const KvLayout& layout : kv_layouts(*identity.model, identity.kv_dtype, identity.block_size)) {
-    if (layout != before) text += '|' + kv_layout_key(layout, compute.stream).hex();
+    if (layout != before) text += '|' + kv_layout_key(layout, *stream).hex();
     before = layout;
   }
   return hash128(text);

@@ -5,10 +5,13 @@
 #include <vector>
 
 #include "assembly/engine_args.h"
+#include "base/cpu_plan.h"
 #include "contract/engine_config.h"
 #include "contract/kv_group.h"
 #include "contract/kv_offload.h"
-#include "runner/cpu_model_runner.h"
+#include "kv_offload/offload_worker.h"
+#include "model/config.h"
+#include "ops/matmul.h"
 #include "weights/checkpoint.h"
 
 namespace pagoda {

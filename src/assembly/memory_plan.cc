@@ -10,7 +10,7 @@
 #include "decoder/activations.h"
 #include "kv/group_blocks.h"
 #include "model/tensor_list.h"
-#include "runner/cpu_model_runner.h"
+#include "runner/runner_config.h"
 
 namespace pagoda {
 namespace {
@@ -148,8 +148,8 @@ uint64_t estimate_position_bytes(const ModelConfig& config, std::span<const KvGr
   uint64_t rope_bytes = 0;
   for (const RopeConfig& rope : config.ropes)
     rope_bytes += static_cast<uint64_t>(rope.rotary_dim) * sizeof(float);
-  const uint64_t table_bytes =  // of all rows
-      static_cast<uint64_t>(max_num_seqs) * sizeof(BlockId) * groups.size();
+  const uint64_t table_bytes =  // of all rows, on the host and on the device
+      2 * static_cast<uint64_t>(max_num_seqs) * sizeof(BlockId) * groups.size();
   return rope_bytes + table_bytes / static_cast<uint64_t>(groups[0].block_size) + 1;
 }
 

@@ -12,43 +12,43 @@
 
 namespace pagoda {
 
-Result<std::unique_ptr<Decoder>> WeightLoader::load(std::unique_ptr<Checkpoint> opened, CpuCompute* compute) {
+Result<std::unique_ptr<Decoder>> WeightLoader::load(std::unique_ptr<Checkpoint> opened,
+                                                    ComputeStream& stream) {
   if (!opened && !recipe_.dummy) {
     PAGODA_TRY(opened, recipe_.files.open_checkpoint());
   }
   if (recipe_.dummy)
     opened =
-        make_dummy_checkpoint(tensor_list(recipe_.spec), recipe_.formats.dtype, recipe_.seed, &compute->pool);
+        make_dummy_checkpoint(tensor_list(recipe_.spec), recipe_.formats.dtype, recipe_.seed, &stream.pool());
   stamps_ = stamps_of(*opened);
-  return decode(*opened, compute);
+  return decode(*opened, stream);
 }
 
-Result<std::unique_ptr<Decoder>> WeightLoader::load_again(CpuCompute* compute) const {
+Result<std::unique_ptr<Decoder>> WeightLoader::load_again(ComputeStream& stream) const {
   if (recipe_.dummy)
     return decode(*make_dummy_checkpoint(tensor_list(recipe_.spec), recipe_.formats.dtype, recipe_.seed,
-                                         &compute->pool),
-                  compute);
+                                         &stream.pool()),
+                  stream);
   Result<std::unique_ptr<Checkpoint>> checkpoint = recipe_.files.open_checkpoint();
   if (!checkpoint.ok())
     return std::move(checkpoint.status()).with_context("the weights cannot be loaded again");
   PAGODA_RETURN_IF_ERROR(check_unchanged(**checkpoint));
-  return decode(**checkpoint, compute);
+  return decode(**checkpoint, stream);
 }
 
 Result<std::unique_ptr<Decoder>> WeightLoader::decode(const Checkpoint& checkpoint,
-                                                      CpuCompute* compute) const {
+                                                      ComputeStream& stream) const {
   std::optional<PackedStore> store;
   if (!recipe_.packed_cache.empty() && recipe_.dummy) {
     log_warning("--packed-cache: dummy weights are not kept.");
   } else if (!recipe_.packed_cache.empty()) {
-    const Hash128 content = content_key(checkpoint, recipe_.packed_cache, compute->pool);
+    const Hash128 content = content_key(checkpoint, recipe_.packed_cache, stream.pool());
     const UsedFormats used = recipe_.formats.used(tensor_list(recipe_.spec), &checkpoint);
-    store.emplace(recipe_.packed_cache, packed_key(content, used.all(), compute->stream), recipe_.copy_packed,
-                  compute->stream);
+    store.emplace(recipe_.packed_cache, packed_key(content, used.all(), stream), recipe_.copy_packed, stream);
   }
   const DecoderOptions options{recipe_.formats.dtype, recipe_.max_model_len, recipe_.formats.layers,
                                recipe_.formats.vocabulary, store ? &*store : nullptr};
-  PAGODA_TRY(auto decoder, Decoder::load(recipe_.spec, checkpoint, options, compute->stream));
+  PAGODA_TRY(auto decoder, Decoder::load(recipe_.spec, checkpoint, options, stream));
   if (store) store->finish();
   return decoder;
 }

@@ -7,7 +7,6 @@
 #include "decoder/decoder.h"
 #include "layers/weight_formats.h"
 #include "model/registry.h"
-#include "runner/cpu_model_runner.h"
 
 namespace pagoda {
 
@@ -30,10 +29,10 @@ class WeightLoader {
 
   // `opened`: the recipe's checkpoint, if it is open already. Notes what the files are. Errors: of opening
   // and loading.
-  Result<std::unique_ptr<Decoder>> load(std::unique_ptr<Checkpoint> opened, CpuCompute* compute);
+  Result<std::unique_ptr<Decoder>> load(std::unique_ptr<Checkpoint> opened, ComputeStream& stream);
   // As load() did. Errors also where a file is gone or was written since; nothing is changed then, and it may
   // be tried again.
-  Result<std::unique_ptr<Decoder>> load_again(CpuCompute* compute) const;
+  Result<std::unique_ptr<Decoder>> load_again(ComputeStream& stream) const;
 
  private:
   struct FileStamp {
@@ -44,7 +43,7 @@ class WeightLoader {
   };
   static std::vector<FileStamp> stamps_of(const Checkpoint& checkpoint);
   Status check_unchanged(const Checkpoint& checkpoint) const;
-  Result<std::unique_ptr<Decoder>> decode(const Checkpoint& checkpoint, CpuCompute* compute) const;
+  Result<std::unique_ptr<Decoder>> decode(const Checkpoint& checkpoint, ComputeStream& stream) const;
 
   WeightRecipe recipe_;
   std::vector<FileStamp> stamps_;

@@ -41,7 +41,7 @@ Sizes sizes_of(const ModelConfig& config, int64_t max_tokens, int32_t input_part
     return static_cast<std::size_t>(max_tokens * columns) * sizeof(float);
   };
   const auto inputs = [&](int64_t columns) {
-    return static_cast<std::size_t>(input_parts) * input_bytes_most(columns, max_tokens);
+    return static_cast<std::size_t>(input_parts) * max_input_bytes(columns, max_tokens);
   };
   Sizes sizes{.residual = floats(config.hidden_size),
               .qkv = floats(widest.qkv),
@@ -61,20 +61,22 @@ Sizes sizes_of(const ModelConfig& config, int64_t max_tokens, int32_t input_part
 
 }  // namespace
 
-Activations::Activations(const ModelConfig& config, int32_t max_tokens, int32_t input_parts)
+Activations::Activations(const ModelConfig& config, int32_t max_tokens, int32_t input_parts,
+                         DeviceMemory& memory)
     : max_tokens_(max_tokens) {
   const Sizes sizes = sizes_of(config, max_tokens, input_parts);
   const Widths widest = widths_of(config);
-  residual_ = Buffer(sizes.residual);
-  attention_ = {Buffer(sizes.qkv), Buffer(sizes.attended), Buffer(sizes.input)};
+  const auto room = [&](std::size_t bytes) { return DeviceBuffer(memory, bytes); };
+  residual_ = room(sizes.residual);
+  attention_ = {room(sizes.qkv), room(sizes.attended), room(sizes.input)};
   mlp_ = {
-      .activated = Buffer(sizes.activated),
-      .down_input = Buffer(sizes.down_input),
-      .router_logits = Buffer(sizes.router_logits),
-      .expert_input = Buffer(sizes.expert_input),
-      .expert_output = Buffer(sizes.expert_output),
+      .activated = room(sizes.activated),
+      .down_input = room(sizes.down_input),
+      .router_logits = room(sizes.router_logits),
+      .expert_input = room(sizes.expert_input),
+      .expert_output = room(sizes.expert_output),
       .routing = ExpertRouting(static_cast<int32_t>(widest.experts), max_tokens * widest.experts_per_token)};
-  sublayer_ = Buffer(sizes.sublayer);
+  sublayer_ = room(sizes.sublayer);
 }
 
 uint64_t Activations::bytes(const ModelConfig& config, int32_t max_tokens, int32_t input_parts) {

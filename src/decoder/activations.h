@@ -12,17 +12,18 @@ namespace pagoda {
 class Activations {
  public:
   // input_parts: Decoder::max_input_parts(), 1 where a model's matrices are all packed alike.
-  Activations(const ModelConfig& config, int32_t max_tokens, int32_t input_parts);
+  // Throws std::bad_alloc.
+  Activations(const ModelConfig& config, int32_t max_tokens, int32_t input_parts, DeviceMemory& memory);
   static uint64_t bytes(const ModelConfig& config, int32_t max_tokens, int32_t input_parts);
   int32_t max_tokens() const { return max_tokens_; }
 
  private:
   friend class Decoder;
   int32_t max_tokens_;
-  Buffer residual_;
+  DeviceBuffer residual_;
   AttentionScratch attention_;  // `input` also holds what MLP and head read, `attended` the head's rows
   MlpScratch mlp_;
-  Buffer sublayer_;  // of sandwich norms: what attention or MLP gives, before it is normed and added
+  DeviceBuffer sublayer_;  // of sandwich norms: what attention or MLP gives, before it is normed and added
 };
 
 }  // namespace pagoda

@@ -1,18 +1,18 @@
 #include "decoder/decoder.h"
 
 #include <algorithm>
-#include <cstring>
 #include <new>
 
 #include "model/rope_frequencies.h"
+#include "ops/gather_rows.h"
 #include "ops/soft_cap.h"
 #include "weights/check_tensors.h"
 
 namespace pagoda {
 namespace {
 
-Tensor floats(Buffer* buffer, int64_t rows, int64_t columns) {
-  return Tensor::matrix(buffer->data(), DType::kF32, rows, columns);
+Tensor floats(const DeviceBuffer& buffer, int64_t rows, int64_t columns) {
+  return Tensor::matrix(buffer.data(), DType::kF32, rows, columns);
 }
 
 Status check_rope_tables(const ModelConfig& config, int64_t max_positions) {
@@ -27,10 +27,10 @@ Status check_rope_tables(const ModelConfig& config, int64_t max_positions) {
 
 }  // namespace
 
-Decoder::Decoder(const ModelConfig& config, int64_t max_positions)
+Decoder::Decoder(const ModelConfig& config, int64_t max_positions, DeviceMemory& memory)
     : config_(config), max_positions_(max_positions) {
   for (const RopeConfig& rope : config.ropes)
-    ropes_.emplace_back(rope_frequencies(rope, max_positions), rope.magnitude, max_positions);
+    ropes_.emplace_back(rope_frequencies(rope, max_positions), rope.magnitude, max_positions, memory);
 }
 
 Result<Decoder::Layer> Decoder::load_layer(const LayerConfig& config, const WeightSource& source) {
@@ -72,7 +72,7 @@ Result<std::unique_ptr<Decoder>> Decoder::load(const ModelSpec& spec, const Chec
 
 Result<std::unique_ptr<Decoder>> Decoder::load_weights(const ModelConfig& config, const WeightSource& source,
                                                        int64_t max_positions) {
-  std::unique_ptr<Decoder> decoder(new Decoder(config, max_positions));
+  std::unique_ptr<Decoder> decoder(new Decoder(config, max_positions, source.stream.memory()));
   PAGODA_TRY(decoder->vocabulary_, Vocabulary::load(source, config.tied_head));
   for (std::size_t i = 0; i < config.layers.size(); ++i) {
     WeightSource of_layer = source;
@@ -89,7 +89,7 @@ void Decoder::forward(const ForwardInputs& inputs, std::span<const KvLayerView> 
   PAGODA_CHECK(inputs.num_tokens <= activations->max_tokens(), "a step fits the room for activations");
   PAGODA_CHECK(kv.size() == layers_.size(), "a cache for every layer");
   const int64_t n = inputs.num_tokens;
-  const Tensor residual = floats(&activations->residual_, n, config_.hidden_size);
+  const Tensor residual = floats(activations->residual_, n, config_.hidden_size);
   AttentionScratch& scratch = activations->attention_;
 
   vocabulary_.embed(residual, inputs.input_ids, config_.embedding_scale, stream);
@@ -98,32 +98,29 @@ void Decoder::forward(const ForwardInputs& inputs, std::span<const KvLayerView> 
     const LayerConfig& config = config_.layers[i];
     const AttentionStep step{inputs.positions, ropes_[static_cast<std::size_t>(config.rope)], kv[i],
                              inputs.groups[static_cast<std::size_t>(config.kv_group)], scratch};
-    const LinearInput attention_input = layer.attention.input().input(&scratch.input, n);
+    const LinearInput attention_input = layer.attention.input().input(scratch.input, n);
     layer.attention_norm.forward(attention_input.forms(), residual, stream);
     // Added to the residual by the last product itself, unless it is normed first.
     const bool is_sandwich = config.norms.placement == NormPlacement::kSandwich;
-    const Tensor sum = is_sandwich ? floats(&activations->sublayer_, n, config_.hidden_size) : residual;
+    const Tensor sum = is_sandwich ? floats(activations->sublayer_, n, config_.hidden_size) : residual;
     const Epilogue epilogue = is_sandwich ? Epilogue::kStore : Epilogue::kAdd;
     layer.attention.forward(sum, attention_input, epilogue, step, stream);
     if (is_sandwich) layer.post_attention_norm.forward_add(residual, sum, stream);
-    const LinearInput mlp_input = layer.mlp.input().input(&scratch.input, n);
+    const LinearInput mlp_input = layer.mlp.input().input(scratch.input, n);
     layer.mlp_norm.forward(mlp_input.forms(), residual, stream);
     layer.mlp.forward(sum, mlp_input, epilogue, &activations->mlp_, stream);
     if (is_sandwich) layer.post_mlp_norm.forward_add(residual, sum, stream);
   }
 }
 
-void Decoder::logits(const Tensor& out, std::span<const int32_t> rows, Activations* activations,
+void Decoder::logits(const Tensor& out, DeviceSpan<const int32_t> rows, Activations* activations,
                      ComputeStream& stream) const {
-  PAGODA_CHECK(rows.size() <= static_cast<std::size_t>(activations->max_tokens()),
-               "rows fit the room for activations");
-  const auto n = static_cast<int64_t>(rows.size());
-  const Tensor residual = floats(&activations->residual_, activations->max_tokens(), config_.hidden_size);
-  const Tensor picked = floats(&activations->attention_.attended, n, config_.hidden_size);
-  for (int64_t i = 0; i < n; ++i)
-    std::memcpy(picked.row<float>(i), residual.row<float>(rows[static_cast<std::size_t>(i)]),
-                static_cast<std::size_t>(config_.hidden_size) * sizeof(float));
-  const MatmulInput input = vocabulary_.input(&activations->attention_.input, n);
+  PAGODA_CHECK(rows.size <= activations->max_tokens(), "rows fit the room for activations");
+  const int64_t n = rows.size;
+  const Tensor residual = floats(activations->residual_, activations->max_tokens(), config_.hidden_size);
+  const Tensor picked = floats(activations->attention_.attended, n, config_.hidden_size);
+  gather_rows(picked, residual, rows, stream);
+  const MatmulInput input = vocabulary_.input(activations->attention_.input, n);
   final_norm_.forward({&input, 1}, picked, stream);
   vocabulary_.logits(out, input, stream);
   if (config_.logit_softcap > 0) soft_cap(out, config_.logit_softcap, stream);

@@ -14,10 +14,9 @@
 
 namespace pagoda {
 
-// One step's flat batch. Arrays are valid during the call.
+// One step's flat batch, of device memory. Valid during the call.
 struct ForwardInputs {
-  const int32_t* input_ids = nullptr;  // [num_tokens]
-  const int32_t* positions = nullptr;  // [num_tokens]
+  DeviceSpan<const int32_t> input_ids, positions;  // [num_tokens]
   int32_t num_tokens = 0;
   std::span<const AttnBatch> groups;  // by LayerConfig::kv_group
 };
@@ -41,11 +40,11 @@ class Decoder {
   // kv[layer].
   void forward(const ForwardInputs& inputs, std::span<const KvLayerView> kv, Activations* activations,
                ComputeStream& stream) const;
-  // out[i] = logits after flat token rows[i] of the last forward: [rows.size(), vocab] float32. For prompts
+  // out[i] = logits after flat token rows[i] of the last forward: [rows.size, vocab] float32. For prompts
   // with log-probabilities it is called with some rows at a time, so that not all logits need room at once.
-  // Requires: rows.size() <= max_tokens; `activations` of the last forward. May be called again with other
+  // Requires: rows.size <= max_tokens; `activations` of the last forward. May be called again with other
   // rows.
-  void logits(const Tensor& out, std::span<const int32_t> rows, Activations* activations,
+  void logits(const Tensor& out, DeviceSpan<const int32_t> rows, Activations* activations,
               ComputeStream& stream) const;
 
   const ModelConfig& config() const { return config_; }
@@ -63,7 +62,7 @@ class Decoder {
     Attention attention;
     Mlp mlp;
   };
-  Decoder(const ModelConfig& config, int64_t max_positions);
+  Decoder(const ModelConfig& config, int64_t max_positions, DeviceMemory& memory);
   static Result<std::unique_ptr<Decoder>> load_weights(const ModelConfig& config, const WeightSource& source,
                                                        int64_t max_positions);
   static Result<Layer> load_layer(const LayerConfig& config, const WeightSource& source);

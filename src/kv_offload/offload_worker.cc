@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <new>
 #include <utility>
 
@@ -21,11 +20,12 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 
 }  // namespace
 
-Result<std::unique_ptr<OffloadWorker>> OffloadWorker::create(OffloadPages cache, OffloadConfig config) {
+Result<std::unique_ptr<OffloadWorker>> OffloadWorker::create(const OffloadPages& cache,
+                                                             OffloadConfig config) {
   std::unique_ptr<OffloadWorker> worker(new OffloadWorker());
   worker->cache_ = cache;
   worker->num_slots_ = config.num_slots;
-  const std::size_t total = cache.first.size() * static_cast<std::size_t>(config.num_slots);
+  const std::size_t total = cache.page_bytes * static_cast<std::size_t>(config.num_slots);
   try {
     worker->memory_ = Buffer(total);
   } catch (const std::bad_alloc&) {
@@ -38,27 +38,26 @@ Result<std::unique_ptr<OffloadWorker>> OffloadWorker::create(OffloadPages cache,
 
 std::span<std::byte> OffloadWorker::slot(int32_t slot) {
   PAGODA_CHECK(slot >= 0 && slot < num_slots_, "a slot of the offload memory");
-  const std::size_t bytes = cache_.first.size();
+  const std::size_t bytes = cache_.page_bytes;
   return {static_cast<std::byte*>(memory_.data()) + static_cast<std::size_t>(slot) * bytes, bytes};
 }
 
 // In the order of the list: a slot may get two contents in one step. Threads share the bytes of every page.
 void OffloadWorker::copy(std::span<const OffloadMove> moves, OffloadMoveKind kind, ComputePool& pool) {
   constexpr int64_t kChunk = 4096;
-  const auto page_bytes = static_cast<int64_t>(cache_.first.size());
+  const auto page_bytes = static_cast<int64_t>(cache_.page_bytes);
   auto copy_bytes = [&](int64_t begin, int64_t end) {
     const std::size_t offset = static_cast<std::size_t>(begin * kChunk);
     const std::size_t bytes = static_cast<std::size_t>(std::min(end * kChunk, page_bytes)) - offset;
     for (const OffloadMove& move : moves) {
       if (move.kind != kind) continue;
       PAGODA_CHECK(move.block > 0 && move.block < cache_.num_pages, "a block of the cache");
-      std::byte* const block =
-          cache_.first.data() + static_cast<std::size_t>(move.block) * cache_.first.size() + offset;
-      std::byte* const kept = slot(move.slot).data() + offset;
+      const std::size_t block = static_cast<std::size_t>(move.block) * cache_.page_bytes + offset;
+      const std::span<std::byte> kept = slot(move.slot).subspan(offset, bytes);
       if (kind == OffloadMoveKind::kStore)
-        std::memcpy(kept, block, bytes);
+        cache_.memory->copy_to_host(block, kept);
       else
-        std::memcpy(block, kept, bytes);
+        cache_.memory->copy_from_host(block, kept);
     }
   };
   const int64_t total = std::ranges::count(moves, kind, &OffloadMove::kind) * page_bytes;

@@ -10,6 +10,7 @@
 #include "base/thread_pool.h"
 #include "contract/step_result.h"
 #include "kv_offload/offload_disk.h"
+#include "tensor/device_memory.h"
 #include "tensor/tensor.h"
 
 namespace pagoda {
@@ -19,16 +20,18 @@ struct OffloadConfig {
   std::unique_ptr<OffloadDisk> disk;  // null: memory alone
 };
 
-// The cache: num_pages pages, one after the other. `first`: page 0, the null block's.
+// The cache: num_pages pages of device memory, one after the other.
 struct OffloadPages {
-  std::span<std::byte> first;
-  int32_t num_pages;
+  DeviceBuffer* memory = nullptr;
+  std::size_t page_bytes = 0;
+  int32_t num_pages = 0;
 };
 
 class OffloadWorker {
  public:
-  // Slots cost nothing until they are used. Error kExhausted: the system does not give so much memory.
-  static Result<std::unique_ptr<OffloadWorker>> create(OffloadPages cache, OffloadConfig config);
+  // `cache` outlives this. Slots cost nothing until they are used. Error kExhausted: the system does not give
+  // so much memory.
+  static Result<std::unique_ptr<OffloadWorker>> create(const OffloadPages& cache, OffloadConfig config);
 
   // The plan's kStore, before anything of the cache is written in this step.
   void store(std::span<const OffloadMove> moves, ComputePool& pool);
@@ -50,7 +53,7 @@ class OffloadWorker {
   void copy(std::span<const OffloadMove> moves, OffloadMoveKind kind, ComputePool& pool);
   std::span<std::byte> slot(int32_t slot);
 
-  OffloadPages cache_{};
+  OffloadPages cache_;
   int32_t num_slots_ = 0;
   Buffer memory_;
   double store_s_ = 0, load_s_ = 0;    // since take_times()

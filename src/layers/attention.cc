@@ -36,7 +36,7 @@ void Attention::forward(const Tensor& y, const LinearInput& x, Epilogue epilogue
   batch.window = config_.window;
   batch.scale = config_.scale;
   batch.softcap = config_.softcap;
-  const LinearInput out = o_.input(&scratch.input, x.rows());
+  const LinearInput out = o_.input(scratch.input, x.rows());
   paged_attention(attended, q, step.kv, batch, config_.num_heads, stream);
   out.convert(attended, stream);
   o_.forward(y, out, epilogue, stream);

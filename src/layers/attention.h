@@ -9,13 +9,13 @@ namespace pagoda {
 
 // Room for what an attention layer makes on its way. Layers share it, so it is sized by the largest.
 struct AttentionScratch {
-  Buffer qkv, attended;  // [num_tokens, qkv_size], [num_tokens, q_size] float32
-  Buffer input;          // out().input_bytes(num_tokens); x may lie there, too
+  DeviceBuffer qkv, attended;  // [num_tokens, qkv_size], [num_tokens, q_size] float32
+  DeviceBuffer input;          // out().input_bytes(num_tokens); x may lie there, too
 };
 
 // What an attention layer is given in a step, beside its rows.
 struct AttentionStep {
-  const int32_t* positions;  // [num_tokens]
+  DeviceSpan<const int32_t> positions;  // [num_tokens]
   const RopeTable& rope;
   const KvLayerView& kv;
   const AttnBatch& batch;  // of the layer's KV group

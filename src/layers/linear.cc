@@ -163,18 +163,19 @@ Result<Linear> Linear::load(const WeightSource& source, std::initializer_list<Te
   std::span<const float> rest = biases;
   for (PackedPart& part : linear.parts_) {
     const auto count = static_cast<std::size_t>(part.weight->n());
-    part.bias = pack_bias(*part.weight, rest.first(count));
+    part.bias = pack_bias(*part.weight, rest.first(count), source.stream);
     rest = rest.subspan(count);
   }
   return linear;
 }
 
-LinearInput Linear::input(Buffer* room, int64_t num_tokens) const {
+LinearInput Linear::input(const DeviceBuffer& room, int64_t num_tokens) const {
   LinearInput input(num_tokens);
-  auto* memory = static_cast<std::byte*>(room->data());
+  DeviceSpan<std::byte> memory = room.span<std::byte>();
   for (const PackedPart& part : parts_) {
     input.add(make_input(*part.weight, memory, num_tokens));
-    memory += round_to_line(pagoda::input_bytes(*part.weight, num_tokens));
+    const auto bytes = static_cast<int64_t>(round_to_line(pagoda::input_bytes(*part.weight, num_tokens)));
+    memory = {memory.data + bytes, memory.size - bytes};
   }
   return input;
 }
@@ -188,7 +189,7 @@ std::size_t Linear::input_bytes(int64_t num_tokens) const {
 void Linear::forward(const Tensor& y, const LinearInput& x, Epilogue epilogue, ComputeStream& stream) const {
   auto product = [&](const Tensor& out, std::size_t i) {
     const PackedPart& part = parts_[i];
-    matmul(out, x.forms()[i], *part.weight, part.bias.empty() ? nullptr : part.bias.data(), epilogue, stream);
+    matmul(out, x.forms()[i], *part.weight, part.bias.span<const float>(), epilogue, stream);
   };
   if (parts_.size() == 1) return product(y, 0);
   int64_t begin = 0;

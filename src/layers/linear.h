@@ -33,7 +33,7 @@ struct WeightSource {
   PackedStore* store = nullptr;  // asked for packed weights first, handed those that it has not; null: none
 };
 
-// A tensor of the list as floats: norm weights, biases.
+// A tensor of the list as floats of the host: norm weights, biases.
 Result<std::vector<float>> load_vector(const WeightSource& source, const TensorSpec& tensor);
 // A matrix of the list as one packed weight.
 Result<std::unique_ptr<PackedWeight>> load_packed(const WeightSource& source, const TensorSpec& tensor);
@@ -49,7 +49,7 @@ inline Tensor columns_of(const Tensor& matrix, int64_t begin, int64_t count) {
 // Adjacent outputs of a Linear that are packed in one format.
 struct PackedPart {
   std::unique_ptr<PackedWeight> weight;
-  std::vector<float> bias;  // in packed order; empty: none
+  DeviceBuffer bias;  // in packed order; empty: none
 };
 
 // Rows that a Linear reads, in the form that each of its parts asks for.
@@ -61,7 +61,7 @@ class LinearInput {
   std::span<const MatmulInput> forms() const { return {forms_.data(), num_forms_}; }
   // The rows as a matrix that an op may write to, where that is all there is to them; nullopt: write float32
   // elsewhere and convert().
-  std::optional<Tensor> in_place() const { return num_forms_ == 1 ? forms_[0].in_place() : std::nullopt; }
+  std::optional<Tensor> in_place() const { return num_forms_ == 1 ? forms_[0].in_place : std::nullopt; }
   // From x: [rows, k] float32.
   void convert(const Tensor& x, ComputeStream& stream) const {
     for (const MatmulInput& form : forms()) convert_input(form, x, stream);
@@ -83,7 +83,7 @@ class Linear {
                              bool gated = false, int32_t expert = -1);
 
   // Room for num_tokens rows of what this layer reads.
-  LinearInput input(Buffer* room, int64_t num_tokens) const;
+  LinearInput input(const DeviceBuffer& room, int64_t num_tokens) const;
   std::size_t input_bytes(int64_t num_tokens) const;
 
   // y: [num_tokens, out features] float32; gated: [num_tokens, out features / 2], float32 or bfloat16.

@@ -20,7 +20,7 @@ Result<GatedMlp> GatedMlp::load(const WeightSource& source, const MlpConfig& con
 void GatedMlp::forward(const Tensor& y, const LinearInput& x, Epilogue epilogue, MlpScratch* scratch,
                        ComputeStream& stream) const {
   const Epilogue join = join_of(config_.activation);
-  const LinearInput down_input = down_.input(&scratch->down_input, x.rows());
+  const LinearInput down_input = down_.input(scratch->down_input, x.rows());
   if (std::optional<Tensor> direct = down_input.in_place()) {
     gate_up_.forward(*direct, x, join, stream);
   } else {
@@ -63,11 +63,11 @@ void Mlp::forward_experts(const Tensor& y, const LinearInput& x, Epilogue epilog
   const std::optional<Tensor> rows = x.in_place();
   PAGODA_CHECK(rows && rows->dtype == DType::kF32, "a router reads float32");
   for (int32_t i = 0; i < config_.num_experts; ++i) {
-    const ExpertRouting::Share share = scratch->routing.of(i);
-    if (share.rows.empty()) continue;
+    const ExpertShare share = scratch->routing.of(i);
+    const int64_t count = share.rows.size;
+    if (count == 0) continue;
     const GatedMlp& expert = experts_[static_cast<std::size_t>(i)];
-    const auto count = static_cast<int64_t>(share.rows.size());
-    const LinearInput input = expert.input().input(&scratch->expert_input, count);
+    const LinearInput input = expert.input().input(scratch->expert_input, count);
     for (const MatmulInput& form : input.forms()) gather_input(form, *rows, share, stream);
     const Tensor output = Tensor::matrix(scratch->expert_output.data(), DType::kF32, count, y.columns());
     expert.forward(output, input, Epilogue::kStore, scratch, stream);

@@ -8,12 +8,12 @@ namespace pagoda {
 
 // Room for what an MLP makes on its way. Layers share it, so it is sized by the largest.
 struct MlpScratch {
-  Buffer activated;   // [num_tokens, intermediate] float32
-  Buffer down_input;  // down().input_bytes(num_tokens)
+  DeviceBuffer activated;   // [num_tokens, intermediate] float32
+  DeviceBuffer down_input;  // down().input_bytes(num_tokens)
   // Of a mixture of experts:
-  Buffer router_logits;  // [num_tokens, num_experts] float32
-  Buffer expert_input;   // an expert's input_bytes(num_tokens)
-  Buffer expert_output;  // [num_tokens, hidden] float32
+  DeviceBuffer router_logits;  // [num_tokens, num_experts] float32
+  DeviceBuffer expert_input;   // an expert's input_bytes(num_tokens)
+  DeviceBuffer expert_output;  // [num_tokens, hidden] float32
   ExpertRouting routing;
 };
 

@@ -18,17 +18,17 @@ class Vocabulary {
   }
 
   // y: [num_tokens, hidden], times `scale`. Requires: ids within the vocabulary.
-  void embed(const Tensor& y, const int32_t* ids, float scale, ComputeStream& stream) const {
+  void embed(const Tensor& y, DeviceSpan<const int32_t> ids, float scale, ComputeStream& stream) const {
     embedding(y, ids, *table_, scale, stream);
   }
   // Room for what logits() reads.
-  MatmulInput input(Buffer* room, int64_t num_rows) const {
-    return make_input(head(), room->data(), num_rows);
+  MatmulInput input(const DeviceBuffer& room, int64_t num_rows) const {
+    return make_input(head(), room.span<std::byte>(), num_rows);
   }
   std::size_t input_bytes(int64_t num_rows) const { return pagoda::input_bytes(head(), num_rows); }
   // out: [num_rows, vocab] float32.
   void logits(const Tensor& out, const MatmulInput& x, ComputeStream& stream) const {
-    matmul(out, x, head(), nullptr, Epilogue::kStore, stream);
+    matmul(out, x, head(), {}, Epilogue::kStore, stream);
   }
   std::size_t bytes() const { return table_->bytes() + (head_ ? head_->bytes() : 0); }
   const PackedWeight& head() const { return head_ ? *head_ : *table_; }

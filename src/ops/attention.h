@@ -2,18 +2,17 @@
 #include <cstdint>
 
 #include "ops/compute_stream.h"
-#include "tensor/tensor.h"
 
 namespace pagoda {
 
-// One step's batch as attention sees it. Host arrays, valid for one step.
+// One step's batch as attention sees it. Valid for one step.
 struct AttnBatch {
-  const int32_t* query_start_loc = nullptr;  // [num_seqs + 1] prefix sums of scheduled tokens
-  const int32_t* seq_lens = nullptr;     // [num_seqs] tokens visible after this step (computed + scheduled)
-  const int32_t* block_table = nullptr;  // [rows, max_blocks] block ids
-  const int32_t* table_rows = nullptr;   // [num_seqs] each sequence's row of it; null: sequence i has row i
-  const int64_t* slot_mapping =
-      nullptr;  // [num_tokens] block * block_size + offset: where K/V of each token goes
+  DeviceSpan<const int32_t> query_start_loc;  // [num_seqs + 1] prefix sums of scheduled tokens
+  DeviceSpan<const int32_t> seq_lens;     // [num_seqs] tokens visible after this step (computed + scheduled)
+  DeviceSpan<const int32_t> block_table;  // [rows, max_blocks] block ids
+  DeviceSpan<const int32_t> table_rows;   // [num_seqs] each sequence's row of it; empty: sequence i has row i
+  // [num_tokens] block * block_size + offset: where K/V of each token goes; negative: nowhere
+  DeviceSpan<const int64_t> slot_mapping;
   int32_t num_seqs = 0, num_tokens = 0, max_blocks = 0, block_size = 16;
   int32_t window = 0;  // 0: all; otherwise position p sees positions > p - window
   float scale = 1, softcap = 0;

@@ -144,10 +144,10 @@ Status PackedFile::read_table(const Hash128& key) {
 }
 
 std::unique_ptr<PackedWeight> PackedFile::find(const std::shared_ptr<const PackedFile>& file,
-                                               const std::string& name) {
+                                               const std::string& name, ComputeStream& stream) {
   auto entry = file->entries_.find(name);
   if (entry == file->entries_.end()) return nullptr;
-  return adopt_packed(entry->second.header, file->payload(entry->second), file);
+  return adopt_packed(entry->second.header, file->payload(entry->second), file, stream);
 }
 
 PackedFileWriter::PackedFileWriter(std::string path, std::string temporary, const Hash128& key, int fd)
@@ -187,7 +187,7 @@ Status PackedFileWriter::write(uint64_t offset, std::span<const std::byte> bytes
   return {};
 }
 
-Status PackedFileWriter::add(const std::string& name, const PackedWeight& weight, ComputePool& pool) {
+Status PackedFileWriter::add(const std::string& name, const PackedWeight& weight, ComputeStream& stream) {
   PAGODA_CHECK(name.size() <= kNameBytesMax, "a name that can be read back");
   const PackedWeight::Header& header = weight.header();
   EntryRecord record{};
@@ -195,14 +195,15 @@ Status PackedFileWriter::add(const std::string& name, const PackedWeight& weight
   record.k = header.k;
   record.offset = end_;
   record.bytes = weight.bytes();
-  record.hash = parallel_hash128(weight.payload(), pool);
+  const std::span<const std::byte> payload = weight.payload_on_host(stream.memory(), &room_);
+  record.hash = parallel_hash128(payload, stream.pool());
   record.group_rows = header.format.group_rows;
   record.group_columns = header.format.group_columns;
   record.name_bytes = static_cast<uint32_t>(name.size());
   record.scheme = static_cast<uint8_t>(header.format.scheme);
   record.zero_points = header.format.zero_points;
   record.is_gated = header.is_gated;
-  PAGODA_RETURN_IF_ERROR(write(end_, weight.payload()));
+  PAGODA_RETURN_IF_ERROR(write(end_, payload));
   end_ = (end_ + record.bytes + kPayloadAlignment - 1) / kPayloadAlignment * kPayloadAlignment;
   const auto bytes = bytes_of(record), text = std::as_bytes(std::span(name));
   table_.insert(table_.end(), bytes.begin(), bytes.end());

@@ -31,9 +31,9 @@ class PackedFile {
   // of file, version or key, torn, damaged.
   static Result<std::shared_ptr<const PackedFile>> open(const std::string& path, const Hash128& key,
                                                         ComputePool& pool);
-  // The weight of this name in the file's own pages, which it keeps mapped; nullptr: there is none.
+  // The weight of this name, on the CPU in the file's own pages, which it keeps mapped; nullptr: none.
   static std::unique_ptr<PackedWeight> find(const std::shared_ptr<const PackedFile>& file,
-                                            const std::string& name);
+                                            const std::string& name, ComputeStream& stream);
   std::size_t bytes() const { return file_.bytes().size(); }
   bool keep_resident() const { return file_.keep_resident(); }
 
@@ -58,7 +58,7 @@ class PackedFileWriter {
   PackedFileWriter& operator=(const PackedFileWriter&) = delete;
 
   // Error kIo: no room on the disk, say. Nothing more can be added then.
-  Status add(const std::string& name, const PackedWeight& weight, ComputePool& pool);
+  Status add(const std::string& name, const PackedWeight& weight, ComputeStream& stream);
   Status finish();
   uint64_t bytes() const { return end_; }
 
@@ -71,6 +71,7 @@ class PackedFileWriter {
   int fd_;
   uint64_t end_;
   std::vector<std::byte> table_;
+  Buffer room_;  // of a payload, where the host cannot read it in place
   uint64_t num_weights_ = 0;
 };
 

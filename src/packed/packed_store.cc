@@ -26,17 +26,19 @@ Hash128 packed_sample(const WeightFormat& format, bool gated, ComputeStream& str
   const Weight parts[] = {part, part};
   Result<std::unique_ptr<PackedWeight>> packed = pack_weight({parts, gated ? 2u : 1u}, format, gated, stream);
   PAGODA_CHECK(packed.ok(), "every format packs a plain matrix");
-  return hash128((*packed)->payload());
+  Buffer room;
+  return hash128((*packed)->payload_on_host(stream.memory(), &room));
 }
 
 std::unique_ptr<PackedWeight> copy_of(const PackedWeight& weight, ComputeStream& stream) {
-  const std::span<const std::byte> from = weight.payload();
+  Buffer room;
+  const std::span<const std::byte> from = weight.payload_on_host(stream.memory(), &room);
   auto buffer = std::make_shared<Buffer>(Buffer::uninitialized(from.size()));
   auto* to = static_cast<std::byte*>(buffer->data());
   stream.pool().parallel_for(static_cast<int64_t>(from.size()), 4096, [&](int64_t begin, int64_t end) {
     std::memcpy(to + begin, from.data() + begin, static_cast<std::size_t>(end - begin));
   });
-  return adopt_packed(weight.header(), {to, from.size()}, std::move(buffer));
+  return adopt_packed(weight.header(), {to, from.size()}, std::move(buffer), stream);
 }
 
 }  // namespace
@@ -75,14 +77,14 @@ PackedStore::PackedStore(const std::string& folder, const Hash128& key, bool cop
 
 std::unique_ptr<PackedWeight> PackedStore::find(const std::string& name, const PackedWeight::Header& header) {
   if (!file_) return nullptr;
-  std::unique_ptr<PackedWeight> weight = PackedFile::find(file_, name);
+  std::unique_ptr<PackedWeight> weight = PackedFile::find(file_, name, stream_);
   if (!weight || weight->header() != header) return nullptr;
   return copy_ ? copy_of(*weight, stream_) : std::move(weight);
 }
 
 void PackedStore::add(const std::string& name, const PackedWeight& weight) {
   if (!writer_) return;
-  Status status = writer_->add(name, weight, stream_.pool());
+  Status status = writer_->add(name, weight, stream_);
   if (!status.ok()) give_up(status);
 }
 

@@ -4,21 +4,23 @@
 
 namespace pagoda {
 
-InputBatch::InputBatch(const ModelConfig& config, std::span<const KvGroupSpec> groups, int64_t max_positions)
+InputBatch::InputBatch(const ModelConfig& config, std::span<const KvGroupSpec> groups, int64_t max_positions,
+                       DeviceMemory& memory)
     : vocab_size_(config.vocab_size),
       max_positions_(max_positions),
       block_size_(groups[0].block_size),
+      memory_(memory),
       slot_mappings_(groups.size()),
       batches_(slot_mappings_.size()) {}
 
 void InputBatch::build(const StepPlan& plan, RowTable* rows) {
   PAGODA_CHECK(plan.num_tokens >= 0, "a step has tokens");
   const auto num_tokens = static_cast<std::size_t>(plan.num_tokens), num_seqs = plan.work.size();
-  input_ids_.resize(num_tokens);
-  positions_.resize(num_tokens);
-  table_rows_.resize(num_seqs);
-  seq_lens_.resize(num_seqs);
-  query_start_loc_.resize(num_seqs + 1);
+  input_ids_.host().resize(num_tokens);
+  positions_.host().resize(num_tokens);
+  table_rows_.host().resize(num_seqs);
+  seq_lens_.host().resize(num_seqs);
+  query_start_loc_.host().resize(num_seqs + 1);
   int32_t flat = 0;
   for (std::size_t i = 0; i < num_seqs; ++i) {
     const RowWork& work = plan.work[i];
@@ -28,15 +30,24 @@ void InputBatch::build(const StepPlan& plan, RowTable* rows) {
     PAGODA_CHECK(work.num_draft_tokens == 0, "no drafts without speculation");
     PAGODA_CHECK(work.num_scheduled_tokens <= plan.num_tokens - flat, "num_tokens is the sum of the work");
     add_tokens(plan, work, rows->alive(work.row), flat);
-    table_rows_[i] = work.row;
-    seq_lens_[i] = seq_len;
-    query_start_loc_[i] = flat;
+    table_rows_.host()[i] = work.row;
+    seq_lens_.host()[i] = seq_len;
+    query_start_loc_.host()[i] = flat;
     flat += work.num_scheduled_tokens;
   }
-  query_start_loc_[num_seqs] = flat;
+  query_start_loc_.host()[num_seqs] = flat;
   PAGODA_CHECK(flat == plan.num_tokens, "num_tokens is the sum of the work");
-  for (std::size_t i = 0; i < batches_.size(); ++i) build_group(plan, *rows, i);
-  inputs_ = {input_ids_.data(), positions_.data(), plan.num_tokens, batches_};
+  const AttnBatch all{.query_start_loc = query_start_loc_.upload(memory_),
+                      .seq_lens = seq_lens_.upload(memory_),
+                      .table_rows = table_rows_.upload(memory_),
+                      .num_seqs = static_cast<int32_t>(num_seqs),
+                      .num_tokens = plan.num_tokens,
+                      .block_size = block_size_};
+  for (std::size_t i = 0; i < batches_.size(); ++i) {
+    batches_[i] = all;
+    build_group(plan, *rows, i);
+  }
+  inputs_ = {input_ids_.upload(memory_), positions_.upload(memory_), plan.num_tokens, batches_};
 }
 
 // A row's own memory and the plan must agree on every token; what the plan leaves open comes from the memory.
@@ -53,13 +64,13 @@ void InputBatch::add_tokens(const StepPlan& plan, const RowWork& work, const Row
     const TokenId known = row.lost ? planned[i] : row.history[position];
     PAGODA_CHECK(planned[i] == known || planned[i] == kFromLastStep, "the plan and the row agree on a token");
     PAGODA_CHECK(known >= 0 && known < vocab_size_, "token of the vocabulary");
-    input_ids_[static_cast<std::size_t>(flat + i)] = known;
-    positions_[static_cast<std::size_t>(flat + i)] = position;
+    input_ids_.host()[static_cast<std::size_t>(flat + i)] = known;
+    positions_.host()[static_cast<std::size_t>(flat + i)] = position;
   }
 }
 
 void InputBatch::build_group(const StepPlan& plan, const RowTable& rows, std::size_t index) {
-  std::vector<int64_t>& slot_mapping = slot_mappings_[index];
+  std::vector<int64_t>& slot_mapping = slot_mappings_[index].host();
   const BlockTables& tables = rows.tables(index);
   slot_mapping.resize(static_cast<std::size_t>(plan.num_tokens));
   int64_t* slot = slot_mapping.data();
@@ -74,15 +85,9 @@ void InputBatch::build_group(const StepPlan& plan, const RowTable& rows, std::si
       for (const int32_t stop = std::min(end, (place + 1) * block_size_); p < stop; ++p) *slot++ = first + p;
     }
   }
-  batches_[index] = {.query_start_loc = query_start_loc_.data(),
-                     .seq_lens = seq_lens_.data(),
-                     .block_table = tables.data(),
-                     .table_rows = table_rows_.data(),
-                     .slot_mapping = slot_mapping.data(),
-                     .num_seqs = static_cast<int32_t>(plan.work.size()),
-                     .num_tokens = plan.num_tokens,
-                     .max_blocks = tables.max_blocks(),
-                     .block_size = block_size_};
+  batches_[index].block_table = tables.on_device();
+  batches_[index].slot_mapping = slot_mappings_[index].upload(memory_);
+  batches_[index].max_blocks = tables.max_blocks();
 }
 
 }  // namespace pagoda

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
 #include <new>
 
 #include "model/kv_groups.h"
@@ -25,12 +24,12 @@ std::vector<KvGroupSpec> kv_groups(const ModelConfig& config, DType dtype, int32
 }
 
 Result<KvStorage> KvStorage::allocate(std::span<const KvGroupSpec> groups, std::span<const KvLayout> layouts,
-                                      int32_t num_blocks) {
+                                      int32_t num_blocks, DeviceMemory& memory) {
   KvStorage storage;
   storage.page_bytes_ = groups[0].block_bytes;
   const std::size_t total = storage.page_bytes_ * static_cast<std::size_t>(num_blocks);
   try {
-    storage.memory_ = Buffer(total);
+    storage.memory_ = DeviceBuffer(memory, total);
   } catch (const std::bad_alloc&) {
     return Status(
         StatusCode::kExhausted,
@@ -38,14 +37,13 @@ Result<KvStorage> KvStorage::allocate(std::span<const KvGroupSpec> groups, std::
                     "--num-gpu-blocks-override or --gpu-memory-utilization",
                     total));
   }
-  storage.data_ = static_cast<std::byte*>(storage.memory_.data());
+  auto* const data = static_cast<std::byte*>(storage.memory_.data());
   storage.layers_.resize(layouts.size());
   for (const KvGroupSpec& group : groups) {
     std::size_t offset = 0;
     for (int32_t layer : group.layers) {
       const KvLayout& layout = layouts[static_cast<std::size_t>(layer)];
-      storage.layers_[static_cast<std::size_t>(layer)] = {storage.data_ + offset, storage.page_bytes_,
-                                                          layout};
+      storage.layers_[static_cast<std::size_t>(layer)] = {data + offset, storage.page_bytes_, layout};
       offset += layout.bytes();
     }
     PAGODA_CHECK(offset <= storage.page_bytes_ && group.block_bytes == storage.page_bytes_,
@@ -54,8 +52,9 @@ Result<KvStorage> KvStorage::allocate(std::span<const KvGroupSpec> groups, std::
   return storage;
 }
 
-void KvStorage::copy_page(int32_t src, int32_t dst) const {
-  std::memcpy(page(dst).data(), page(src).data(), page_bytes_);
+void KvStorage::copy_page(int32_t src, int32_t dst) {
+  memory_.copy(static_cast<std::size_t>(dst) * page_bytes_, static_cast<std::size_t>(src) * page_bytes_,
+               page_bytes_);
 }
 
 }  // namespace pagoda

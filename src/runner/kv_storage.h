@@ -22,19 +22,17 @@ class KvStorage {
  public:
   // Error kExhausted: the system does not give so much memory.
   static Result<KvStorage> allocate(std::span<const KvGroupSpec> groups, std::span<const KvLayout> layouts,
-                                    int32_t num_blocks);
+                                    int32_t num_blocks, DeviceMemory& memory);
 
   std::span<const KvLayerView> layers() const { return layers_; }
-  std::span<std::byte> page(int32_t block) const {
-    return {data_ + static_cast<std::size_t>(block) * page_bytes_, page_bytes_};
-  }
+  std::size_t page_bytes() const { return page_bytes_; }
+  DeviceBuffer& memory() { return memory_; }  // page after page
   // All zero again; the memory goes back to the system.
   void clear() { memory_.clear(); }
-  void copy_page(int32_t src, int32_t dst) const;
+  void copy_page(int32_t src, int32_t dst);
 
  private:
-  Buffer memory_;
-  std::byte* data_ = nullptr;
+  DeviceBuffer memory_;
   std::size_t page_bytes_ = 0;
   std::vector<KvLayerView> layers_;
 };

@@ -15,13 +15,16 @@ void BlockTables::set(int32_t row, int32_t first, std::span<const BlockId> block
   BlockId* ids = static_cast<BlockId*>(ids_.data()) + int64_t{row} * max_blocks_;
   if (size < first) std::fill(ids + size, ids + first, kNullBlock);
   std::copy(blocks.begin(), blocks.end(), ids + first);
+  const int64_t changed = std::min(size, first);
+  device_ids_.copy_from_host(static_cast<std::size_t>(int64_t{row} * max_blocks_ + changed) * sizeof(BlockId),
+                             std::as_bytes(std::span(ids + changed, ids + end)));
   size = std::max(size, static_cast<int32_t>(end));
 }
 
-RowTable::RowTable(const RowLimits& limits)
+RowTable::RowTable(const RowLimits& limits, DeviceMemory& memory)
     : limits_(limits), rows_(static_cast<std::size_t>(limits.max_num_seqs)) {
   for (std::size_t i = 0; i < limits.num_groups; ++i)
-    tables_.emplace_back(limits.max_num_seqs, limits.max_blocks());
+    tables_.emplace_back(limits.max_num_seqs, limits.max_blocks(), memory);
 }
 
 Row& RowTable::at(int32_t index) {

@@ -4,6 +4,7 @@
 
 #include "contract/step_plan.h"
 #include "sample/penalties.h"
+#include "tensor/device_memory.h"
 #include "tensor/tensor.h"
 
 namespace pagoda {
@@ -17,18 +18,21 @@ struct Row {
   bool lost = false;  // there was no memory for the two above: it can compute what plans say, but not sample
 };
 
-// The block tables of one group, [max_num_seqs, max_blocks], by row: a step changes the few entries that are
-// new, and attention finds a sequence's table through its row. Pages of long tables that nobody needs are
-// never touched and cost nothing.
+// The block tables of one group, [max_num_seqs, max_blocks], by row, on the host and on the device: a step
+// changes the few entries that are new, and attention finds a sequence's table through its row. Pages of long
+// tables that no row needs are never touched and cost nothing.
 class BlockTables {
  public:
-  BlockTables(int32_t max_num_seqs, int32_t max_blocks)
+  BlockTables(int32_t max_num_seqs, int32_t max_blocks, DeviceMemory& memory)
       : max_blocks_(max_blocks),
         ids_(static_cast<std::size_t>(max_num_seqs) * static_cast<std::size_t>(max_blocks) * sizeof(BlockId)),
+        device_ids_(memory, ids_.bytes()),
         sizes_(static_cast<std::size_t>(max_num_seqs)) {}
 
-  const BlockId* data() const { return static_cast<const BlockId*>(ids_.data()); }
-  const BlockId* of(int32_t row) const { return data() + int64_t{row} * max_blocks_; }
+  DeviceSpan<const BlockId> on_device() const { return device_ids_.span<const BlockId>(); }
+  const BlockId* of(int32_t row) const {
+    return static_cast<const BlockId*>(ids_.data()) + int64_t{row} * max_blocks_;
+  }
   // Entries that are told, or null because a window has passed them; behind them is rubbish.
   int32_t size(int32_t row) const { return sizes_[static_cast<std::size_t>(row)]; }
   int32_t max_blocks() const { return max_blocks_; }
@@ -40,6 +44,7 @@ class BlockTables {
  private:
   int32_t max_blocks_;
   Buffer ids_;
+  DeviceBuffer device_ids_;  // the same
   std::vector<int32_t> sizes_;
 };
 
@@ -55,7 +60,7 @@ struct RowLimits {
 // what is known here is an error of ours: a failed check.
 class RowTable {
  public:
-  explicit RowTable(const RowLimits& limits);
+  RowTable(const RowLimits& limits, DeviceMemory& memory);
 
   // Freed rows, new rows, new blocks, in this order.
   void apply(const StepPlan& plan);

@@ -1,15 +1,15 @@
-// The part of a step of CpuModelRunner that may find no memory and is then done again with less: from the
+// The part of a step of LocalModelRunner that may find no memory and is then done again with less: from the
 // same rows it writes the same keys and values and draws the same tokens, however often.
 #include <algorithm>
 #include <new>
 #include <utility>
 
 #include "base/memory_reserve.h"
-#include "runner/cpu_model_runner.h"
+#include "runner/local_model_runner.h"
 
 namespace pagoda {
 
-void CpuModelRunner::begin_result(const StepPlan& plan, StepResult* result) {
+void LocalModelRunner::begin_result(const StepPlan& plan, StepResult* result) {
   const std::size_t num_samples = plan.samples.size();
   result->step_id = plan.step_id;
   result->token.assign(num_samples, 0);
@@ -25,15 +25,15 @@ void CpuModelRunner::begin_result(const StepPlan& plan, StepResult* result) {
     if (rows_.alive(plan.samples[i].row).lost) result->bad[i] = kNoMemory;
 }
 
-// False: there was no memory for it, and somebody is left to be dropped. What is large is asked for first.
-bool CpuModelRunner::compute(const StepPlan& plan, StepResult* result) {
+// False: there was no memory for it, and a request is left to be dropped. What is large is asked for first.
+bool LocalModelRunner::compute(const StepPlan& plan, StepResult* result) {
   for (std::size_t i = 0; i < plan.samples.size(); ++i)  // as before the last attempt
     if (result->bad[i] != kNoMemory) result->bad[i] = kNoFault;
   try {
     make_room_for_top(plan, result);
     if (!plan.work.empty()) {
       batch_.build(plan, &rows_);
-      decoder_->forward(batch_.inputs(), storage_.layers(), &*activations_, compute_->stream);
+      decoder_->forward(batch_.inputs(), storage_.layers(), &*activations_, *stream_);
     }
     sample(plan, result);
     return true;
@@ -45,7 +45,7 @@ bool CpuModelRunner::compute(const StepPlan& plan, StepResult* result) {
 }
 
 // Each sample's place among the alternatives: as many as it asks for.
-void CpuModelRunner::make_room_for_top(const StepPlan& plan, StepResult* result) {
+void LocalModelRunner::make_room_for_top(const StepPlan& plan, StepResult* result) {
   constexpr std::size_t kKept = std::size_t{1} << 20;  // entries that may stay for the next step
   std::size_t total = 0;
   for (std::size_t i = 0; i < plan.samples.size(); ++i) {
@@ -60,7 +60,7 @@ void CpuModelRunner::make_room_for_top(const StepPlan& plan, StepResult* result)
   result->top.resize(total);
 }
 
-std::size_t CpuModelRunner::num_top(const SampleWork& work) {
+std::size_t LocalModelRunner::num_top(const SampleWork& work) {
   const SamplingParams& params = rows_.alive(work.row).params;
   const int32_t wanted =
       work.kind == SampleKind::kPromptLogprobs ? params.num_prompt_logprobs : params.num_logprobs;
@@ -68,7 +68,7 @@ std::size_t CpuModelRunner::num_top(const SampleWork& work) {
 }
 
 // The request that asks for most in this step gets nothing of it. Allocates nothing.
-void CpuModelRunner::drop_largest(const StepPlan& plan, StepResult* result) {
+void LocalModelRunner::drop_largest(const StepPlan& plan, StepResult* result) {
   auto is_left = [&](std::size_t i) { return result->bad[i] != kNoMemory; };
   std::ranges::fill(asked_, 0);
   for (std::size_t i = 0; i < plan.samples.size(); ++i)
@@ -90,10 +90,10 @@ void CpuModelRunner::drop_largest(const StepPlan& plan, StepResult* result) {
     if (rows_.alive(plan.samples[i].row).id == largest) result->bad[i] = kNoMemory;
 }
 
-SampleInput CpuModelRunner::sample_input(const StepPlan& plan, const SampleWork& work,
-                                         std::span<const float> logits) {
+SampleInput LocalModelRunner::sample_input(const StepPlan& plan, const SampleWork& work,
+                                           std::size_t logits_row) {
   Row& row = rows_.alive(work.row);
-  SampleInput input{.logits = logits,
+  SampleInput input{.logits_row = logits_row,
                     .params = &row.params,
                     .seed = row.params.seed,
                     .history = &row.history,
@@ -118,15 +118,15 @@ SampleInput CpuModelRunner::sample_input(const StepPlan& plan, const SampleWork&
 }
 
 // How many rows of logits there is room for, at most as many as are wanted.
-std::size_t CpuModelRunner::make_room_for_logits(std::size_t num_wanted) {
+std::size_t LocalModelRunner::make_room_for_logits(std::size_t num_wanted) {
   const std::size_t row_bytes = static_cast<std::size_t>(vocab_size()) * sizeof(float);
-  const std::size_t most = std::clamp<std::size_t>(config_.logits_bytes / row_bytes, 1,
+  const std::size_t most = std::clamp<std::size_t>(sizes_.logits_bytes / row_bytes, 1,
                                                    static_cast<std::size_t>(activations_->max_tokens()));
   num_wanted = std::min(num_wanted, most);
   if (logits_.bytes() < num_wanted * row_bytes) {
     const KeepOffReserve large;
     try {
-      logits_ = Buffer(num_wanted * row_bytes);
+      logits_ = DeviceBuffer(stream_->memory(), num_wanted * row_bytes);
     } catch (const std::bad_alloc&) {
       if (logits_.bytes() < row_bytes) throw;
     }
@@ -134,41 +134,40 @@ std::size_t CpuModelRunner::make_room_for_logits(std::size_t num_wanted) {
   return std::min(most, logits_.bytes() / row_bytes);
 }
 
-void CpuModelRunner::sample(const StepPlan& plan, StepResult* result) {
+void LocalModelRunner::sample(const StepPlan& plan, StepResult* result) {
   const std::size_t num_samples = plan.samples.size();
   const std::size_t rows_max = num_samples == 0 ? 0 : make_room_for_logits(num_samples);
   for (std::size_t next = 0; next < num_samples;) {
     round_.clear();
-    logits_tokens_.clear();
+    std::vector<int32_t>& tokens = logits_tokens_.host();
+    tokens.clear();
     for (; next < num_samples; ++next) {
       if (result->bad[next] == kNoMemory) continue;
       const int32_t flat = plan.samples[next].flat_index;
       PAGODA_CHECK(flat >= 0 && flat < plan.num_tokens, "a sample's token is in the batch");
-      if (logits_tokens_.empty() || logits_tokens_.back() != flat) {
-        if (logits_tokens_.size() == rows_max) break;
-        logits_tokens_.push_back(flat);
+      if (tokens.empty() || tokens.back() != flat) {
+        if (tokens.size() == rows_max) break;
+        tokens.push_back(flat);
       }
-      round_.push_back({next, logits_tokens_.size() - 1});
+      round_.push_back({next, tokens.size() - 1});
     }
     if (!round_.empty()) sample_round(plan, result);
   }
 }
 
-void CpuModelRunner::sample_round(const StepPlan& plan, StepResult* result) {
-  const Tensor logits =
-      Tensor::matrix(logits_.data(), DType::kF32, static_cast<int64_t>(logits_tokens_.size()), vocab_size());
-  decoder_->logits(logits, logits_tokens_, &*activations_, compute_->stream);
+void LocalModelRunner::sample_round(const StepPlan& plan, StepResult* result) {
+  const Tensor logits = Tensor::matrix(logits_.data(), DType::kF32,
+                                       static_cast<int64_t>(logits_tokens_.host().size()), vocab_size());
+  decoder_->logits(logits, logits_tokens_.upload(stream_->memory()), &*activations_, *stream_);
   inputs_.clear();
   outputs_.resize(round_.size());
   for (std::size_t k = 0; k < round_.size(); ++k) {
     const auto [i, row] = round_[k];
-    inputs_.push_back(
-        sample_input(plan, plan.samples[i],
-                     {logits.row<float>(static_cast<int64_t>(row)), static_cast<std::size_t>(vocab_size())}));
+    inputs_.push_back(sample_input(plan, plan.samples[i], row));
     outputs_[k].top = {result->top.begin() + result->top_begin[i],
                        result->top.begin() + result->top_begin[i + 1]};
   }
-  sampler_.sample(inputs_, outputs_, compute_->pool);
+  sampler_.sample(logits, inputs_, outputs_, *stream_);
   for (std::size_t k = 0; k < round_.size(); ++k) {
     const SampleOutput& output = outputs_[k];
     const std::size_t i = round_[k].sample;

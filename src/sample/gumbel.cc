@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "base/rng.h"
-#include "ops/noise.h"
+#include "ops/host_rows.h"
 
 namespace pagoda {
 namespace {

@@ -20,11 +20,6 @@ void change(std::span<float> logits, TokenId id, auto&& new_value) {
   }
 }
 
-void apply_mask(std::span<float> logits, const uint32_t* mask) {
-  for (std::size_t i = 0; i < logits.size(); ++i)
-    if ((mask[i / 32] >> (i % 32) & 1) == 0) logits[i] = kNever;
-}
-
 void apply_allowed(std::span<float> logits, std::span<const TokenId> allowed,
                    std::vector<std::pair<float, TokenId>>* kept) {
   kept->clear();
@@ -91,13 +86,12 @@ Cutoff top_p_cutoff(std::span<const float> logits, Cutoff kept, double top_p, Fi
 
 bool edits_logits(const LogitsEdit& edit) {
   const SamplingParams& params = edit.params;
-  return edit.mask != nullptr || !params.allowed_token_ids.empty() || !params.bad_words.empty() ||
+  return !params.allowed_token_ids.empty() || !params.bad_words.empty() ||
          edit.output_index < params.min_tokens || !params.logit_bias.empty() || has_penalties(params);
 }
 
 void edit_logits(std::span<float> logits, const LogitsEdit& edit, FilterScratch* scratch) {
   const SamplingParams& params = edit.params;
-  if (edit.mask != nullptr) apply_mask(logits, edit.mask);
   if (!params.allowed_token_ids.empty()) apply_allowed(logits, params.allowed_token_ids, &scratch->tokens);
   apply_bad_words(logits, params.bad_words, edit.history.output());
   if (edit.output_index < params.min_tokens) {  // as vLLM does it: EOS too, also under ignore_eos

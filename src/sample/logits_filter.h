@@ -7,14 +7,13 @@
 
 namespace pagoda {
 
-// What changes a row of logits before temperature. In this order: grammar mask, allowed_token_ids, bad_words,
-// min_tokens (no EOS and no stop id before), logit_bias, penalties. What is not allowed becomes -infinity and
-// stays so.
+// What changes a row of logits before temperature, behind the grammar's mask. In this order:
+// allowed_token_ids, bad_words, min_tokens (no EOS and no stop id before), logit_bias, penalties. What is not
+// allowed becomes -infinity and stays so.
 struct LogitsEdit {
   const SamplingParams& params;
   const TokenHistory& history;  // tokens before the one to be sampled
   int32_t output_index;
-  const uint32_t* mask;  // [ceil(vocab / 32)], 1 = allowed; null: none
 };
 bool edits_logits(const LogitsEdit& edit);
 // Keeps its memory from call to call.

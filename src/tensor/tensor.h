@@ -9,11 +9,9 @@
 
 namespace pagoda {
 
-enum class Device : uint8_t { kCpu, kCuda };
-
-// 64-byte aligned bytes. From 2 MB on they are fresh pages, huge ones where the system has them, aligned to 2
-// MB: a page is taken when it is first touched, on the NUMA node of the thread that does, so the threads that
-// will read a part should be the ones to write it. Throws std::bad_alloc.
+// 64-byte aligned bytes of host memory. From 2 MB on they are fresh pages, huge ones where the system has
+// them, aligned to 2 MB: a page is taken when it is first touched, on the NUMA node of the thread that does,
+// so the threads that will read a part should be the ones to write it. Throws std::bad_alloc.
 class Buffer {
  public:
   Buffer() = default;
@@ -33,18 +31,17 @@ class Buffer {
   std::size_t bytes_ = 0;
 };
 
-// A view of a dense row-major array of up to four dimensions. row_stride lets a view show some columns of a
-// wider matrix.
+// A view of a dense row-major array of up to four dimensions in device memory (device_memory.h). row_stride
+// lets a view show some columns of a wider matrix.
 struct Tensor {
   void* data = nullptr;
   DType dtype = DType::kF32;
-  Device device = Device::kCpu;
   int32_t rank = 0;
   std::array<int64_t, 4> shape{};
   int64_t row_stride = 0;  // elements between rows of dimension 0
 
   static Tensor matrix(void* data, DType dtype, int64_t rows, int64_t columns) {
-    return {data, dtype, Device::kCpu, 2, {rows, columns, 0, 0}, columns};
+    return {data, dtype, 2, {rows, columns, 0, 0}, columns};
   }
   int64_t rows() const { return shape[0]; }
   int64_t columns() const { return shape[1]; }

@@ -5,6 +5,7 @@
 
 #include "decoder/decoder.h"
 #include "model/registry.h"
+#include "ops/cpu/cpu_stream.h"
 #include "runner/kv_storage.h"
 #include "tests/testing/kv_specs.h"
 #include "tests/testing/tiny_model.h"
@@ -140,7 +141,7 @@ TEST(MemoryPlan, CountsTheWeightsAsTheyWillBeHeld) {
   auto spec = read_model_spec(tiny.config_json(), "config.json");
   ASSERT_TRUE(spec.ok()) << spec.status().message();
   ComputePool pool(1);
-  ComputeStream stream(&pool);
+  CpuStream stream(&pool);
   auto checkpoint = make_dummy_checkpoint(tensor_list(*spec), DType::kF32, 0, &pool);
   const WeightFormat formats[] = {
       {WeightScheme::kF32}, {WeightScheme::kBF16}, {WeightScheme::kInt8}, {WeightScheme::kInt4, 32, true}};

@@ -19,7 +19,7 @@ using Ids = std::vector<int32_t>;
 
 inline std::unique_ptr<Decoder> load(Model* model, const DecoderOptions& options) {
   ComputePool pool(1);
-  ComputeStream stream(&pool);
+  CpuStream stream(&pool);
   auto decoder = Decoder::load(model->spec(), *model->checkpoint(), options, stream);
   EXPECT_TRUE(decoder.ok()) << decoder.status().message();
   return std::move(*decoder);

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/mmap.h"
+#include "ops/cpu/cpu_stream.h"
 #include "tests/testing/tiny_model.h"
 
 namespace pagoda {
@@ -29,35 +30,35 @@ TEST(WeightLoader, LoadsAgainWhatItLoadedAndNothingElse) {
     const std::string name = shards == 1 ? "model.safetensors" : "model-1.safetensors";
     const std::string file = dir.file(name), away = elsewhere.file(name);
     ASSERT_TRUE(fs::exists(file)) << file;
-    CpuCompute compute(1);
+    CpuStream stream(1);
     WeightLoader loader(recipe_of(dir.path()));
-    auto first = loader.load(nullptr, &compute);
+    auto first = loader.load(nullptr, stream);
     ASSERT_TRUE(first.ok()) << first.status().message();
-    auto again = loader.load_again(&compute);
+    auto again = loader.load_again(stream);
     ASSERT_TRUE(again.ok()) << again.status().message();
     EXPECT_EQ((*again)->weight_bytes(), (*first)->weight_bytes());
 
     fs::rename(file, away);
-    auto gone = loader.load_again(&compute);
+    auto gone = loader.load_again(stream);
     ASSERT_FALSE(gone.ok());
     EXPECT_THAT(gone.status().message(), HasSubstr("cannot be loaded again"));
 
     // Other numbers of the same shapes.
     testing::write_tiny_model(testing::make_tiny_model({.shards = shards, .seed = 2}), dir.path());
-    auto changed = loader.load_again(&compute);
+    auto changed = loader.load_again(stream);
     ASSERT_FALSE(changed.ok());
     EXPECT_THAT(changed.status().message(), HasSubstr("is not the file that was loaded"));
     EXPECT_EQ(changed.status().code(), StatusCode::kInvalidArgument);
 
     if (shards > 1) continue;  // the other shards are new too
     fs::rename(away, file);
-    again = loader.load_again(&compute);
+    again = loader.load_again(stream);
     EXPECT_TRUE(again.ok()) << again.status().message();
   }
 }
 
 TEST(WeightLoader, DummiesAndTheBuiltInModelNeedNoFiles) {
-  CpuCompute compute(1);
+  CpuStream stream(1);
   const WeightRecipe demo = [] {
     WeightRecipe recipe;
     recipe.files = ModelFiles::open("").value();
@@ -68,7 +69,7 @@ TEST(WeightLoader, DummiesAndTheBuiltInModelNeedNoFiles) {
   dummy.dummy = true;
   for (const WeightRecipe& recipe : {demo, dummy}) {
     WeightLoader loader(recipe);
-    auto first = loader.load(nullptr, &compute), again = loader.load_again(&compute);
+    auto first = loader.load(nullptr, stream), again = loader.load_again(stream);
     ASSERT_TRUE(first.ok()) << first.status().message();
     ASSERT_TRUE(again.ok()) << again.status().message();
     EXPECT_EQ((*again)->weight_bytes(), (*first)->weight_bytes());

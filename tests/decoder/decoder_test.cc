@@ -31,7 +31,7 @@ Result<std::unique_ptr<Decoder>> load(const std::string& folder, const DecoderOp
   PAGODA_TRY(ModelSpec spec, read_model_spec(config, "config.json"));
   PAGODA_TRY(auto checkpoint, Checkpoint::open(folder));
   ComputePool pool(1);
-  ComputeStream stream(&pool);
+  CpuStream stream(&pool);
   return Decoder::load(spec, *checkpoint, options, stream);
 }
 
@@ -144,7 +144,7 @@ TEST(Decoder, FormatsMayDifferFromWeightToWeight) {
   const auto checkpoint = testing::GroupedCheckpoint::open(bytes);
   const ModelSpec spec = read_model_spec(model.config_json(), "config.json").value();
   ComputePool pool(2);
-  ComputeStream stream(&pool);
+  CpuStream stream(&pool);
   const auto load = [&](PackedStore* store) {
     return Decoder::load(spec, *checkpoint, {.dtype = DType::kBF16, .store = store}, stream).value();
   };
@@ -366,7 +366,7 @@ TEST(Decoder, LoadsDummyWeights) {
   auto spec = read_model_spec(model.config_json(), "config.json");
   ASSERT_TRUE(spec.ok());
   ComputePool pool(2);
-  ComputeStream stream(&pool);
+  CpuStream stream(&pool);
   auto checkpoint = make_dummy_checkpoint(tensor_list(*spec), DType::kBF16, 0, &pool);
   auto decoder = Decoder::load(*spec, *checkpoint, {}, stream);
   ASSERT_TRUE(decoder.ok()) << decoder.status().message();

@@ -10,10 +10,12 @@
 #include "model/registry.h"
 #include "tests/decoder/driven_decoder.h"
 #include "tests/testing/family_fixtures.h"
+#include "tests/testing/guarded_backend.h"
 
 namespace pagoda {
 namespace {
 
+using testing::Backend;
 using testing::DrivenDecoder;
 using testing::FamilyFixture;
 using testing::FamilyPrompt;
@@ -36,7 +38,7 @@ Logits rows_of(const Checkpoint& checkpoint, const std::string& name) {
   return rows;
 }
 
-Result<Fixture> load_fixture(const std::string& name) {
+Result<Fixture> load_fixture(const std::string& name, Backend backend = Backend::kCpu) {
   const FamilyFixture files = read_family_fixture(name);
   Fixture fixture{.prompts = files.prompts};
   PAGODA_TRY(auto logits, Checkpoint::open(files.folder + "/expected.safetensors"));
@@ -45,11 +47,10 @@ Result<Fixture> load_fixture(const std::string& name) {
   PAGODA_TRY(std::string config, read_file(files.folder + "/config.json"));
   PAGODA_TRY(ModelSpec spec, read_model_spec(config, "config.json"));
   PAGODA_TRY(auto checkpoint, Checkpoint::open(files.folder + "/model.safetensors"));
-  ComputePool pool(1);
-  ComputeStream stream(&pool);
+  const std::unique_ptr<ComputeStream> stream = testing::make_stream(backend, 1);
   DecoderOptions options;
   options.max_positions = files.max_positions;
-  PAGODA_TRY(fixture.decoder, Decoder::load(spec, *checkpoint, options, stream));
+  PAGODA_TRY(fixture.decoder, Decoder::load(spec, *checkpoint, options, *stream));
   return fixture;
 }
 
@@ -102,6 +103,17 @@ TEST_P(Families, ChunkedAndBatchedNoBitDiffers) {
   for (std::size_t i = 0; i < fixture->prompts.size(); ++i) pieces.push_back({i, fixture->prompts[i].ids});
   const Logits together = driven.step(pieces);
   EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.end() - std::ssize(alone)));
+}
+
+TEST_P(Families, AnotherBackendGivesTheSameBits) {
+  Result<Fixture> cpu = load_fixture(GetParam()), guarded = load_fixture(GetParam(), Backend::kGuarded);
+  ASSERT_TRUE(cpu.ok() && guarded.ok()) << cpu.status().message() << guarded.status().message();
+  for (DType kv_dtype : {DType::kF32, DType::kF8E4M3})
+    for (const FamilyPrompt& prompt : cpu->prompts) {
+      DrivenDecoder driven(*guarded->decoder, kv_dtype, testing::make_stream(Backend::kGuarded, 2));
+      EXPECT_TRUE(driven.run(prompt.ids, 16) ==
+                  DrivenDecoder(*cpu->decoder, kv_dtype, 1).run(prompt.ids, 16));
+    }
 }
 
 // The field names of checkpoints on the hub are older than those that transformers writes today.

@@ -18,13 +18,14 @@ struct House {
   explicit House(std::unique_ptr<OffloadDisk> disk = nullptr) : cache(kPageBytes * kNumBlocks) {
     SplitMix64 random(1);
     for (std::byte& byte : cache) byte = static_cast<std::byte>(random.next());
-    worker =
-        OffloadWorker::create({std::span(cache).first(kPageBytes), kNumBlocks}, {kNumSlots, std::move(disk)})
-            .value();
+    memory = DeviceBuffer::copy_of(cpu_memory(), cache);
+    worker = OffloadWorker::create({&memory, kPageBytes, kNumBlocks}, {kNumSlots, std::move(disk)}).value();
   }
   std::string page(BlockId block) const {
-    return {reinterpret_cast<const char*>(cache.data()) + static_cast<std::size_t>(block) * kPageBytes,
-            kPageBytes};
+    std::string bytes(kPageBytes, 0);
+    memory.copy_to_host(static_cast<std::size_t>(block) * kPageBytes,
+                        std::as_writable_bytes(std::span(bytes)));
+    return bytes;
   }
   void run(const std::vector<OffloadMove>& moves) {
     worker->store(moves, pool);
@@ -43,6 +44,7 @@ struct House {
 
   ComputePool pool{2};
   std::vector<std::byte> cache;
+  DeviceBuffer memory;  // at first the same
   std::unique_ptr<OffloadWorker> worker;
 };
 

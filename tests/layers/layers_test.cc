@@ -9,6 +9,7 @@
 #include "layers/mlp.h"
 #include "layers/norm.h"
 #include "layers/vocabulary.h"
+#include "ops/cpu/cpu_stream.h"
 #include "tests/testing/grouped_checkpoint.h"
 
 namespace pagoda {
@@ -66,19 +67,19 @@ class Layers : public ::testing::Test {
   LinearInput input(const Linear& layer, std::vector<float>& x, int64_t columns) {
     const Tensor rows = matrix(x, columns);
     make_room(layer.input_bytes(rows.rows()));
-    const LinearInput input = layer.input(&room_, rows.rows());
+    const LinearInput input = layer.input(room_, rows.rows());
     input.convert(rows, stream_);
     return input;
   }
   MatmulInput input(const Vocabulary& vocabulary, std::vector<float>& x, int64_t columns) {
     const Tensor rows = matrix(x, columns);
     make_room(vocabulary.input_bytes(rows.rows()));
-    const MatmulInput input = vocabulary.input(&room_, rows.rows());
+    const MatmulInput input = vocabulary.input(room_, rows.rows());
     convert_input(input, rows, stream_);
     return input;
   }
   void make_room(std::size_t bytes) {
-    if (room_.bytes() < bytes) room_ = Buffer(bytes);
+    if (room_.bytes() < bytes) room_ = DeviceBuffer(stream_.memory(), bytes);
   }
   // y = linear(x), or what was in y and that.
   std::vector<float> product(const Linear& linear, std::vector<float>& x, int64_t columns,
@@ -94,9 +95,9 @@ class Layers : public ::testing::Test {
     return formats;
   }
 
-  Buffer room_;
+  DeviceBuffer room_;
   ComputePool pool_{2};
-  ComputeStream stream_{&pool_};
+  CpuStream stream_{&pool_};
   SplitMix64 rng_{11};
   std::vector<TinyTensor> tensors_;
   std::map<std::string, StoredAs> stored_as_;  // others: kFloats
@@ -242,8 +243,8 @@ TEST_F(Layers, GatedMlpAddsToTheResidual) {
           .value();
   std::vector<float> x = random(2 * 8), residual = random(2 * 8), before = residual;
   MlpScratch scratch;
-  scratch.activated = Buffer(2 * 20 * sizeof(float));
-  scratch.down_input = Buffer(mlp.down().input_bytes(2));
+  scratch.activated = DeviceBuffer(stream_.memory(), 2 * 20 * sizeof(float));
+  scratch.down_input = DeviceBuffer(stream_.memory(), mlp.down().input_bytes(2));
   mlp.forward(matrix(residual, 8), input(mlp.input(), x, 8), Epilogue::kAdd, &scratch, stream_);
   for (int t = 0; t < 2; ++t) {
     std::vector<double> h(20);
@@ -274,7 +275,7 @@ TEST_F(Layers, VocabularyTiedAndNot) {
   std::vector<float> x(3 * 8), logits(3 * 30);
   for (std::size_t kind = 0; kind < 2; ++kind) {
     const Vocabulary& vocabulary = kind == 0 ? tied : untied;
-    vocabulary.embed(matrix(x, 8), ids, 1, stream_);
+    vocabulary.embed(matrix(x, 8), {ids, std::ssize(ids)}, 1, stream_);
     vocabulary.logits(matrix(logits, 30), input(vocabulary, x, 8), stream_);
     for (int t = 0; t < 3; ++t) {
       for (int i = 0; i < 8; ++i)

@@ -104,6 +104,7 @@ class Cache {
         if (bytes_->data()[block + i] != 0xFF) return false;
     return true;
   }
+  DeviceSpan<const int32_t> table() const { return {table_->data(), table_->size()}; }
   const int32_t* row(int32_t seq) const { return table_->data() + seq * max_blocks_; }
   int64_t slot(int32_t seq, int32_t position) const {
     return int64_t{row(seq)[position / block_size_]} * block_size_ + position % block_size_;
@@ -149,11 +150,11 @@ inline std::unique_ptr<Matrix> step(Story& story, Cache& cache, const std::vecto
     rows.push_back(span.seq);
   }
   AttnBatch batch;
-  batch.query_start_loc = starts.data();
-  batch.seq_lens = lengths.data();
-  batch.block_table = through_rows ? cache.row(0) : table.data();
-  if (through_rows) batch.table_rows = rows.data();
-  batch.slot_mapping = slots.data();
+  batch.query_start_loc = span_of(starts);
+  batch.seq_lens = span_of(lengths);
+  batch.block_table = through_rows ? cache.table() : span_of(table);
+  if (through_rows) batch.table_rows = span_of(rows);
+  batch.slot_mapping = span_of(slots);
   batch.num_seqs = static_cast<int32_t>(spans.size());
   batch.num_tokens = total;
   batch.max_blocks = cache.max_blocks();

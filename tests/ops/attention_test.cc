@@ -233,10 +233,10 @@ TEST(Attention, EmptyBatchesAndUnusedSlotsAreFine) {
   AttnBatch batch;
   Matrix none(0, 32), k(1, 16), v(1, 16);
   const int32_t start = 0;
-  batch.query_start_loc = &start;
+  batch.query_start_loc = span_of(&start, 1);
   paged_attention(none.tensor(), none.tensor(), cache.view, batch, 2, machine.stream);
   const int64_t slot = -1;
-  batch.slot_mapping = &slot;
+  batch.slot_mapping = span_of(&slot, 1);
   batch.num_tokens = 1;
   kv_store(cache.view, k.tensor(), v.tensor(), batch, machine.stream);
   const std::size_t bytes = cache.view.layout.bytes();

@@ -1,10 +1,10 @@
-#include "ops/compute_stream.h"
-
 #include <gtest/gtest.h>
 
 #include <vector>
 
+#include "ops/cpu/cpu_stream.h"
 #include "ops/rope.h"
+#include "tests/testing/cpu_spans.h"
 
 namespace pagoda {
 namespace {
@@ -13,14 +13,14 @@ double total(const OpTimes& times) {
   return times[0] + times[1] + times[2];
 }
 
-TEST(OpTimer, AddsToItsKindWhileSomebodyLooks) {
+TEST(OpTimer, AddsToItsKindOfOpWhileTimesAreSet) {
   ComputePool pool(1);
-  ComputeStream stream(&pool);
-  const RopeTable table(std::vector<double>(32, 0.1), 1, 64);
+  CpuStream stream(&pool);
+  const RopeTable table(std::vector<double>(32, 0.1), 1, 64, stream.memory());
   std::vector<float> x(64 * 64, 1);
   const std::vector<int32_t> positions(64, 3);
   auto turn = [&] {
-    rope(Tensor::matrix(x.data(), DType::kF32, 64, 64), positions.data(), 1, 64, table, stream);
+    rope(Tensor::matrix(x.data(), DType::kF32, 64, 64), testing::span_of(positions), 1, 64, table, stream);
   };
   OpTimes times{};
   turn();

@@ -23,7 +23,7 @@ TEST(Embedding, GivesTheRowsOfAPackedTable) {
       for (Isa isa : machine_isas()) {
         WithIsa with(isa);
         Matrix y(70, k, 1);
-        embedding(y.tensor(), ids.data(), *packed, 1, machine.stream);
+        embedding(y.tensor(), span_of(ids), *packed, 1, machine.stream);
         for (int64_t t = 0; t < 70; ++t) {
           const int32_t id = ids[static_cast<std::size_t>(t)];
           for (int64_t i = 0; i < k; ++i)
@@ -32,7 +32,7 @@ TEST(Embedding, GivesTheRowsOfAPackedTable) {
           ASSERT_TRUE(same_bits(y.row(t), weight.values.row(id), k));
         }
         Matrix scaled(70, k);
-        embedding(scaled.tensor(), ids.data(), *packed, 1.5f, machine.stream);
+        embedding(scaled.tensor(), span_of(ids), *packed, 1.5f, machine.stream);
         for (int64_t t = 0; t < 70; ++t)
           for (int64_t i = 0; i < k; ++i) ASSERT_EQ(scaled.row(t)[i], 1.5f * y.row(t)[i]);
       }

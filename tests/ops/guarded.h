@@ -9,9 +9,10 @@
 #include <random>
 #include <vector>
 
-#include "ops/compute_stream.h"
+#include "ops/cpu/cpu_stream.h"
 #include "ops/cpu/isa.h"
 #include "tensor/tensor.h"
+#include "tests/testing/cpu_spans.h"
 
 namespace pagoda::testing {
 
@@ -84,6 +85,7 @@ class Matrix {
     return t;
   }
   float* row(int64_t r) { return data_.data() + r * stride_; }
+  DeviceSpan<const float> span(int64_t r) { return {row(r), columns_}; }
   int64_t rows() const { return rows_; }
   int64_t columns() const { return columns_; }
 
@@ -132,7 +134,7 @@ class WithIsa {
 struct Machine {
   explicit Machine(int threads) : pool(threads), stream(&pool) {}
   ComputePool pool;
-  ComputeStream stream;
+  CpuStream stream;
 };
 
 inline bool same_bits(const float* a, const float* b, int64_t count) {

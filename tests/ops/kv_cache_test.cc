@@ -29,7 +29,7 @@ class OneHead {
     std::vector<int64_t> slots;
     for (int32_t i = 0; i < num_seqs_; ++i) slots.push_back(i * 16 + position);
     AttnBatch batch = batch_of(position);
-    batch.slot_mapping = slots.data();
+    batch.slot_mapping = span_of(slots);
     kv_store(view_, k.tensor(), v.tensor(), batch, machine_.stream);
   }
   // What queries at `position` see.
@@ -45,9 +45,9 @@ class OneHead {
   AttnBatch batch_of(int32_t position) {
     lengths_.assign(static_cast<std::size_t>(num_seqs_), position + 1);
     AttnBatch batch;
-    batch.query_start_loc = starts_.data();
-    batch.seq_lens = lengths_.data();
-    batch.block_table = table_.data();
+    batch.query_start_loc = span_of(starts_);
+    batch.seq_lens = span_of(lengths_);
+    batch.block_table = span_of(table_);
     batch.num_seqs = batch.num_tokens = num_seqs_;
     batch.max_blocks = 1;
     return batch;

@@ -2,12 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include "ops/cpu/cpu_stream.h"
+
 namespace pagoda {
 namespace {
 
 TEST(KvLayoutKey, EveryPartOfTheLayoutChangesIt) {
   ComputePool pool(1);
-  ComputeStream stream(&pool);
+  CpuStream stream(&pool);
   const KvLayout plain{DType::kF32, 2, 8, 8, 16};
   std::vector<KvLayout> all(5, plain);
   all[1].dtype = DType::kF16;

@@ -95,7 +95,8 @@ constexpr Case kGatedCases[] = {
 // A product and what it should be, for one weight and input; the products themselves are computed once.
 class Product {
  public:
-  Product(const PackedWeight& weight, const Shape& shape, const Input& input, Random& random)
+  Product(const PackedWeight& weight, const Shape& shape, const Input& input, Random& random,
+          ComputeStream& stream)
       : weight_(weight),
         shape_(shape),
         input_(input),
@@ -104,7 +105,7 @@ class Product {
         products_(shape.m, weight.n()) {
     random.fill(bias_);
     random.fill(before_);
-    packed_bias_ = pack_bias(weight, {bias_.row(0), static_cast<std::size_t>(weight.n())});
+    packed_bias_ = pack_bias(weight, {bias_.row(0), static_cast<std::size_t>(weight.n())}, stream);
     const Panels panels(weight);
     for (int64_t t = 0; t < shape.m; ++t)
       for (int64_t j = 0; j < weight.n(); ++j) products_.row(t)[j] = panels.product(j, input, t);
@@ -116,7 +117,8 @@ class Product {
     Output y(shape_.m, columns, c.result);
     if (c.epilogue == Epilogue::kAdd)
       for (int64_t t = 0; t < shape_.m; ++t) std::copy_n(before_.row(t), columns, y.row(t));
-    matmul(y.tensor(), x, weight_, c.has_bias ? packed_bias_.data() : nullptr, c.epilogue, stream);
+    matmul(y.tensor(), x, weight_, c.has_bias ? packed_bias_.span<const float>() : DeviceSpan<const float>{},
+           c.epilogue, stream);
     for (int64_t t = 0; t < shape_.m; ++t)
       for (int64_t j = 0; j < columns; ++j)
         ASSERT_EQ(bits_of(y.at(t, j)), bits_of(expected(c, t, j)))
@@ -146,7 +148,7 @@ class Product {
   Shape shape_;
   const Input& input_;
   Matrix bias_, before_, products_;
-  std::vector<float> packed_bias_;
+  DeviceBuffer packed_bias_;
 };
 
 class Matmul : public ::testing::TestWithParam<WeightFormat> {};
@@ -167,7 +169,7 @@ TEST_P(Matmul, EveryInstructionSetGivesThePromisedSum) {
     Matrix x(shape.m, shape.k, 3);
     random.fill(x);
     const Input input(*packed, x, machine.stream);
-    Product product(*packed, shape, input, random);
+    Product product(*packed, shape, input, random, machine.stream);
     for (Isa isa : machine_isas()) {
       SCOPED_TRACE(isa_name(isa));
       WithIsa with(isa);
@@ -192,7 +194,7 @@ TEST_P(Matmul, EveryInstructionSetMultipliesByTheGate) {
     Matrix x(shape.m, shape.k);
     random.fill(x);
     const Input input(**packed, x, machine.stream);
-    Product product(**packed, shape, input, random);
+    Product product(**packed, shape, input, random, machine.stream);
     for (Isa isa : machine_isas()) {
       SCOPED_TRACE(isa_name(isa));
       WithIsa with(isa);
@@ -227,7 +229,7 @@ TEST_P(Matmul, IsNearTheProductOfTheGivenNumbers) {
     Matrix x(shape.m, shape.k), y(shape.m, shape.n);
     random.fill(x);
     const Input input(*packed, x, machine.stream);
-    matmul(y.tensor(), input.loose(), *packed, nullptr, Epilogue::kStore, machine.stream);
+    matmul(y.tensor(), input.loose(), *packed, {}, Epilogue::kStore, machine.stream);
     double miss = 0, size = 0;
     for (int64_t t = 0; t < shape.m; ++t)
       for (int64_t j = 0; j < shape.n; ++j) {
@@ -250,7 +252,7 @@ TEST_P(Matmul, ARowIsTheSameAloneInABatchAndOnAnyNumberOfThreads) {
   auto packed = weight.pack(GetParam(), one.stream);
   Matrix x(kRows, kK), all(kRows, kN);
   random.fill(x);
-  matmul(all.tensor(), Input(*packed, x, one.stream).loose(), *packed, nullptr, Epilogue::kStore, one.stream);
+  matmul(all.tensor(), Input(*packed, x, one.stream).loose(), *packed, {}, Epilogue::kStore, one.stream);
   for (int threads : {1, 2, 3}) {
     Machine machine(threads);
     auto packed_here = weight.pack(GetParam(), machine.stream);
@@ -258,7 +260,7 @@ TEST_P(Matmul, ARowIsTheSameAloneInABatchAndOnAnyNumberOfThreads) {
       Matrix some(rows, kK), y(rows, kN);
       const int64_t first = kRows - rows;
       for (int64_t t = 0; t < rows; ++t) std::copy_n(x.row(first + t), kK, some.row(t));
-      matmul(y.tensor(), Input(*packed_here, some, machine.stream).tight(), *packed_here, nullptr,
+      matmul(y.tensor(), Input(*packed_here, some, machine.stream).tight(), *packed_here, {},
              Epilogue::kStore, machine.stream);
       for (int64_t t = 0; t < rows; ++t)
         ASSERT_TRUE(same_bits(y.row(t), all.row(first + t), kN))
@@ -277,7 +279,7 @@ TEST_P(Matmul, ABadRowIsBadAloneAndLeavesItsNeighbours) {
   random.fill(x);
   for (Isa isa : machine_isas()) {
     WithIsa with(isa);
-    matmul(clean.tensor(), Input(*packed, x, machine.stream).tight(), *packed, nullptr, Epilogue::kStore,
+    matmul(clean.tensor(), Input(*packed, x, machine.stream).tight(), *packed, {}, Epilogue::kStore,
            machine.stream);
     for (float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
                       -std::numeric_limits<float>::infinity()})
@@ -286,7 +288,7 @@ TEST_P(Matmul, ABadRowIsBadAloneAndLeavesItsNeighbours) {
         for (int64_t t = 0; t < kRows; ++t) std::copy_n(x.row(t), kK, spoilt.row(t));
         spoilt.row(4)[place] = bad;
         spoilt.row(4)[(place + 5) % kK] = -bad;  // infinities of both signs
-        matmul(y.tensor(), Input(*packed, spoilt, machine.stream).tight(), *packed, nullptr, Epilogue::kStore,
+        matmul(y.tensor(), Input(*packed, spoilt, machine.stream).tight(), *packed, {}, Epilogue::kStore,
                machine.stream);
         for (int64_t t = 0; t < kRows; ++t)
           for (int64_t j = 0; j < kN; ++j)
@@ -313,13 +315,13 @@ TEST(MatmulParts, ArePackedOneUnderTheOther) {
     EXPECT_EQ((*fused)->k(), 37);
     Matrix x(3, 37), y(3, 124);
     random.fill(x);
-    matmul(y.tensor(), Input(**fused, x, machine.stream).tight(), **fused, nullptr, Epilogue::kStore,
+    matmul(y.tensor(), Input(**fused, x, machine.stream).tight(), **fused, {}, Epilogue::kStore,
            machine.stream);
     int64_t column = 0;
     for (StoredMatrix* part : {&a, &b, &c}) {
       auto packed = part->pack(format, machine.stream);
       Matrix alone(3, part->n);
-      matmul(alone.tensor(), Input(*packed, x, machine.stream).tight(), *packed, nullptr, Epilogue::kStore,
+      matmul(alone.tensor(), Input(*packed, x, machine.stream).tight(), *packed, {}, Epilogue::kStore,
              machine.stream);
       for (int64_t t = 0; t < 3; ++t) EXPECT_TRUE(same_bits(alone.row(t), y.row(t) + column, part->n));
       column += part->n;

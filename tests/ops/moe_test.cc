@@ -15,11 +15,15 @@ using ::testing::ElementsAre;
 
 std::vector<float> weights_of(const ExpertRouting& routing, int32_t expert) {
   const auto share = routing.of(expert);
-  return {share.weights.begin(), share.weights.end()};
+  return {share.weights.data, share.weights.data + share.weights.size};
+}
+std::vector<int> is_first(const ExpertRouting& routing, int32_t expert) {
+  const auto share = routing.of(expert);
+  return {share.is_first.data, share.is_first.data + share.is_first.size};
 }
 std::vector<int32_t> rows_of(const ExpertRouting& routing, int32_t expert) {
   const auto share = routing.of(expert);
-  return {share.rows.begin(), share.rows.end()};
+  return {share.rows.data, share.rows.data + share.rows.size};
 }
 
 TEST(ExpertRouting, TheGreatestOfTheSoftmaxAndOfEqualOnesTheLowest) {
@@ -42,8 +46,8 @@ TEST(ExpertRouting, TheGreatestOfTheSoftmaxAndOfEqualOnesTheLowest) {
     EXPECT_NEAR(weights_of(routing, 3)[0], std::exp(2) / sum / both, 1e-6);
     EXPECT_NEAR(weights_of(routing, 0)[0], normalize ? 0.5 : 0.25, 1e-6);
     EXPECT_EQ(weights_of(routing, 3)[1], weights_of(routing, 1)[2]);
-    EXPECT_THAT(routing.of(1).is_first, ElementsAre(1, 0, 1));
-    EXPECT_THAT(routing.of(3).is_first, ElementsAre(0, 0));
+    EXPECT_THAT(is_first(routing, 1), ElementsAre(1, 0, 1));
+    EXPECT_THAT(is_first(routing, 3), ElementsAre(0, 0));
   }
 }
 
@@ -63,8 +67,8 @@ TEST(ExpertRouting, DependsOnTheRowAlone) {
     std::vector<Choice> choices;
     for (int32_t expert = 0; expert < 33; ++expert) {
       const auto share = routing.of(expert);
-      for (std::size_t i = 0; i < share.rows.size(); ++i)
-        if (share.rows[i] == row) choices.push_back({expert, share.weights[i]});
+      for (int64_t i = 0; i < share.rows.size; ++i)
+        if (share.rows.data[i] == row) choices.push_back({expert, share.weights.data[i]});
     }
     return choices;
   };
@@ -100,16 +104,17 @@ TEST(MoeRows, GoToAnExpertAndComeBack) {
     const int32_t rows[] = {1, 2, 5};
     const float weights[] = {0.5f, -2, 3};
     const uint8_t is_first[] = {1, 0, 1};
-    const ExpertRouting::Share share{rows, weights, is_first};
+    const ExpertShare share{{rows, 3}, {weights, 3}, {is_first, 3}};
     for (int64_t i = 0; i < 3; ++i) std::copy_n(x.row(rows[i]), k, picked.row(i));
-    Buffer room(input_bytes(*packed, 3)), same(input_bytes(*packed, 3));
-    const MatmulInput gathered = make_input(*packed, room.data(), 3);
-    const MatmulInput converted = make_input(*packed, same.data(), 3);
+    const DeviceBuffer room(cpu_memory(), input_bytes(*packed, 3)),
+        same(cpu_memory(), input_bytes(*packed, 3));
+    const MatmulInput gathered = make_input(*packed, room.span<std::byte>(), 3);
+    const MatmulInput converted = make_input(*packed, same.span<std::byte>(), 3);
     gather_input(gathered, x.tensor(), share, machine.stream);
     convert_input(converted, picked.tensor(), machine.stream);
     Matrix y(3, 5), z(3, 5);
-    matmul(y.tensor(), gathered, *packed, nullptr, Epilogue::kStore, machine.stream);
-    matmul(z.tensor(), converted, *packed, nullptr, Epilogue::kStore, machine.stream);
+    matmul(y.tensor(), gathered, *packed, {}, Epilogue::kStore, machine.stream);
+    matmul(z.tensor(), converted, *packed, {}, Epilogue::kStore, machine.stream);
     expect_same(y, z, format_name(format));
 
     for (bool stores : {false, true}) {

@@ -1,11 +1,10 @@
-#include "ops/noise.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
 #include "base/rng.h"
+#include "ops/host_rows.h"
 #include "tests/ops/guarded.h"
 
 namespace pagoda {

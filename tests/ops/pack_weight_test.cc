@@ -111,7 +111,7 @@ TEST(PackWeight, PartsMayDifferInDtype) {
         auto bytes = [&](std::vector<Weight> parts, bool gated) {
           auto packed = pack_weight(parts, format, gated, machine.stream).value();
           const auto payload = packed->payload();
-          return std::vector<std::byte>(payload.begin(), payload.end());
+          return std::vector<std::byte>(payload.data, payload.data + payload.size);
         };
         for (bool gated : {false, true}) {
           const auto mixed = bytes({a.tensor(), b.tensor()}, gated);
@@ -141,7 +141,7 @@ TEST(PackWeight, PartsMayBeCodesOfAnyGrouping) {
       auto bytes = [&](std::vector<Weight> parts, bool gated) {
         auto packed = pack_weight(parts, format, gated, machine.stream).value();
         const auto payload = packed->payload();
-        return std::vector<std::byte>(payload.begin(), payload.end());
+        return std::vector<std::byte>(payload.data, payload.data + payload.size);
       };
       for (bool gated : {false, true})
         EXPECT_EQ(bytes({codes.weight.rows_of(70, 70), plain.tensor()}, gated),
@@ -177,7 +177,7 @@ TEST(PackWeight, EveryInstructionSetAndAnyThreadsPackTheSameBytes) {
           Machine machine(threads);
           auto packed = weight.pack(format, machine.stream);
           ASSERT_EQ(packed->bytes(), first->bytes());
-          EXPECT_EQ(std::memcmp(packed->payload().data(), first->payload().data(), first->bytes()), 0)
+          EXPECT_EQ(std::memcmp(packed->payload().data, first->payload().data, first->bytes()), 0)
               << format_name(format) << " of " << dtype_name(dtype) << ' ' << isa_name(isa) << ", " << threads
               << " threads";
         }
@@ -192,18 +192,19 @@ TEST(AdoptPacked, GivesTheSameProducts) {
     StoredMatrix weight(70, 200, DType::kF32, random);
     auto packed = weight.pack(format, machine.stream);
     auto buffer = std::make_shared<Buffer>(packed->bytes());
-    std::memcpy(buffer->data(), packed->payload().data(), packed->bytes());
+    std::memcpy(buffer->data(), packed->payload().data, packed->bytes());
     std::weak_ptr<Buffer> alive = buffer;
-    auto adopted = adopt_packed(packed->header(),
-                                {static_cast<const std::byte*>(buffer->data()), packed->bytes()}, buffer);
+    auto adopted =
+        adopt_packed(packed->header(), {static_cast<const std::byte*>(buffer->data()), packed->bytes()},
+                     buffer, machine.stream);
     buffer.reset();
     EXPECT_FALSE(alive.expired()) << "the weight keeps its bytes";
     EXPECT_EQ(adopted->header(), packed->header());
     Matrix x(5, 200), y(5, 70), again(5, 70);
     random.fill(x);
-    matmul(y.tensor(), Input(*packed, x, machine.stream).tight(), *packed, nullptr, Epilogue::kStore,
+    matmul(y.tensor(), Input(*packed, x, machine.stream).tight(), *packed, {}, Epilogue::kStore,
            machine.stream);
-    matmul(again.tensor(), Input(*adopted, x, machine.stream).tight(), *adopted, nullptr, Epilogue::kStore,
+    matmul(again.tensor(), Input(*adopted, x, machine.stream).tight(), *adopted, {}, Epilogue::kStore,
            machine.stream);
     expect_same(again, y, format_name(format));
     adopted.reset();
@@ -256,9 +257,11 @@ TEST(PackedBytes, RefusesHeadersThatNoWeightHas) {
 TEST(AdoptPackedDeathTest, BytesOfAnotherWeightAreABug) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const PackedWeight::Header header{70, 200, kInt8Format};
+  Machine machine(1);
   Buffer buffer(packed_bytes(header) + 64);
   auto adopt = [&](std::size_t offset, std::size_t bytes, const PackedWeight::Header& of) {
-    return adopt_packed(of, {static_cast<const std::byte*>(buffer.data()) + offset, bytes}, nullptr);
+    return adopt_packed(of, {static_cast<const std::byte*>(buffer.data()) + offset, bytes}, nullptr,
+                        machine.stream);
   };
   EXPECT_DEATH(adopt(0, packed_bytes(header) - 1, header), "payload of another weight");
   EXPECT_DEATH(adopt(0, 0, {0, 0, kInt8Format}), "payload of another weight");

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "ops/cpu/input.h"
 #include "ops/cpu/run.h"
 #include "ops/matmul.h"
 #include "tests/ops/guarded.h"
@@ -79,20 +80,23 @@ class Input {
  public:
   Input(const PackedWeight& weight, Matrix& x, ComputeStream& stream)
       : memory_(static_cast<int64_t>(input_bytes(weight, x.rows()))),
-        loose_(make_input(weight, memory_.data(), x.rows())),
+        loose_(weight.input_at(memory_.data(), x.rows())),
         words_(words_of(weight)) {
     convert_input(loose_, x.tensor(), stream);
     rows_ = std::make_unique<Guarded<uint32_t>>(words_ * x.rows());
+    cpu::RowLayout layout = cpu::layout_of(loose_);
     for (int64_t t = 0; t < x.rows(); ++t)
-      std::memcpy(rows_->data() + t * words_, loose_.data + t * loose_.row_bytes,
+      std::memcpy(rows_->data() + t * words_, layout.data + t * layout.row_bytes,
                   static_cast<std::size_t>(words_) * 4);
+    layout.data = reinterpret_cast<std::byte*>(rows_->data());
+    layout.row_bytes = words_ * 4;
     tight_ = loose_;
-    tight_.data = reinterpret_cast<std::byte*>(rows_->data());
-    tight_.row_bytes = words_ * 4;
+    cpu::set_layout(&tight_, layout);
   }
   const MatmulInput& loose() const { return loose_; }  // as make_input() lays it out
   const MatmulInput& tight() const { return tight_; }
   const uint32_t* words(int64_t row) const { return rows_->data() + row * words_; }
+  float scale(int64_t row) const { return cpu::layout_of(loose_).scale[row]; }
 
   // 32-bit words that a row has: the documented step of the format, without padding between rows.
   static int64_t words_of(const PackedWeight& weight) {
@@ -169,10 +173,10 @@ class Panels {
       case WeightScheme::kInt8: {
         int64_t sum = 0;
         for (int64_t i = 0; i < words_ * 4; ++i) sum += int64_t{code(row, i) - 128} * input_code(words, i);
-        return static_cast<float>(sum) * scale(row, 0) * x.tight().scale[t];
+        return static_cast<float>(sum) * scale(row, 0) * x.scale(t);
       }
       case WeightScheme::kInt4:
-        return int4_product(row, words) * x.tight().scale[t];
+        return int4_product(row, words) * x.scale(t);
     }
     return 0;
   }
@@ -219,7 +223,7 @@ class Panels {
   float column_scale(int64_t i) const {
     if (!is_integer(format_)) return 1;
     float scale;
-    std::memcpy(&scale, weight_.payload().data() + weight_.bytes() - (weight_.k() - i) * 4, sizeof scale);
+    std::memcpy(&scale, weight_.payload().data + weight_.bytes() - (weight_.k() - i) * 4, sizeof scale);
     return scale;
   }
   int64_t padded_k() const { return is_integer(format_) ? words_ * 4 : weight_.k(); }
@@ -246,7 +250,7 @@ class Panels {
   template <class T>
   T at(const Place& place, int64_t offset) const {
     T value;
-    std::memcpy(&value, weight_.payload().data() + place.panel * panel_bytes_ + offset, sizeof value);
+    std::memcpy(&value, weight_.payload().data + place.panel * panel_bytes_ + offset, sizeof value);
     return value;
   }
 

@@ -113,7 +113,7 @@ TEST(Quantize, InputsAreRoundedToTheNearestCode) {
           float largest = 0;
           for (int64_t i = 0; i < k; ++i)
             largest = std::max(largest, std::fabs(x.row(t)[i] * panels.column_scale(i)));
-          ASSERT_EQ(input.loose().scale[t], largest / 127.0f);
+          ASSERT_EQ(input.scale(t), largest / 127.0f);
           const float inverse = largest < 1e-30f ? 0.0f : 127.0f / largest;
           const auto* codes = reinterpret_cast<const int8_t*>(input.words(t));
           for (int64_t i = 0; i < k; ++i)
@@ -165,7 +165,7 @@ TEST(Quantize, OutliersOfTheInputsCostNothing) {
       }
     auto multiply = [&](Matrix& y) {
       auto packed = weight.pack(format, machine.stream);
-      matmul(y.tensor(), Input(*packed, x, machine.stream).loose(), *packed, nullptr, Epilogue::kStore,
+      matmul(y.tensor(), Input(*packed, x, machine.stream).loose(), *packed, {}, Epilogue::kStore,
              machine.stream);
     };
     multiply(plain);
@@ -196,7 +196,7 @@ TEST(Quantize, ColumnsOfNothingStayNothing) {
       auto packed = weight.pack(format, machine.stream);
       Matrix x(2, 64), y(2, 10), found(10, 64);
       random.fill(x);
-      matmul(y.tensor(), Input(*packed, x, machine.stream).loose(), *packed, nullptr, Epilogue::kStore,
+      matmul(y.tensor(), Input(*packed, x, machine.stream).loose(), *packed, {}, Epilogue::kStore,
              machine.stream);
       unpack(found, *packed);
       for (int64_t j = 0; j < 10; ++j) {
@@ -216,7 +216,7 @@ TEST(Quantize, EveryInputFitsTheRoomForAnyOfThem) {
       StoredMatrix weight(1, k, DType::kF32, random);
       auto packed = weight.pack(format, machine.stream);
       for (int64_t rows : {1, 2, 15, 16, 17, 1000})
-        EXPECT_LE(input_bytes(*packed, rows), input_bytes_most(k, rows))
+        EXPECT_LE(input_bytes(*packed, rows), max_input_bytes(k, rows))
             << format_name(format) << ' ' << k << ' ' << rows;
     }
 }

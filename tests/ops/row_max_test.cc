@@ -1,9 +1,8 @@
-#include "ops/row_max.h"
-
 #include <gtest/gtest.h>
 
 #include <limits>
 
+#include "ops/host_rows.h"
 #include "tests/ops/guarded.h"
 
 namespace pagoda {

@@ -22,8 +22,10 @@ const int64_t kWidths[] = {1, 2, 15, 16, 17, 31, 48, 97, 160, 2048};
 // A matrix as an input of float32 products: what an op writes there can be read as it is.
 MatmulInput as_input(Matrix& matrix) {
   MatmulInput input{matrix.rows(), matrix.columns(), {WeightScheme::kF32}};
-  input.data = reinterpret_cast<std::byte*>(matrix.row(0));
-  input.row_bytes = matrix.tensor().row_stride * 4;
+  cpu::RowLayout layout;
+  layout.data = reinterpret_cast<std::byte*>(matrix.row(0));
+  layout.row_bytes = matrix.tensor().row_stride * 4;
+  cpu::set_layout(&input, layout);
   return input;
 }
 
@@ -48,7 +50,7 @@ TEST(RmsNorm, EveryVariantAgainstDouble) {
     for (Isa isa : machine_isas()) {
       WithIsa with(isa);
       Matrix y(3, width, 7);
-      rms_norm(as_input(y), x.tensor(), weight.row(0), 1e-5f, machine.stream);
+      rms_norm(as_input(y), x.tensor(), weight.span(0), 1e-5f, machine.stream);
       for (int64_t t = 0; t < 3; ++t) {
         double squares = 0;
         for (int64_t i = 0; i < width; ++i) squares += static_cast<double>(x.row(t)[i]) * x.row(t)[i];
@@ -65,7 +67,7 @@ TEST(RmsNorm, EveryVariantAgainstDouble) {
       expect_same(y, scalar, isa_name(isa));
       Matrix in_place(3, width);
       for (int64_t t = 0; t < 3; ++t) std::copy_n(x.row(t), width, in_place.row(t));
-      rms_norm(as_input(in_place), in_place.tensor(), weight.row(0), 1e-5f, machine.stream);
+      rms_norm(as_input(in_place), in_place.tensor(), weight.span(0), 1e-5f, machine.stream);
       expect_same(in_place, scalar, "in place");
     }
   }
@@ -83,16 +85,17 @@ TEST(RmsNorm, WritesEveryFormOfInputAsItWouldBeConverted) {
         Matrix x(200, width), scale(1, width), y(200, width);
         random.fill(x);
         random.fill(scale);
-        rms_norm(as_input(y), x.tensor(), scale.row(0), 1e-5f, machine.stream);
+        rms_norm(as_input(y), x.tensor(), scale.span(0), 1e-5f, machine.stream);
         const Input converted(*packed, y, machine.stream);
-        Buffer memory(input_bytes(*packed, 200));
-        const MatmulInput input = make_input(*packed, memory.data(), 200);
-        rms_norm(input, x.tensor(), scale.row(0), 1e-5f, machine.stream);
+        const DeviceBuffer memory(cpu_memory(), input_bytes(*packed, 200));
+        const MatmulInput input = make_input(*packed, memory.span<std::byte>(), 200);
+        rms_norm(input, x.tensor(), scale.span(0), 1e-5f, machine.stream);
+        const cpu::RowLayout layout = cpu::layout_of(input);
         const auto words = static_cast<std::size_t>(Input::words_of(*packed));
         for (int64_t t = 0; t < 200; ++t) {
-          ASSERT_EQ(std::memcmp(input.data + t * input.row_bytes, converted.words(t), words * 4), 0)
+          ASSERT_EQ(std::memcmp(layout.data + t * layout.row_bytes, converted.words(t), words * 4), 0)
               << format_name(format) << " width " << width << " row " << t;
-          ASSERT_TRUE(input.scale == nullptr || input.scale[t] == converted.loose().scale[t]);
+          ASSERT_TRUE(layout.scale == nullptr || layout.scale[t] == converted.scale(t));
         }
       }
 }
@@ -166,7 +169,7 @@ TEST_P(GatedProduct, EveryInstructionSetAgainstDouble) {
     for (Isa isa : machine_isas()) {
       WithIsa with(isa);
       Matrix y(1, width);
-      matmul(y.tensor(), as_input(one), **weight, nullptr, GetParam(), machine.stream);
+      matmul(y.tensor(), as_input(one), **weight, {}, GetParam(), machine.stream);
       for (int64_t i = 0; i < width; ++i) {
         const double x = gate.row(i)[0], exact = activation(x) * up.row(i)[0];
         // exp (1 ulp = 2 units of 2^-24), sum, quotient, product; of GELU the exponent's own roundings, too,
@@ -227,18 +230,18 @@ TEST(RmsNorm, OfHeadsAndAddedToARow) {
       WithIsa with(isa);
       Matrix y(4, heads * head_dim + 5);
       for (int64_t t = 0; t < 4; ++t) std::copy_n(x.row(t), y.columns(), y.row(t));
-      rms_norm_heads(y.tensor(), heads, head_dim, weight.row(0), 1e-6f, machine.stream);
+      rms_norm_heads(y.tensor(), heads, head_dim, weight.span(0), 1e-6f, machine.stream);
       for (int64_t t = 0; t < 4; ++t) {
         EXPECT_TRUE(same_bits(y.row(t) + heads * head_dim, x.row(t) + heads * head_dim, 5));
         for (int32_t h = 0; h < heads; ++h) {
           Matrix head(1, head_dim);
           std::copy_n(x.row(t) + h * head_dim, head_dim, head.row(0));
-          rms_norm(as_input(expected), head.tensor(), weight.row(0), 1e-6f, machine.stream);
+          rms_norm(as_input(expected), head.tensor(), weight.span(0), 1e-6f, machine.stream);
           ASSERT_TRUE(same_bits(y.row(t) + h * head_dim, expected.row(0), head_dim)) << isa_name(isa);
           if (h > 0) continue;
           Matrix added(1, head_dim);
           std::copy_n(x.row(t) + 1, head_dim, added.row(0));
-          rms_norm_add(added.tensor(), head.tensor(), weight.row(0), 1e-6f, machine.stream);
+          rms_norm_add(added.tensor(), head.tensor(), weight.span(0), 1e-6f, machine.stream);
           for (int32_t i = 0; i < head_dim; ++i)
             ASSERT_EQ(added.row(0)[i], x.row(t)[i + 1] + expected.row(0)[i]) << isa_name(isa);
         }
@@ -253,7 +256,7 @@ TEST(Rope, RotatesPairsOfHalves) {
   for (int32_t head_dim : {2, 8, 30, 64, 128})
     for (int32_t rotary_dim : {head_dim, (head_dim / 4) * 2}) {
       if (rotary_dim == 0) continue;
-      RopeTable table(frequencies_of(rotary_dim), 1, 700);
+      RopeTable table(frequencies_of(rotary_dim), 1, 700, cpu_memory());
       const std::vector<int32_t> positions = {0, 1, 77, 699, 5};
       const int64_t heads = 3, half = rotary_dim / 2;
       Matrix x(5, heads * head_dim + 4);
@@ -262,7 +265,7 @@ TEST(Rope, RotatesPairsOfHalves) {
         WithIsa with(isa);
         Matrix y(5, heads * head_dim + 4, 3);
         for (int64_t t = 0; t < 5; ++t) std::copy_n(x.row(t), y.columns(), y.row(t));
-        rope(y.tensor(), positions.data(), 3, head_dim, table, machine.stream);
+        rope(y.tensor(), span_of(positions), 3, head_dim, table, machine.stream);
         for (int64_t t = 0; t < 5; ++t)
           for (int64_t c = 0; c < y.columns(); ++c) {
             const int64_t d = c % head_dim, i = d % half;
@@ -284,11 +287,12 @@ TEST(Rope, RotatesPairsOfHalves) {
 
 TEST(Rope, MagnitudeMultipliesTheTable) {
   const std::vector<double> frequencies = frequencies_of(64);
-  RopeTable plain(frequencies, 1, 9), larger(frequencies, 1.25, 9);
+  RopeTable plain(frequencies, 1, 9, cpu_memory()), larger(frequencies, 1.25, 9, cpu_memory());
   for (int64_t i = 0; i < plain.half(); ++i) {
-    EXPECT_EQ(larger.cos(7)[i],
+    EXPECT_EQ(larger.cos().data[7 * plain.half() + i],
               static_cast<float>(1.25 * std::cos(7 * frequencies[static_cast<std::size_t>(i)])));
-    EXPECT_NEAR(larger.sin(8)[i], 1.25f * plain.sin(8)[i], 1e-6f);
+    EXPECT_NEAR(larger.sin().data[8 * plain.half() + i], 1.25f * plain.sin().data[8 * plain.half() + i],
+                1e-6f);
   }
 }
 
@@ -299,19 +303,19 @@ TEST(Rows, TheNumberOfThreadsChangesNothing) {
   random.fill(weight);
   std::vector<int32_t> positions;
   for (int i = 0; i < 400; ++i) positions.push_back(i * 3);
-  RopeTable table(frequencies_of(64), 1, 1200);
+  RopeTable table(frequencies_of(64), 1, 1200, cpu_memory());
   Matrix first_norm(400, 1024);
   for (int threads : {1, 2, 3}) {
     Machine machine(threads);
     Matrix norm(400, 1024);
-    rms_norm(as_input(norm), x.tensor(), weight.row(0), 1e-6f, machine.stream);
-    rope(norm.tensor(), positions.data(), 16, 64, table, machine.stream);
+    rms_norm(as_input(norm), x.tensor(), weight.span(0), 1e-6f, machine.stream);
+    rope(norm.tensor(), span_of(positions), 16, 64, table, machine.stream);
     if (threads == 1)
       for (int64_t t = 0; t < 400; ++t) std::copy_n(norm.row(t), 1024, first_norm.row(t));
     expect_same(norm, first_norm, "norm and rope");
     Matrix alone(1, 1024);
-    rms_norm(as_input(alone), x.tensor(399, 1), weight.row(0), 1e-6f, machine.stream);
-    rope(alone.tensor(), &positions[399], 16, 64, table, machine.stream);
+    rms_norm(as_input(alone), x.tensor(399, 1), weight.span(0), 1e-6f, machine.stream);
+    rope(alone.tensor(), span_of(&positions[399], 1), 16, 64, table, machine.stream);
     EXPECT_TRUE(same_bits(alone.row(0), first_norm.row(399), 1024));
   }
 }

@@ -65,7 +65,7 @@ TEST_P(TuningOfProducts, ChangesNoBit) {
   random.fill(x);
   const Input input(*packed, x, machine.stream);
   Matrix expected(kRows, kN);
-  matmul(expected.tensor(), input.loose(), *packed, nullptr, Epilogue::kStore, machine.stream);
+  matmul(expected.tensor(), input.loose(), *packed, {}, Epilogue::kStore, machine.stream);
   for (Isa isa : machine_isas())
     for (const CpuTuning& tuning : all_tunings()) {
       WithIsa with(isa);
@@ -75,7 +75,7 @@ TEST_P(TuningOfProducts, ChangesNoBit) {
         MatmulInput some = input.loose();
         some.rows = rows;
         Matrix y(rows, kN);
-        matmul(y.tensor(), some, *packed, nullptr, Epilogue::kStore, machine.stream);
+        matmul(y.tensor(), some, *packed, {}, Epilogue::kStore, machine.stream);
         for (int64_t row = 0; row < rows; ++row)
           ASSERT_TRUE(same_bits(y.row(row), expected.row(row), kN))
               << rows << " rows, " << in_words(tuning, isa);
@@ -102,9 +102,9 @@ TEST_P(TuningOfAttention, ChangesNoBit) {
   const KvLayerView kv{memory.data(), block, layout};
   Machine machine(3);
   Random random(2);
-  AttnBatch batch{.query_start_loc = starts.data(),
-                  .seq_lens = lengths.data(),
-                  .block_table = table.data(),
+  AttnBatch batch{.query_start_loc = span_of(starts),
+                  .seq_lens = span_of(lengths),
+                  .block_table = span_of(table),
                   .num_seqs = kSeqs,
                   .max_blocks = kBlocksEach,
                   .block_size = kBlock,
@@ -120,7 +120,7 @@ TEST_P(TuningOfAttention, ChangesNoBit) {
                       p % kBlock);
     AttnBatch all = batch;
     all.num_tokens = length;
-    all.slot_mapping = slots.data();
+    all.slot_mapping = span_of(slots);
     kv_store(kv, k.tensor(), v.tensor(), all, machine.stream);
   }
   batch.num_tokens = starts.back();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,7 +13,8 @@
 #include "base/mmap.h"
 #include "base/rng.h"
 #include "model/registry.h"
-#include "runner/cpu_model_runner.h"
+#include "runner/local_model_runner.h"
+#include "tests/testing/guarded_backend.h"
 
 namespace pagoda::testing {
 
@@ -20,6 +22,8 @@ struct RunnerOptions {
   int32_t num_threads = 1, block_size = 16, num_blocks = 400, max_num_seqs = 70, max_num_batched_tokens = 600;
   DType kv_dtype = DType::kF32;
   std::size_t logits_bytes = kLogitsBytes;
+  Backend backend = Backend::kCpu;
+  std::optional<WeightFormat> format;  // to quantize to
 };
 
 inline std::unique_ptr<ModelRunner> load_runner(const std::string& folder, const RunnerOptions& o = {}) {
@@ -27,12 +31,13 @@ inline std::unique_ptr<ModelRunner> load_runner(const std::string& folder, const
   EXPECT_TRUE(spec.ok()) << spec.status().message();
   auto checkpoint = Checkpoint::open(folder);
   EXPECT_TRUE(checkpoint.ok()) << checkpoint.status().message();
-  auto compute = std::make_unique<CpuCompute>(o.num_threads);
-  auto decoder = Decoder::load(*spec, **checkpoint, {}, compute->stream);
+  auto stream = make_stream(o.backend, o.num_threads);
+  auto decoder =
+      Decoder::load(*spec, **checkpoint, {.layers_format = o.format, .vocabulary_format = o.format}, *stream);
   EXPECT_TRUE(decoder.ok()) << decoder.status().message();
-  auto runner = CpuModelRunner::create(
+  auto runner = LocalModelRunner::create(
       {o.max_num_seqs, o.max_num_batched_tokens, o.block_size, o.num_blocks, o.kv_dtype, o.logits_bytes},
-      std::move(compute), std::move(*decoder));
+      std::move(stream), std::move(*decoder));
   EXPECT_TRUE(runner.ok()) << runner.status().message();
   return std::move(*runner);
 }

@@ -45,23 +45,23 @@ class Sleeper : public ::testing::Test {
     options_.max_num_seqs = 8;
     options_.max_num_batched_tokens = 64;
     options_.num_blocks = 1000;
-    auto compute = std::make_unique<CpuCompute>(2);
-    auto decoder = load(compute.get());
+    auto stream = std::make_unique<CpuStream>(2);
+    auto decoder = load(*stream);
     ASSERT_TRUE(decoder.ok()) << decoder.status().message();
     weight_bytes_ = static_cast<int64_t>((*decoder)->weight_bytes());
-    auto runner = CpuModelRunner::create(
+    auto runner = LocalModelRunner::create(
         {options_.max_num_seqs, options_.max_num_batched_tokens, options_.block_size, options_.num_blocks,
          DType::kF32},
-        std::move(compute), std::move(*decoder),
-        can_reload ? DecoderLoader([this](CpuCompute* again) { return load(again); }) : DecoderLoader());
+        std::move(stream), std::move(*decoder),
+        can_reload ? DecoderLoader([this](ComputeStream& again) { return load(again); }) : DecoderLoader());
     ASSERT_TRUE(runner.ok()) << runner.status().message();
     runner_ = std::move(*runner);
-    static_cast<CpuModelRunner&>(*runner_).fill_kv_for_benchmark();  // as after a long day
+    static_cast<LocalModelRunner&>(*runner_).fill_kv_for_benchmark();  // as after a long day
   }
-  Result<std::unique_ptr<Decoder>> load(CpuCompute* compute) {
+  Result<std::unique_ptr<Decoder>> load(ComputeStream& stream) {
     if (!files_are_there_) return not_found("'model.safetensors' is gone");
-    auto checkpoint = make_dummy_checkpoint(tensor_list(spec_), DType::kF32, 7, &compute->pool);
-    return Decoder::load(spec_, *checkpoint, {}, compute->stream);
+    auto checkpoint = make_dummy_checkpoint(tensor_list(spec_), DType::kF32, 7, &stream.pool());
+    return Decoder::load(spec_, *checkpoint, {}, stream);
   }
 
   const ModelSpec spec_ = large_spec();

@@ -10,11 +10,29 @@
 #include <set>
 
 #include "base/rng.h"
+#include "ops/cpu/cpu_stream.h"
 
 namespace pagoda {
 namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
+
+// Rows of equal length as the CPU's device memory has them.
+class Rows {
+ public:
+  Rows(std::initializer_list<std::vector<float>> rows) : Rows(std::vector<std::vector<float>>(rows)) {}
+  explicit Rows(const std::vector<std::vector<float>>& rows) : columns_(rows[0].size()) {
+    for (const std::vector<float>& row : rows) numbers_.insert(numbers_.end(), row.begin(), row.end());
+  }
+  Tensor tensor() {
+    return Tensor::matrix(numbers_.data(), DType::kF32, static_cast<int64_t>(numbers_.size() / columns_),
+                          static_cast<int64_t>(columns_));
+  }
+
+ private:
+  std::size_t columns_;
+  std::vector<float> numbers_;
+};
 
 std::vector<float> random_logits(SplitMix64* rng, int vocab, double spread) {
   std::vector<float> logits;
@@ -79,20 +97,20 @@ std::vector<double> exact_distribution(const std::vector<float>& raw, const Samp
 }
 
 struct Draws {
-  ComputePool pool{2};
+  CpuStream stream{2};
   Sampler sampler{2};
   // One draw per output index of [0, count).
   std::vector<TokenId> run(const std::vector<float>& logits, const SamplingParams& params, uint64_t seed,
                            const TokenHistory& history, int count, int fixed_index = -1) {
     std::vector<SampleInput> inputs(static_cast<std::size_t>(count));
     for (int i = 0; i < count; ++i)
-      inputs[static_cast<std::size_t>(i)] = {.logits = logits,
-                                             .params = &params,
+      inputs[static_cast<std::size_t>(i)] = {.params = &params,
                                              .seed = seed + (fixed_index < 0 ? 0u : static_cast<uint64_t>(i)),
                                              .history = &history,
                                              .output_index = fixed_index < 0 ? i : fixed_index};
     std::vector<SampleOutput> outputs(inputs.size());
-    sampler.sample(inputs, outputs, pool);
+    Rows rows{logits};
+    sampler.sample(rows.tensor(), inputs, outputs, stream);
     std::vector<TokenId> tokens;
     for (const SampleOutput& output : outputs) {
       EXPECT_FALSE(output.bad);
@@ -217,26 +235,29 @@ TEST(Sampler, ADrawDoesNotDependOnItsNeighbours) {
   }
   auto input = [&](int i) {
     const auto at = static_cast<std::size_t>(i);
-    return SampleInput{.logits = rows[at],
+    return SampleInput{.logits_row = at,
                        .params = &params[at],
                        .seed = static_cast<uint64_t>(i % 4),
                        .history = &histories[at],
                        .output_index = 2};
   };
-  ComputePool one(1), three(3);
+  CpuStream one(1), three(3);
+  Rows logits(rows);
   Sampler sampler(3);
   std::vector<SampleInput> all;
   for (int i = 0; i < count; ++i) all.push_back(input(i));
   std::vector<SampleOutput> together(all.size());
   std::vector<TopLogprob> tops(5 * all.size());
   for (std::size_t i = 0; i < all.size(); ++i) together[i].top = {tops.data() + 5 * i, 5};
-  sampler.sample(all, together, three);
+  sampler.sample(logits.tensor(), all, together, three);
   for (int i = count - 1; i >= 0; --i) {
     SampleInput alone = input(i);
     TopLogprob top[5] = {};
     SampleOutput out;
     out.top = top;
-    sampler.sample({&alone, 1}, {&out, 1}, one);
+    Rows own{rows[alone.logits_row]};
+    alone.logits_row = 0;
+    sampler.sample(own.tensor(), {&alone, 1}, {&out, 1}, one);
     const SampleOutput& other = together[static_cast<std::size_t>(i)];
     EXPECT_EQ(out.token, other.token);
     EXPECT_EQ(out.logprob, other.logprob);
@@ -267,7 +288,7 @@ TEST(Sampler, GreedyTakesTheLowestOfEquals) {
 }
 
 TEST(Sampler, AppliesTheMask) {
-  ComputePool pool(1);
+  CpuStream stream(1);
   Sampler sampler(1);
   std::vector<float> logits(40, 0.0f);
   logits[3] = 9;
@@ -276,18 +297,49 @@ TEST(Sampler, AppliesTheMask) {
   params.num_logprobs = 1;
   TokenHistory history;
   const uint32_t mask[2] = {0, 1u << 5};  // 37
-  SampleInput input{.logits = logits, .params = &params, .history = &history, .mask = mask};
+  Rows rows{logits};
+  SampleInput input{.params = &params, .history = &history, .mask = mask};
   TopLogprob top[1];
   SampleOutput out;
   out.top = top;
-  sampler.sample({&input, 1}, {&out, 1}, pool);
+  sampler.sample(rows.tensor(), {&input, 1}, {&out, 1}, stream);
   EXPECT_EQ(out.token, 37);
   EXPECT_EQ(out.rank, 38);      // of the raw ones: after token 3 and its 36 equals of lower ids
   EXPECT_EQ(out.top[0].id, 3);  // raw, too
   const uint32_t none[2] = {0, 0};
   input.mask = none;
-  sampler.sample({&input, 1}, {&out, 1}, pool);
+  sampler.sample(rows.tensor(), {&input, 1}, {&out, 1}, stream);
   EXPECT_TRUE(out.bad && out.nothing_allowed);
+}
+
+// Samples of one row with masks of their own, a draw of them and an edit behind it, and one without.
+TEST(Sampler, AMaskIsThatOfItsSampleAlone) {
+  SplitMix64 rng(3);
+  const int vocab = 70;
+  Rows rows{random_logits(&rng, vocab, 3), random_logits(&rng, vocab, 3)};
+  SamplingParams greedy, drawn, edited;
+  greedy.temperature = 0;
+  edited.temperature = 0;
+  edited.bad_words = {{11}};
+  TokenHistory history;
+  const uint32_t eleven_or_twelve[3] = {3u << 11, 0, 0}, last[3] = {0, 0, 1u << 5};
+  CpuStream stream(3);
+  Sampler sampler(3);
+  std::vector<SampleInput> inputs = {
+      {.logits_row = 1, .params = &greedy, .history = &history, .mask = last},
+      {.logits_row = 0, .params = &greedy, .history = &history},
+      {.logits_row = 1, .params = &edited, .history = &history, .mask = eleven_or_twelve},
+      {.logits_row = 1, .params = &greedy, .history = &history},
+      {.logits_row = 0, .params = &drawn, .history = &history, .mask = last}};
+  std::vector<SampleOutput> out(inputs.size());
+  sampler.sample(rows.tensor(), inputs, out, stream);
+  EXPECT_EQ(out[0].token, 69);
+  EXPECT_EQ(out[2].token, 12);
+  EXPECT_EQ(out[4].token, 69);
+  for (std::size_t i : {1, 3}) {
+    const float* row = rows.tensor().row<float>(static_cast<int64_t>(inputs[i].logits_row));
+    EXPECT_EQ(out[i].token, std::max_element(row, row + vocab) - row);
+  }
 }
 
 // Filters that leave nothing are told from logits that are no numbers, whatever else is asked for.
@@ -314,7 +366,7 @@ TEST(Sampler, FiltersThatLeaveNothingAreToldFromBadLogits) {
       [](SamplingParams* p) { p->repetition_penalty = 1e10f, p->presence_penalty = -2; },
       [](SamplingParams* p) { p->num_logprobs = 3; },
   };
-  ComputePool pool(1);
+  CpuStream stream(1);
   Sampler sampler(1);
   for (const Change& filter : filters)
     for (const Change& other : others) {
@@ -323,10 +375,10 @@ TEST(Sampler, FiltersThatLeaveNothingAreToldFromBadLogits) {
       other(&params);
       TokenHistory history;
       for (bool finite : {true, false}) {
-        const std::vector<float> logits = {1, finite ? 2.0f : NAN, 3, -kInf};
-        SampleInput input{.logits = logits, .params = &params, .history = &history};
+        Rows rows{{1, finite ? 2.0f : NAN, 3, -kInf}};
+        SampleInput input{.params = &params, .history = &history};
         SampleOutput out;
-        sampler.sample({&input, 1}, {&out, 1}, pool);
+        sampler.sample(rows.tensor(), {&input, 1}, {&out, 1}, stream);
         EXPECT_TRUE(out.bad);
         EXPECT_EQ(out.nothing_allowed, finite);
       }
@@ -337,10 +389,10 @@ TEST(Sampler, FiltersThatLeaveNothingAreToldFromBadLogits) {
   params.allowed_token_ids = {0, 1};
   params.logit_bias = {{0, -100.0f}, {1, -100.0f}};
   TokenHistory history;
-  const std::vector<float> logits = {1, 2, 3, 4};
-  SampleInput input{.logits = logits, .params = &params, .history = &history};
+  Rows rows{{1, 2, 3, 4}};
+  SampleInput input{.params = &params, .history = &history};
   SampleOutput out;
-  sampler.sample({&input, 1}, {&out, 1}, pool);
+  sampler.sample(rows.tensor(), {&input, 1}, {&out, 1}, stream);
   EXPECT_FALSE(out.bad);
   EXPECT_EQ(out.token, 1);
 }
@@ -361,19 +413,21 @@ TEST(Sampler, IdsOutsideOfTheVocabularyChangeNothing) {
 }
 
 TEST(Sampler, NonFiniteLogitsAreBadForThatSampleOnly) {
-  ComputePool pool(2);
+  CpuStream stream(2);
   Sampler sampler(2);
-  const std::vector<float> rows[] = {{1, NAN, 0}, {1, kInf, 0}, {1, -kInf, 0}, {-kInf, -kInf, -kInf}};
+  Rows rows{{1, NAN, 0}, {1, kInf, 0}, {1, -kInf, 0}, {-kInf, -kInf, -kInf}};
   for (float temperature : {0.0f, 1.0f}) {
     SamplingParams params;
     params.temperature = temperature;
     TokenHistory history;
     std::vector<SampleInput> inputs;
-    for (const auto& row : rows) inputs.push_back({.logits = row, .params = &params, .history = &history});
-    for (const auto& row : rows)
-      inputs.push_back({.logits = row, .params = &params, .kind = SampleKind::kPromptLogprobs, .target = 2});
+    for (std::size_t row = 0; row < 4; ++row)
+      inputs.push_back({.logits_row = row, .params = &params, .history = &history});
+    for (std::size_t row = 0; row < 4; ++row)
+      inputs.push_back(
+          {.logits_row = row, .params = &params, .kind = SampleKind::kPromptLogprobs, .target = 2});
     std::vector<SampleOutput> out(inputs.size());
-    sampler.sample(inputs, out, pool);
+    sampler.sample(rows.tensor(), inputs, out, stream);
     for (std::size_t i = 0; i < out.size(); ++i) {
       EXPECT_EQ(out[i].bad, i % 4 != 2) << i;
       if (out[i].bad) {

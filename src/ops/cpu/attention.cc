@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <atomic>
 
+#include "ops/check_shapes.h"
+#include "ops/cpu/ops.h"
 #include "ops/cpu/run.h"
 
-namespace pagoda {
+namespace pagoda::cpu {
 namespace {
-
-using namespace cpu;
 
 KvFormat format_of(DType dtype) {
   switch (dtype) {
@@ -30,12 +30,6 @@ KvFormat format_of(DType dtype) {
 KvPanels panels_of(const KvLayout& kv) {
   return kv_panels(format_of(kv.dtype), kv.num_kv_heads, kv.k_dim, kv.v_dim, kv.block_size);
 }
-void check_view(const KvLayerView& kv, const AttnBatch& batch) {
-  PAGODA_CHECK(kv.layout.num_kv_heads > 0 && kv.layout.k_dim > 0 && kv.layout.k_dim <= kMaxHeadDim &&
-                   kv.layout.v_dim == kv.layout.k_dim && kv.layout.block_size == batch.block_size,
-               "heads or block size of the cache");
-  PAGODA_CHECK(kv.block_stride >= kv.layout.bytes() && kv.block_stride % 64 == 0, "blocks lie apart");
-}
 
 // Bytes of partial results that may wait to be combined when contexts are split over threads.
 constexpr int64_t kMaxPartialBytes = int64_t{64} << 20;
@@ -53,7 +47,7 @@ struct Item {
 class Plan {
  public:
   Plan(const Tensor& out, const Tensor& q, const KvLayerView& kv, const AttnBatch& batch, int32_t num_heads,
-       ComputeStream& stream)
+       CpuStream& stream)
       : out_(out),
         q_(q),
         kv_(kv),
@@ -104,7 +98,7 @@ class Plan {
   template <class F>
   void each_whole(F&& f) const {
     for (int32_t seq = 0; seq < batch_.num_seqs; ++seq) {
-      const int32_t queries = batch_.query_start_loc[seq + 1] - batch_.query_start_loc[seq];
+      const int32_t queries = batch_.query_start_loc.data[seq + 1] - batch_.query_start_loc.data[seq];
       if (queries == 0) continue;
       const bool streamed = queries * group_ <= tuning_.attention_streamed_rows;
       const auto most = static_cast<int32_t>(std::max<int64_t>(tuning_.attention_rows / group_, 1));
@@ -113,7 +107,7 @@ class Plan {
       item.num_heads = streamed ? kv_.layout.num_kv_heads : 1;
       for (item.query = 0; item.query < queries; item.query += item.num_queries) {
         item.num_queries = streamed ? queries : std::min(most, queries - item.query);
-        const int32_t first = batch_.seq_lens[seq] - queries + item.query,
+        const int32_t first = batch_.seq_lens.data[seq] - queries + item.query,
                       last = first + item.num_queries - 1;
         const int32_t begin = batch_.window > 0 ? std::max(0, first - batch_.window + 1) : 0;
         item.part_begin = static_cast<int32_t>(begin / kPartition);
@@ -178,8 +172,8 @@ class Plan {
   }
 
   AttnTask task_of(const Item& item, int worker) {
-    const int64_t start = batch_.query_start_loc[item.seq];
-    const int32_t queries = batch_.query_start_loc[item.seq + 1] - batch_.query_start_loc[item.seq];
+    const int64_t start = batch_.query_start_loc.data[item.seq];
+    const int32_t queries = batch_.query_start_loc.data[item.seq + 1] - batch_.query_start_loc.data[item.seq];
     const int64_t column = item.head * group_ * head_dim_;
     AttnTask task{};
     task.format = format_;
@@ -188,7 +182,7 @@ class Plan {
     task.group = static_cast<int32_t>(group_);
     task.num_queries = item.num_queries;
     task.num_heads = item.num_heads;
-    task.first_position = batch_.seq_lens[item.seq] - queries + item.query;
+    task.first_position = batch_.seq_lens.data[item.seq] - queries + item.query;
     task.window = batch_.window;
     task.scale = batch_.scale;
     task.softcap = batch_.softcap;
@@ -199,8 +193,8 @@ class Plan {
     task.cache = static_cast<const char*>(kv_.data) + item.head * layout_.head_bytes;
     task.block_stride = static_cast<int64_t>(kv_.block_stride);
     task.layout = layout_;
-    const int64_t row = batch_.table_rows == nullptr ? item.seq : batch_.table_rows[item.seq];
-    task.block_table = batch_.block_table + row * batch_.max_blocks;
+    const int64_t row = batch_.table_rows.empty() ? item.seq : batch_.table_rows.data[item.seq];
+    task.block_table = batch_.block_table.data + row * batch_.max_blocks;
     task.out = out_.row<float>(start + item.query) + column;
     task.out_stride = out_.row_stride;
     task.scratch = reinterpret_cast<char*>(scratch(worker) + 2 * max_state_floats());
@@ -240,7 +234,7 @@ class Plan {
   const Tensor& q_;
   const KvLayerView& kv_;
   const AttnBatch& batch_;
-  ComputeStream& stream_;
+  CpuStream& stream_;
   const CpuTuning& tuning_;
   KvFormat format_;
   KvPanels layout_;
@@ -253,49 +247,45 @@ class Plan {
 
 }  // namespace
 
+void kv_store(const KvLayerView& kv, const Tensor& k, const Tensor& v, const AttnBatch& batch,
+              ComputeStream& stream) {
+  const KvLayout& layout = kv.layout;
+  split(stream, batch.num_tokens, int64_t{16} * layout.num_kv_heads * layout.k_dim,
+        [&](int64_t begin, int64_t end) {
+          KvStoreTask task{format_of(layout.dtype), layout.num_kv_heads, layout.k_dim, layout.block_size};
+          task.cache = static_cast<char*>(kv.data);
+          task.block_stride = static_cast<int64_t>(kv.block_stride);
+          task.layout = panels_of(layout);
+          for (int64_t t = begin; t < end; ++t) {
+            task.slot = batch.slot_mapping.data[t];
+            if (task.slot < 0) continue;
+            task.key = k.row<float>(t);
+            task.value = v.row<float>(t);
+            kernels().attention.kv_store(task);
+          }
+        });
+}
+
+void paged_attention(const Tensor& out, const Tensor& q, const KvLayerView& kv, const AttnBatch& batch,
+                     int32_t num_heads, ComputeStream& stream) {
+  PAGODA_CHECK(kv.layout.k_dim <= kMaxHeadDim, "head_dim of a kernel");
+  PAGODA_CHECK(kv.block_stride % 64 == 0, "blocks begin at a cache line");
+  check_size("paged_attention: tokens of query_start_loc", batch.query_start_loc.data[batch.num_seqs],
+             batch.num_tokens);
+  Plan(out, q, kv, batch, num_heads, cpu_stream(stream)).run();
+}
+
+}  // namespace pagoda::cpu
+
+namespace pagoda {
+
 bool is_kv_dtype(DType dtype) {
   return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 || dtype == DType::kI8 ||
          dtype == DType::kF8E4M3;
 }
 
 std::size_t KvLayout::bytes() const {
-  return static_cast<std::size_t>(panels_of(*this).block_bytes);
-}
-
-void kv_store(const KvLayerView& kv, const Tensor& k, const Tensor& v, const AttnBatch& batch,
-              ComputeStream& stream) {
-  const OpTimer timer(stream, OpKind::kRows);
-  check_view(kv, batch);
-  const KvLayout& layout = kv.layout;
-  const int64_t columns = int64_t{layout.num_kv_heads} * layout.k_dim;
-  check_matrix(k, k.rows(), columns);
-  check_matrix(v, k.rows(), columns);
-  PAGODA_CHECK(k.rows() >= batch.num_tokens, "K and V of another batch");
-  split(stream, batch.num_tokens, 16 * columns, [&](int64_t begin, int64_t end) {
-    KvStoreTask task{format_of(layout.dtype), layout.num_kv_heads, layout.k_dim, layout.block_size};
-    task.cache = static_cast<char*>(kv.data);
-    task.block_stride = static_cast<int64_t>(kv.block_stride);
-    task.layout = panels_of(layout);
-    for (int64_t t = begin; t < end; ++t) {
-      if (batch.slot_mapping[t] < 0) continue;
-      task.key = k.row<float>(t);
-      task.value = v.row<float>(t);
-      task.slot = batch.slot_mapping[t];
-      kernels().attention.kv_store(task);
-    }
-  });
-}
-
-void paged_attention(const Tensor& out, const Tensor& q, const KvLayerView& kv, const AttnBatch& batch,
-                     int32_t num_heads, ComputeStream& stream) {
-  const OpTimer timer(stream, OpKind::kAttention);
-  if (batch.num_seqs == 0) return;
-  check_view(kv, batch);
-  PAGODA_CHECK(num_heads % kv.layout.num_kv_heads == 0, "heads must be a multiple of KV heads");
-  check_matrix(q, q.rows(), int64_t{num_heads} * kv.layout.k_dim);
-  check_matrix(out, q.rows(), int64_t{num_heads} * kv.layout.k_dim);
-  PAGODA_CHECK(q.rows() >= batch.query_start_loc[batch.num_seqs], "fewer queries than the batch has");
-  Plan(out, q, kv, batch, num_heads, stream).run();
+  return static_cast<std::size_t>(cpu::panels_of(*this).block_bytes);
 }
 
 }  // namespace pagoda

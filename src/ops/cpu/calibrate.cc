@@ -83,6 +83,11 @@ CpuTuning changed(CpuTuning tuning, const Change& change, int threads) {
   return tuning;
 }
 
+// Of the CPU's own memory.
+DeviceSpan<const int32_t> span_of(const std::vector<int32_t>& numbers) {
+  return {numbers.data(), static_cast<int64_t>(numbers.size())};
+}
+
 // Panels of some weights, one after the other, and round again.
 class Panels {
  public:
@@ -113,7 +118,7 @@ class Panels {
 // The model's products and attention, in bites of about the same size.
 class Workload {
  public:
-  Workload(const CalibrationModel& model, ComputeStream& stream) : model_(model), stream_(stream) {
+  Workload(const CalibrationModel& model, CpuStream& stream) : model_(model), stream_(stream) {
     choose_weights();
     make_inputs();
     make_cache();
@@ -178,7 +183,7 @@ class Workload {
       numbers_[i] = static_cast<float>(i * 2654435761u % 1024) / 512.0f - 1.0f;
     std::size_t bytes = 0;
     for (const PanelWeight* weight : weights_) bytes = std::max(bytes, input_bytes(*weight, kManyRows));
-    input_ = Buffer::uninitialized(bytes);
+    input_ = DeviceBuffer::uninitialized(stream_.memory(), bytes);
     output_.resize(static_cast<std::size_t>(n + kPanel + kManyRows * columns_));
   }
   KvLayout layout() const {
@@ -187,7 +192,7 @@ class Workload {
   void make_cache() {
     const std::size_t block = layout().bytes();
     num_blocks_ = static_cast<int32_t>(std::max<std::size_t>(kCacheBytes / block, kSeqs));
-    cache_ = Buffer(static_cast<std::size_t>(num_blocks_) * block);
+    cache_ = DeviceBuffer(stream_.memory(), static_cast<std::size_t>(num_blocks_) * block);
     const auto tokens =
         static_cast<int64_t>(one_row_bytes() / static_cast<int64_t>(block)) * model_.block_size;
     // A sequence's share, in whole blocks, at least one and no more than there is.
@@ -203,7 +208,7 @@ class Workload {
 
   // The same rows for every weight of a width; made anew when the width changes.
   MatmulInput input_of(const PanelWeight& weight, int64_t rows) {
-    MatmulInput input = make_input(weight, input_.data(), rows);
+    MatmulInput input = make_input(weight, input_.span<std::byte>(), rows);
     if (weight.k() == filled_k_ && rows == filled_rows_) return input;
     for (int64_t row = 0; row < rows; ++row) convert_row(input, row, numbers_.data());
     filled_k_ = weight.k();
@@ -215,8 +220,8 @@ class Workload {
     const bool is_gated = weight.header().is_gated;
     Tensor y = Tensor::matrix(output_.data(), DType::kF32, rows, is_gated ? weight.n() / 2 : weight.n());
     y.row_stride = columns_;
-    multiply_panels(y, input_of(weight, rows), weight, nullptr,
-                    is_gated ? Epilogue::kSiluMul : Epilogue::kStore, first, count, stream_);
+    multiply_panels(y, input_of(weight, rows), weight, {}, is_gated ? Epilogue::kSiluMul : Epilogue::kStore,
+                    first, count, stream_);
   }
   void products(int64_t rows, Panels& panels, int64_t bytes) {
     panels.next(bytes, [&](const PanelWeight& weight, int64_t first, int64_t count) {
@@ -231,7 +236,7 @@ class Workload {
     for (int64_t rows = 1; rows <= 16; rows *= 4) {
       Tensor same = x;  // one row, many times
       same.shape[0] = rows;
-      MatmulInput input = make_input(weight, input_.data(), rows);
+      MatmulInput input = make_input(weight, input_.span<std::byte>(), rows);
       split(stream_, rows, 8 * input.k, [&](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) convert_row(input, row, same.row<float>(0));
       });
@@ -256,9 +261,9 @@ class Workload {
     for (int32_t seq = 0; seq <= seqs; ++seq) starts.push_back(seq * static_cast<int32_t>(rows));
     std::vector<int32_t> table(static_cast<std::size_t>(seqs * blocks));
     std::iota(table.begin(), table.end(), first);
-    AttnBatch batch{.query_start_loc = starts.data(),
-                    .seq_lens = lengths.data(),
-                    .block_table = table.data(),
+    AttnBatch batch{.query_start_loc = span_of(starts),
+                    .seq_lens = span_of(lengths),
+                    .block_table = span_of(table),
                     .num_seqs = seqs,
                     .num_tokens = starts.back(),
                     .max_blocks = blocks,
@@ -272,13 +277,13 @@ class Workload {
   }
 
   const CalibrationModel& model_;
-  ComputeStream& stream_;
+  CpuStream& stream_;
   std::vector<const PanelWeight*> weights_;
   Panels all_, widest_, narrowest_;
   int64_t filled_k_ = 0, filled_rows_ = 0;
   int64_t columns_ = 0;  // of neighbouring panels, at most, for more than one row
   std::vector<float> numbers_, output_, queries_, attended_;
-  Buffer input_, cache_;
+  DeviceBuffer input_, cache_;
   int32_t num_blocks_ = 0, block_ = 0;
   int64_t decode_keys_ = 0, prompt_keys_ = 0;
 };
@@ -307,7 +312,7 @@ struct Answer {
 // Times the candidates by turns, at most `seconds` long. A time in which a thread had to leave its CPU is no
 // time of the candidate's.
 Answer ask(const Question& question, const std::vector<CpuTuning>& candidates, double seconds, Workload& work,
-           ComputeStream& stream) {
+           CpuStream& stream) {
   constexpr std::size_t kRoundsMin = 3, kRoundsMax = 9;
   const auto start = Clock::now();
   Answer answer;
@@ -361,7 +366,7 @@ int64_t spin_for(ComputePool& pool) {
 
 }  // namespace
 
-Calibration calibrate(const CalibrationModel& model, ComputeStream& stream, double seconds) {
+Calibration calibrate(const CalibrationModel& model, CpuStream& stream, double seconds) {
   const auto start = Clock::now();
   const CpuTuning before = stream.tuning();
   Calibration found;

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "ops/compute_stream.h"
+#include "ops/cpu/cpu_stream.h"
 #include "ops/matmul.h"
 #include "tensor/dtype.h"
 
@@ -31,7 +31,7 @@ inline constexpr std::size_t kCalibrationBytes = std::size_t{64} << 20;
 // Takes at most about `seconds`; what has not been asked by then keeps its default. A candidate is taken only
 // where its best time and its median are clearly better than the default's, and where no other process took
 // the CPUs meanwhile. Leaves the stream's tuning as it was. Requires: weights of kCalibrationBytes.
-Calibration calibrate(const CalibrationModel& model, ComputeStream& stream, double seconds = 0.09);
+Calibration calibrate(const CalibrationModel& model, CpuStream& stream, double seconds = 0.09);
 
 // "measured in 92 ms: near_bytes 2048; one stream reads weights at 47.2 GB/s (+4 %)"
 std::string calibration_text(const Calibration& found);

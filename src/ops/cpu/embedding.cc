@@ -1,20 +1,17 @@
 #include "ops/embedding.h"
 
+#include "ops/cpu/ops.h"
 #include "ops/cpu/packed_weight.h"
 
-namespace pagoda {
+namespace pagoda::cpu {
 
-void embedding(const Tensor& y, const int32_t* input_ids, const PackedWeight& table, float scale,
+void embedding(const Tensor& y, DeviceSpan<const int32_t> input_ids, const PackedWeight& table, float scale,
                ComputeStream& stream) {
-  const OpTimer timer(stream, OpKind::kRows);
-  using namespace cpu;
   const PanelWeight& weight = panels_of(table);
   const PanelLayout& layout = weight.layout();
-  PAGODA_CHECK(!table.header().is_gated, "a table has one row per id");
-  check_matrix(y, y.rows(), table.k());
   split(stream, y.rows(), table.k() * 4, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
-      const int64_t id = input_ids[t];
+      const int64_t id = input_ids.data[t];
       PAGODA_CHECK(id >= 0 && id < table.n(), "token id outside of the embedding table");
       float* row = y.row<float>(t);
       kernels().matmul.gather(layout.dot, row, weight.panel(id / kPanel), id % kPanel, layout.steps,
@@ -27,4 +24,4 @@ void embedding(const Tensor& y, const int32_t* input_ids, const PackedWeight& ta
   });
 }
 
-}  // namespace pagoda
+}  // namespace pagoda::cpu

@@ -2,12 +2,12 @@
 
 #include <cstring>
 
+#include "ops/cpu/input.h"
+#include "ops/cpu/ops.h"
 #include "ops/cpu/packed_weight.h"
 
-namespace pagoda {
+namespace pagoda::cpu {
 namespace {
-
-using namespace cpu;
 
 int64_t round_to_line(int64_t bytes) {
   return (bytes + 63) / 64 * 64;
@@ -46,20 +46,20 @@ Write write_of(Epilogue epilogue, DType dtype) {
   return Write::kAdd;
 }
 
-MatmulTask task_of(const Tensor& y, const MatmulInput& x, const PanelWeight& weight, const float* bias,
-                   Epilogue epilogue, const CpuTuning& tuning) {
+MatmulTask task_of(const Tensor& y, const RowLayout& x, const PanelWeight& weight,
+                   DeviceSpan<const float> bias, Epilogue epilogue, const CpuTuning& tuning) {
   const PanelLayout& layout = weight.layout();
   MatmulTask task{};
   task.dot = layout.dot;
   task.write = write_of(epilogue, y.dtype);
   task.x_stride = x.row_bytes / 4;
   task.x_groups = x.num_groups;
-  task.panels = weight.payload().data();
+  task.panels = weight.panel(0);
   task.panel_bytes = layout.panel_bytes;
   task.steps = layout.steps;
   task.group_words = layout.group_words;
   task.n = weight.n();
-  task.bias = bias;
+  task.bias = bias.data;
   task.y_stride = y.row_stride;
   task.near_bytes = tuning.near_bytes;
   task.near_past_l2 = tuning.near_past_l2 != 0;
@@ -69,7 +69,7 @@ MatmulTask task_of(const Tensor& y, const MatmulInput& x, const PanelWeight& wei
 }
 
 // Rows [row, row + m) of x and y.
-void set_rows(MatmulTask* task, const Tensor& y, const MatmulInput& x, int64_t row, int64_t m) {
+void set_rows(MatmulTask* task, const Tensor& y, const RowLayout& x, int64_t row, int64_t m) {
   task->m = m;
   task->x = reinterpret_cast<const uint32_t*>(x.data + row * x.row_bytes);
   task->x_scale = x.scale == nullptr ? nullptr : x.scale + row;
@@ -79,43 +79,45 @@ void set_rows(MatmulTask* task, const Tensor& y, const MatmulInput& x, int64_t r
 
 }  // namespace
 
-std::size_t input_bytes(const PackedWeight& weight, int64_t rows) {
-  return static_cast<std::size_t>(input_layout(panels_of(weight).layout(), rows).total);
+std::size_t PanelWeight::input_bytes(int64_t rows) const {
+  return static_cast<std::size_t>(input_layout(layout_, rows).total);
 }
 
-std::size_t input_bytes_most(int64_t k, int64_t rows) {
-  // float32 rows are the largest but for padding: to 128 inputs, to a cache line, and scale and sums in whole
-  // lines.
-  return static_cast<std::size_t>(rows * (round_to_line(4 * k) + 1024) + 128);
-}
-
-MatmulInput make_input(const PackedWeight& weight, void* memory, int64_t rows) {
-  const PanelWeight& panels = panels_of(weight);
-  const InputLayout layout = input_layout(panels.layout(), rows);
-  MatmulInput input{rows, weight.k(), weight.header().format};
-  input.data = static_cast<std::byte*>(memory);
-  input.row_bytes = layout.row_bytes;
-  input.num_groups = layout.num_groups;
-  if (panels.layout().dot >= Dot::kInt8) {
-    input.scale = reinterpret_cast<float*>(input.data + layout.scale_offset);
-    input.offset_sums = reinterpret_cast<int32_t*>(input.data + layout.sums_offset);
-    input.column_scale = panels.column_scale();
+MatmulInput PanelWeight::input_at(void* memory, int64_t rows) const {
+  const InputLayout layout = input_layout(layout_, rows);
+  MatmulInput input{rows, k(), header().format};
+  RowLayout row;
+  row.data = static_cast<std::byte*>(memory);
+  row.row_bytes = layout.row_bytes;
+  row.num_groups = layout.num_groups;
+  if (layout_.dot >= Dot::kInt8) {
+    row.scale = reinterpret_cast<float*>(row.data + layout.scale_offset);
+    row.offset_sums = reinterpret_cast<int32_t*>(row.data + layout.sums_offset);
+    row.column_scale = column_scale();
   }
+  set_layout(&input, row);
   return input;
 }
 
-std::optional<Tensor> MatmulInput::in_place() const {
-  const bool is_bf16 = format.scheme == WeightScheme::kBF16;
-  if (scale != nullptr || (is_bf16 && k % 2 != 0)) return std::nullopt;  // an odd row ends with a zero
-  Tensor view = Tensor::matrix(data, is_bf16 ? DType::kBF16 : DType::kF32, rows, k);
-  view.row_stride = row_bytes / static_cast<int64_t>(dtype_bytes(view.dtype));
-  return view;
+void set_layout(MatmulInput* input, const RowLayout& layout) {
+  std::memcpy(input->layout.bytes.data(), &layout, sizeof layout);
+  const bool is_bf16 = input->format.scheme == WeightScheme::kBF16;
+  input->in_place.reset();
+  if (layout.scale != nullptr || (is_bf16 && input->k % 2 != 0)) return;  // an odd row ends with a zero
+  Tensor view = Tensor::matrix(layout.data, is_bf16 ? DType::kBF16 : DType::kF32, input->rows, input->k);
+  view.row_stride = layout.row_bytes / static_cast<int64_t>(dtype_bytes(view.dtype));
+  input->in_place = view;
 }
 
-namespace cpu {
+RowLayout layout_of(const MatmulInput& input) {
+  RowLayout layout;
+  std::memcpy(&layout, input.layout.bytes.data(), sizeof layout);
+  return layout;
+}
 
 void convert_row(const MatmulInput& input, int64_t row, const float* x) {
-  std::byte* out = input.data + row * input.row_bytes;
+  const RowLayout layout = layout_of(input);
+  std::byte* out = layout.data + row * layout.row_bytes;
   switch (input.format.scheme) {
     case WeightScheme::kF32:
     case WeightScheme::kF16:
@@ -131,30 +133,26 @@ void convert_row(const MatmulInput& input, int64_t row, const float* x) {
       const int32_t offset = input.format.scheme == WeightScheme::kInt8 ? -128
                              : input.format.zero_points                 ? 1
                                                                         : -8;
-      input.scale[row] = kernels().rows.quantize(
-          reinterpret_cast<int8_t*>(out), input.offset_sums + row * input.num_groups, offset, x,
-          input.column_scale, input.k, padded, input.num_groups > 1 ? unit : padded);
+      layout.scale[row] = kernels().rows.quantize(
+          reinterpret_cast<int8_t*>(out), layout.offset_sums + row * layout.num_groups, offset, x,
+          layout.column_scale, input.k, padded, layout.num_groups > 1 ? unit : padded);
       return;
     }
   }
 }
 
-}  // namespace cpu
-
 void convert_input(const MatmulInput& input, const Tensor& x, ComputeStream& stream) {
-  const OpTimer timer(stream, OpKind::kRows);
-  check_matrix(x, input.rows, input.k);
   split(stream, input.rows, 8 * input.k, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) convert_row(input, row, x.row<float>(row));
   });
 }
 
-namespace cpu {
-
-void multiply_panels(const Tensor& y, const MatmulInput& x, const PanelWeight& weight, const float* bias,
-                     Epilogue epilogue, int64_t first, int64_t num_panels, ComputeStream& stream) {
+void multiply_panels(const Tensor& y, const MatmulInput& input, const PanelWeight& weight,
+                     DeviceSpan<const float> bias, Epilogue epilogue, int64_t first, int64_t num_panels,
+                     CpuStream& stream) {
   const CpuTuning& tuning = stream.tuning();
-  const int64_t num_tokens = x.rows, block = std::min(tuning.block_rows, kMaxRows);
+  const RowLayout x = layout_of(input);
+  const int64_t num_tokens = input.rows, block = std::min(tuning.block_rows, kMaxRows);
   // Threads take neighbouring panels: columns of y, never a part of k.
   const int64_t work = std::min(num_tokens, block) * weight.k() * kPanel;
   int64_t most = stream.pool().num_threads();
@@ -174,19 +172,10 @@ void multiply_panels(const Tensor& y, const MatmulInput& x, const PanelWeight& w
   });
 }
 
-}  // namespace cpu
-
-void matmul(const Tensor& y, const MatmulInput& x, const PackedWeight& w, const float* bias,
+void matmul(const Tensor& y, const MatmulInput& x, const PackedWeight& w, DeviceSpan<const float> bias,
             Epilogue epilogue, ComputeStream& stream) {
-  const OpTimer timer(stream, OpKind::kLinear);
   const PanelWeight& weight = panels_of(w);
-  if (x.rows == 0) return;
-  const int64_t columns = is_gated(epilogue) ? w.n() / 2 : w.n();
-  PAGODA_CHECK(x.k == w.k() && x.format == w.header().format, "an input made for another weight");
-  PAGODA_CHECK(w.header().is_gated == is_gated(epilogue), "gated weights, and only those, join two halves");
-  PAGODA_CHECK(y.rank == 2 && y.rows() == x.rows && y.columns() == columns && y.row_stride >= columns,
-               "the product has another shape than its place");
-  multiply_panels(y, x, weight, bias, epilogue, 0, weight.layout().num_panels, stream);
+  multiply_panels(y, x, weight, bias, epilogue, 0, weight.layout().num_panels, cpu_stream(stream));
 }
 
-}  // namespace pagoda
+}  // namespace pagoda::cpu

@@ -127,7 +127,7 @@ PAGODA_INLINE Words philox(I first, uint32_t second, uint32_t key0, uint32_t key
   return {{a, b, c, d}};
 }
 
-// The scan of ops/noise.h, from token `scan->begin` on, a multiple of 64.
+// The scan of ops/host_rows.h, from token `scan->begin` on, a multiple of 64.
 static bool scan(NoiseScan* scan) {
   alignas(64) static const uint32_t kCount[kLanes] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   // A bound on e^(logit - best) with room for what is rounded on the way.

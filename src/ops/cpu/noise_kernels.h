@@ -6,7 +6,7 @@ namespace pagoda::cpu {
 
 inline constexpr int64_t kNoiseBlock = 64;  // tokens that are looked at together
 
-// See ops/noise.h.
+// See ops/host_rows.h.
 struct NoiseScan {
   const float* logits;
   int64_t count, begin;

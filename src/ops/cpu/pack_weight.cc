@@ -5,14 +5,13 @@
 #include <new>
 
 #include "ops/cpu/dequantize.h"
+#include "ops/cpu/ops.h"
 #include "ops/cpu/packed_weight.h"
 #include "ops/cpu/transpose.h"
 #include "ops/matmul.h"
 
-namespace pagoda {
+namespace pagoda::cpu {
 namespace {
-
-using namespace cpu;
 
 Status check_part(const Weight& part, const Weight& first, bool gated) {
   PAGODA_RETURN_IF_ERROR(check_weight(part));
@@ -231,8 +230,6 @@ class Packer {
 
 }  // namespace
 
-namespace cpu {
-
 PanelLayout::PanelLayout(const PackedWeight::Header& header) {
   const WeightFormat& format = header.format;
   const int64_t outputs =
@@ -283,33 +280,55 @@ int64_t packed_row(const PackedWeight::Header& header, int64_t panel, int64_t la
   return output >= header.n / 2 ? -1 : lane < kHalf ? output : header.n / 2 + output;
 }
 
-}  // namespace cpu
-
-std::string format_name(const WeightFormat& format) {
-  constexpr const char* kNames[] = {"F32", "F16", "BF16", "INT8", "INT4"};
-  std::string name = kNames[static_cast<int>(format.scheme)];
-  if (format.scheme == WeightScheme::kInt4)
-    name += " (group " + std::to_string(format.group_columns) + (format.zero_points ? ", zero points)" : ")");
-  return name;
+std::unique_ptr<PackedWeight> adopt_packed(const PackedWeight::Header& header,
+                                           std::span<const std::byte> payload,
+                                           std::shared_ptr<const void> owner, ComputeStream&) {
+  return std::make_unique<PanelWeight>(
+      header, DeviceSpan<const std::byte>{payload.data(), static_cast<int64_t>(payload.size())},
+      std::move(owner));
 }
 
-std::optional<WeightFormat> quantized_format(std::string_view name) {
-  if (name == "int8") return WeightFormat{WeightScheme::kInt8};
-  const bool zeros = name.ends_with("-zp");
-  if (zeros) name.remove_suffix(3);
-  if (name == "int4" || name == "int4-g128") return WeightFormat{WeightScheme::kInt4, 128, zeros};
-  if (name == "int4-g32") return WeightFormat{WeightScheme::kInt4, 32, zeros};
-  return std::nullopt;
+Result<std::unique_ptr<PackedWeight>> pack_weight(std::span<const Weight> parts, const WeightFormat& format,
+                                                  bool gated, ComputeStream& stream) {
+  PackedWeight::Header header{0, parts.front().columns, format, gated};
+  for (const Weight& part : parts) {
+    PAGODA_RETURN_IF_ERROR(check_part(part, parts.front(), gated));
+    header.n += part.rows;
+  }
+  const std::size_t bytes = packed_bytes(header);
+  if (bytes == 0)
+    return invalid_argument("weight " + describe(parts.front()) + " cannot be held as " +
+                            format_name(format) +
+                            (is_quantized(format) && header.k > kMaxK ? ": it has too many inputs" : ""));
+  try {
+    auto buffer = std::make_shared<DeviceBuffer>(DeviceBuffer::uninitialized(stream.memory(), bytes));
+    Status status = Packer(parts, header, static_cast<std::byte*>(buffer->data())).run(stream);
+    if (!status.ok()) return std::move(status).with_context("weight " + describe(parts.front()));
+    const DeviceSpan<const std::byte> payload = buffer->span<const std::byte>();
+    return std::unique_ptr<PackedWeight>(std::make_unique<PanelWeight>(header, payload, std::move(buffer)));
+  } catch (const std::bad_alloc&) {
+    return Status(StatusCode::kExhausted, "too little memory to pack weight " + describe(parts.front()));
+  }
 }
 
-WeightFormat unquantized(DType dtype) {
-  PAGODA_CHECK(is_kernel_dtype(dtype), "no kernel for this dtype");
-  return {dtype == DType::kF32   ? WeightScheme::kF32
-          : dtype == DType::kF16 ? WeightScheme::kF16
-                                 : WeightScheme::kBF16};
+DeviceBuffer pack_bias(const PackedWeight& weight, std::span<const float> bias, ComputeStream& stream) {
+  const PanelLayout& layout = panels_of(weight).layout();
+  const int64_t count = layout.num_panels * kPanel;
+  DeviceBuffer packed(stream.memory(), static_cast<std::size_t>(count) * sizeof(float));
+  auto* out = static_cast<float*>(packed.data());
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t row = packed_row(weight.header(), i / kPanel, i % kPanel);
+    if (row >= 0) out[i] = bias[static_cast<std::size_t>(row)];
+  }
+  return packed;
 }
+
+}  // namespace pagoda::cpu
+
+namespace pagoda {
 
 std::size_t packed_bytes(const PackedWeight::Header& header) {
+  using namespace cpu;
   const WeightFormat& format = header.format;
   constexpr int64_t kMost = int64_t{1} << 31, kProductMost = int64_t{1} << 45;
   if (header.n <= 0 || header.k <= 0 || header.n > kMost || header.k > kMost ||
@@ -324,59 +343,6 @@ std::size_t packed_bytes(const PackedWeight::Header& header) {
   if (is_quantized(format) && header.k > kMaxK) return 0;
   if (header.is_gated && header.n % 2 != 0) return 0;
   return PanelLayout(header).total_bytes;
-}
-
-WeightFormat nearest_format(const Quantization& quant, DType stored, DType plain) {
-  const bool is_integer =
-      quant.scheme == QuantScheme::kGrouped && quant.group_rows == 1 && stored != DType::kF8E4M3;
-  if (is_integer && quant.bits == 8 && quant.group_columns == 0) return {WeightScheme::kInt8};
-  if (is_integer && quant.bits == 4 && (quant.group_columns == 32 || quant.group_columns == 128))
-    return {WeightScheme::kInt4, quant.group_columns, quant.has_zeros};
-  return unquantized(plain);
-}
-
-std::unique_ptr<PackedWeight> adopt_packed(const PackedWeight::Header& header,
-                                           std::span<const std::byte> payload,
-                                           std::shared_ptr<const void> owner) {
-  PAGODA_CHECK(payload.size() == packed_bytes(header) && payload.size() > 0, "payload of another weight");
-  PAGODA_CHECK(reinterpret_cast<uintptr_t>(payload.data()) % 64 == 0, "payload is aligned");
-  return std::make_unique<PanelWeight>(header, payload, std::move(owner));
-}
-
-Result<std::unique_ptr<PackedWeight>> pack_weight(std::span<const Weight> parts, const WeightFormat& format,
-                                                  bool gated, ComputeStream& stream) {
-  if (parts.empty()) return invalid_argument("no weight to pack");
-  PAGODA_CHECK(!gated || parts.size() == 2, "a gate and its other half");
-  PackedWeight::Header header{0, parts.front().columns, format, gated};
-  for (const Weight& part : parts) {
-    PAGODA_RETURN_IF_ERROR(check_part(part, parts.front(), gated));
-    header.n += part.rows;
-  }
-  const std::size_t bytes = packed_bytes(header);
-  if (bytes == 0)
-    return invalid_argument("weight " + describe(parts.front()) + " cannot be held as " +
-                            format_name(format) +
-                            (is_quantized(format) && header.k > kMaxK ? ": it has too many inputs" : ""));
-  try {
-    auto buffer = std::make_shared<Buffer>(Buffer::uninitialized(bytes));
-    auto* out = static_cast<std::byte*>(buffer->data());
-    Status status = Packer(parts, header, out).run(stream);
-    if (!status.ok()) return std::move(status).with_context("weight " + describe(parts.front()));
-    return adopt_packed(header, {out, bytes}, std::move(buffer));
-  } catch (const std::bad_alloc&) {
-    return Status(StatusCode::kExhausted, "too little memory to pack weight " + describe(parts.front()));
-  }
-}
-
-std::vector<float> pack_bias(const PackedWeight& weight, std::span<const float> bias) {
-  PAGODA_CHECK(static_cast<int64_t>(bias.size()) == weight.n(), "a bias for every output");
-  const PanelLayout& layout = panels_of(weight).layout();
-  std::vector<float> packed(static_cast<std::size_t>(layout.num_panels * kPanel));
-  for (int64_t i = 0; i < layout.num_panels * kPanel; ++i) {
-    const int64_t row = packed_row(weight.header(), i / kPanel, i % kPanel);
-    if (row >= 0) packed[static_cast<std::size_t>(i)] = bias[static_cast<std::size_t>(row)];
-  }
-  return packed;
 }
 
 }  // namespace pagoda

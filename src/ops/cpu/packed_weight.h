@@ -22,19 +22,20 @@ struct PanelLayout {
 // multiplied by.
 class PanelWeight final : public PackedWeight {
  public:
-  PanelWeight(const Header& header, std::span<const std::byte> payload, std::shared_ptr<const void> owner)
-      : PackedWeight(header), layout_(header), payload_(payload), owner_(std::move(owner)) {}
-  std::span<const std::byte> payload() const override { return payload_; }
+  // `payload`: of device memory that `owner` keeps.
+  PanelWeight(const Header& header, DeviceSpan<const std::byte> payload, std::shared_ptr<const void> owner)
+      : PackedWeight(header, payload), layout_(header), owner_(std::move(owner)) {}
+  std::size_t input_bytes(int64_t rows) const override;
+  MatmulInput input_at(void* memory, int64_t rows) const override;
   const PanelLayout& layout() const { return layout_; }
-  const std::byte* panel(int64_t index) const { return payload_.data() + index * layout_.panel_bytes; }
+  const std::byte* panel(int64_t index) const { return payload().data + index * layout_.panel_bytes; }
   const float* column_scale() const {  // null: none
     if (layout_.column_scale_offset == 0) return nullptr;
-    return reinterpret_cast<const float*>(payload_.data() + layout_.column_scale_offset);
+    return reinterpret_cast<const float*>(payload().data + layout_.column_scale_offset);
   }
 
  private:
   PanelLayout layout_;
-  std::span<const std::byte> payload_;
   std::shared_ptr<const void> owner_;
 };
 
@@ -45,8 +46,9 @@ inline const PanelWeight& panels_of(const PackedWeight& weight) {
 // Products of so few rows are limited by how fast the weights are read.
 inline constexpr int64_t kFewRows = 6;
 // Panels [first, first + num_panels) of matmul(); operands checked there.
-void multiply_panels(const Tensor& y, const MatmulInput& x, const PanelWeight& weight, const float* bias,
-                     Epilogue epilogue, int64_t first, int64_t num_panels, ComputeStream& stream);
+void multiply_panels(const Tensor& y, const MatmulInput& input, const PanelWeight& weight,
+                     DeviceSpan<const float> bias, Epilogue epilogue, int64_t first, int64_t num_panels,
+                     CpuStream& stream);
 
 // Which output stands in lane `lane` of panel `panel`: its row among the parts' rows, or -1 for padding.
 int64_t packed_row(const PackedWeight::Header& header, int64_t panel, int64_t lane);

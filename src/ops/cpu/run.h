@@ -2,7 +2,7 @@
 #pragma once
 #include <algorithm>
 
-#include "ops/compute_stream.h"
+#include "ops/cpu/cpu_stream.h"
 #include "ops/cpu/isa.h"
 #include "ops/cpu/kernels.h"
 #include "ops/matmul.h"
@@ -23,7 +23,7 @@ void convert_row(const MatmulInput& input, int64_t row, const float* x);
 // index.
 template <class Job>
 void split(ComputeStream& stream, int64_t count, int64_t work_each, Job&& job) {
-  const int64_t enough = stream.tuning().work_per_thread;
+  const int64_t enough = cpu_stream(stream).tuning().work_per_thread;
   int64_t grain = (enough + work_each - 1) / std::max<int64_t>(work_each, 1);
   stream.pool().parallel_for(count, std::max<int64_t>(grain, 1), job);
 }
@@ -31,18 +31,12 @@ void split(ComputeStream& stream, int64_t count, int64_t work_each, Job&& job) {
 // The same with job(begin, end, worker), for jobs that need the worker's scratch.
 template <class Job>
 void split_workers(ComputeStream& stream, int64_t count, int64_t work_each, Job&& job) {
-  const int64_t useful = count * work_each / stream.tuning().work_per_thread;
+  const int64_t useful = count * work_each / cpu_stream(stream).tuning().work_per_thread;
   const int64_t workers = std::clamp<int64_t>(useful, 1, stream.pool().num_threads());
   if (workers == 1) return job(0, count, 0);
   stream.pool().run([&](int worker) {
     if (worker < workers) job(count * worker / workers, count * (worker + 1) / workers, worker);
   });
-}
-
-inline void check_matrix(const Tensor& tensor, int64_t rows, int64_t columns) {
-  PAGODA_CHECK(tensor.rank == 2 && tensor.dtype == DType::kF32 && tensor.rows() == rows &&
-                   tensor.columns() >= columns && tensor.row_stride >= columns,
-               "an op's operand has another shape or dtype than the op asks for");
 }
 
 }  // namespace pagoda::cpu

@@ -1,9 +1,10 @@
-#include "runner/cpu_model_runner.h"
+#include "runner/local_model_runner.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <cstring>
+#include <map>
 
 #include "base/json.h"
 #include "tests/runner/plan_driver.h"
@@ -13,6 +14,7 @@
 namespace pagoda {
 namespace {
 
+using testing::Backend;
 using testing::load_runner;
 using testing::Outcome;
 using testing::PlanDriver;
@@ -65,7 +67,7 @@ struct Golden {
   }
 };
 
-TEST(CpuModelRunner, TellsStories260KAsRunCDoes) {
+TEST(LocalModelRunner, TellsStories260KAsRunCDoes) {
   PAGODA_TEST_DATA_OR_SKIP(folder, "models/stories260K");
   const Golden golden(folder);
   RunnerOptions options;
@@ -96,7 +98,7 @@ TEST(CpuModelRunner, TellsStories260KAsRunCDoes) {
   }
 }
 
-TEST(CpuModelRunner, StoriesAmong63OthersAndPreempted) {
+TEST(LocalModelRunner, StoriesAmong63OthersAndPreempted) {
   PAGODA_TEST_DATA_OR_SKIP(folder, "models/stories260K");
   RunnerOptions options;
   options.num_blocks = 1500;
@@ -123,7 +125,8 @@ TEST(CpuModelRunner, StoriesAmong63OthersAndPreempted) {
   expect_same(driver[alone].outcome, driver[among].outcome);
 }
 
-class TinyRunner : public ::testing::Test {
+// On every backend.
+class TinyRunner : public ::testing::TestWithParam<Backend> {
  protected:
   void make(const testing::TinyModelOptions& model) {
     vocab_ = model.vocab;
@@ -146,10 +149,12 @@ class TinyRunner : public ::testing::Test {
   testing::TempDir dir_;
   int vocab_ = 0;
 };
+INSTANTIATE_TEST_SUITE_P(Backends, TinyRunner, ::testing::Values(Backend::kCpu, Backend::kGuarded),
+                         [](const auto& each) { return testing::backend_name(each.param); });
 
 // The property: whatever else runs, in whatever pieces, preempted or not, on however many threads, with
 // whatever block size, a sequence gets the same tokens and log-probabilities to the bit.
-TEST_F(TinyRunner, TheSameAnswerUnderAnyLoad) {
+TEST_P(TinyRunner, TheSameAnswerUnderAnyLoad) {
   make({.vocab = 130,
         .hidden = 48,
         .intermediate = 80,
@@ -160,7 +165,7 @@ TEST_F(TinyRunner, TheSameAnswerUnderAnyLoad) {
   for (DType kv_dtype : {DType::kF32, DType::kBF16, DType::kI8, DType::kF8E4M3}) {
     std::vector<Outcome> alone;
     {
-      RunnerOptions options{.kv_dtype = kv_dtype};
+      RunnerOptions options{.kv_dtype = kv_dtype, .backend = GetParam()};
       auto runner = load_runner(dir_.path(), options);
       PlanDriver driver(runner.get(), options);
       for (std::size_t i = 0; i < params.size(); ++i) {
@@ -175,7 +180,8 @@ TEST_F(TinyRunner, TheSameAnswerUnderAnyLoad) {
       RunnerOptions options{.num_threads = static_cast<int32_t>(round % 2 + 1),
                             .block_size = round == 2 ? 32 : 16,
                             .kv_dtype = kv_dtype,
-                            .logits_bytes = round == 1 ? 3u * 130 * 4 : kLogitsBytes};
+                            .logits_bytes = round == 1 ? 3u * 130 * 4 : kLogitsBytes,
+                            .backend = GetParam()};
       auto runner = load_runner(dir_.path(), options);
       PlanDriver driver(runner.get(), options);
       for (std::size_t i = 0; i < params.size(); ++i)
@@ -204,10 +210,43 @@ TEST_F(TinyRunner, TheSameAnswerUnderAnyLoad) {
   }
 }
 
-TEST_F(TinyRunner, ChoicesForkAfterOnePrefill) {
+class OtherBackends : public TinyRunner {};
+INSTANTIATE_TEST_SUITE_P(Backends, OtherBackends, ::testing::Values(Backend::kGuarded),
+                         [](const auto& each) { return testing::backend_name(each.param); });
+TEST_P(OtherBackends, GiveTheBitsOfTheCpu) {
+  make({.vocab = 130,
+        .hidden = 48,
+        .intermediate = 80,
+        .head_dim = 12,
+        .attention_bias = true,
+        .mlp_bias = true});
+  const std::vector<SamplingParams> params = mixed_params();
+  const std::pair<const char*, DType> kinds[] = {
+      {"none", DType::kBF16}, {"int8", DType::kI8}, {"int4-g32-zp", DType::kF8E4M3}};
+  for (const auto& [quantization, kv_dtype] : kinds) {
+    SCOPED_TRACE(quantization);
+    std::map<Backend, std::vector<Outcome>> outcomes;
+    for (Backend backend : {Backend::kCpu, GetParam()}) {
+      RunnerOptions options{.num_threads = 2, .kv_dtype = kv_dtype, .backend = backend};
+      options.format = quantized_format(quantization);
+      auto runner = load_runner(dir_.path(), options);
+      PlanDriver driver(runner.get(), options);
+      for (std::size_t i = 0; i < params.size(); ++i) {
+        const std::size_t seq =
+            driver.add(some_ids(5 + static_cast<int>(i) * 7, vocab_, static_cast<int>(i)), params[i]);
+        driver.generate(seq, 8, 16);
+        outcomes[backend].push_back(driver[seq].outcome);
+      }
+    }
+    for (std::size_t i = 0; i < params.size(); ++i)
+      expect_same(outcomes[GetParam()][i], outcomes[Backend::kCpu][i]);
+  }
+}
+
+TEST_P(TinyRunner, ChoicesForkAfterOnePrefill) {
   make({.vocab = 64});
   for (int length : {33, 32, 1}) {  // a partial last block, a full one, one token
-    RunnerOptions options;
+    RunnerOptions options{.backend = GetParam()};
     auto runner = load_runner(dir_.path(), options);
     PlanDriver driver(runner.get(), options);
     SamplingParams first, second;
@@ -228,9 +267,9 @@ TEST_F(TinyRunner, ChoicesForkAfterOnePrefill) {
   }
 }
 
-TEST_F(TinyRunner, LogprobsAgreeWithTheDefinition) {
+TEST_P(TinyRunner, LogprobsAgreeWithTheDefinition) {
   make({.vocab = 70, .seed = 3});
-  RunnerOptions options;
+  RunnerOptions options{.backend = GetParam()};
   options.logits_bytes = 1;  // a row at a time
   auto runner = load_runner(dir_.path(), options);
   PlanDriver driver(runner.get(), options);
@@ -259,9 +298,9 @@ TEST_F(TinyRunner, LogprobsAgreeWithTheDefinition) {
   }
 }
 
-TEST_F(TinyRunner, ASecondPlanMayPrecedeTheFirstResult) {
+TEST_P(TinyRunner, ASecondPlanMayPrecedeTheFirstResult) {
   make({.vocab = 64});
-  RunnerOptions options;
+  RunnerOptions options{.backend = GetParam()};
   auto runner = load_runner(dir_.path(), options);
   PlanDriver driver(runner.get(), options);
   const std::size_t plain = driver.add(some_ids(20, 64, 4), greedy(0)),
@@ -279,9 +318,9 @@ TEST_F(TinyRunner, ASecondPlanMayPrecedeTheFirstResult) {
   expect_same(driver[seq].outcome, driver[plain].outcome);
 }
 
-TEST_F(TinyRunner, AMaskRulesTheDraw) {
+TEST_P(TinyRunner, AMaskRulesTheDraw) {
   make({.vocab = 64});
-  RunnerOptions options;
+  RunnerOptions options{.backend = GetParam()};
   auto runner = load_runner(dir_.path(), options);
   PlanDriver driver(runner.get(), options);
   const std::size_t a = driver.add({1, 2}, greedy()), b = driver.add({1, 2}, greedy());
@@ -298,12 +337,12 @@ TEST_F(TinyRunner, AMaskRulesTheDraw) {
   EXPECT_GT(result.device_ms, 0);
 }
 
-TEST_F(TinyRunner, OneSequencesNanIsItsOwn) {
+TEST_P(TinyRunner, OneSequencesNanIsItsOwn) {
   testing::TinyModel model = testing::make_tiny_model({.vocab = 64});
   for (int i = 0; i < 32; ++i)
     model.tensors[0].values[static_cast<std::size_t>(7 * 32 + i)] = NAN;  // token 7
   write_tiny_model(model, dir_.path());
-  RunnerOptions options;
+  RunnerOptions options{.backend = GetParam()};
   auto runner = load_runner(dir_.path(), options);
   PlanDriver driver(runner.get(), options);
   const std::size_t good = driver.add({1, 2, 3}, greedy(2)), poisoned = driver.add({1, 7, 3}, greedy(2));
@@ -318,9 +357,9 @@ TEST_F(TinyRunner, OneSequencesNanIsItsOwn) {
   expect_same(driver[good].outcome, driver[alone].outcome);
 }
 
-TEST_F(TinyRunner, AWindowLooksBackNoFurther) {
+TEST_P(TinyRunner, AWindowLooksBackNoFurther) {
   make({.vocab = 64, .sliding_window = 24, .architecture = "MistralForCausalLM"});
-  RunnerOptions options;
+  RunnerOptions options{.backend = GetParam()};
   auto runner = load_runner(dir_.path(), options);
   PlanDriver driver(runner.get(), options);
   const std::vector<TokenId> prompt = some_ids(90, 64, 3);
@@ -336,12 +375,13 @@ TEST_F(TinyRunner, AWindowLooksBackNoFurther) {
   expect_same(driver[whole].outcome, driver[chunked].outcome);
 }
 
-using CpuModelRunnerDeathTest = TinyRunner;
-TEST_F(CpuModelRunnerDeathTest, APlanThatDoesNotFitIsAFailedCheck) {
+class LocalModelRunnerDeathTest : public TinyRunner {};
+INSTANTIATE_TEST_SUITE_P(Cpu, LocalModelRunnerDeathTest, ::testing::Values(Backend::kCpu));
+TEST_P(LocalModelRunnerDeathTest, APlanThatDoesNotFitIsAFailedCheck) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   make({.vocab = 64});
   auto run = [&](auto change) {
-    RunnerOptions options;
+    RunnerOptions options{.backend = GetParam()};
     auto runner = load_runner(dir_.path(), options);
     PlanDriver driver(runner.get(), options);
     driver.add({1, 2, 3}, greedy());

@@ -1,51 +1,24 @@
 #pragma once
 #include <array>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
 
-#include "base/cpu_plan.h"
-#include "base/thread_pool.h"
 #include "decoder/decoder.h"
 #include "kv_offload/offload_worker.h"
 #include "runner/input_batch.h"
 #include "runner/kv_storage.h"
 #include "runner/model_runner.h"
 #include "runner/row_table.h"
+#include "runner/runner_config.h"
 #include "sample/sampler.h"
+#include "tensor/staged_array.h"
 
 namespace pagoda {
 
-// Logits are made for some rows at a time, in no more memory than this (or one row).
-inline constexpr std::size_t kLogitsBytes = 64ull << 20;
-
-// The compute pool and its scratch. One per engine; loads the weights first, then runs the steps.
-struct CpuCompute {
-  explicit CpuCompute(int num_threads) : pool(num_threads), stream(&pool) {}
-  explicit CpuCompute(const CpuPlan& plan)
-      : pool(plan.num_threads,
-             plan.is_crowded        ? 0
-             : plan.compute.empty() ? ComputePool::kSpinUs
-                                    : ComputePool::kBoundSpinUs,
-             plan.compute),
-        stream(&pool) {}
-  ComputePool pool;
-  ComputeStream stream;
-};
-
-struct CpuRunnerConfig {
-  int32_t max_num_seqs = 0, max_num_batched_tokens = 0;
-  int32_t block_size = 16, num_blocks = 0;  // including the null block
-  DType kv_dtype = DType::kF32;             // any that is_kv_dtype()
-  std::size_t logits_bytes = kLogitsBytes;
-};
-
-// Loads the weights again, the same as at first, on the calling thread and the pool.
-using DecoderLoader = std::function<Result<std::unique_ptr<Decoder>>(CpuCompute*)>;
-
-// Runs plans on this machine's CPU: launch() notes, wait() computes on the calling thread and the pool. Where
-// the pool is bound to CPUs, so is the thread that waits, from then on.
+// Runs plans on one device of this process: launch() notes, wait() issues the ops and waits for them. Where
+// the stream's pool is bound to CPUs, so is the thread that waits, from then on. Reads and writes the
+// device's memory through ops and copies alone.
 //
 // A step asks for no memory beside what the ops' scratch grows by: rows, batch, samples and results keep
 // theirs. A row does when it begins.
@@ -54,11 +27,11 @@ using DecoderLoader = std::function<Result<std::unique_ptr<Decoder>>(CpuCompute*
 // nothing is kept in memory on purpose, for on a CPU the files (or the packed ones) are in the page cache
 // anyway if there is room. wake() loads them as at the start: its errors are those of loading, and of files
 // that are gone or no longer the same.
-class CpuModelRunner : public ModelRunner {
+class LocalModelRunner : public ModelRunner {
  public:
   // Error kExhausted: no memory for the cache or the activations.
-  static Result<std::unique_ptr<ModelRunner>> create(const CpuRunnerConfig& config,
-                                                     std::unique_ptr<CpuCompute> compute,
+  static Result<std::unique_ptr<ModelRunner>> create(const RunnerSizes& sizes,
+                                                     std::unique_ptr<ComputeStream> stream,
                                                      std::unique_ptr<Decoder> decoder,
                                                      DecoderLoader reload = {}, OffloadConfig offload = {});
 
@@ -70,13 +43,13 @@ class CpuModelRunner : public ModelRunner {
   bool is_sleeping() const override { return decoder_ == nullptr; }
   void take_ended_moves(std::vector<OffloadMoveEnd>* ended) override;
   void on_move_end(std::function<void()> wake) override;
-  // Random numbers in every slot of the cache, for benchmarks of long contexts that nobody computed.
+  // Random numbers in every slot of the cache, for benchmarks of long contexts.
   void fill_kv_for_benchmark();
 
  private:
-  CpuModelRunner(const CpuRunnerConfig& config, std::span<const KvGroupSpec> groups,
-                 std::unique_ptr<CpuCompute> compute, std::unique_ptr<Decoder> decoder, DecoderLoader reload,
-                 KvStorage storage);
+  LocalModelRunner(const RunnerSizes& sizes, std::span<const KvGroupSpec> groups,
+                   std::unique_ptr<ComputeStream> stream, std::unique_ptr<Decoder> decoder,
+                   DecoderLoader reload, KvStorage storage);
   void run(const StepPlan& plan, StepResult* result);
   // ---- step_compute.cc
   void begin_result(const StepPlan& plan, StepResult* result);
@@ -87,13 +60,13 @@ class CpuModelRunner : public ModelRunner {
   void drop_largest(const StepPlan& plan, StepResult* result);
   void sample(const StepPlan& plan, StepResult* result);
   void sample_round(const StepPlan& plan, StepResult* result);
-  SampleInput sample_input(const StepPlan& plan, const SampleWork& work, std::span<const float> logits);
+  SampleInput sample_input(const StepPlan& plan, const SampleWork& work, std::size_t logits_row);
   // ----
   void move_blocks(const StepPlan& plan);
   void copy_blocks(const StepPlan& plan);
 
-  CpuRunnerConfig config_;
-  std::unique_ptr<CpuCompute> compute_;
+  RunnerSizes sizes_;
+  std::unique_ptr<ComputeStream> stream_;  // before what lies in its memory
   const ModelConfig model_;
   DecoderLoader reload_;              // empty: cannot sleep
   std::unique_ptr<Decoder> decoder_;  // null: sleeping
@@ -103,14 +76,14 @@ class CpuModelRunner : public ModelRunner {
   InputBatch batch_;
   std::optional<Activations> activations_;
   Sampler sampler_;
-  Buffer logits_;
+  DeviceBuffer logits_;
   // Of the round: its samples, the flat tokens whose logits are made (neighbours with the same token share a
   // row), the sampler's inputs and what it makes of them.
   struct RoundSample {
     std::size_t sample, logits_row;
   };
   std::vector<RoundSample> round_;
-  std::vector<int32_t> logits_tokens_;
+  StagedArray<int32_t> logits_tokens_;
   std::vector<SampleInput> inputs_;
   std::vector<SampleOutput> outputs_;
   std::vector<std::size_t> asked_;              // by row: scratch of drop_largest()

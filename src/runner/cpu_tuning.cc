@@ -1,4 +1,4 @@
-#include "assembly/cpu_tuning.h"
+#include "runner/cpu_tuning.h"
 
 #include <fmt/format.h>
 
@@ -10,7 +10,6 @@
 #include "base/log.h"
 #include "base/mmap.h"
 #include "ops/cpu/calibrate.h"
-#include "ops/cpu/isa.h"
 #include "ops/cpu/tuning_file.h"
 
 namespace pagoda {
@@ -42,14 +41,15 @@ std::string program_hash() {
 }
 
 // What a tuning depends on beside the program.
-std::string machine_and_model(const CalibrationModel& model, const Decoder& decoder, int threads) {
+std::string machine_and_model(const CalibrationModel& model, const Decoder& decoder,
+                              const CpuStream& stream) {
   std::string formats;
   std::set<std::string> seen;
   for (const PackedWeight* weight : model.weights)
     if (seen.insert(format_name(weight->header().format)).second)
       formats += format_name(weight->header().format) + " ";
   return fmt::format("{}; {} kernels, {} threads; {}x {} {}, cache {} {}x{}x{} in blocks of {}", cpu_name(),
-                     isa_name(selected_isa()), threads, decoder.config().hidden_size,
+                     stream.kernels_name(), stream.pool().num_threads(), decoder.config().hidden_size,
                      decoder.config().layers[0].mlp.intermediate_size, formats, dtype_name(model.kv_dtype),
                      model.num_heads, model.num_kv_heads, model.head_dim, model.block_size);
 }
@@ -63,15 +63,15 @@ std::string user_cache_folder() {
   return home && home->starts_with('/') ? *home + "/.cache/pagoda" : "";
 }
 
-Status tune_cpu(const CpuTuneWish& wish, const Decoder& decoder, DType kv_dtype, int32_t block_size,
-                CpuCompute* compute) {
-  if (wish.how == "off") return {};
-  const bool is_auto = wish.how == "auto";
-  const auto use = [&](const CpuTuning& tuning) { compute->stream.set_tuning(tuning); };
+Status tune_cpu(const CpuTuneOptions& options, const Decoder& decoder, DType kv_dtype, int32_t block_size,
+                CpuStream* stream) {
+  if (options.how == "off") return {};
+  const bool is_auto = options.how == "auto";
+  const auto use = [&](const CpuTuning& tuning) { stream->set_tuning(tuning); };
   if (!is_auto) {
-    Result<TuningFile> file = read_tuning_file(wish.how);
+    Result<TuningFile> file = read_tuning_file(options.how);
     if (file.ok()) {
-      log_info("CPU tuning of '{}': {}", wish.how, tuning_text(file->tuning));
+      log_info("CPU tuning of '{}': {}", options.how, tuning_text(file->tuning));
       use(file->tuning);
       return {};
     }
@@ -87,10 +87,10 @@ Status tune_cpu(const CpuTuneWish& wish, const Decoder& decoder, DType kv_dtype,
     log_debug("CPU tuning: the defaults, for a model too small to be timed");
     return {};
   }
-  const std::string made_for = machine_and_model(model, decoder, compute->pool.num_threads());
-  const std::string folder = wish.folder.empty() ? user_cache_folder() : wish.folder;
+  const std::string made_for = machine_and_model(model, decoder, *stream);
+  const std::string folder = options.folder.empty() ? user_cache_folder() : options.folder;
   const std::string path =
-      !is_auto         ? wish.how
+      !is_auto         ? options.how
       : folder.empty() ? ""
                        : fmt::format("{}/cpu-tuning-{}.json", folder, hash128(made_for).hex().substr(0, 16));
   const std::string stamp = made_for + "; program " + program_hash();
@@ -104,7 +104,7 @@ Status tune_cpu(const CpuTuneWish& wish, const Decoder& decoder, DType kv_dtype,
     if (!file.ok() && file.status().code() != StatusCode::kNotFound)
       log_warning("CPU tuning is measured anew: {}.", file.status().message());
   }
-  const Calibration found = calibrate(model, compute->stream);
+  const Calibration found = calibrate(model, *stream);
   log_info("CPU tuning, {}{}", calibration_text(found), found.disturbed ? ": it is not kept" : "");
   use(found.tuning);
   if (path.empty() || found.disturbed) return {};

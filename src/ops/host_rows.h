@@ -1,9 +1,19 @@
+// Arithmetic on rows of HOST memory, with the CPU's vectors: what sampling does on the host with rows that
+// have been read from the device.
 #pragma once
 #include <array>
 #include <cstdint>
 #include <span>
 
+#include "ops/logits.h"
+
 namespace pagoda {
+
+// One pass over a row of logits. Requires: not empty.
+RowMax row_max(std::span<const float> row);
+
+// y[i] = (x[i] - by) / divisor: logits relative to their largest, at a temperature. y may be x.
+void shift_and_divide(std::span<float> y, std::span<const float> x, float by, float divisor);
 
 // The upper 32 bits of the noise of the tokens 4 * block .. 4 * block + 3 in one draw of one seed are
 // philox4x32({block, index, 0, 0}, key). A token's noise is -log(-log(1 - v)) with v = its bits / 2^32 or a

@@ -1,4 +1,4 @@
-#include "ops/row_max.h"
+#include "ops/host_rows.h"
 
 #include <algorithm>
 
@@ -22,6 +22,24 @@ RowMax row_max(std::span<const float> row) {
 void shift_and_divide(std::span<float> y, std::span<const float> x, float by, float divisor) {
   PAGODA_CHECK(y.size() == x.size(), "a row of another length");
   cpu::kernels().rows.shift_and_divide(y.data(), x.data(), by, divisor, static_cast<int64_t>(x.size()));
+}
+
+bool find_noise(std::span<const float> logits, int64_t begin, const NoiseDraw& draw, float least, double best,
+                NoiseFinds* finds) {
+  cpu::NoiseScan scan;
+  scan.logits = logits.data();
+  scan.count = static_cast<int64_t>(logits.size());
+  scan.begin = begin;
+  scan.key0 = draw.key[0];
+  scan.key1 = draw.key[1];
+  scan.index = draw.index;
+  scan.least = least;
+  scan.best = static_cast<float>(best);
+  if (!cpu::kernels().noise.scan(&scan)) return false;
+  finds->first = scan.begin;
+  finds->found = scan.found;
+  std::copy_n(scan.upper, finds->upper.size(), finds->upper.begin());
+  return true;
 }
 
 }  // namespace pagoda
