@@ -170,7 +170,7 @@ void KvEventPublisher::Impl::attempt(void (Impl::*work)()) noexcept {
   }
 }
 
-// A subscriber that is too slow loses messages; the PUB socket drops them and nobody waits.
+// A subscriber that is too slow loses messages; the PUB socket drops them and never waits.
 void KvEventPublisher::Impl::send_waiting() {
   {
     std::lock_guard lock(mutex);
@@ -190,7 +190,7 @@ void KvEventPublisher::Impl::send_waiting() {
   taken.clear();
 }
 
-// A few at a time: who asks again and again does not keep new events from the others.
+// A few at a time: a subscriber that asks again and again does not keep new events from the others.
 void KvEventPublisher::Impl::answer_replays() {
   constexpr int kAtATime = 16;
   std::array<std::string, 3> frames;

@@ -1,10 +1,10 @@
-// Tells routers over ZeroMQ which blocks the prefix cache holds, in vLLM's protocol. A PUB socket sends each
-// step's events as [topic, sequence number (8 bytes, big-endian), msgpack] (kv_event_wire.h); whoever has
-// missed some asks a ROUTER socket with [empty, first sequence number] and gets [empty, number, msgpack] for
-// each batch that is still kept, and [empty, -1, empty] at the end. Events name tokens of prompts: the
-// endpoints belong on a network that only routers see.
-// The engine hands events over without waiting for anybody: the publisher's own thread encodes and sends. A
-// batch that finds the queue full pushes the oldest out, which subscribers see as a gap in the numbers.
+// Publishes over ZeroMQ, for routers, which blocks the prefix cache holds, in vLLM's protocol. A PUB socket
+// sends each step's events as [topic, sequence number (8 bytes, big-endian), msgpack] (kv_event_wire.h); a
+// subscriber that has missed some asks a ROUTER socket with [empty, first sequence number] and gets [empty,
+// number, msgpack] for each batch that is still kept, and [empty, -1, empty] at the end. Events name tokens
+// of prompts: the endpoints belong on a network that only routers see. The engine hands events over without
+// waiting: the publisher's own thread encodes and sends. A batch that finds the queue full pushes the oldest
+// out, which subscribers see as a gap in the numbers.
 #pragma once
 #include <cstdint>
 #include <memory>

@@ -116,7 +116,7 @@ Status read_offload_file(const std::string& path, const OffloadFileId& name, std
   if (header.num_bytes != bytes.size()) return refused(path, "says another size than it has");
   if (!file.read(bytes)) return failed("read", path);
   if (hash128(std::span<const std::byte>(bytes)) != header.checksum) return refused(path, "is damaged");
-  ::futimens(file.fd(), nullptr);  // wanted just now: the last to be removed
+  ::futimens(file.fd(), nullptr);  // most recently used
   return {};
 }
 

@@ -1,5 +1,5 @@
 // One block of the cache as a file: a header that says what it is, then the bytes. Written under another name
-// and renamed, so that a file is there with all its bytes or not at all; read with everything judged.
+// and renamed, so that a file is there with all its bytes or not at all; what is read is checked in full.
 #pragma once
 #include <cstddef>
 #include <span>

@@ -34,7 +34,7 @@ TEST(OffloadIndex, TheLongestUnwantedGivesItsSlot) {
   OffloadIndex offload(2, 0);
   EXPECT_TRUE(offload.store(7, key_of(1), 0));
   EXPECT_TRUE(offload.store(8, key_of(2), 0));
-  EXPECT_TRUE(offload.store(9, key_of(1), 0));  // has it: wanted again
+  EXPECT_TRUE(offload.store(9, key_of(1), 0));  // has it: most recently used
   EXPECT_TRUE(offload.store(9, key_of(3), 0));  // in the place of 2
   EXPECT_EQ(offload.where(key_of(1), 0), Where::kMemory);
   EXPECT_EQ(offload.where(key_of(2), 0), Where::kNowhere);
@@ -135,7 +135,7 @@ TEST(OffloadIndex, ClearedBeforeTheMovesAreTaken) {
   offload.adopt({key_of(1), 0});
   ASSERT_TRUE(offload.fetch(key_of(1), 0));
   ASSERT_TRUE(offload.store(1, key_of(2), 0));
-  offload.load(key_of(2), 0, 4);  // somebody counts on it
+  offload.load(key_of(2), 0, 4);  // a sequence counts on it
   offload.clear();
   offload.check();
   EXPECT_EQ(offload.num_under_way(), 0);
@@ -149,7 +149,7 @@ TEST(OffloadIndex, ClearedBeforeTheMovesAreTaken) {
   EXPECT_EQ(offload.stats().num_used_disk_slots, 0);
 }
 
-// A runner that does what it is told, late and with failures; the index's word is compared with its slots and
+// A runner that carries moves out late and with failures; the index is compared with its slots and
 // files.
 class Store {
  public:

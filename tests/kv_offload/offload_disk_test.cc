@@ -102,7 +102,7 @@ TEST(OffloadDisk, WritesAndReads) {
   EXPECT_EQ(info.st_mode & 0777, 0700u);
 }
 
-// The engine sleeps until then: an end that it is not told of would be found too late or never.
+// The engine sleeps until then: an end without a wake would be found too late or never.
 TEST(OffloadDisk, EveryEndWakes) {
   TempDir dir;
   auto disk = open_disk(config_of(dir.path()));
@@ -148,7 +148,7 @@ TEST(OffloadDisk, ARestartFindsTheFilesOldestFirst) {
       EXPECT_TRUE(spill(disk.get(), key));
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
-    EXPECT_TRUE(fetch(disk.get(), 1));  // wanted: now the youngest
+    EXPECT_TRUE(fetch(disk.get(), 1));  // most recently used
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
     Bytes bytes = bytes_of(9, kBytes);
     disk->begin({OffloadMoveKind::kSpill, 1, kNullBlock, 0, key_of(9)}, bytes);
@@ -164,7 +164,7 @@ TEST(OffloadDisk, ARestartFindsTheFilesOldestFirst) {
   EXPECT_TRUE(fetch(disk.get(), 3));
   disk.reset();
   disk = open_disk(config_of(dir.path(), 2));
-  ASSERT_EQ(disk->files().size(), 2u) << "more than are wanted";
+  ASSERT_EQ(disk->files().size(), 2u) << "more than fit";
   EXPECT_EQ(block_files(dir.path()).size(), 2u);
 }
 
@@ -226,7 +226,7 @@ TEST(OffloadDisk, EveryDamageIsFoundAndRemoved) {
     expect_refused("cut to " + std::to_string(size), good.substr(0, size));
   expect_refused("longer", good + "x");
   expect_refused("zeros", std::string(good.size(), '\0'));
-  // Somebody else's block under this name.
+  // Another block under this name.
   ASSERT_TRUE(spill(disk.get(), 2));
   const std::string other = read_file(block_files(dir.path())[0]).value();
   expect_refused("another block", other);
