@@ -65,7 +65,7 @@ struct GenerateRequest {
   std::size_t heap_bytes() const;
 };
 
-// What the answer consists of. Stays with those who read and write it: frontend/, server/, openai/.
+// What the answer consists of. Stays where answers are read and written: frontend/, server/, openai/.
 struct ResponseShape {
   int32_t n = 1;  // choices of each prompt
   std::vector<std::string> stop;

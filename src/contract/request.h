@@ -30,7 +30,7 @@ struct Request {
   std::vector<ExtraKey> extra_keys;  // of the prompt, in order; they do not overlap
   Time arrival{}, deadline = Time::max();
   uint8_t holds = kHoldNone;
-  bool goes_ahead = false;        // under fcfs: of those who wait for their own tenant's sake
+  bool goes_ahead = false;        // under fcfs: waits for its own tenant's sake
   bool read_prefix_cache = true;  // off for prompt log-probabilities
 };
 

@@ -3,8 +3,8 @@
 
 namespace pagoda {
 
-// Who shares the server's places with whom: tenants among themselves by weight, and the sources of one tenant
-// alike. Keys are hashes; 0: nobody in particular.
+// A holder of the server's places: tenants share them by weight, and the sources of one tenant alike. Keys
+// are hashes; 0: unknown.
 struct Tenant {
   uint64_t key = 0;  // an API key or an address: what cannot be invented
   uint32_t weight = 1;

@@ -13,10 +13,10 @@ bool is_later(const auto& a, const auto& b) {
   return a.first > b.first;
 }
 
-void expire(const std::weak_ptr<Expirable>& who) noexcept {
+void expire(const std::weak_ptr<Expirable>& waiter) noexcept {
   UseOfReserve to_tell;
   try {
-    if (std::shared_ptr<Expirable> alive = who.lock()) alive->expire();
+    if (std::shared_ptr<Expirable> alive = waiter.lock()) alive->expire();
   } catch (const std::exception& e) {
     log_error("A request whose time has run out could not be told: {}", e.what());
   }
@@ -35,7 +35,7 @@ Deadlines::~Deadlines() {
   thread_.join();
 }
 
-void Deadlines::add(Time deadline, std::weak_ptr<Expirable> who) {
+void Deadlines::add(Time deadline, std::weak_ptr<Expirable> waiter) {
   bool is_first = false;
   {
     std::lock_guard lock(mutex_);
@@ -45,7 +45,7 @@ void Deadlines::add(Time deadline, std::weak_ptr<Expirable> who) {
       num_kept_ = entries_.size();
     }
     is_first = entries_.empty() || deadline < entries_.front().first;
-    entries_.emplace_back(deadline, std::move(who));
+    entries_.emplace_back(deadline, std::move(waiter));
     std::push_heap(entries_.begin(), entries_.end(), is_later<Entry, Entry>);
   }
   if (is_first) changed_.notify_all();
@@ -63,10 +63,10 @@ void Deadlines::run() {
       continue;
     }
     std::pop_heap(entries_.begin(), entries_.end(), is_later<Entry, Entry>);
-    std::weak_ptr<Expirable> who = std::move(entries_.back().second);
+    std::weak_ptr<Expirable> waiter = std::move(entries_.back().second);
     entries_.pop_back();
     lock.unlock();
-    expire(who);
+    expire(waiter);
     lock.lock();
   }
 }

@@ -1,6 +1,6 @@
-// Tells those who wait for the text pool that their time has run out, when it has: nobody else would, while
-// others keep the pool's threads busy. (In the engine the scheduler does.) Thread-safe; a thread of its own,
-// which sleeps until the next deadline and never does the work of a request.
+// Ends what waits for the text pool when its deadline passes, which the pool itself cannot while other work
+// keeps its threads busy. (In the engine the scheduler does.) Thread-safe; a thread of its own, which sleeps
+// until the next deadline and never does the work of a request.
 #pragma once
 #include <condition_variable>
 #include <memory>
@@ -24,7 +24,7 @@ class Deadlines {
  public:
   Deadlines();
   ~Deadlines();
-  void add(Time deadline, std::weak_ptr<Expirable> who);
+  void add(Time deadline, std::weak_ptr<Expirable> waiter);
 
  private:
   using Entry = std::pair<Time, std::weak_ptr<Expirable>>;
@@ -33,7 +33,7 @@ class Deadlines {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Entry> entries_;  // guarded; a heap, the earliest on top
-  std::size_t num_kept_ = 0;    // guarded: of the last time that those who have ended were dropped
+  std::size_t num_kept_ = 0;    // guarded: when what had ended was last dropped
   bool stopping_ = false;       // guarded
   std::thread thread_;
 };

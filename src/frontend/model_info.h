@@ -36,7 +36,7 @@ struct ModelInfo {
   // Defaults of sampling fields from generation_config.json: temperature, top_p, top_k, min_p,
   // repetition_penalty, max_new_tokens. What is absent has the API's own default.
   Object default_sampling;
-  bool max_new_tokens_is_limit = false;  // the operator's, not the model's: also for who asks for more
+  bool max_new_tokens_is_limit = false;  // the operator's, not the model's: also where more is asked for
   int32_t max_logprobs = 20;             // -1: vocab_size
   std::string response_role = "assistant";
   int64_t created = 0;  // Unix time, s

@@ -74,7 +74,7 @@ void StreamCore::start(std::vector<PreparedPrompt> prompts) {
     {
       std::lock_guard lock(mutex_);
       submitted_.push_back(id);
-      too_late = is_cancelled() || aborted_;  // who ends it has seen submitted_ already, or will see this one
+      too_late = is_cancelled() || aborted_;  // its end has read submitted_ already, or will read this one
     }
     if (too_late) engine_->cancel(id);
   }
@@ -126,7 +126,7 @@ void StreamCore::post(StreamEvent event) {
   call(wake);
 }
 
-// A wake that fails has not happened: whoever comes next, lose() too, is to try it.
+// A wake that fails has not happened: the next event, or lose(), tries again.
 void StreamCore::call(const std::shared_ptr<std::function<void()>>& wake) {
   if (wake == nullptr || !*wake) return;
   try {

@@ -46,7 +46,7 @@ class StreamCore : public Expirable, public std::enable_shared_from_this<StreamC
   void start(std::vector<PreparedPrompt> prompts);
   // Any thread: ends all of it with an error.
   void fail(const Status& status);
-  // Until start() nobody else looks at the deadline.
+  // The deadline has passed; from start() on the engine looks at it.
   void expire() override;
   // The engine's publishing thread.
   void put(int32_t prompt_index, TokenEvent&& event);

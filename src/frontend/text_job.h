@@ -9,11 +9,11 @@
 namespace pagoda {
 
 // Work on text without the engine (tokenizing for its own sake), on the text pool and in a place of the
-// queue. Either run() is called, or fail(), or fail() while it runs: whoever answers first has answered.
+// queue. Either run() is called, or fail(), or fail() while it runs: the first answer counts.
 class TextJob : public Expirable {
  public:
   TextJob(const Tenant& tenant, Time deadline) : tenant_(tenant), deadline_(deadline) {}
-  // Nobody waits for it any more. Any thread.
+  // Its answer is no longer wanted. Any thread.
   void cancel() { unwanted_.cancel(); }
   // It is not to be done, or not to its end. Any thread. The answer comes first: work that is cancelled may
   // return with half of its result.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/utf8.h"
 #include "openai/request_rules.h"
 
 namespace pagoda {
@@ -107,7 +108,7 @@ void read_stream(Fields* fields, const RequestLimits& limits, ParsedRequest* req
   if (limits.force_include_usage) request->shape.include_usage = request->shape.continuous_usage = true;
 }
 
-// When and for whom: does not change the answer.
+// Deadline, priority and user: do not change the answer.
 void read_service(Fields* fields, ParsedRequest* request) {
   fields->read("priority", &request->generate.priority, kInt64Min, kInt64Max);
   std::optional<double> timeout;
@@ -159,6 +160,28 @@ void read_n(Fields* fields, const RequestLimits& limits, ParsedRequest* request)
 }
 
 }  // namespace
+
+Result<Value> parse_body(std::string_view body, JsonMeter* meter) {
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (body.starts_with(kByteOrderMark)) body.remove_prefix(kByteOrderMark.size());
+  if (body.empty()) return invalid_argument("The body is empty: Field required", "body");
+  std::size_t error_at = 0;
+  Result<Value> value = parse_json(body, {.meter = meter}, &error_at);
+  if (!value.ok() && value.status().code() != StatusCode::kInvalidArgument) return value.status();
+  if (!value.ok())
+    return invalid_argument("The body is not valid: " + value.status().message(),
+                            "body." + std::to_string(count_code_points(body.substr(0, error_at))));
+  if (value->is_null()) return invalid_argument("The body is null: Field required", "body");
+  if (!value->is_object())
+    return invalid_argument("The body should be a JSON object, " + describe_value(*value), "body");
+  return value;
+}
+
+std::size_t ParsedRequest::heap_bytes() const {
+  constexpr std::size_t kCopies = 3;  // of names: in the answer's head and in the context, too
+  return generate.heap_bytes() + shape.heap_bytes() +
+         kCopies * (pagoda::heap_bytes(request_id) + pagoda::heap_bytes(user));
+}
 
 void read_common_fields(Fields* fields, const RequestLimits& limits, ParsedRequest* request) {
   fields->never_null({"use_beam_search", "length_penalty", "include_stop_str_in_output", "ignore_eos",

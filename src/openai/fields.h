@@ -57,7 +57,7 @@ class Fields {
   bool ok() const { return members_.ok(); }
   // Names that were asked for.
   const std::unordered_set<std::string_view>& seen() const { return seen_; }
-  // The first error. When all is well, mentions members that nobody asked for in the debug log.
+  // The first error. When all is well, mentions members that were not read in the debug log.
   Status finish() const;
 
  private:

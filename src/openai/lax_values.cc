@@ -14,7 +14,7 @@ namespace pagoda {
 namespace {
 
 constexpr std::size_t kQuotedBytes = 60;
-constexpr std::size_t kNumberBytes = 4096;  // a longer text is no number that anybody means
+constexpr std::size_t kNumberBytes = 4096;  // a longer text is meant as no number
 constexpr double kTwoTo63 = 9223372036854775808.0;
 
 // An integer of any size, as far as it matters: what lies beyond int64 is only known to.

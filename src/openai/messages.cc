@@ -134,7 +134,7 @@ struct RoleMembers {
   bool is_assistant, is_developer, is_tool, is_other;
 };
 
-// What an assistant thought, by either name: for the template to judge. Null: nothing.
+// What an assistant thought, by either name: for the template to choose from. Null: nothing.
 Value take_reasoning(Fields* fields, const RoleMembers& role) {
   for (const char* name : {"reasoning", "reasoning_content"}) {
     std::string text;

@@ -31,7 +31,7 @@ struct RequestLimits {
 struct ParsedRequest {
   GenerateRequest generate;
   ResponseShape shape;
-  std::string request_id, user;  // as the body gave them, or empty; user: whom the client asks for
+  std::string request_id, user;  // as the body gave them, or empty; user: the end user that the client names
   double timeout_s = 0;          // 0: none
   std::size_t heap_bytes() const;
 };

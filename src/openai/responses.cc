@@ -10,7 +10,7 @@
 namespace pagoda {
 namespace {
 
-// From the days when OpenAI told who may do what with a model; some clients still read it.
+// OpenAI once listed permissions by organization; some clients still read them.
 Value permission(const ModelCard& card) {
   Object out;
   out.append("id", "modelperm-" + card.id);

@@ -6,7 +6,7 @@
 namespace pagoda {
 namespace {
 
-// What probes, balancers and Prometheus ask for without a key, and what tells nothing of anybody's requests.
+// What probes, balancers and Prometheus ask for without a key, and what tells nothing of requests.
 // Everything else wants one, also where vLLM does not ask (it guards /v1, /v2, /inference and /cohere alone):
 // tokenizing costs as much as a prompt, and to command the server is more than to generate.
 constexpr std::array<std::string_view, 7> kOpen = {"/health",  "/ping", "/version",     "/load",

@@ -42,7 +42,7 @@ std::string network_of(std::string_view remote_address) {
 }
 
 Tenant tenant_of(const HttpRequest& http, const ApiServerConfig& config, std::string_view user) {
-  // Whoever has no key of its own is known by where it comes from, which it can not invent as it can a user.
+  // A caller without a key of its own is known by its address, which it can not invent as it can a user.
   const std::string name =
       keys_tell(config) ? std::string(presented_key(http)) : network_of(http.remote_address);
   const std::string source = user.empty() ? http.remote_address : fmt::format("user {}", user);

@@ -52,8 +52,8 @@ void pause(RouteContext* context, const HttpRequest& request, const Writer& writ
   context->engine->pause(how, *clear_cache, answer_with(writer, member("status", "paused")));
 }
 
-// First it is paused: who is inside ends, goes on to the end, or (unless told otherwise) waits. Level 0 is no
-// more than that. Until /wake_up, which resumes it.
+// First it is paused: what is in flight ends, goes on to the end, or (unless told otherwise) waits. Level 0
+// is no more than that. Until /wake_up, which resumes it.
 void sleep(RouteContext* context, const HttpRequest& request, const Writer& writer) {
   Result<int64_t> level = query_int(request, "level", 1, 0, 2);
   Result<PauseMode> mode = query_mode(request, "keep");
@@ -119,8 +119,8 @@ void abort_requests(RouteContext* context, const HttpRequest& request, const Wri
   writer->send(json_response(write_json(Value(std::move(out)))));
 }
 
-// Blocks of those who run are forgotten as well, and what is offloaded needs no forgetting: what it holds is
-// found by the same names.
+// Blocks of running sequences are uncached as well, and what is offloaded needs no forgetting: what it holds
+// is found by the same names.
 void reset_prefix_cache(RouteContext* context, const HttpRequest& request, const Writer& writer) {
   for (const char* name : {"reset_running_requests", "reset_external"})
     if (Result<bool> flag = query_bool(request, name, false); !flag.ok())
@@ -131,7 +131,7 @@ void reset_prefix_cache(RouteContext* context, const HttpRequest& request, const
 }  // namespace
 
 void add_control_routes(HttpServer* http, RouteContext* context) {
-  // Whoever reaches them can stop the server for everybody: they are there for developers, or behind keys.
+  // Each can stop the server for all clients: they are there for developers, or behind keys.
   if (!context->config.dev_mode && context->config.api_keys.empty()) return;
   auto on = [=](const char* method, const char* path, auto handler) {
     RouteOptions options{.body_bytes_max = RouteOptions::kLittleBody};

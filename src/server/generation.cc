@@ -292,7 +292,7 @@ void Generation::end() {
     self->leave();
   };
   TaskPool* const pool = context_->intake->text_pool();
-  // A large one would keep everybody else of this I/O thread waiting.
+  // A large one would hold up the other connections of this I/O thread.
   if (weight <= kWrittenAtOnce || !pool->submit(answer, failed, tenant_key_).ok()) answer();
 }
 

@@ -20,7 +20,7 @@ auto parse_charged(const HttpRequest& request, const Parse& parse) {
   return parsed;
 }
 
-// What the request took is given back before its client hears: who asks again finds it.
+// What the request took is given back before its client hears: the next try finds it.
 inline void refuse_body(HttpRequest* request, const Status& why, ResponseWriter* writer) {
   HttpResponse answer = body_error_response(*request, why);
   std::string().swap(request->body);

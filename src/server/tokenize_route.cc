@@ -64,7 +64,7 @@ class RouteJob : public TextJob {
   std::atomic<bool> answered_{false};
 };
 
-// Work that grows with the body belongs on the text pool, in a place of the queue like everybody's.
+// Work that grows with the body belongs on the text pool, in a place of the queue like a generation.
 template <class Parsed>
 void on_text_pool(RouteContext* context, const HttpRequest& http, std::shared_ptr<ResponseWriter> writer,
                   Parsed parsed, typename RouteJob<Parsed>::Work work) {
