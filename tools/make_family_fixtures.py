@@ -96,6 +96,13 @@ def families():
         "mixtral": (t.MixtralConfig(**SIZES, num_hidden_layers=2, num_local_experts=5, num_experts_per_tok=2,
                                     rope_parameters=theta(1000000.0), max_position_embeddings=256),
                     dict(rope_theta=1000000.0, sliding_window=None), ["rope_parameters"], 128),
+        "olmo2": (t.Olmo2Config(**SIZES, num_hidden_layers=2, rope_parameters=theta(500000.0),
+                                max_position_embeddings=256),
+                  dict(rope_theta=500000.0, rope_scaling=None), ["rope_parameters"], 128),
+        "granite": (t.GraniteConfig(**SIZES, num_hidden_layers=2, embedding_multiplier=3.0, attention_multiplier=0.2,
+                                    residual_multiplier=0.4, logits_scaling=2.0, tie_word_embeddings=True,
+                                    rope_parameters=theta(10000.0), max_position_embeddings=256),
+                    dict(rope_theta=10000.0), ["rope_parameters"], 128),
     }
 
 

@@ -9,7 +9,7 @@ namespace {
 struct Widths {
   int64_t qkv = 0, attended = 0, intermediate = 0;  // attended: at least hidden, for the rows of the head
   int64_t experts = 0, experts_per_token = 0;
-  bool is_sandwich = false;
+  bool has_sublayer = false;
 };
 
 Widths widths_of(const ModelConfig& config) {
@@ -20,7 +20,7 @@ Widths widths_of(const ModelConfig& config) {
     widest.intermediate = std::max(widest.intermediate, layer.mlp.intermediate_size);
     widest.experts = std::max<int64_t>(widest.experts, layer.mlp.num_experts);
     widest.experts_per_token = std::max<int64_t>(widest.experts_per_token, layer.mlp.experts_per_token);
-    widest.is_sandwich |= layer.norms.placement == NormPlacement::kSandwich;
+    widest.has_sublayer |= layer.norms.placement != NormPlacement::kPre || config.residual_scale != 1;
   }
   return widest;
 }
@@ -55,7 +55,7 @@ Sizes sizes_of(const ModelConfig& config, int64_t max_tokens, int32_t input_part
     sizes.expert_output = floats(config.hidden_size);
     sizes.routing = 5 * floats(widest.experts_per_token);
   }
-  if (widest.is_sandwich) sizes.sublayer = floats(config.hidden_size);
+  if (widest.has_sublayer) sizes.sublayer = floats(config.hidden_size);
   return sizes;
 }
 

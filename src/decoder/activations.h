@@ -23,7 +23,7 @@ class Activations {
   DeviceBuffer residual_;
   AttentionScratch attention_;  // `input` also holds what MLP and head read, `attended` the head's rows
   MlpScratch mlp_;
-  DeviceBuffer sublayer_;  // of sandwich norms: what attention or MLP gives, before it is normed and added
+  DeviceBuffer sublayer_;  // what attention or MLP gives, where it is normed or scaled before it is added
 };
 
 }  // namespace pagoda

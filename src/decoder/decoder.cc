@@ -33,17 +33,16 @@ Decoder::Decoder(const ModelConfig& config, int64_t max_positions, DeviceMemory&
     ropes_.emplace_back(rope_frequencies(rope, max_positions), rope.magnitude, max_positions, memory);
 }
 
-Result<Decoder::Layer> Decoder::load_layer(const LayerConfig& config, const WeightSource& source) {
+Result<Decoder::Layer> Decoder::load_layer(const LayerConfig& config, float residual_scale,
+                                           const WeightSource& source) {
   Layer layer;
-  PAGODA_TRY(layer.attention_norm, RmsNorm::load(source, TensorRole::kPreAttentionNorm, config.norms));
+  PAGODA_TRY(layer.attention_branch,
+             ResidualBranch::load(source, TensorRole::kPreAttentionNorm, TensorRole::kPostAttentionNorm,
+                                  config.norms, residual_scale));
   PAGODA_TRY(layer.attention, Attention::load(source, config.attention, config.norms));
-  PAGODA_TRY(layer.mlp_norm, RmsNorm::load(source, TensorRole::kPreMlpNorm, config.norms));
+  PAGODA_TRY(layer.mlp_branch, ResidualBranch::load(source, TensorRole::kPreMlpNorm, TensorRole::kPostMlpNorm,
+                                                    config.norms, residual_scale));
   PAGODA_TRY(layer.mlp, Mlp::load(source, config.mlp));
-  if (config.norms.placement == NormPlacement::kSandwich) {
-    PAGODA_TRY(layer.post_attention_norm,
-               RmsNorm::load(source, TensorRole::kPostAttentionNorm, config.norms));
-    PAGODA_TRY(layer.post_mlp_norm, RmsNorm::load(source, TensorRole::kPostMlpNorm, config.norms));
-  }
   return layer;
 }
 
@@ -77,10 +76,11 @@ Result<std::unique_ptr<Decoder>> Decoder::load_weights(const ModelConfig& config
   for (std::size_t i = 0; i < config.layers.size(); ++i) {
     WeightSource of_layer = source;
     of_layer.tensors = layer_tensors(source.tensors, static_cast<int32_t>(i));
-    PAGODA_TRY(Layer layer, load_layer(config.layers[i], of_layer));
+    PAGODA_TRY(Layer layer, load_layer(config.layers[i], config.residual_scale, of_layer));
     decoder->layers_.push_back(std::move(layer));
   }
-  PAGODA_TRY(decoder->final_norm_, RmsNorm::load(source, TensorRole::kFinalNorm, config.final_norm));
+  PAGODA_TRY(decoder->final_norm_,
+             RmsNorm::load(source, TensorRole::kFinalNorm, config.final_norm, config.logit_scale));
   return decoder;
 }
 
@@ -90,6 +90,7 @@ void Decoder::forward(const ForwardInputs& inputs, std::span<const KvLayerView> 
   PAGODA_CHECK(kv.size() == layers_.size(), "a cache for every layer");
   const int64_t n = inputs.num_tokens;
   const Tensor residual = floats(activations->residual_, n, config_.hidden_size);
+  const Tensor room = floats(activations->sublayer_, n, config_.hidden_size);
   AttentionScratch& scratch = activations->attention_;
 
   vocabulary_.embed(residual, inputs.input_ids, config_.embedding_scale, stream);
@@ -99,17 +100,16 @@ void Decoder::forward(const ForwardInputs& inputs, std::span<const KvLayerView> 
     const AttentionStep step{inputs.positions, ropes_[static_cast<std::size_t>(config.rope)], kv[i],
                              inputs.groups[static_cast<std::size_t>(config.kv_group)], scratch};
     const LinearInput attention_input = layer.attention.input().input(scratch.input, n);
-    layer.attention_norm.forward(attention_input.forms(), residual, stream);
-    // Added to the residual by the last product itself, unless it is normed first.
-    const bool is_sandwich = config.norms.placement == NormPlacement::kSandwich;
-    const Tensor sum = is_sandwich ? floats(activations->sublayer_, n, config_.hidden_size) : residual;
-    const Epilogue epilogue = is_sandwich ? Epilogue::kStore : Epilogue::kAdd;
-    layer.attention.forward(sum, attention_input, epilogue, step, stream);
-    if (is_sandwich) layer.post_attention_norm.forward_add(residual, sum, stream);
+    const ResidualBranch& attention = layer.attention_branch;
+    attention.read(attention_input, residual, stream);
+    layer.attention.forward(attention.target(residual, room), attention_input, attention.epilogue(), step,
+                            stream);
+    attention.add(residual, room, stream);
     const LinearInput mlp_input = layer.mlp.input().input(scratch.input, n);
-    layer.mlp_norm.forward(mlp_input.forms(), residual, stream);
-    layer.mlp.forward(sum, mlp_input, epilogue, &activations->mlp_, stream);
-    if (is_sandwich) layer.post_mlp_norm.forward_add(residual, sum, stream);
+    const ResidualBranch& mlp = layer.mlp_branch;
+    mlp.read(mlp_input, residual, stream);
+    layer.mlp.forward(mlp.target(residual, room), mlp_input, mlp.epilogue(), &activations->mlp_, stream);
+    mlp.add(residual, room, stream);
   }
 }
 

@@ -8,7 +8,7 @@
 
 #include "base/status.h"
 #include "decoder/activations.h"
-#include "layers/norm.h"
+#include "layers/residual.h"
 #include "layers/vocabulary.h"
 #include "model/config.h"
 
@@ -57,15 +57,15 @@ class Decoder {
  private:
   std::vector<const Linear*> linears() const;
   struct Layer {
-    RmsNorm attention_norm, mlp_norm;
-    RmsNorm post_attention_norm, post_mlp_norm;  // NormPlacement::kSandwich
+    ResidualBranch attention_branch, mlp_branch;
     Attention attention;
     Mlp mlp;
   };
   Decoder(const ModelConfig& config, int64_t max_positions, DeviceMemory& memory);
   static Result<std::unique_ptr<Decoder>> load_weights(const ModelConfig& config, const WeightSource& source,
                                                        int64_t max_positions);
-  static Result<Layer> load_layer(const LayerConfig& config, const WeightSource& source);
+  static Result<Layer> load_layer(const LayerConfig& config, float residual_scale,
+                                  const WeightSource& source);
 
   ModelConfig config_;
   DType dtype_ = DType::kF32;

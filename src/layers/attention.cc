@@ -8,7 +8,7 @@ Result<Attention> Attention::load(const WeightSource& source, const AttentionCon
   attention.config_ = config;
   PAGODA_TRY(attention.qkv_,
              Linear::load(source, {TensorRole::kQuery, TensorRole::kKey, TensorRole::kValue}));
-  if (config.qk_norm) {
+  if (config.qk_norm != QkNorm::kNone) {
     PAGODA_TRY(attention.q_norm_, RmsNorm::load(source, TensorRole::kQueryNorm, norms));
     PAGODA_TRY(attention.k_norm_, RmsNorm::load(source, TensorRole::kKeyNorm, norms));
   }
@@ -25,9 +25,9 @@ void Attention::forward(const Tensor& y, const LinearInput& x, Epilogue epilogue
   const Tensor k = columns_of(qkv, config_.q_size(), config_.kv_size());
   const Tensor v = columns_of(qkv, config_.q_size() + config_.kv_size(), config_.kv_size());
   qkv_.forward(qkv, x, Epilogue::kStore, stream);
-  if (config_.qk_norm) {
-    q_norm_.forward_heads(q, config_.num_heads, stream);
-    k_norm_.forward_heads(k, config_.num_kv_heads, stream);
+  if (config_.qk_norm != QkNorm::kNone) {
+    q_norm_.forward_heads(q, stream);
+    k_norm_.forward_heads(k, stream);
   }
   // Q and K lie side by side: one call turns the heads of both.
   rope(qkv, step.positions, config_.num_heads + config_.num_kv_heads, config_.head_dim, step.rope, stream);

@@ -23,7 +23,7 @@ struct AttentionStep {
 };
 
 // Grouped-query attention (Ainslie et al., 2023) over the paged cache, with rotary positions; Q and K may be
-// normed head by head before they are rotated (Dehghani et al., 2023).
+// normed before they are rotated (Dehghani et al., 2023).
 class Attention {
  public:
   static Result<Attention> load(const WeightSource& source, const AttentionConfig& config,
@@ -39,7 +39,7 @@ class Attention {
  private:
   AttentionConfig config_;
   Linear qkv_, o_;
-  RmsNorm q_norm_, k_norm_;  // qk_norm
+  RmsNorm q_norm_, k_norm_;  // of no weights: none
 };
 
 }  // namespace pagoda

@@ -8,14 +8,15 @@ namespace pagoda {
 
 class RmsNorm {
  public:
-  static Result<RmsNorm> load(const WeightSource& source, TensorRole role, const NormConfig& config) {
+  // scale: of what it gives.
+  static Result<RmsNorm> load(const WeightSource& source, TensorRole role, const NormConfig& config,
+                              float scale = 1) {
     const TensorSpec* tensor = find_tensor(source.tensors, role);
     PAGODA_CHECK(tensor != nullptr, "a norm of the list");
     RmsNorm norm;
     norm.eps_ = config.eps;
     PAGODA_TRY(std::vector<float> weight, load_vector(source, *tensor));
-    if (config.adds_one)
-      for (float& number : weight) number += 1;
+    for (float& number : weight) number = (config.adds_one ? 1 + number : number) * scale;
     norm.weight_ = DeviceBuffer::copy_of(source.stream.memory(), std::as_bytes(std::span(weight)));
     return norm;
   }
@@ -27,10 +28,11 @@ class RmsNorm {
   void forward_add(const Tensor& y, const Tensor& x, ComputeStream& stream) const {
     rms_norm_add(y, x, weight_.span<const float>(), eps_, stream);
   }
-  // In place, each of the first num_heads heads of every row by itself.
-  void forward_heads(const Tensor& x, int32_t num_heads, ComputeStream& stream) const {
+  // In place, each run of as many columns as the norm has weights by itself.
+  void forward_heads(const Tensor& x, ComputeStream& stream) const {
     const DeviceSpan<const float> weight = weight_.span<const float>();
-    rms_norm_heads(x, num_heads, static_cast<int32_t>(weight.size), weight, eps_, stream);
+    const auto head_dim = static_cast<int32_t>(weight.size);
+    rms_norm_heads(x, static_cast<int32_t>(x.columns()) / head_dim, head_dim, weight, eps_, stream);
   }
 
  private:

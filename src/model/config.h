@@ -25,12 +25,15 @@ struct RopeConfig {
   bool operator==(const RopeConfig&) const = default;
 };
 
+// An RMSNorm of Q and K before they are rotated: of each head by itself, or of all heads of a row together.
+enum class QkNorm : uint8_t { kNone, kHead, kRow };
+
 struct AttentionConfig {
   int32_t num_heads = 0, num_kv_heads = 0, head_dim = 0;
   int32_t window = 0;            // 0: attends to all; otherwise to itself and the window - 1 positions before
   float scale = 0, softcap = 0;  // of q . k; softcap 0: none
   bool qkv_bias = false, o_bias = false;
-  bool qk_norm = false;  // an RMSNorm over each head of Q and K, before they are rotated
+  QkNorm qk_norm = QkNorm::kNone;
   int32_t q_size() const { return num_heads * head_dim; }
   int32_t kv_size() const { return num_kv_heads * head_dim; }
   int32_t qkv_size() const { return q_size() + 2 * kv_size(); }
@@ -50,8 +53,8 @@ struct MlpConfig {
   bool operator==(const MlpConfig&) const = default;
 };
 
-// kPre: of what attention and MLP read. kSandwich: of what they give, too, before it is added.
-enum class NormPlacement : uint8_t { kPre, kSandwich };
+// kPre: of what attention and MLP read. kPost: of what they give, before it is added. kSandwich: of both.
+enum class NormPlacement : uint8_t { kPre, kPost, kSandwich };
 
 // RMSNorm (Zhang and Sennrich, 2019).
 struct NormConfig {
@@ -77,8 +80,9 @@ struct ModelConfig {
   int64_t vocab_size = 0, hidden_size = 0;
   NormConfig final_norm;
   bool tied_head = false;
-  float embedding_scale = 1;
-  float logit_softcap = 0;  // 0: none
+  float embedding_scale = 1, logit_scale = 1;
+  float residual_scale = 1;  // of what attention and MLP add
+  float logit_softcap = 0;   // 0: none
   std::vector<RopeConfig> ropes;
   std::vector<LayerConfig> layers;
 
@@ -98,8 +102,8 @@ enum class TensorRole : uint8_t {
   kQuery,              // [q_size, hidden]
   kKey,                // [kv_size, hidden]
   kValue,              // [kv_size, hidden]
-  kQueryNorm,          // [head_dim]
-  kKeyNorm,            // [head_dim]
+  kQueryNorm,          // [head_dim], or [q_size]
+  kKeyNorm,            // [head_dim], or [kv_size]
   kOutput,             // [hidden, q_size]
   kPostAttentionNorm,  // [hidden]
   kPreMlpNorm,         // [hidden]

@@ -10,9 +10,11 @@ namespace pagoda {
 // Each family, in families/: config.json -> its table. Errors name the field.
 Result<ModelSpec> read_gemma2_spec(const Value& config);
 Result<ModelSpec> read_gemma3_spec(const Value& config);
+Result<ModelSpec> read_granite_spec(const Value& config);
 Result<ModelSpec> read_llama_spec(const Value& config);
 Result<ModelSpec> read_mistral_spec(const Value& config);
 Result<ModelSpec> read_mixtral_spec(const Value& config);
+Result<ModelSpec> read_olmo2_spec(const Value& config);
 Result<ModelSpec> read_phi3_spec(const Value& config);
 Result<ModelSpec> read_qwen2_spec(const Value& config);
 Result<ModelSpec> read_qwen3_spec(const Value& config);
@@ -32,6 +34,8 @@ constexpr Family kFamilies[] = {
     {"Phi3ForCausalLM", "phi3", read_phi3_spec},
     {"Gemma2ForCausalLM", "gemma2", read_gemma2_spec},
     {"Gemma3ForCausalLM", "gemma3_text", read_gemma3_spec},
+    {"Olmo2ForCausalLM", "olmo2", read_olmo2_spec},
+    {"GraniteForCausalLM", "granite", read_granite_spec},
 };
 
 }  // namespace

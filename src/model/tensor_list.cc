@@ -90,19 +90,21 @@ void add_layer(const ModelSpec& spec, int32_t index, std::vector<TensorSpec>* li
   const int64_t hidden = spec.config.hidden_size;
   const LayerConfig& layer = spec.config.layers[static_cast<std::size_t>(index)];
   const AttentionConfig& attention = layer.attention;
-  const bool is_sandwich = layer.norms.placement == NormPlacement::kSandwich;
+  const bool norms_input = layer.norms.placement != NormPlacement::kPost;
+  const bool norms_output = layer.norms.placement != NormPlacement::kPre;
   Adder add(spec, index, list);
-  add.norm(TensorRole::kPreAttentionNorm, hidden);
+  if (norms_input) add.norm(TensorRole::kPreAttentionNorm, hidden);
   add.matrix(TensorRole::kQuery, attention.q_size(), hidden, Shard::kRows, attention.qkv_bias);
   add.matrix(TensorRole::kKey, attention.kv_size(), hidden, Shard::kKvHeadRows, attention.qkv_bias);
   add.matrix(TensorRole::kValue, attention.kv_size(), hidden, Shard::kKvHeadRows, attention.qkv_bias);
-  if (attention.qk_norm) {
-    add.norm(TensorRole::kQueryNorm, attention.head_dim);
-    add.norm(TensorRole::kKeyNorm, attention.head_dim);
+  if (attention.qk_norm != QkNorm::kNone) {
+    const bool is_row = attention.qk_norm == QkNorm::kRow;
+    add.norm(TensorRole::kQueryNorm, is_row ? attention.q_size() : attention.head_dim);
+    add.norm(TensorRole::kKeyNorm, is_row ? attention.kv_size() : attention.head_dim);
   }
   add.matrix(TensorRole::kOutput, hidden, attention.q_size(), Shard::kColumns, attention.o_bias);
-  if (is_sandwich) add.norm(TensorRole::kPostAttentionNorm, hidden);
-  add.norm(TensorRole::kPreMlpNorm, hidden);
+  if (norms_output) add.norm(TensorRole::kPostAttentionNorm, hidden);
+  if (norms_input) add.norm(TensorRole::kPreMlpNorm, hidden);
   if (layer.mlp.num_experts == 0) {
     add_mlp(layer.mlp, hidden, -1, &add);
   } else {
@@ -110,7 +112,7 @@ void add_layer(const ModelSpec& spec, int32_t index, std::vector<TensorSpec>* li
     for (int32_t expert = 0; expert < layer.mlp.num_experts; ++expert)
       add_mlp(layer.mlp, hidden, expert, &add);
   }
-  if (is_sandwich) add.norm(TensorRole::kPostMlpNorm, hidden);
+  if (norms_output) add.norm(TensorRole::kPostMlpNorm, hidden);
 }
 
 // Tensors that name the same source are slices of it, in the list's order.

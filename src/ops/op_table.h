@@ -60,11 +60,12 @@ struct OpTable {
   void (*paged_attention)(const Tensor& out, const Tensor& q, const KvLayerView& kv, const AttnBatch& batch,
                           int32_t num_heads, ComputeStream& stream);
 
-  // logits.h, soft_cap.h
+  // logits.h, soft_cap.h, add_scaled.h
   void (*argmax)(std::span<RowMax> out, const Tensor& logits, ComputeStream& stream);
   void (*mask_logits)(const Tensor& out, const Tensor& logits, DeviceSpan<const int32_t> rows,
                       DeviceSpan<const uint32_t> masks, ComputeStream& stream);
   void (*soft_cap)(const Tensor& x, float cap, ComputeStream& stream);
+  void (*add_scaled)(const Tensor& y, const Tensor& x, float scale, ComputeStream& stream);
 };
 
 }  // namespace pagoda

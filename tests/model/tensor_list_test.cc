@@ -116,18 +116,29 @@ TEST(TensorList, ExpertsHaveTensorsOfTheirOwnBehindARouter) {
 
 TEST(TensorList, NormsOfHeadsAndOfASandwich) {
   ModelSpec spec = small_spec();
-  spec.config.layers[0].attention.qk_norm = true;
+  spec.config.layers[0].attention.qk_norm = QkNorm::kHead;
   spec.config.layers[1].norms.placement = NormPlacement::kSandwich;
+  spec.config.layers[1].attention.qk_norm = QkNorm::kRow;
   spec.names[TensorRole::kPreMlpNorm] = "pre{layer}";
   const std::vector<TensorSpec> list = tensor_list(spec);
   const auto first = layer_tensors(list, 0), second = layer_tensors(list, 1);
   EXPECT_EQ(find_tensor(first, TensorRole::kKeyNorm)->shape, std::vector<int64_t>{8});
-  EXPECT_EQ(find_tensor(second, TensorRole::kQueryNorm), nullptr);
+  EXPECT_EQ(find_tensor(second, TensorRole::kQueryNorm)->shape, std::vector<int64_t>{32});
+  EXPECT_EQ(find_tensor(second, TensorRole::kKeyNorm)->shape, std::vector<int64_t>{16});
   EXPECT_EQ(find_tensor(first, TensorRole::kPostMlpNorm), nullptr);
   EXPECT_EQ(find_tensor(second, TensorRole::kPostMlpNorm)->shape, std::vector<int64_t>{32});
   EXPECT_EQ(find_tensor(second, TensorRole::kPostAttentionNorm)->sources[0].name,
             "model.layers.1.post_attention_layernorm.weight");
   EXPECT_EQ(find_tensor(second, TensorRole::kPreMlpNorm)->sources[0].name, "pre1.weight");
+
+  spec.config.layers[1].norms.placement = NormPlacement::kPost;
+  spec.config.layers[1].attention.qk_norm = QkNorm::kNone;
+  const std::vector<TensorSpec> without = tensor_list(spec);
+  const auto post = layer_tensors(without, 1);
+  EXPECT_EQ(find_tensor(post, TensorRole::kQueryNorm), nullptr);
+  EXPECT_EQ(find_tensor(post, TensorRole::kPreAttentionNorm), nullptr);
+  EXPECT_EQ(find_tensor(post, TensorRole::kPreMlpNorm), nullptr);
+  EXPECT_NE(find_tensor(post, TensorRole::kPostMlpNorm), nullptr);
 }
 
 TEST(TensorList, ATiedHeadMayBeStoredAndCountsForNothing) {

@@ -5,6 +5,7 @@
 #include <limits>
 #include <numbers>
 
+#include "ops/add_scaled.h"
 #include "ops/cpu/run.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
@@ -213,6 +214,25 @@ TEST(SoftCap, EveryVariantAgainstDouble) {
       if (isa == Isa::kScalar)
         for (int64_t t = 0; t < 3; ++t) std::copy_n(y.row(t), width, scalar.row(t));
       expect_same(y, scalar, isa_name(isa));
+    }
+  }
+}
+
+TEST(AddScaled, IsOneFusedMultiplyAdd) {
+  Machine machine(2);
+  Random random(9);
+  for (int64_t width : kWidths) {
+    Matrix x(3, width, 1), y(3, width, 2);
+    random.fill(x);
+    random.fill(y);
+    for (Isa isa : machine_isas()) {
+      WithIsa with(isa);
+      Matrix sum(3, width);
+      for (int64_t t = 0; t < 3; ++t) std::copy_n(y.row(t), width, sum.row(t));
+      add_scaled(sum.tensor(), x.tensor(), 0.22f, machine.stream);
+      for (int64_t t = 0; t < 3; ++t)
+        for (int64_t i = 0; i < width; ++i)
+          ASSERT_EQ(sum.row(t)[i], std::fma(x.row(t)[i], 0.22f, y.row(t)[i])) << isa_name(isa);
     }
   }
 }

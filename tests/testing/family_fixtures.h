@@ -19,7 +19,9 @@ inline constexpr const char* kFamilies[] = {"llama",
                                             "phi3_longrope_short",
                                             "phi3_longrope_long",
                                             "gemma2",
-                                            "gemma3"};
+                                            "gemma3",
+                                            "olmo2",
+                                            "granite"};
 
 struct FamilyPrompt {
   std::vector<int32_t> ids;

@@ -195,7 +195,8 @@ inline const OpTable& guarded_ops() {
                                   .paged_attention = GuardedOp<&OpTable::paged_attention>::call,
                                   .argmax = GuardedOp<&OpTable::argmax>::call,
                                   .mask_logits = GuardedOp<&OpTable::mask_logits>::call,
-                                  .soft_cap = GuardedOp<&OpTable::soft_cap>::call};
+                                  .soft_cap = GuardedOp<&OpTable::soft_cap>::call,
+                                  .add_scaled = GuardedOp<&OpTable::add_scaled>::call};
   return kTable;
 }
 

@@ -72,7 +72,7 @@ Result<ModelSpec> read_gemma3_spec(const Value& config) {
     c.ropes[1].theta = reader.number("rope_local_base_freq", 10000, 1, 1e12);
   }
   for (std::size_t i = 0; i < c.layers.size(); ++i) {
-    c.layers[i].attention.qk_norm = true;
+    c.layers[i].attention.qk_norm = QkNorm::kHead;
     c.layers[i].attention.softcap = read_cap(&reader, "attn_logit_softcapping", 0);
     c.layers[i].rope = is_local[i] ? 1 : 0;
   }

@@ -32,7 +32,7 @@ Result<ModelSpec> read_qwen3_spec(const Value& config) {
   const bool has_bias = reader.boolean("attention_bias", false);
   for (LayerConfig& layer : spec.config.layers) {
     layer.attention.qkv_bias = layer.attention.o_bias = has_bias;
-    layer.attention.qk_norm = true;
+    layer.attention.qk_norm = QkNorm::kHead;
   }
   if (!reader.status().ok()) return reader.status();
   return spec;

@@ -23,7 +23,8 @@ const OpTable& cpu_ops() {
                                   .paged_attention = cpu::paged_attention,
                                   .argmax = cpu::argmax,
                                   .mask_logits = cpu::mask_logits,
-                                  .soft_cap = cpu::soft_cap};
+                                  .soft_cap = cpu::soft_cap,
+                                  .add_scaled = cpu::add_scaled};
   return kTable;
 }
 

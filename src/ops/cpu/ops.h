@@ -40,5 +40,6 @@ void mask_logits(const Tensor& out, const Tensor& logits, DeviceSpan<const int32
                  DeviceSpan<const uint32_t> masks, ComputeStream& stream);
 
 void soft_cap(const Tensor& x, float cap, ComputeStream& stream);
+void add_scaled(const Tensor& y, const Tensor& x, float scale, ComputeStream& stream);
 
 }  // namespace pagoda::cpu
