@@ -19,9 +19,10 @@ constexpr std::span<const std::pair<const char*, SchedulingPolicy>> enum_names(S
 
 // Limits of a step and of the queue.
 struct SchedulerConfig {
-  int32_t max_num_seqs = 128;                // rows alive at once
-  int32_t max_num_batched_tokens = 2048;     // tokens per step
-  int32_t max_model_len = 2048;              // prompt + output
+  int32_t max_num_seqs = 128;             // rows alive at once
+  int32_t max_in_flight = 1;              // plans made and not committed: 1, or 2 to plan while a step runs
+  int32_t max_num_batched_tokens = 2048;  // tokens per step
+  int32_t max_model_len = 2048;           // prompt + output
   int32_t long_prefill_token_threshold = 0;  // 0: off; otherwise the most tokens of one prompt per step
   // Off: that many. On: at least what a step has for each who runs or waits.
   bool long_prefill_token_threshold_adaptive = false;

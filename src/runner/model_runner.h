@@ -18,18 +18,22 @@ namespace pagoda {
 class ModelRunner {
  public:
   virtual ~ModelRunner() = default;
-  // At most two plans in flight. CPU: may only note it. CUDA: enqueues. The plan must stay valid until wait
-  // returns.
+  // CPU: may only note it. CUDA: enqueues. Plans run in the order of their launches, each seeing all that the
+  // ones before it have written; kFromLastStep in a plan is what the plan before it samples for the row, and
+  // where that has no token, any: nothing that is computed from it is read. The plan must stay valid until
+  // wait returns. Requires: fewer than max_in_flight() plans in flight.
   virtual Status launch(const StepPlan& plan) = 0;
   // CPU: computes here; the caller is worker 0 of the compute pool. An error is sticky: the engine is dead.
   // Replaces everything in `result`; handed in again step after step, its vectors keep their memory.
   virtual Status wait(uint64_t step_id, StepResult* result) = 0;
   virtual int32_t vocab_size() const = 0;
+  // Plans that launch() takes before the first of them is waited for: 1 or 2.
+  virtual int32_t max_in_flight() const { return 1; }
 
-  // Gives memory back until wake(); weights and cache are gone, so whoever keeps the cache's books forgets
-  // all that it held, and no row goes on with tokens computed before. Levels 1 and 2 as vLLM's; what they
-  // keep is the implementation's matter. While asleep nothing is launched. Requires: no plan in flight. A
-  // sleeper's sleep() and a wakeful one's wake() do nothing.
+  // Gives memory back until wake(); weights and cache are gone, so the cache's bookkeeping forgets all that
+  // it held, and no row goes on with tokens computed before. Levels 1 and 2 as vLLM's; what they keep is the
+  // implementation's matter. While asleep nothing is launched. Requires: no plan in flight. sleep() and
+  // wake() are idempotent.
   virtual Status sleep(int /*level*/) { return unimplemented("this runner cannot sleep"); }
   // The cache is zero. After an error it still sleeps, and may be woken again. Takes as long as loading does.
   virtual Status wake() { return unimplemented("this runner cannot sleep"); }

@@ -7,7 +7,9 @@ namespace {
 
 int32_t append_tokens(StepPlan* plan, const Sequence& seq, int32_t begin, int32_t count) {
   auto at = static_cast<int32_t>(plan->tokens.size());
-  seq.tokens().append_to(&plan->tokens, static_cast<std::size_t>(begin), static_cast<std::size_t>(count));
+  const int32_t num_known = std::min(count, seq.num_tokens() - begin);
+  seq.tokens().append_to(&plan->tokens, static_cast<std::size_t>(begin), static_cast<std::size_t>(num_known));
+  plan->tokens.insert(plan->tokens.end(), static_cast<std::size_t>(count - num_known), kFromLastStep);
   return at;
 }
 
@@ -30,12 +32,12 @@ void clear_plan(StepPlan* plan, uint64_t step_id) {
   plan->masks.clear();
 }
 
-void write_new_row(StepPlan* plan, Sequence* seq, const Sequence* twin) {
+void write_new_row(StepPlan* plan, Sequence* seq, const Sequence* same_tokens_as) {
   const Request& request = *seq->request->request;
   seq->row_announced = true;
   seq->row_step = plan->step_id;
-  seq->row_token_begin =
-      twin != nullptr ? twin->row_token_begin : append_tokens(plan, *seq, 0, seq->num_tokens());
+  seq->row_token_begin = same_tokens_as != nullptr ? same_tokens_as->row_token_begin
+                                                   : append_tokens(plan, *seq, 0, seq->num_tokens());
   plan->new_rows.push_back({.id = request.id,
                             .row = seq->row,
                             .choice = seq->choice,
@@ -75,13 +77,14 @@ void write_prompt_samples(StepPlan* plan, const Sequence& seq, int32_t num_sched
   }
 }
 
-void write_sample(StepPlan* plan, const Sequence& seq, int32_t flat_index) {
-  plan->samples.push_back({.row = seq.row,
+void write_sample(StepPlan* plan, Sequence* seq, int32_t flat_index) {
+  plan->samples.push_back({.row = seq->row,
                            .flat_index = flat_index,
-                           .output_index = seq.num_output(),
+                           .output_index = seq->num_output() + seq->num_output_placeholders,
                            .mask_row = -1,
                            .target = -1,
                            .kind = SampleKind::kSample});
+  ++seq->num_output_placeholders;
 }
 
 }  // namespace pagoda

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
@@ -40,9 +41,11 @@ Scheduler::Impl::Impl(const SchedulerConfig& scheduler_config, KvManager* manage
       rows(scheduler_config.max_num_seqs),
       budget(config) {
   PAGODA_CHECK(config.max_num_seqs > 0 && config.max_num_batched_tokens > 0, "a step has room for something");
+  PAGODA_CHECK(config.max_in_flight == 1 || config.max_in_flight == 2, "one plan in flight, or two");
   PAGODA_CHECK(config.enable_chunked_prefill || config.max_num_batched_tokens >= max_len,
                "a prompt in one piece fits a step");
   running.reserve(static_cast<std::size_t>(config.max_num_seqs));
+  retired.reserve(static_cast<std::size_t>(config.max_num_seqs) * std::size(flights));
 }
 
 TokenEvent Scheduler::Impl::event_of(const Sequence& seq) const {
@@ -122,11 +125,19 @@ void Scheduler::Impl::flush_ended() {
   std::erase_if(running, [](const Sequence* seq) { return seq->state == SequenceState::kEnded; });
   for (Sequence* seq : ended) {
     drop_copies(seq);
-    kv->release(&seq->kv);
+    release_blocks(seq);
     if (seq->last_of_request)
       requests.erase(seq->request->request->id);  // destroys *seq, the last one of its request
   }
   ended.clear();
+}
+
+// What a plan in flight uses is no other sequence's before that plan is committed.
+void Scheduler::Impl::release_blocks(Sequence* seq) {
+  if (seq->last_step > num_committed)
+    retired.push_back({seq->last_step, std::move(seq->kv)});
+  else
+    kv->release(&seq->kv);
 }
 
 void Scheduler::Impl::detach_siblings(RequestState* state) {
@@ -149,6 +160,7 @@ void Scheduler::Impl::start_running(Sequence* seq) {
 void Scheduler::Impl::give_row_back(Sequence* seq) {
   rows.give_back(seq);
   --seq->client->num_seats;
+  seq->num_output_placeholders = 0;  // what a plan in flight samples for the row is dropped
 }
 
 int64_t Scheduler::Impl::rank_priority(const Request& request) const {
@@ -182,7 +194,10 @@ void Scheduler::Impl::check() const {
       PAGODA_CHECK(!has_row || rows.owner(seq.row) == &seq, "a row belongs to somebody else");
       PAGODA_CHECK(seq.state == SequenceState::kRunning || kv->num_held(seq.kv) == 0,
                    "blocks are held outside of running");
-      PAGODA_CHECK(!has_row || seq.num_tokens() <= max_len, "a sequence is longer than allowed");
+      PAGODA_CHECK(!has_row || seq.num_planned_tokens() <= max_len, "a sequence is longer than allowed");
+      PAGODA_CHECK(
+          seq.num_output_placeholders >= 0 && seq.num_output_placeholders <= (has_row ? num_in_flight() : 0),
+          "a placeholder is of a plan in flight");
       num_rows_used += has_row;
       num_waiting += seq.state == SequenceState::kWaiting;
       num_held += seq.state == SequenceState::kHeld;
@@ -199,6 +214,11 @@ void Scheduler::Impl::check() const {
   PAGODA_CHECK(rows.num_free() + num_rows_used == config.max_num_seqs, "a row is lost");
   PAGODA_CHECK(waiting.size() == num_waiting && held.size() == num_held, "a sequence is in the wrong queue");
   PAGODA_CHECK(num_attached == attached, "attached choices are miscounted");
+  PAGODA_CHECK(num_in_flight() <= config.max_in_flight, "too many plans in flight");
+  for (const Retired& one : retired) {
+    PAGODA_CHECK(one.last_step > num_committed, "blocks are kept that no plan in flight uses");
+    all.push_back(&one.kv);
+  }
   kv->check(all);
 }
 
@@ -221,7 +241,7 @@ void Scheduler::submit(std::unique_ptr<Request> request, Time now, std::vector<T
   auto [place, is_new] = impl.requests.emplace(id, std::move(state));
   PAGODA_CHECK(is_new, "a request id is in use");
   impl.enter(place->second.get(), std::move(request));
-  impl.refuse_hopeless(place->second.get(), now, out);
+  impl.reject_unschedulable(place->second.get(), now, out);
 }
 
 void Scheduler::Impl::enter(RequestState* state, std::unique_ptr<Request> request) {
@@ -254,7 +274,7 @@ void Scheduler::Impl::enter(RequestState* state, std::unique_ptr<Request> reques
 }
 
 // The last token's own K/V is not needed, so a prompt that is to be continued must leave room for one more.
-void Scheduler::Impl::refuse_hopeless(RequestState* state, Time now, std::vector<TokenEvent>* out) {
+void Scheduler::Impl::reject_unschedulable(RequestState* state, Time now, std::vector<TokenEvent>* out) {
   const int32_t num_prompt = state->choices[0].num_prompt();
   if (num_prompt + (state->params().max_tokens > 0 ? 1 : 0) <= max_len) return;
   end_all(state, FinishReason::kError,
@@ -265,7 +285,7 @@ void Scheduler::Impl::refuse_hopeless(RequestState* state, Time now, std::vector
 }
 
 void Scheduler::preempt_all() {
-  PAGODA_CHECK(!impl_->in_flight, "a step is in flight");
+  PAGODA_CHECK(impl_->num_in_flight() == 0, "a plan is in flight");
   while (!impl_->running.empty()) impl_->preempt(impl_->running.back());
   impl_->last_preemption = impl_->num_plans + 1;
 }

@@ -3,6 +3,10 @@
 // thread), no tensors, no metrics, no clock of its own: statistics come up as values. Owns every Request from
 // submit to its last event.
 //
+// plan() advances: what it schedules counts as computed, what it samples as a placeholder. commit() settles:
+// placeholders become tokens. So with max_in_flight 2 the next plan is made while a step runs; a token that
+// such a plan computes behind a sequence's end is dropped. Plans run in the order in which they are made.
+//
 // Everyone has a rank: by arrival, or by priority, then arrival. Those who run are served in its order; where
 // blocks lack, someone behind in rank gives its own back and computes again later, so the first always makes
 // progress. The waiting come in by policy (rank, or the least served client); one that does not fit is passed
@@ -68,30 +72,30 @@ class Scheduler {
   // at once. The queue bound is kept by the engine. Requires: an id not in use, a prompt that is not empty,
   // n > 0.
   void submit(std::unique_ptr<Request> request, Time now, std::vector<TokenEvent>* out);
-  // All choices of the request end with kAbort at once; what a step in flight computes for them is dropped.
+  // All choices of the request end with kAbort at once; what plans in flight compute for them is dropped.
   void cancel(RequestId id, Time now, std::vector<TokenEvent>* out);
   // For want of memory: the request with the most of it in its answer (choices that go on and tokens of the
   // prompt, times their log-probabilities) ends with kError. Where there is not even memory for that nothing
-  // changes: bad_alloc. Requires: no step in flight that will be committed.
+  // changes: bad_alloc.
   void fail_largest(Time now, std::vector<TokenEvent>* out);
-  // One choice ends with kStop at once, the others go on. Harmless for one that has ended. Requires: no step
-  // in flight that will be committed.
+  // One choice ends with kStop at once, the others go on. Harmless for one that has ended.
   void finish(RequestId id, int32_t choice, Time now, std::vector<TokenEvent>* out);
   void release_hold(RequestId id, Hold hold);
-  // Whoever runs goes back to the queue and gives its blocks up. Requires: no step in flight.
+  // What runs goes back to the queue and gives its blocks up. Requires: no plan in flight.
   void preempt_all();
   // Closed: those who run go on, nobody new starts.
   void set_admission(bool open);
 
-  // The next step; empty() when there is nothing to do, and then there is nothing to commit. Valid until the
-  // next but one plan(). Requires: the plan before, if not empty, is committed. Requests past their deadline
-  // end with kTimeout first; events to `out`.
+  // The next step; a plan that is not empty() is in flight until it is committed. empty(): there is nothing
+  // to do before the plans in flight are committed, or at all, where there are none. Valid until the next but
+  // one plan(). Requires: fewer than max_in_flight plans in flight. Requests past their deadline end with
+  // kTimeout first; events to `out`.
   StepPlan& plan(Time now, std::vector<TokenEvent>* out);
-  // What plan() does first, for whoever makes no plans for now.
+  // What plan() does first, for an engine that makes no plans for now.
   void expire(Time now, std::vector<TokenEvent>* out);
-  // Settles a plan: appends tokens, judges stop conditions (EOS, stop ids, max_tokens, max_model_len), frees
-  // what ended. At most one event per choice, and one more of each choice of a request that runs out of
-  // memory.
+  // Settles the oldest plan in flight: appends tokens, judges stop conditions (EOS, stop ids, max_tokens,
+  // max_model_len), frees what ended and no other plan in flight uses. At most one event per choice, and one
+  // more of each choice of a request that runs out of memory.
   void commit(const StepPlan& plan, const StepResult& result, Time now, std::vector<TokenEvent>* out);
   // Ends everything with this reason: shutdown or a dead engine.
   void abort_all(FinishReason reason, const std::string& error, Time now, std::vector<TokenEvent>* out);

@@ -10,18 +10,18 @@
 
 namespace pagoda {
 
-void Scheduler::Impl::plan_waiting(Shares* shares, Time now, std::vector<TokenEvent>* out) {
+void Scheduler::Impl::plan_waiting(StepAllotment* allotment, Time now, std::vector<TokenEvent>* out) {
   constexpr std::size_t kMostPassed = 256;  // per step: looking costs time
   passed.clear();
   num_promised = blocks_promised();
   waiting.begin_walk();
   while (Sequence* seq = waiting.current()) {
-    if (shares->prefills <= 0 || rows.num_free() == 0 || passed.size() == kMostPassed) return;
+    if (allotment->prefills <= 0 || rows.num_free() == 0 || passed.size() == kMostPassed) return;
     if (must_hold_back(*seq->client)) {
       waiting.pass_client();
       continue;
     }
-    const Verdict verdict = admit(seq, shares, now);
+    const Verdict verdict = admit(seq, allotment, now);
     if (verdict == Verdict::kAdmitted) {
       start_running(seq);
       waiting.take();
@@ -90,16 +90,17 @@ bool Scheduler::Impl::reserve_output(Sequence* seq) const {
   }
 }
 
-Scheduler::Impl::Verdict Scheduler::Impl::admit(Sequence* seq, Shares* shares, Time now) {
+Scheduler::Impl::Verdict Scheduler::Impl::admit(Sequence* seq, StepAllotment* allotment, Time now) {
   if (const Verdict verdict = take_cached(seq); verdict != Verdict::kAdmitted) return verdict;
-  size_for_context(shares, seq->num_computed);
-  const int32_t num_scheduled = chunk(*seq, shares->prefills);
+  seq->num_matched = std::max(seq->num_matched, seq->num_computed);
+  size_for_context(allotment, seq->num_computed);
+  const int32_t num_scheduled = chunk(*seq, allotment->prefills);
   if (num_scheduled == 0 || !schedule(seq, num_scheduled)) {  // a prompt in one piece needs more of a step
     kv->release(&seq->kv);
     seq->num_computed = 0;
     return Verdict::kDoesNotFit;
   }
-  shares->prefills -= num_scheduled;
+  allotment->prefills -= num_scheduled;
   num_promised += kv->blocks_needed(seq->num_tokens(), config.max_num_batched_tokens) - kv->num_held(seq->kv);
   if (seq->timings.scheduled == Time{}) {
     seq->timings.scheduled = now;
@@ -114,13 +115,13 @@ Scheduler::Impl::Verdict Scheduler::Impl::admit(Sequence* seq, Shares* shares, T
 
 // A prompt whose beginning was found attends to all of it: fewer of its tokens fit the step than of one that
 // begins.
-void Scheduler::Impl::size_for_context(Shares* shares, int32_t num_computed) const {
-  if (!config.size_chunks_by_time || num_computed <= shares->demand.prefill_context) return;
-  shares->demand.prefill_context = num_computed;
-  const int64_t given = shares->total - shares->prefills;
-  const int64_t total = std::max<int64_t>(budget.prefill_tokens(shares->demand), given + 1);
-  shares->total = std::min(shares->total, total);
-  shares->prefills = shares->total - given;
+void Scheduler::Impl::size_for_context(StepAllotment* allotment, int32_t num_computed) const {
+  if (!config.size_chunks_by_time || num_computed <= allotment->demand.prefill_context) return;
+  allotment->demand.prefill_context = num_computed;
+  const int64_t given = allotment->total - allotment->prefills;
+  const int64_t total = std::max<int64_t>(budget.prefill_tokens(allotment->demand), given + 1);
+  allotment->total = std::min(allotment->total, total);
+  allotment->prefills = allotment->total - given;
 }
 
 // Takes what the cache and the offload memory hold of it. All that it has must fit beside what the running
@@ -159,9 +160,10 @@ Scheduler::Impl::Verdict Scheduler::Impl::take_cached(Sequence* seq) {
 int64_t Scheduler::Impl::blocks_promised() const {
   int64_t promised = 0;
   for (const Sequence* seq : running) {
-    if (seq->num_computed + seq->num_scheduled >= seq->num_tokens()) continue;
+    if (seq->num_scheduled >= seq->num_remaining()) continue;
     promised += std::max<int64_t>(
-        kv->blocks_needed(seq->num_tokens(), config.max_num_batched_tokens) - kv->num_held(seq->kv), 0);
+        kv->blocks_needed(seq->num_planned_tokens(), config.max_num_batched_tokens) - kv->num_held(seq->kv),
+        0);
   }
   return promised;
 }

@@ -1,5 +1,6 @@
 // Scheduler::commit: what a step has computed becomes tokens, events, forks and ends.
 #include <algorithm>
+#include <iterator>
 #include <new>
 #include <utility>
 
@@ -31,52 +32,85 @@ void append_row(TokenRows* rows, const StepResult& result, std::size_t i) {
 
 void Scheduler::Impl::commit(const StepPlan& plan, const StepResult& result, Time now,
                              std::vector<TokenEvent>* out) {
-  PAGODA_CHECK(in_flight && plan.step_id == num_plans && result.step_id == plan.step_id,
-               "not the plan in flight");
+  PAGODA_CHECK(num_in_flight() > 0 && plan.step_id == num_committed + 1 && result.step_id == plan.step_id,
+               "not the oldest plan in flight");
   std::size_t num_samples = plan.samples.size();
   PAGODA_CHECK(result.token.size() == num_samples && result.logprob.size() == num_samples &&
                    result.rank.size() == num_samples && result.bad.size() == num_samples,
                "a result has one entry per sample");
-  in_flight = false;
+  const Flight& flight = flights[num_committed % std::size(flights)];
+  ++num_committed;
   kv->add_offload_time(result.offload_store_s, result.offload_load_s);
-  budget.observe(shape, 1000 * seconds(planned_at, now));
+  // A step begins when it is planned or, if that is later, when the one before it ends.
+  budget.observe(flight.shape, 1000 * seconds(std::max(flight.planned_at, committed_at), now));
+  committed_at = now;
   step_stats.num_prompt_tokens = step_stats.num_prompt_cached = step_stats.num_generated_tokens = 0;
   step_stats.num_recomputed_tokens = step_stats.num_bad = step_stats.num_prompt_external = 0;
   step_stats.num_computed_tokens = plan.num_tokens;
   step_stats.first_token_s.clear();
   step_stats.inter_token_s.clear();
+  release_retired(!result.no_memory);
+  if (plan.step_id <= lost_until) return recompute_all(plan);
 
   for (const RowWork& work : plan.work) {
-    Sequence* seq = rows.owner(work.row);
-    if (seq == nullptr) continue;  // cancelled while the step ran
-    seq->num_scheduled = 0;
-    int32_t end = seq->num_computed + work.num_scheduled_tokens;
+    Sequence* seq = owner(plan, work.row);
+    if (seq == nullptr) continue;  // ended while the plan was in flight
+    const int32_t end = work.num_computed_tokens + work.num_scheduled_tokens;
     step_stats.num_recomputed_tokens +=
-        std::max(std::min(end, seq->num_computed_ever) - seq->num_computed, 0);
-    seq->num_computed = end;
+        std::max(std::min(end, seq->num_computed_ever) - work.num_computed_tokens, 0);
     seq->num_computed_ever = std::max(end, seq->num_computed_ever);
   }
   if (result.no_memory) lose_work(plan, now, out);
   for (std::size_t sample = 0; sample < num_samples;) sample = settle(plan, result, sample, now, out);
   // Prompts that were only to be computed, and asked for nothing in this step.
   for (const RowWork& work : plan.work) {
-    Sequence* seq = rows.owner(work.row);
+    Sequence* seq = owner(plan, work.row);
     if (seq == nullptr || seq->request->params().max_tokens > 0) continue;
-    if (seq->num_computed < seq->num_tokens()) continue;
+    if (seq->num_computed_ever < seq->num_tokens()) continue;
     count_prompt(seq, false);
     end_all(seq->request, FinishReason::kLength, {}, now, out);
   }
   flush_ended();
 }
 
-// There was no memory to compute anything: what the cache is said to hold of it is not there.
-void Scheduler::Impl::lose_work(const StepPlan& plan, Time now, std::vector<TokenEvent>* out) {
-  for (const RowWork& work : plan.work) {
-    Sequence* seq = rows.owner(work.row);
-    if (seq == nullptr) continue;
-    kv->uncache(&seq->kv, 0);
-    end_all(seq->request, FinishReason::kError, {}, now, out, true);
+// The sequence that had the row in this plan; null: it has ended since.
+Sequence* Scheduler::Impl::owner(const StepPlan& plan, int32_t row) const {
+  Sequence* seq = rows.owner(row);
+  return seq != nullptr && seq->row_step <= plan.step_id ? seq : nullptr;
+}
+
+// Blocks of ended sequences that the plans in flight do not use. Not computed: what the cache is said to hold
+// of them is not there.
+void Scheduler::Impl::release_retired(bool were_computed) {
+  for (Retired& one : retired) {
+    if (!were_computed) kv->uncache(&one.kv, 0);
+    if (one.last_step <= num_committed) kv->release(&one.kv);
   }
+  std::erase_if(retired, [&](const Retired& one) { return one.last_step <= num_committed; });
+}
+
+// There was no memory to compute anything: what the cache is said to hold of it is not there, and what was
+// planned behind it may have read that.
+void Scheduler::Impl::lose_work(const StepPlan& plan, Time now, std::vector<TokenEvent>* out) {
+  for (const RowWork& work : plan.work)
+    if (Sequence* seq = owner(plan, work.row)) kv->uncache(&seq->kv, 0);
+  for (const RowWork& work : plan.work)
+    if (Sequence* seq = owner(plan, work.row))
+      end_all(seq->request, FinishReason::kError, {}, now, out, true);
+  must_drain = num_in_flight() > 0;
+  lost_until = num_plans;
+}
+
+// What the lost step was to write may also lie in blocks that have left the tables since: all is forgotten.
+void Scheduler::Impl::recompute_all(const StepPlan& plan) {
+  for (const SampleWork& sample : plan.samples) {
+    Sequence* seq = owner(plan, sample.row);
+    if (seq == nullptr) continue;
+    seq->num_output_placeholders = 0;
+    if (seq->state == SequenceState::kForking) wait_again(seq);
+  }
+  while (!running.empty()) preempt(running.back());
+  kv->reset_prefix_cache();
 }
 
 // Settles the samples of one choice, which lie together: log-probabilities of its prompt, then its token.
@@ -86,8 +120,9 @@ std::size_t Scheduler::Impl::settle(const StepPlan& plan, const StepResult& resu
   std::size_t end_sample = sample;
   while (end_sample < plan.samples.size() && plan.samples[end_sample].row == plan.samples[sample].row)
     ++end_sample;
-  Sequence* seq = rows.owner(plan.samples[sample].row);
-  if (seq == nullptr) return end_sample;  // cancelled while the step ran
+  Sequence* seq = owner(plan, plan.samples[sample].row);
+  if (seq == nullptr) return end_sample;  // ended while the plan was in flight
+  if (plan.samples[end_sample - 1].kind == SampleKind::kSample) --seq->num_output_placeholders;
 
   const SamplingParams& params = seq->request->params();
   TokenEvent event = event_of(*seq);
@@ -123,6 +158,9 @@ std::size_t Scheduler::Impl::settle(const StepPlan& plan, const StepResult& resu
   }
   out->push_back(std::move(event));
   if (seq->state == SequenceState::kForking) fork_from_leader(seq);
+  // A block that a plan in flight completes can be found once its last token is known.
+  if (seq->num_computed >= seq->num_tokens())
+    kv->cache_blocks(&seq->kv, seq->tokens(), seq->num_computed, seq->num_tokens(), seq->scope());
   return end_sample;
 }
 
@@ -183,14 +221,19 @@ void Scheduler::Impl::count_prompt(Sequence* seq, bool shared) {
   step_stats.num_prompt_external += shared ? 0 : seq->num_external;
 }
 
+// Its row is given back; it has no blocks.
+void Scheduler::Impl::wait_again(Sequence* seq) {
+  give_row_back(seq);
+  seq->state = SequenceState::kWaiting;
+  waiting.insert(seq);
+}
+
 // Choice 0 may have ended with this very step: its blocks are still its own until flush_ended().
 void Scheduler::Impl::fork_from_leader(Sequence* seq) {
   Sequence* leader = &seq->request->choices[0];
   std::vector<BlockCopy> copies;
   if (!kv->fork(leader->kv, seq->num_prompt(), &seq->kv, &copies)) {
-    give_row_back(seq);
-    seq->state = SequenceState::kWaiting;
-    waiting.insert(seq);
+    wait_again(seq);
     return;
   }
   for (const BlockCopy& copy : copies) pending_copies.push_back({seq, copy});

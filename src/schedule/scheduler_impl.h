@@ -21,8 +21,8 @@ struct Scheduler::Impl {
   Impl(const SchedulerConfig& config, KvManager* kv);
 
   // ---- scheduler_plan.cc
-  // How the step that is being planned is shared out.
-  struct Shares {
+  // How the step that is being planned is allotted.
+  struct StepAllotment {
     int64_t decodes = 0;   // tokens left for those who decode
     int64_t prefills = 0;  // tokens left for prompts ...
     int64_t total = 0;     // ... of so many, sized for this:
@@ -32,23 +32,31 @@ struct Scheduler::Impl {
     // admission.
     int64_t half = 0;
     const Sequence *first = nullptr, *shortest = nullptr;
+    const Sequence* front = nullptr;  // first in rank of all that have something to compute
     bool short_of_blocks = false;
     bool may_admit = true;
   };
+  // A plan and what its commit learns from. Of step s: flights[(s - 1) % 2].
+  struct Flight {
+    StepPlan plan;
+    StepShape shape;
+    Time planned_at{};
+  };
   StepPlan& plan(Time now, std::vector<TokenEvent>* out);
-  Shares share_out();
+  StepAllotment allot();
   static bool is_next_short(const Sequence& a, const Sequence& b);
   bool shorter_waits(const Sequence& than);
-  void plan_running(Shares* shares);
-  void plan_rest(Shares* shares);
+  void plan_running(StepAllotment* allotment);
+  void plan_leftover(StepAllotment* allotment);
   int32_t chunk(const Sequence& seq, int64_t limit) const;
-  bool make_room(Sequence* seq, int32_t num_scheduled, std::size_t place, bool* short_of_blocks);
+  bool make_room(Sequence* seq, int32_t num_scheduled, std::size_t place, StepAllotment* allotment);
   bool schedule(Sequence* seq, int32_t num_more);
-  void catch_up(Sequence* seq);
-  Sequence* cheapest_victim(std::size_t place, int32_t num_missing);
+  void rematch_prefix(Sequence* seq);
+  Sequence* cheapest_victim(std::size_t place, bool is_front, int32_t num_missing);
+  bool may_preempt();
   void preempt(Sequence* seq);
-  void write_plan(StepPlan* plan);
-  void write_sequence(StepPlan* plan, Sequence* seq);
+  void write_sequence(Flight* flight, Sequence* seq);
+  void write_copies(StepPlan* plan);
   void sample_siblings(StepPlan* plan, Sequence* leader, int32_t flat_index);
   void expire(Time now, std::vector<TokenEvent>* out);
 
@@ -62,20 +70,23 @@ struct Scheduler::Impl {
 
   // ---- scheduler_admit.cc
   enum class Verdict : uint8_t { kAdmitted, kDoesNotFit, kNotReady, kNoMemory };
-  void plan_waiting(Shares* shares, Time now, std::vector<TokenEvent>* out);
+  void plan_waiting(StepAllotment* allotment, Time now, std::vector<TokenEvent>* out);
   void fail_waiting(Sequence* seq, Time now, std::vector<TokenEvent>* out);
   void release_fetched();
   void hold(Sequence* seq, uint8_t holds);  // one that is in no queue
   void release(Sequence* seq, Hold hold);
-  Verdict admit(Sequence* seq, Shares* shares, Time now);
+  Verdict admit(Sequence* seq, StepAllotment* allotment, Time now);
   Verdict take_cached(Sequence* seq);
-  void size_for_context(Shares* shares, int32_t num_computed) const;
+  void size_for_context(StepAllotment* allotment, int32_t num_computed) const;
   int64_t blocks_promised() const;
   int64_t blocks_reserved() const;
 
   // ---- scheduler_commit.cc
   void commit(const StepPlan& plan, const StepResult& result, Time now, std::vector<TokenEvent>* out);
   void lose_work(const StepPlan& plan, Time now, std::vector<TokenEvent>* out);
+  void recompute_all(const StepPlan& plan);
+  void release_retired(bool were_computed);
+  Sequence* owner(const StepPlan& plan, int32_t row) const;
   std::size_t settle(const StepPlan& plan, const StepResult& result, std::size_t sample, Time now,
                      std::vector<TokenEvent>* out);
   struct Range {
@@ -86,6 +97,7 @@ struct Scheduler::Impl {
   void take_token(Sequence* seq, TokenId token, Time now);
   void count_prompt(Sequence* seq, bool shared);
   void fork_from_leader(Sequence* seq);
+  void wait_again(Sequence* seq);
 
   // ---- scheduler.cc
   // Ends a choice: gives its row back and completes the event. Its blocks and memory go at flush_ended().
@@ -95,8 +107,9 @@ struct Scheduler::Impl {
                std::vector<TokenEvent>* out, bool no_memory = false);
   bool reserve_output(Sequence* seq) const;  // false: there is no memory for its tokens
   void flush_ended();
+  void release_blocks(Sequence* seq);
   void enter(RequestState* state, std::unique_ptr<Request> request);
-  void refuse_hopeless(RequestState* state, Time now, std::vector<TokenEvent>* out);
+  void reject_unschedulable(RequestState* state, Time now, std::vector<TokenEvent>* out);
   // The choices that hoped for choice 0's prompt go their own way.
   void detach_siblings(RequestState* state);
   void drop_copies(const Sequence* seq);
@@ -131,21 +144,27 @@ struct Scheduler::Impl {
   StepBudget budget;
 
   struct PendingCopy {
-    const Sequence* seq;  // the owner of dst
+    Sequence* seq;  // the owner of dst
     BlockCopy copy;
   };
   std::vector<PendingCopy> pending_copies;  // of forks since the last plan
   std::vector<Sequence*> ended;             // since the last flush
-  std::vector<Sequence*> passed;            // in this step: waiting ones that others may overtake
-  int32_t long_prefill_threshold = 0;       // of this step: most tokens of one prompt; 0: no bound
-  int64_t num_promised = 0;  // while admitting: blocks that the running need for what they have
+  struct Retired {
+    uint64_t last_step;
+    SeqKv kv;
+  };
+  std::vector<Retired> retired;        // blocks of ended sequences that a plan in flight uses
+  std::vector<Sequence*> passed;       // in this step: waiting ones that others may overtake
+  int32_t long_prefill_threshold = 0;  // of this step: most tokens of one prompt; 0: no bound
+  int64_t num_promised = 0;            // while admitting: blocks that the running need for what they have
 
-  StepPlan plans[2];
-  uint64_t num_plans = 0;
+  Flight flights[2];
+  uint64_t num_plans = 0, num_committed = 0;
+  int32_t num_in_flight() const { return static_cast<int32_t>(num_plans - num_committed); }
+  bool must_drain = false;       // no plan before those in flight are committed
+  uint64_t lost_until = 0;       // plans up to this one read what one before them did not compute
   uint64_t last_preemption = 0;  // the plan that preempted last, or 0
-  bool in_flight = false;
-  Time planned_at{};
-  StepShape shape;  // of the plan in flight
+  Time committed_at{};           // the last
   uint64_t next_order = 0, num_preemptions = 0, prefix_queries = 0, prefix_hits = 0, prefix_requests = 0;
   // A heap, the earliest on top; those of ended requests go when they come up.
   std::vector<std::pair<Time, RequestId>> deadlines;

@@ -1,6 +1,8 @@
 // Scheduler::plan: what the next step computes. Those who run first, by rank: who decodes gets its token,
 // prompts get chunks of what is left; then the waiting are let in; then the rest goes to whoever can use it.
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "base/check.h"
 #include "schedule/plan_writer.h"
@@ -9,52 +11,60 @@
 namespace pagoda {
 
 StepPlan& Scheduler::Impl::plan(Time now, std::vector<TokenEvent>* out) {
-  PAGODA_CHECK(!in_flight, "the plan before is not committed");
-  StepPlan* plan = &plans[num_plans % 2];
-  clear_plan(plan, num_plans + 1);
+  PAGODA_CHECK(num_in_flight() < config.max_in_flight, "too many plans are not committed");
+  Flight& flight = flights[num_plans % std::size(flights)];
+  StepPlan& plan = flight.plan;
+  clear_plan(&plan, num_plans + 1);
+  flight.shape = {};
   expire(now, out);
+  if (num_in_flight() == 0) must_drain = false;
+  if (!must_drain) take_back();
+  if (must_drain) return plan;
 
   release_fetched();
-  take_back();
-  Shares shares = share_out();
-  plan_running(&shares);
-  if (!shares.short_of_blocks && shares.may_admit) {
+  StepAllotment allotment = allot();
+  plan_running(&allotment);
+  if (!allotment.short_of_blocks && allotment.may_admit) {
     // One that found no memory to begin leaves its siblings in the line, whom the walk may have passed.
     do {
       lost_waiting = false;
-      plan_waiting(&shares, now, out);
+      plan_waiting(&allotment, now, out);
     } while (lost_waiting && running.empty() && !waiting.empty());
   }
-  plan_rest(&shares);
-  write_plan(plan);
-  kv->take_moves(&plan->moves);
-  if (plan->empty()) {
+  plan_leftover(&allotment);
+  for (Sequence* seq : running)
+    if (seq->num_scheduled > 0) write_sequence(&flight, seq);
+  kv->take_moves(&plan.moves);
+  if (plan.empty()) {
     // The first in rank can always take the blocks of all others.
-    PAGODA_CHECK(running.empty() && (waiting.empty() || !admission),
+    PAGODA_CHECK(num_in_flight() > 0 || (running.empty() && (waiting.empty() || !admission)),
                  "nothing is planned though something could run");
-    return *plan;
+    return plan;
   }
-  rows.announce_freed(&plan->freed_rows);
+  write_copies(&plan);
+  rows.announce_freed(&plan.freed_rows);
   ++num_plans;
-  in_flight = true;
-  planned_at = now;
-  return *plan;
+  flight.planned_at = now;
+  return plan;
 }
 
-Scheduler::Impl::Shares Scheduler::Impl::share_out() {
-  Shares shares;
-  StepDemand& demand = shares.demand;
+Scheduler::Impl::StepAllotment Scheduler::Impl::allot() {
+  StepAllotment allotment;
+  StepDemand& demand = allotment.demand;
+  any_stalled = false;
   for (Sequence* seq : running) {
-    seq->num_scheduled = 0;
-    if (!seq->is_decoding()) catch_up(seq);
+    seq->stalled = false;
+    if (seq->num_remaining() > 1) rematch_prefix(seq);
+    if (seq->num_remaining() == 0) continue;
+    if (allotment.front == nullptr) allotment.front = seq;
     if (seq->is_decoding()) {
       ++demand.num_decoding;
       demand.decodes.add_decode(seq->num_computed);
       continue;
     }
     ++demand.num_prefilling;
-    if (shares.first == nullptr) shares.first = seq;
-    if (shares.shortest == nullptr || is_next_short(*seq, *shares.shortest)) shares.shortest = seq;
+    if (allotment.first == nullptr) allotment.first = seq;
+    if (allotment.shortest == nullptr || is_next_short(*seq, *allotment.shortest)) allotment.shortest = seq;
   }
   long_prefill_threshold = config.long_prefill_token_threshold;
   if (const auto num = static_cast<int32_t>(running.size()) + waiting.size();
@@ -62,22 +72,22 @@ Scheduler::Impl::Shares Scheduler::Impl::share_out() {
     long_prefill_threshold = std::max(long_prefill_threshold, config.max_num_batched_tokens / num);
   const bool can_admit = admission && rows.num_free() > 0 && !waiting.empty();
   if (can_admit) demand.num_prefilling += waiting.size();
-  for (const Sequence* seq : {shares.first, shares.shortest})
+  for (const Sequence* seq : {allotment.first, allotment.shortest})
     if (seq != nullptr) demand.prefill_context = std::max<int64_t>(demand.prefill_context, seq->num_computed);
-  shares.decodes = config.max_num_batched_tokens;
-  if (demand.num_decoding >= shares.decodes) {  // no room for prompts, but the first in rank always goes on
-    shares.prefills = !running.empty() && running.front() == shares.first ? 1 : 0;
-    shares.decodes -= shares.prefills;
+  allotment.decodes = config.max_num_batched_tokens;
+  if (demand.num_decoding >= allotment.decodes) {  // no room for prompts, but the first always goes on
+    allotment.prefills = allotment.front == allotment.first ? 1 : 0;
+    allotment.decodes -= allotment.prefills;
   } else if (demand.num_prefilling > 0) {
-    shares.prefills = budget.prefill_tokens(demand);
+    allotment.prefills = budget.prefill_tokens(demand);
   }
-  shares.may_admit = can_admit && budget.has_room_for_more(demand);
-  had_no_room = can_admit && !shares.may_admit;
-  shares.half = shares.total = shares.prefills;
-  if (shares.first == nullptr) return shares;
-  if (shares.may_admit && shorter_waits(*shares.shortest)) shares.shortest = nullptr;
-  if (shares.shortest != shares.first) shares.half = (shares.prefills + 1) / 2;
-  return shares;
+  allotment.may_admit = can_admit && budget.has_room_for_more(demand);
+  had_no_room = can_admit && !allotment.may_admit;
+  allotment.half = allotment.total = allotment.prefills;
+  if (allotment.first == nullptr) return allotment;
+  if (allotment.may_admit && shorter_waits(*allotment.shortest)) allotment.shortest = nullptr;
+  if (allotment.shortest != allotment.first) allotment.half = (allotment.prefills + 1) / 2;
+  return allotment;
 }
 
 // Of two prompts: that of the client that holds less, else the shorter.
@@ -96,25 +106,26 @@ bool Scheduler::Impl::shorter_waits(const Sequence& than) {
 }
 
 // Others may have computed, since it was admitted, what this prompt would compute next.
-void Scheduler::Impl::catch_up(Sequence* seq) {
+void Scheduler::Impl::rematch_prefix(Sequence* seq) {
   if (!seq->request->request->read_prefix_cache || seq->num_computed % kv->block_size() != 0) return;
   const int32_t found = kv->match(&seq->kv, seq->tokens(), seq->scope());
   if (found <= seq->num_computed) return;
   // After a preemption: what it had once before counts as it did then.
-  const int32_t num_prompt_found =
-      std::min(found, seq->num_prompt()) - std::max(seq->num_computed, seq->num_computed_ever);
+  const int32_t num_prompt_found = std::min(found, seq->num_prompt()) -
+                                   std::max({seq->num_computed, seq->num_computed_ever, seq->num_matched});
   if (seq->num_output() == 0 && num_prompt_found > 0) {
     seq->num_cached += num_prompt_found;
     prefix_hits += static_cast<uint64_t>(num_prompt_found);
   }
   seq->num_computed = found;
+  seq->num_matched = std::max(seq->num_matched, found);
 }
 
 // The next tokens of a prompt, at most `limit` of them. A chunk that is not the last ends with a block:
 // whoever shares the prompt goes on from there.
 int32_t Scheduler::Impl::chunk(const Sequence& seq, int64_t limit) const {
   const int32_t begin = seq.num_computed + seq.num_scheduled;
-  const int32_t remaining = seq.num_tokens() - begin;
+  const int32_t remaining = seq.num_remaining() - seq.num_scheduled;
   if (!config.enable_chunked_prefill) return remaining <= limit ? remaining : 0;
   if (long_prefill_threshold > 0)
     limit = std::min<int64_t>(limit, long_prefill_threshold - seq.num_scheduled);
@@ -123,47 +134,48 @@ int32_t Scheduler::Impl::chunk(const Sequence& seq, int64_t limit) const {
   return static_cast<int32_t>(limit > beyond ? limit - beyond : limit);
 }
 
-void Scheduler::Impl::plan_running(Shares* shares) {
+void Scheduler::Impl::plan_running(StepAllotment* allotment) {
   for (std::size_t i = 0; i < running.size(); ++i) {
     Sequence* seq = running[i];
-    const bool decodes = seq->is_decoding() && seq != shares->first && seq != shares->shortest;
-    int64_t limit = decodes ? std::min<int64_t>(shares->decodes, 1) : 0;
-    if (seq == shares->first)
-      limit = std::min(shares->half, shares->prefills);
-    else if (seq == shares->shortest)
-      limit = shares->prefills - (shares->first->num_scheduled == 0 ? shares->half : 0);
+    const bool decodes = seq->is_decoding() && seq != allotment->first && seq != allotment->shortest;
+    int64_t limit = decodes ? std::min<int64_t>(allotment->decodes, 1) : 0;
+    if (seq == allotment->first)
+      limit = std::min(allotment->half, allotment->prefills);
+    else if (seq == allotment->shortest)
+      limit = allotment->prefills - (allotment->first->num_scheduled == 0 ? allotment->half : 0);
     const int32_t num = limit <= 0 ? 0 : decodes ? 1 : chunk(*seq, limit);
     if (num == 0) continue;
-    if (!make_room(seq, num, i, &shares->short_of_blocks)) {  // it keeps its blocks and waits
+    if (!make_room(seq, num, i, allotment)) {  // it keeps its blocks and waits
+      if (must_drain) return;                  // for the plan that may preempt others
       seq->stalled = any_stalled = true;
       continue;
     }
-    (decodes ? shares->decodes : shares->prefills) -= num;
+    (decodes ? allotment->decodes : allotment->prefills) -= num;
   }
 }
 
-// What nobody had a claim to: by rank, without taking anything from anyone.
-void Scheduler::Impl::plan_rest(Shares* shares) {
+// What no sequence had a claim to: by rank, without preempting any.
+void Scheduler::Impl::plan_leftover(StepAllotment* allotment) {
   for (Sequence* seq : running) {
-    if (shares->prefills <= 0) return;
+    if (allotment->prefills <= 0 || must_drain) return;
     if (seq->is_decoding() || seq->num_scheduled == seq->num_remaining()) continue;
-    const int32_t num = chunk(*seq, shares->prefills);
+    const int32_t num = chunk(*seq, allotment->prefills);
     if (num <= 0 || !schedule(seq, num)) continue;
-    shares->prefills -= num;
+    allotment->prefills -= num;
   }
 }
 
 // Reserves the blocks; those behind in rank, for whom nothing is planned yet, give theirs up where too few
 // are free. False: even so there are too few.
 bool Scheduler::Impl::make_room(Sequence* seq, int32_t num_scheduled, std::size_t place,
-                                bool* short_of_blocks) {
+                                StepAllotment* allotment) {
   while (!schedule(seq, num_scheduled)) {
-    *short_of_blocks = true;
+    allotment->short_of_blocks = true;
     const int64_t missing =
         kv->blocks_needed(seq->num_computed + num_scheduled, config.max_num_batched_tokens) -
         kv->num_held(seq->kv) - kv->num_free();
-    Sequence* victim = cheapest_victim(place, static_cast<int32_t>(missing));
-    if (victim == nullptr) return false;
+    Sequence* victim = cheapest_victim(place, seq == allotment->front, static_cast<int32_t>(missing));
+    if (victim == nullptr || !may_preempt()) return false;
     preempt(victim);
     last_preemption = num_plans + 1;
   }
@@ -173,7 +185,8 @@ bool Scheduler::Impl::make_room(Sequence* seq, int32_t num_scheduled, std::size_
 bool Scheduler::Impl::schedule(Sequence* seq, int32_t num_more) {
   const int32_t end = seq->num_computed + seq->num_scheduled + num_more;
   if (!kv->reserve(&seq->kv, seq->num_computed, end)) return false;
-  kv->cache_blocks(&seq->kv, seq->tokens(), seq->num_computed, end, seq->scope());
+  kv->cache_blocks(&seq->kv, seq->tokens(), seq->num_computed, std::min(end, seq->num_tokens()),
+                   seq->scope());
   seq->num_scheduled += num_more;
   return true;
 }
@@ -183,7 +196,7 @@ bool Scheduler::Impl::schedule(Sequence* seq, int32_t num_more) {
 // of one that holds less than the client that wants them. Among these one that frees enough with the least to
 // compute again, else the one that frees most (perhaps nothing: blocks that two share are free when both have
 // gone), then the last.
-Sequence* Scheduler::Impl::cheapest_victim(std::size_t place, int32_t num_missing) {
+Sequence* Scheduler::Impl::cheapest_victim(std::size_t place, bool is_front, int32_t num_missing) {
   struct Cost {
     int64_t priority;  // as a cost: the lower, the better to take
     double greed;
@@ -200,7 +213,7 @@ Sequence* Scheduler::Impl::cheapest_victim(std::size_t place, int32_t num_missin
     Sequence* seq = running[i];
     if (seq->num_scheduled > 0) continue;
     const Client* client = seq->client;
-    if (contested && place > 0 && client != taker && client->blocks() < taker->blocks()) continue;
+    if (contested && !is_front && client != taker && client->blocks() < taker->blocks()) continue;
     const double greed = is_fair ? client->served : contested ? client->blocks() : 0;
     const int32_t num_freed = kv->num_exclusive(seq->kv);
     const bool too_little = num_freed < num_missing;
@@ -212,50 +225,50 @@ Sequence* Scheduler::Impl::cheapest_victim(std::size_t place, int32_t num_missin
   return best;
 }
 
+// A plan in flight uses the blocks that preemption frees, and samples what it would drop: it waits until
+// nothing is in flight.
+bool Scheduler::Impl::may_preempt() {
+  must_drain = num_in_flight() > 0;
+  return !must_drain;
+}
+
 // Its full blocks stay findable until they are needed: it may get them back.
 void Scheduler::Impl::preempt(Sequence* seq) {
+  PAGODA_CHECK(seq->num_output_placeholders == 0, "a sequence is preempted with nothing in flight");
   drop_copies(seq);
   kv->release(&seq->kv);
-  give_row_back(seq);
   running.erase(std::find(running.begin(), running.end(), seq));
   seq->num_computed = seq->num_scheduled = 0;
-  seq->state = SequenceState::kWaiting;
-  waiting.insert(seq);
+  wait_again(seq);
   ++num_preemptions;
   ++seq->num_preemptions;
 }
 
-void Scheduler::Impl::write_plan(StepPlan* plan) {
-  shape = {};
-  for (Sequence* seq : running) {
-    if (seq->num_scheduled > 0) write_sequence(plan, seq);
-  }
-  for (const PendingCopy& pending : pending_copies) plan->copies.push_back(pending.copy);
-  if (!plan->empty()) pending_copies.clear();
-}
-
-void Scheduler::Impl::write_sequence(StepPlan* plan, Sequence* seq) {
+void Scheduler::Impl::write_sequence(Flight* flight, Sequence* seq) {
+  StepPlan* plan = &flight->plan;
   if (!seq->row_announced) write_new_row(plan, seq);
   const int32_t flat_begin = write_work(plan, *seq, seq->num_scheduled);
   kv->append_new_blocks(&seq->kv, seq->row, &plan->new_blocks, &plan->block_ids);
   if (seq->is_decoding())
-    shape.add_decode(seq->num_computed);
+    flight->shape.add_decode(seq->num_computed);
   else
-    shape.add_prefill(seq->num_computed, seq->num_scheduled);
+    flight->shape.add_prefill(seq->num_computed, seq->num_scheduled);
   const SamplingParams& params = seq->request->params();
   if (seq->choice == 0 && params.num_prompt_logprobs >= 0)
     write_prompt_samples(plan, *seq, seq->num_scheduled, flat_begin);
-  const bool caught_up = seq->num_scheduled == seq->num_remaining();
-  if (!caught_up || params.max_tokens == 0) return;
   const int32_t flat_last = flat_begin + seq->num_scheduled - 1;
-  write_sample(plan, *seq, flat_last);
+  const bool caught_up = seq->num_scheduled == seq->num_remaining();
+  seq->num_computed += std::exchange(seq->num_scheduled, 0);
+  seq->last_step = plan->step_id;
+  if (!caught_up || params.max_tokens == 0) return;
+  write_sample(plan, seq, flat_last);
   if (seq->choice == 0) sample_siblings(plan, seq, flat_last);
 }
 
 void Scheduler::Impl::sample_siblings(StepPlan* plan, Sequence* leader, int32_t flat_index) {
   RequestState* state = leader->request;
   if (state->num_attached == 0) return;
-  const Sequence* twin = leader->row_step == plan->step_id ? leader : nullptr;
+  const Sequence* same_tokens_as = leader->row_step == plan->step_id ? leader : nullptr;
   for (Sequence& seq : state->choices) {
     if (rows.num_free() == 0 || must_hold_back(*seq.client)) break;
     if (seq.state != SequenceState::kAttached) continue;
@@ -265,11 +278,20 @@ void Scheduler::Impl::sample_siblings(StepPlan* plan, Sequence* leader, int32_t 
     --state->num_attached;
     seq.timings.scheduled = leader->timings.scheduled;
     start_running(&seq);
-    write_new_row(plan, &seq, twin);
-    twin = &seq;
-    write_sample(plan, seq, flat_index);
+    write_new_row(plan, &seq, same_tokens_as);
+    same_tokens_as = &seq;
+    write_sample(plan, &seq, flat_index);
+    must_drain = true;  // what it forks from may not go on: a recurrent state would be overwritten
   }
   detach_siblings(state);  // those without a row
+}
+
+void Scheduler::Impl::write_copies(StepPlan* plan) {
+  for (const PendingCopy& pending : pending_copies) {
+    plan->copies.push_back(pending.copy);
+    pending.seq->last_step = plan->step_id;
+  }
+  pending_copies.clear();
 }
 
 void Scheduler::Impl::expire(Time now, std::vector<TokenEvent>* out) {

@@ -2,28 +2,23 @@
 // waits: what lacks is taken back from the client that holds the most of it, by weight, where it then still
 // holds as much as the one that gets it; so nothing goes to and fro. Its youngest choice gives way and
 // computes again later, without another answer.
-#include <utility>
-
 #include "schedule/scheduler_impl.h"
 
 namespace pagoda {
 
 void Scheduler::Impl::take_back() {
-  const bool had_stalled = std::exchange(any_stalled, false);
   if (!waiting.is_contested() || running.size() < 2) return;
-  if (had_stalled) {
+  if (any_stalled) {
     Sequence* least = nullptr;
     for (Sequence* seq : running)
-      if (std::exchange(seq->stalled, false) &&
-          (least == nullptr || seq->client->seats() < least->client->seats()))
-        least = seq;
+      if (seq->stalled && (least == nullptr || seq->client->seats() < least->client->seats())) least = seq;
     if (least != nullptr) take_back_blocks(least->client, least->rank, 1);
   }
-  if (!admission || waiting.empty()) return;
+  if (must_drain || !admission || waiting.empty()) return;
   waiting.begin_walk();
   const Sequence* next = waiting.current();
   if (rows.num_free() == 0 || had_no_room) take_back_seat(*next);
-  if (next->blocks_wanted > 0) take_back_blocks(next->client, next->rank, next->blocks_wanted);
+  if (next->blocks_wanted > 0 && !must_drain) take_back_blocks(next->client, next->rank, next->blocks_wanted);
 }
 
 // One in a step. For a while who has given it gets no more than it has left: the next request of who wanted
@@ -34,6 +29,7 @@ void Scheduler::Impl::take_back_seat(const Sequence& next) {
   if (victim == nullptr) return;
   Client* from = victim->client;
   if ((next.client->num_seats + 1) / next.client->weight > (from->num_seats - 1) / from->weight) return;
+  if (!may_preempt()) return;
   preempt(victim);
   lender = {from->key, from->num_seats, num_plans + kCalmSteps};
 }
@@ -50,6 +46,7 @@ void Scheduler::Impl::take_back_blocks(Client* client, Rank rank, int64_t wanted
     const auto after = static_cast<double>(victim->client->num_blocks - kv->num_held(victim->kv));
     if (static_cast<double>(client->num_blocks + wanted) / client->weight > after / victim->client->weight)
       return;
+    if (!may_preempt()) return;
     preempt(victim);
   }
 }

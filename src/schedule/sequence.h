@@ -19,7 +19,7 @@ struct RequestState;
 struct Client;
 
 // kAttached: a choice > 0 whose prompt choice 0 is computing for it; in no queue.
-// kForking: it has a row and samples from choice 0's logits in the plan in flight; blocks come when that is
+// kForking: it has a row and samples from choice 0's logits in a plan in flight; blocks come when that is
 // committed.
 enum class SequenceState : uint8_t { kAttached, kHeld, kWaiting, kForking, kRunning, kEnded };
 
@@ -43,12 +43,16 @@ struct Sequence {
   std::span<const TokenId> prompt;  // the request's
   std::vector<TokenId> output;
   SeqKv kv;
-  int32_t num_cached = 0;    // prompt tokens that others had computed ...
-  int32_t num_external = 0;  // ... and how many of them were loaded from offload
-  int32_t num_computed = 0;
-  int32_t num_computed_ever = 0;    // the most that num_computed has been: less of it is computed again
-  int32_t num_prompt_reported = 0;  // prompt tokens 1 .. this have had their log-probabilities handed out
-  int32_t num_scheduled = 0;        // tokens in the plan that is being made
+  int32_t num_cached = 0;               // prompt tokens that others had computed ...
+  int32_t num_external = 0;             // ... and how many of them were loaded from offload
+  int32_t num_computed = 0;             // by the plans that are committed and those in flight
+  int32_t num_computed_ever = 0;        // the most that committed plans had computed: up to there it is again
+  int32_t num_matched = 0;              // the most that it has found in the cache
+  int32_t num_output_placeholders = 0;  // tokens that plans in flight sample: the next plan's kFromLastStep
+  int32_t max_num_tokens = 0;           // prompt and output
+  int32_t num_prompt_reported = 0;      // prompt tokens 1 .. this have had their log-probabilities handed out
+  int32_t num_scheduled = 0;            // tokens in the plan that is being made
+  uint64_t last_step = 0;               // the last plan that reads or writes its blocks
   int32_t num_preemptions = 0;
   bool stalled = false;  // it ran, but found no blocks for its next tokens
 
@@ -64,11 +68,16 @@ struct Sequence {
   RequestTimings timings;
   Sequence *prev = nullptr, *next = nullptr;  // in a SequenceQueue
 
-  TokenView tokens() const { return {prompt, output}; }
+  TokenView tokens() const { return {prompt, output}; }  // that are known
   int32_t num_prompt() const { return static_cast<int32_t>(prompt.size()); }
   int32_t num_output() const { return static_cast<int32_t>(output.size()); }
   int32_t num_tokens() const { return num_prompt() + num_output(); }
-  int32_t num_remaining() const { return num_tokens() - num_computed; }
+  int32_t num_planned_tokens() const { return num_tokens() + num_output_placeholders; }
+  // Tokens for the next plans: none once a plan in flight samples the last token that it may have.
+  int32_t num_remaining() const {
+    const bool ends = num_output_placeholders > 0 && num_planned_tokens() >= max_num_tokens;
+    return ends ? 0 : num_planned_tokens() - num_computed;
+  }
   // One token is left, whose successor is wanted now.
   bool is_decoding() const { return num_remaining() == 1; }
   inline CacheScope scope() const;
@@ -95,8 +104,9 @@ CacheScope Sequence::scope() const {
 
 void Sequence::reserve_output(int32_t max_len, int32_t block_size, std::size_t num_groups) {
   if (output.capacity() > 0) return;
-  int64_t longest = std::min<int64_t>(num_prompt() + int64_t{request->params().max_tokens}, max_len);
-  const auto room = static_cast<std::size_t>(std::max<int64_t>(longest, num_prompt()) + 1);
+  const int64_t longest = std::min<int64_t>(num_prompt() + int64_t{request->params().max_tokens}, max_len);
+  max_num_tokens = static_cast<int32_t>(std::max<int64_t>(longest, num_prompt()));
+  const auto room = static_cast<std::size_t>(max_num_tokens) + 1;
   const std::size_t num_blocks = room / static_cast<std::size_t>(block_size) + 1;
   kv.groups.resize(num_groups);
   for (GroupTable& table : kv.groups) table.blocks.reserve(num_blocks);

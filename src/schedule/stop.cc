@@ -17,7 +17,7 @@ StopVerdict judge_stop(const Sequence& seq, int32_t max_len) {
   const SamplingParams& params = seq.request->params();
   int32_t num_output = seq.num_output();
   if (params.max_tokens == 0) {
-    return {seq.num_computed >= seq.num_prompt() ? FinishReason::kLength : FinishReason::kNone};
+    return {seq.num_computed_ever >= seq.num_prompt() ? FinishReason::kLength : FinishReason::kNone};
   }
   if (num_output == 0) return {};
   if (num_output >= params.min_tokens) {

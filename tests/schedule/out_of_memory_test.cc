@@ -26,18 +26,10 @@ class OutOfMemory : public SchedulerTest {
   }
   // With this fault for all samples of one row.
   void commit_with(int32_t row, SampleFault fault) {
-    StepResult result;
-    result.step_id = plan_->step_id;
-    for (const SampleWork& sample : plan_->samples) {
-      result.token.push_back(50);
-      result.bad.push_back(sample.row == row ? fault : kNoFault);
-    }
-    result.logprob.assign(plan_->samples.size(), -1);
-    result.rank.assign(plan_->samples.size(), 1);
-    result.top_begin.assign(plan_->samples.size() + 1, 0);
-    result.num_accepted.assign(plan_->work.size(), 0);
-    scheduler_->commit(*plan_, result, now_, &events_);
-    scheduler_->check();
+    StepResult result = result_of();
+    for (std::size_t i = 0; i < plan_->samples.size(); ++i)
+      if (plan_->samples[i].row == row) result.bad[i] = fault;
+    commit(result);
   }
 };
 
@@ -57,17 +49,9 @@ TEST_F(OutOfMemory, TheRunnersFaultEndsTheWholeRequest) {
 TEST_F(OutOfMemory, WhatWasNotComputedIsNotCached) {
   const RequestId first = submit(20);
   plan();
-  StepResult result;
-  result.step_id = plan_->step_id;
+  StepResult result = result_of(0, kNoMemory);
   result.no_memory = true;
-  result.token = {0};
-  result.logprob = {0};
-  result.rank = {0};
-  result.bad = {kNoMemory};
-  result.top_begin = {0, 0};
-  result.num_accepted = {0};
-  scheduler_->commit(*plan_, result, now_, &events_);
-  scheduler_->check();
+  commit(result);
   EXPECT_EQ(ends()[first].no_memory, 1);
   --last_id_;  // the same prompt
   submit(20);

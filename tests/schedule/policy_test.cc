@@ -240,17 +240,20 @@ TEST_F(PolicyTest, TheSecondTurnFindsPromptAndAnswerOfTheFirst) {
 TEST_F(PolicyTest, ChunksFollowTheLearnedStepTime) {
   SchedulerConfig config{.max_num_seqs = 16, .max_num_batched_tokens = 256, .max_model_len = 4000};
   config.size_chunks_by_time = true;
-  for (double slo : {0., 60.}) {
+  for (auto [slo, depth] : {std::pair(0., 1), {60., 1}, {0., 2}, {60., 2}}) {
     config.itl_slo_ms = slo;
+    config.max_in_flight = depth;
     make(config, 16, 4000);
     for (int i = 0; i < 8; ++i) submit(20, 2000);
     int64_t most_beside_decodes = 0;
     for (int i = 0; i < 400; ++i) {
       if (i == 40) submit(3000, 1);
-      plan_ = &scheduler_->plan(now_, &events_);
-      // 20 ms, and one for every token beyond eight.
-      const double ms = 20 + std::max(plan_->num_tokens - 8, 0);
-      if (i > 100) most_beside_decodes = std::max<int64_t>(most_beside_decodes, plan_->num_tokens - 8);
+      in_flight_.push_back(&scheduler_->plan(now_, &events_));
+      if (static_cast<int>(in_flight_.size()) < depth) continue;
+      // 20 ms, and one for every token beyond eight; the next step begins with its end.
+      const StepPlan& running = *in_flight_.front();
+      const double ms = 20 + std::max(running.num_tokens - 8, 0);
+      if (i > 100) most_beside_decodes = std::max<int64_t>(most_beside_decodes, running.num_tokens - 8);
       now_ += std::chrono::microseconds(static_cast<int64_t>(1000 * ms));
       commit();
       events_.clear();

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <memory>
 #include <numeric>
 #include <utility>
@@ -19,6 +20,7 @@ inline constexpr TokenId kEos = 99;
 class SchedulerTest : public ::testing::Test {
  protected:
   void make(SchedulerConfig config, int block_size = 4, int num_blocks = 101) {
+    in_flight_.clear();
     kv_ = std::make_unique<KvManager>(std::vector<KvGroupSpec>{testing::full_group(block_size)}, num_blocks);
     scheduler_ = std::make_unique<Scheduler>(config, kv_.get());
   }
@@ -44,26 +46,33 @@ class SchedulerTest : public ::testing::Test {
   const StepPlan& plan() {
     now_ += std::chrono::seconds(1);
     plan_ = &scheduler_->plan(now_, &events_);
+    if (!plan_->empty()) in_flight_.push_back(plan_);
     scheduler_->check();
     return *plan_;
   }
-  // Every sample draws `token`, or has this fault.
-  void commit(TokenId token = 50, SampleFault fault = kNoFault) {
+  // Of the oldest plan in flight: every sample draws `token`, or has this fault.
+  StepResult result_of(TokenId token = 50, SampleFault fault = kNoFault) const {
+    const StepPlan& plan = *in_flight_.front();
     StepResult result;
-    result.step_id = plan_->step_id;
-    std::size_t count = plan_->samples.size();
+    result.step_id = plan.step_id;
+    std::size_t count = plan.samples.size();
     result.token.assign(count, token);
     for (std::size_t i = 0; i < count; ++i) {
-      if (plan_->samples[i].kind == SampleKind::kPromptLogprobs) result.token[i] = plan_->samples[i].target;
+      if (plan.samples[i].kind == SampleKind::kPromptLogprobs) result.token[i] = plan.samples[i].target;
     }
     result.logprob.assign(count, -1.5f);
     result.rank.assign(count, 3);
     result.bad.assign(count, fault);
     result.top_begin.assign(count + 1, 0);
-    result.num_accepted.assign(plan_->work.size(), 0);
-    scheduler_->commit(*plan_, result, now_, &events_);
+    result.num_accepted.assign(plan.work.size(), 0);
+    return result;
+  }
+  void commit(const StepResult& result) {
+    scheduler_->commit(*in_flight_.front(), result, now_, &events_);
+    in_flight_.pop_front();
     scheduler_->check();
   }
+  void commit(TokenId token = 50, SampleFault fault = kNoFault) { commit(result_of(token, fault)); }
   void step(TokenId token = 50) {
     plan();
     ASSERT_FALSE(plan_->empty());
@@ -86,7 +95,8 @@ class SchedulerTest : public ::testing::Test {
   RequestId last_id_ = 0;
   std::unique_ptr<KvManager> kv_;
   std::unique_ptr<Scheduler> scheduler_;
-  const StepPlan* plan_ = nullptr;
+  const StepPlan* plan_ = nullptr;  // the last
+  std::deque<const StepPlan*> in_flight_;
   std::vector<TokenEvent> events_;
 };
 

@@ -334,23 +334,24 @@ TEST_F(SchedulerTest, FinishedStatsTellTheTimes) {
 }
 
 TEST_F(SchedulerTest, DecodingAllocatesNothing) {
-  make({.max_num_seqs = 8, .max_num_batched_tokens = 64, .max_model_len = 200}, 64);
-  for (int i = 0; i < 8; ++i) submit(5, 150);
-  for (int i = 0; i < 20; ++i) step();
-  for (int i = 0; i < 20; ++i) {
-    take_events();
-    events_.reserve(8);
-    int64_t before = num_allocations;
-    plan_ = &scheduler_->plan(now_, &events_);
-    EXPECT_EQ(num_allocations, before) << "plan";
-    StepResult result{.step_id = plan_->step_id,
-                      .token = std::vector<TokenId>(8, 50),
-                      .logprob = std::vector<float>(8),
-                      .rank = Ints(8),
-                      .bad = std::vector<uint8_t>(8)};
-    before = num_allocations;
-    scheduler_->commit(*plan_, result, now_, &events_);
-    EXPECT_EQ(num_allocations, before) << "commit";
+  for (const int depth : {1, 2}) {
+    make({.max_num_seqs = 8, .max_in_flight = depth, .max_num_batched_tokens = 64, .max_model_len = 200}, 64);
+    for (int i = 0; i < 8; ++i) submit(5, 150);
+    for (int i = 1; i < depth; ++i) plan();
+    for (int i = 0; i < 20; ++i) step();
+    for (int i = 0; i < 20; ++i) {
+      take_events();
+      events_.reserve(8);
+      int64_t before = num_allocations;
+      const StepPlan& next = scheduler_->plan(now_, &events_);
+      EXPECT_EQ(num_allocations, before) << "plan";
+      in_flight_.push_back(&next);
+      const StepResult result = result_of();
+      before = num_allocations;
+      scheduler_->commit(*in_flight_.front(), result, now_, &events_);
+      EXPECT_EQ(num_allocations, before) << "commit";
+      in_flight_.pop_front();
+    }
   }
 }
 

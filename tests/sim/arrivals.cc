@@ -136,6 +136,7 @@ void World::arrive() {
     --num_left_;
     auto request = make_request();
     Live& live = live_[request->id];
+    live.id = request->id;
     live.prompt.assign(request->prompt.begin(), request->prompt.end());
     if (!request->extra_keys.empty()) images_[request->id] = request->extra_keys;
     live.params = request->params;

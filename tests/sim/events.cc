@@ -90,6 +90,11 @@ void World::check_ended(Live* live, Choice* choice, const TokenEvent& event) {
         << "aborted without a reason";
     return;
   }
+  if (event.no_memory) {
+    ++counts_->errors;
+    EXPECT_TRUE(lost_step_ && event.finish == FinishReason::kError) << "memory has not lacked";
+    return;
+  }
   counts_->stops += event.finish == FinishReason::kStop;
   counts_->lengths += event.finish == FinishReason::kLength;
   counts_->errors += event.finish == FinishReason::kError;

@@ -87,11 +87,24 @@ void Laws::preempted_all() {
   slack_ += steps_alone() * static_cast<int64_t>(live_->size());
 }
 
-// But for those who are being forked in this step.
+// Tokens that a plan may compute; none where a plan in flight samples the last one, or computes a prompt of
+// which nothing more is wanted.
+int64_t Laws::num_remaining(const Choice& choice) const {
+  const auto num_prompt = static_cast<int64_t>(choice.live->prompt.size());
+  const int64_t num_output = static_cast<int64_t>(choice.num_output) + choice.num_pending;
+  const int64_t max_tokens = choice.live->params.max_tokens;
+  const bool ends =
+      choice.num_pending > 0 && (num_output >= max_tokens || num_prompt + num_output >= max_len_);
+  return ends ? 0 : num_prompt + num_output - choice.num_planned;
+}
+
+// But for those that are being forked, and those for which nothing is left to compute.
 const Choice* Laws::first_running(uint64_t step) const {
   const Choice* first = nullptr;
   for (const RowState& row : rows_) {
-    if (row.choice == nullptr || (row.new_step == step && row.work_step != step)) continue;
+    if (row.choice == nullptr) continue;
+    const bool forks = row.work_step < row.new_step && row.choice->num_pending > 0;
+    if (forks || (row.work_step != step && num_remaining(*row.choice) == 0)) continue;
     if (first == nullptr || row.choice->rank < first->rank) first = row.choice;
   }
   return first;
@@ -106,6 +119,8 @@ void Laws::free_rows(const StepPlan& plan) {
     Choice* choice = std::exchange(row.choice, nullptr);
     if (choice == nullptr) continue;
     choice->row = -1;
+    choice->num_planned = 0;
+    EXPECT_EQ(choice->num_pending, 0) << "pushed out while a plan in flight samples for it";
     wait(choice);
     ++(choice->has_worked ? counts_->preemptions : counts_->failed_forks);
     EXPECT_TRUE(choice != first || preempted_all_ || !choice->has_worked)  // not: no blocks for a fork
@@ -166,8 +181,11 @@ void Laws::check_work(const StepPlan& plan) {
       ADD_FAILURE() << "work for a row that nobody has";
       continue;
     }
-    const int64_t num_tokens = static_cast<int64_t>(choice->live->prompt.size() + choice->num_output);
-    const int64_t remaining = num_tokens - work.num_computed_tokens;
+    const int64_t num_output = static_cast<int64_t>(choice->num_output) + choice->num_pending;
+    const int64_t num_tokens = static_cast<int64_t>(choice->live->prompt.size()) + num_output;
+    choice->num_planned = work.num_computed_tokens;
+    const int64_t remaining = num_remaining(*choice);
+    choice->num_planned += work.num_scheduled_tokens;
     const int64_t num = work.num_scheduled_tokens;
     EXPECT_TRUE(num > 0 && num <= remaining) << "the last token is covered, or more is planned than there is";
     EXPECT_TRUE(config.enable_chunked_prefill || num == remaining) << "a prompt in pieces";
@@ -185,7 +203,7 @@ void Laws::check_work(const StepPlan& plan) {
     }
     shape.tokens += num;
     shape.num_waiting_for_it +=
-        remaining == 1 && choice->num_output > 0 && rows_[index(work.row)].new_step != plan.step_id;
+        remaining == 1 && num_output > 0 && rows_[index(work.row)].new_step != plan.step_id;
     choice->has_worked = true;
     if (remaining == 1) {
       ++shape.num_decoding;
@@ -203,6 +221,28 @@ void Laws::check_work(const StepPlan& plan) {
   EXPECT_EQ(plan.num_tokens, shape.tokens);
   step_ms_ = shape.ms(config_.clock);
   check_latency(shape);
+}
+
+// What a choice may still be given is known in advance: no plan samples more.
+void Laws::check_samples(const StepPlan& plan) {
+  in_flight_.emplace_back();
+  for (const SampleWork& sample : plan.samples) {
+    Choice* choice = rows_[index(sample.row)].choice;
+    if (sample.kind != SampleKind::kSample || choice == nullptr) continue;  // check_work() has told
+    const auto num_prompt = static_cast<int64_t>(choice->live->prompt.size());
+    const int64_t num_output = static_cast<int64_t>(choice->num_output) + ++choice->num_pending;
+    EXPECT_LE(num_output, choice->live->params.max_tokens) << "more is sampled than was asked for";
+    EXPECT_LE(num_prompt + num_output, max_len_) << "more is sampled than fits";
+    in_flight_.back().emplace_back(choice->live->id, choice->number);
+  }
+}
+
+void Laws::settle() {
+  for (const auto& [id, number] : in_flight_.front()) {
+    const auto it = live_->find(id);
+    if (it != live_->end()) --it->second.choices[index(number)].num_pending;
+  }
+  in_flight_.pop_front();
 }
 
 // Without noise a step that somebody decodes in stays within the bound, unless 16 tokens of prompts beside
@@ -252,6 +292,7 @@ void Laws::plan(const StepPlan& plan) {
   const std::vector<Choice*> admitted = take_new_rows(plan);
   check_overtaking(admitted);
   check_work(plan);
+  check_samples(plan);
   if (const Choice* first = first_running(plan.step_id); first != nullptr && !plan.work.empty()) {
     EXPECT_EQ(rows_[index(first->row)].work_step, plan.step_id) << "the first in rank gets nothing";
   }

@@ -2,8 +2,10 @@
 // nothing of the scheduler's own books. A law that is broken is a test failure.
 #pragma once
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "contract/step_plan.h"
@@ -25,8 +27,11 @@ class Laws {
   void ended(Choice* choice);
   void preempted_all();
   void admission_is_closed() { ++slack_; }  // for one step more
+  void lost_step() { preempted_all(); }     // what ran behind it is computed again
 
   void plan(const StepPlan& plan);
+  // The oldest plan in flight is about to be committed.
+  void settle();
   void check_starvation();
   // The step's time on the virtual clock, of the last plan.
   double step_ms() const { return step_ms_; }
@@ -62,11 +67,13 @@ class Laws {
   int64_t bound() const;
   void wait(Choice* choice);
   void stop_waiting(Choice* choice);
+  int64_t num_remaining(const Choice& choice) const;
   const Choice* first_running(uint64_t step) const;
   void free_rows(const StepPlan& plan);
   std::vector<Choice*> take_new_rows(const StepPlan& plan);
   void check_overtaking(const std::vector<Choice*>& admitted);
   void check_work(const StepPlan& plan);
+  void check_samples(const StepPlan& plan);
   void check_latency(const Shape& shape);
   void check_fairness();
 
@@ -76,6 +83,7 @@ class Laws {
   std::map<RequestId, Live>* live_;
   Counts* counts_;
   std::vector<RowState> rows_;
+  std::deque<std::vector<std::pair<RequestId, int32_t>>> in_flight_;  // choices that each plan samples
   std::set<Choice*, ByRank> waiting_;  // those known to wait: leaders, and whoever has had a row
   std::vector<ClientState> clients_;
   std::vector<PairState> pairs_;

@@ -49,14 +49,18 @@ void print(const Counts& c) {
                   {"by time", c.by_time},
                   {"windowed", c.windowed},
                   {"offload", c.offloading},
-                  {"disk", c.with_disk}});
+                  {"disk", c.with_disk},
+                  {"without memory at times", c.no_memory}});
   line("work", {{"steps", c.steps},
                 {"choices", c.choices},
                 {"tokens", c.tokens},
                 {"prompt", c.prompt_tokens},
                 {"of them hit", c.hit_tokens},
                 {"prompt log-probabilities", c.prompt_logprobs},
-                {"images", c.images}});
+                {"images", c.images},
+                {"made in flight", c.overlapped},
+                {"drains", c.drains},
+                {"lost", c.lost_steps}});
   line("turns", {{"overtakes", c.overtakes},
                  {"forks", c.forks},
                  {"failed forks", c.failed_forks},
@@ -87,7 +91,9 @@ void print(const Counts& c) {
                 {"late", c.late_steps}});
 }
 
-TEST(SchedulerSim, LawsHoldInEveryWorld) {
+class SchedulerSim : public ::testing::TestWithParam<int> {};
+
+TEST_P(SchedulerSim, LawsHoldInEveryWorld) {
   const uint64_t only = number_from("PAGODA_SIM_SEED", 0);
   const auto most = static_cast<int64_t>(number_from("PAGODA_SIM_DECISIONS", 300'000));
   std::signal(SIGABRT, tell_seed);
@@ -96,7 +102,7 @@ TEST(SchedulerSim, LawsHoldInEveryWorld) {
     std::snprintf(seed_line, sizeof seed_line, "seed %llu: run it alone with PAGODA_SIM_SEED=%llu\n",
                   static_cast<unsigned long long>(seed), static_cast<unsigned long long>(seed));
     SCOPED_TRACE(seed_line);
-    World(draw_world(seed), &counts).run();
+    World(draw_world(seed, GetParam()), &counts).run();
     if (HasFailure()) {
       std::fputs(seed_line, stderr);
       break;
@@ -121,7 +127,13 @@ TEST(SchedulerSim, LawsHoldInEveryWorld) {
   EXPECT_GE(counts.starvation_checks, 2000 * unit);
   EXPECT_GE(counts.watermark_checks, 500 * unit);
   EXPECT_LE(counts.late_steps * 100, counts.timed_steps) << "the latency bound is missed more than rarely";
+  EXPECT_GE(counts.lost_steps, 10 * unit);
+  if (GetParam() == 1) return;
+  EXPECT_GE(counts.overlapped * 2, counts.steps) << "most plans are made while a step runs";
+  EXPECT_GE(counts.drains, 1000 * unit);
 }
+
+INSTANTIATE_TEST_SUITE_P(PlansInFlight, SchedulerSim, ::testing::Values(1, 2));
 
 }  // namespace
 }  // namespace pagoda::sim

@@ -17,14 +17,17 @@ struct Counts {
   int64_t rows = 0, admissions = 0, preemptions = 0, rejections = 0, endings = 0;
   int64_t decisions() const { return rows + admissions + preemptions + rejections + endings; }
   int64_t overtakes = 0, forks = 0, failed_forks = 0, copies = 0, holds = 0, closings = 0, clearings = 0;
-  int64_t resets = 0, catch_ups = 0;
+  int64_t resets = 0;
+  // Plans made while another was in flight; times that there was none; steps that computed nothing.
+  int64_t overlapped = 0, drains = 0, lost_steps = 0;
   int64_t stops = 0, lengths = 0, aborts = 0, timeouts = 0, errors = 0, finished_from_above = 0;
   int64_t prompt_logprobs = 0, prompt_tokens = 0, hit_tokens = 0, kv_events = 0;
   int64_t stores = 0, loads = 0, spills = 0, fetches = 0, drops = 0, failed_moves = 0, idle_reads = 0,
           images = 0;
   int64_t audits = 0, fairness_checks = 0, starvation_checks = 0, watermark_checks = 0;
   int64_t timed_steps = 0, late_steps = 0;  // under itl_slo_ms: steps that had a bound; those above it
-  int64_t windowed = 0, offloading = 0, with_disk = 0, fair = 0, priority = 0, unchunked = 0, by_time = 0;
+  int64_t windowed = 0, no_memory = 0, offloading = 0, with_disk = 0, fair = 0, priority = 0, unchunked = 0,
+          by_time = 0;
 };
 
 struct Rank {
@@ -52,10 +55,13 @@ struct Choice {
   // Kept by the laws.
   int64_t bound = -1;  // the step by which it must have ended; -1: not ready yet
   int32_t row = -1, num_overtaken = 0;
+  int32_t num_pending = 0;  // tokens that plans in flight sample
+  int64_t num_planned = 0;  // tokens that plans have computed, also those in flight
   bool waiting = false, has_worked = false, was_admitted = false;
 };
 
 struct Live {
+  RequestId id = 0;
   std::vector<TokenId> prompt;
   SamplingParams params;
   uint64_t client = 0, root = 0;

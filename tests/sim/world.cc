@@ -26,6 +26,7 @@ World::World(const WorldConfig& config, Counts* counts)
   counts_->priority += config_.scheduler.policy == SchedulingPolicy::kPriority;
   counts_->unchunked += !config_.scheduler.enable_chunked_prefill;
   counts_->by_time += config_.scheduler.size_chunks_by_time;
+  counts_->no_memory += config_.model.no_memory_one_in > 0;
 }
 
 void World::run() {
@@ -42,11 +43,15 @@ void World::run() {
 
 void World::check_end() {
   scheduler_->set_admission(true);
+  finish_all_steps();
   for (int i = 0; i < 100000; ++i) {  // the last moves
     take_ended_moves();
     StepPlan& plan = scheduler_->plan(now_, &events_);
     if (plan.empty() && !is_disk_busy()) break;
-    if (!plan.empty()) run_plan(plan);
+    if (plan.empty()) continue;
+    laws_->plan(plan);
+    launch(plan, 0);
+    finish_step();
     if (::testing::Test::HasFailure()) return;
   }
   audit();
@@ -68,14 +73,19 @@ void World::step() {
   StepPlan& plan = scheduler_->plan(now_, &events_);
   take_events();
   EXPECT_TRUE(deadlines_.empty() || deadlines_.begin()->first > now_) << "a deadline was missed";
-  if (plan.empty()) {
+  if (plan.empty() && in_flight_.empty()) {
     check_idle();
     now_ += std::chrono::milliseconds(1);
     return;
   }
-  laws_->plan(plan);
-  if (!open_) laws_->admission_is_closed();
-  run_plan(plan);
+  counts_->overlapped += !in_flight_.empty() && !plan.empty();
+  counts_->drains += plan.empty();
+  if (!plan.empty()) {
+    laws_->plan(plan);
+    if (!open_) laws_->admission_is_closed();
+    launch(plan, laws_->step_ms());
+  }
+  if (plan.empty() || static_cast<int>(in_flight_.size()) == config_.scheduler.max_in_flight) finish_step();
   if (laws_->num_steps() % 64 == 0) laws_->check_starvation();
   if (laws_->num_steps() >= next_audit_) {
     next_audit_ += 1000;
@@ -97,25 +107,44 @@ bool World::is_disk_busy() const {
   return runner_->offload() != nullptr && runner_->offload()->is_busy();
 }
 
-void World::run_plan(const StepPlan& plan) {
+void World::launch(const StepPlan& plan, double ms) {
   ASSERT_TRUE(runner_->launch(plan).ok());
+  counts_->copies += static_cast<int64_t>(plan.copies.size());
+  in_flight_.push_back({&plan, now_, std::max(ms, 0.01)});
+}
+
+void World::finish_step() {
+  const Flight flight = in_flight_.front();
+  const StepPlan& plan = *flight.plan;
+  in_flight_.pop_front();
   StepResult result;
   const Status done = runner_->wait(plan.step_id, &result);
   ASSERT_TRUE(done.ok()) << done.message();
-  // Each block that a row may look at is in use; what falls behind a window is given up before we know.
-  if (!config_.has_windows()) {
+  // Each block that a row may look at is in use; what falls behind a window is given up before we know, and
+  // so are rows whose end a plan in flight has not told.
+  if (!config_.has_windows() && config_.scheduler.max_in_flight == 1) {
     EXPECT_LE(runner_->num_owned(), kv_->num_blocks() - 1 - kv_->num_free()) << "a free block is in use";
   }
-  counts_->copies += static_cast<int64_t>(plan.copies.size());
   count_moves(plan);
-  now_ += std::chrono::duration_cast<Time::duration>(
-      std::chrono::duration<double, std::milli>(std::max(laws_->step_ms(), 0.01)));
+  device_done_ =
+      std::max(flight.launched_at, device_done_) +
+      std::chrono::duration_cast<Time::duration>(std::chrono::duration<double, std::milli>(flight.ms));
+  now_ = std::max(now_, device_done_);
   if (dice_.chance(config_.cancel / 2)) cancel_somebody();  // also while a step is in flight
+  laws_->settle();
+  if (result.no_memory) laws_->lost_step();
+  counts_->lost_steps += result.no_memory;
   scheduler_->commit(plan, result, now_, &events_);
   check_step_stats();
+  lost_step_ = result.no_memory;
   take_events();
+  lost_step_ = false;
   take_finished();
   take_kv_events();
+}
+
+void World::finish_all_steps() {
+  while (!in_flight_.empty() && !::testing::Test::HasFailure()) finish_step();
 }
 
 void World::audit() {
@@ -144,6 +173,7 @@ void World::disturb() {
   }
   close_and_open();
   if (dice_.chance(config_.preempt_all)) {
+    finish_all_steps();
     scheduler_->preempt_all();
     laws_->preempted_all();
     ++counts_->clearings;

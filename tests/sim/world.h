@@ -3,6 +3,7 @@
 // plan, Laws follow every choice, and each choice's tokens are compared with an oracle that never heard of
 // batches or blocks.
 #pragma once
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -26,9 +27,18 @@ class World {
   void run();
 
  private:
+  // A plan in flight, on a device that runs one step after the other.
+  struct Flight {
+    const StepPlan* plan;
+    Time launched_at;
+    double ms;
+  };
+
   // ---- world.cc
   void step();
-  void run_plan(const StepPlan& plan);
+  void launch(const StepPlan& plan, double ms);
+  void finish_step();
+  void finish_all_steps();
   void disturb();
   void close_and_open();
   void finish_somebody();
@@ -71,11 +81,13 @@ class World {
   std::unique_ptr<Laws> laws_;
   int32_t max_len_ = 0;
   int num_left_;
-  bool open_ = true;
+  bool open_ = true, lost_step_ = false;  // lost_step_: events are of a step that computed nothing
   Time now_{std::chrono::seconds(1)};
   RequestId next_id_ = 1;
   uint64_t next_order_ = 0, commits_ = 0;
   int64_t num_choices_ = 0, num_finished_stats_ = 0, num_last_of_request_ = 0, next_audit_ = 1000;
+  std::deque<Flight> in_flight_;
+  Time device_done_{};  // with the last finished step
   std::map<RequestId, Live> live_;
   std::map<RequestId, std::vector<ExtraKey>> images_;  // also of requests that have ended
   std::set<RequestId> held_;

@@ -69,7 +69,7 @@ void make_contested(Dice* dice, WorldConfig* world) {
 
 }  // namespace
 
-WorldConfig draw_world(uint64_t seed) {
+WorldConfig draw_world(uint64_t seed, int max_in_flight) {
   WorldConfig world;
   world.seed = seed;
   Dice dice(seed * 7919 + 1);
@@ -90,7 +90,9 @@ WorldConfig draw_world(uint64_t seed) {
   world.close = dice.chance(0.2) ? 0.01 : 0;
   world.preempt_all = dice.chance(0.15) ? 0.01 : 0;
   world.reset = dice.chance(0.2) ? 0.01 : 0;
+  world.scheduler.max_in_flight = max_in_flight;
   if (world.scheduler.policy == SchedulingPolicy::kFair && dice.chance(0.5)) make_contested(&dice, &world);
+  if (dice.chance(0.1)) world.model.no_memory_one_in = static_cast<uint64_t>(dice.pick(50, 400));
   return world;
 }
 

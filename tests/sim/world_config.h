@@ -56,6 +56,7 @@ struct WorldConfig {
   uint32_t weight_of(uint64_t client) const { return 1 + static_cast<uint32_t>((client + seed) % 3); }
 };
 
-WorldConfig draw_world(uint64_t seed);
+// The same world for plans in flight: 1 or 2.
+WorldConfig draw_world(uint64_t seed, int max_in_flight);
 
 }  // namespace pagoda::sim

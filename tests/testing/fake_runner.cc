@@ -36,6 +36,9 @@ TokenId FakeModel::sample(uint64_t prefix, uint64_t sample_seed, int32_t output_
 bool FakeModel::is_bad(uint64_t prefix, uint64_t sample_seed) const {
   return bad_one_in != 0 && mix(mix(prefix, seed + 99), sample_seed) % bad_one_in == 0;
 }
+bool FakeModel::is_lost(uint64_t step_id) const {
+  return no_memory_one_in != 0 && mix(seed + 7, step_id) % no_memory_one_in == 0;
+}
 float FakeModel::logprob(uint64_t prefix, TokenId token) const {
   return -static_cast<float>(mix(prefix, seed + static_cast<uint64_t>(token)) % 1000) / 100;
 }
@@ -50,14 +53,15 @@ FakeRunner::FakeRunner(FakeModel model, std::vector<KvGroupSpec> groups, int32_t
   for (const KvGroupSpec& spec : groups) {
     std::size_t num_slots = index(num_blocks) * index(spec.block_size);
     groups_.push_back({spec, std::vector<uint64_t>(num_slots), std::vector<uint64_t>(num_slots),
-                       std::vector<uint64_t>(index(num_blocks), 1), std::vector<int32_t>(index(num_blocks))});
+                       std::vector<uint64_t>(index(num_blocks), 1), std::vector<int32_t>(index(num_blocks)),
+                       std::vector<Group::Use>(index(num_blocks))});
   }
 }
 
 void FakeRunner::violate(const std::string& what) {
   if (violation_.empty())
-    violation_ =
-        named("step ", pending_ == nullptr ? -1 : static_cast<int64_t>(pending_->step_id)) + ": " + what;
+    violation_ = named("step ", launched_.empty() ? -1 : static_cast<int64_t>(launched_[0].plan->step_id)) +
+                 ": " + what;
 }
 
 FakeRunner::Row* FakeRunner::row_at(int32_t row, const char* where) {
@@ -98,39 +102,46 @@ void FakeRunner::free_row(Row* row) {
 }
 
 Status FakeRunner::launch(const StepPlan& plan) {
-  EXPECT_EQ(pending_, nullptr) << "a second plan in flight";
-  pending_ = &plan;
+  EXPECT_LT(launched_.size(), 2u) << "a third plan in flight";
+  overlaps_ |= !launched_.empty();
+  launched_.push_back({&plan, launched_.empty() ? plan.step_id : launched_[0].plan->step_id, {}});
+  for (const NewRow& fresh : plan.new_rows) launched_.back().roots.push_back(root_of ? root_of(fresh) : 0);
   return Status::ok_status();
 }
 
 Status FakeRunner::wait(uint64_t step_id, StepResult* result) {
-  const StepPlan& plan = *pending_;
+  const StepPlan& plan = *launched_.at(0).plan;
   EXPECT_EQ(plan.step_id, step_id);
   if (on_wait) {
     Status status = on_wait(plan);
     if (!status.ok()) {
-      pending_ = nullptr;
+      launched_.clear();
       return status;
     }
   }
   ++num_steps_;
   expect(!plan.empty(), "an empty plan is run");
+  *result = {};
+  result->step_id = plan.step_id;
+  result->no_memory = !plan.work.empty() && model_.is_lost(plan.step_id);
+  if (result->no_memory) lost_until_ = std::max(lost_until_, launched_.back().plan->step_id);
+  const bool is_lost = plan.step_id <= lost_until_;
   void (FakeRunner::*const stages[])(const StepPlan&) = {
       &FakeRunner::apply_rows,   &FakeRunner::apply_blocks, &FakeRunner::apply_stores,
       &FakeRunner::apply_copies, &FakeRunner::apply_loads,  &FakeRunner::drop_behind,
       &FakeRunner::write_kv,     &FakeRunner::check_owners, &FakeRunner::read_kv};
   for (auto stage : stages) {
+    if (is_lost && stage == &FakeRunner::write_kv) break;
     if (violation_.empty()) (this->*stage)(plan);
   }
-  *result = {};
-  result->step_id = plan.step_id;
-  if (violation_.empty()) draw(plan, result);
+  if (violation_.empty()) (this->*(is_lost ? &FakeRunner::draw_nothing : &FakeRunner::draw))(plan, result);
   if (violation_.empty() && offload_ != nullptr) offload_->begin_background(plan);
-  pending_ = nullptr;
   if (!violation_.empty()) {
+    launched_.clear();
     ADD_FAILURE() << violation_;
     return internal_error(violation_);
   }
+  launched_.erase(launched_.begin());
   return Status::ok_status();
 }
 
@@ -138,7 +149,8 @@ void FakeRunner::apply_rows(const StepPlan& plan) {
   for (int32_t freed : plan.freed_rows) {
     if (Row* row = row_at(freed, "freed_rows")) free_row(row);
   }
-  for (const NewRow& fresh : plan.new_rows) {
+  for (std::size_t i = 0; i < plan.new_rows.size(); ++i) {
+    const NewRow& fresh = plan.new_rows[i];
     bool vacant = fresh.row >= 0 && index(fresh.row) < rows_.size() && !rows_[index(fresh.row)].live;
     if (!vacant) violate(named("a new row is out of range or alive already: ", fresh.row));
     expect(fresh.num_tokens > 0 && index(fresh.token_begin + fresh.num_tokens) <= plan.tokens.size() &&
@@ -152,13 +164,13 @@ void FakeRunner::apply_rows(const StepPlan& plan) {
     row.choice = fresh.choice;
     row.num_prompt = fresh.num_prompt_tokens;
     row.params = plan.params[index(fresh.params_index)];
-    row.root = root_of ? root_of(fresh) : 0;
-    row.work_step = 0;
+    row.root = launched_[0].roots[i];
+    row.work_step = row.sample_step = 0;
     row.tables.resize(groups_.size());
     row.seen.resize(groups_.size());
     row.behind.resize(groups_.size());
     expect(choices_.insert(choice_key(row.id, row.choice)).second, "a choice has two rows");
-    for (int32_t i = 0; i < fresh.num_tokens; ++i) append(&row, plan.tokens[index(fresh.token_begin + i)]);
+    for (int32_t k = 0; k < fresh.num_tokens; ++k) append(&row, plan.tokens[index(fresh.token_begin + k)]);
   }
 }
 
@@ -248,6 +260,50 @@ uint64_t* FakeRunner::slot(Group* group, const Row& row, std::size_t g, int32_t 
                              position % group->spec.block_size)];
 }
 
+// What is left open is what the step before sampled.
+void FakeRunner::check_token(const Row& row, const StepPlan& plan, TokenId token, int32_t position) {
+  const bool agrees = token == kFromLastStep
+                          ? row.sample_step + 1 == plan.step_id && index(position) + 1 == row.tokens.size()
+                          : token == row.tokens[index(position)];
+  if (!agrees)
+    violate(named("row ", &row - rows_.data()) + named(" has another token at position ", position));
+}
+
+// What is written is no other sequence's in a step whose result was not known when the plan was made. Not
+// judged where there is a window: what has fallen behind it is another's at once.
+void FakeRunner::check_in_flight(const StepPlan& plan) {
+  auto check = [&](std::size_t g, BlockId block, uint64_t choice) {
+    const Group::Use& use = groups_[g].last_use[index(block)];
+    if (groups_[g].spec.window == 0 && use.step >= launched_[0].oldest && use.choice != choice)
+      violate(named("block ", block) +
+              named(" is written, but a plan in flight uses it: step ", static_cast<int64_t>(use.step)));
+  };
+  for (const RowWork& work : plan.work) {
+    const Row& row = rows_[index(work.row)];
+    for (std::size_t g = 0; g < groups_.size(); ++g) {
+      const int32_t size = groups_[g].spec.block_size;
+      for (int32_t i = work.num_computed_tokens / size;
+           i * size < work.num_computed_tokens + work.num_scheduled_tokens; ++i)
+        check(g, row.tables[g][index(i)], choice_key(row.id, row.choice));
+    }
+  }
+  for (const BlockCopy& copy : plan.copies) check(index(copy.group), copy.dst, UINT64_MAX);
+  for (const OffloadMove& move : plan.moves)
+    if (move.kind == OffloadMoveKind::kLoad) check(index(move.group), move.block, UINT64_MAX);
+}
+
+void FakeRunner::note_uses(const StepPlan& plan) {
+  for (const RowWork& work : plan.work) {
+    const Row& row = rows_[index(work.row)];
+    const uint64_t choice = choice_key(row.id, row.choice);
+    for (std::size_t g = 0; g < groups_.size(); ++g)
+      for (const BlockId block : row.tables[g]) {
+        Group::Use& use = groups_[g].last_use[index(block)];
+        use = {plan.step_id, use.step == plan.step_id && use.choice != choice ? 0 : choice};
+      }
+  }
+}
+
 void FakeRunner::write_kv(const StepPlan& plan) {
   flat_row_.clear();
   flat_position_.clear();
@@ -263,8 +319,7 @@ void FakeRunner::write_kv(const StepPlan& plan) {
     expect(work.num_computed_tokens >= row->num_computed, "a position is computed twice");
     for (int32_t i = 0; i < work.num_scheduled_tokens && violation_.empty(); ++i) {
       int32_t position = work.num_computed_tokens + i;
-      if (plan.tokens[index(work.token_begin + i)] != row->tokens[index(position)])
-        violate(named("row ", work.row) + named(" has another token at position ", position));
+      check_token(*row, plan, plan.tokens[index(work.token_begin + i)], position);
       for (std::size_t g = 0; g < groups_.size(); ++g) {
         Group& group = groups_[g];
         uint64_t* content = slot(&group, *row, g, position);
@@ -282,6 +337,9 @@ void FakeRunner::write_kv(const StepPlan& plan) {
     row->num_computed = work.num_computed_tokens + work.num_scheduled_tokens;
   }
   expect(flat_row_.size() == index(plan.num_tokens), "num_tokens is not the sum of the scheduled tokens");
+  if (!overlaps_ || !violation_.empty()) return;
+  check_in_flight(plan);
+  note_uses(plan);
 }
 
 // Entries that neither this step nor a later one looks at: they end before what position num_computed sees.
@@ -380,7 +438,16 @@ void FakeRunner::draw(const StepPlan& plan, StepResult* result) {
   result->num_accepted.assign(plan.work.size(), 0);
 }
 
-void FakeRunner::draw_one(const StepPlan&, const SampleWork& sample, StepResult* result) {
+void FakeRunner::draw_nothing(const StepPlan& plan, StepResult* result) {
+  result->token.assign(plan.samples.size(), 0);
+  result->logprob.assign(plan.samples.size(), 0);
+  result->rank.assign(plan.samples.size(), 0);
+  result->bad.assign(plan.samples.size(), kNoMemory);
+  result->top_begin.assign(plan.samples.size() + 1, 0);
+  result->num_accepted.assign(plan.work.size(), 0);
+}
+
+void FakeRunner::draw_one(const StepPlan& plan, const SampleWork& sample, StepResult* result) {
   Row* row = row_at(sample.row, "samples");
   expect(sample.flat_index >= 0 && index(sample.flat_index) < flat_row_.size(),
          "a sample lies outside of the batch");
@@ -406,7 +473,8 @@ void FakeRunner::draw_one(const StepPlan&, const SampleWork& sample, StepResult*
            "output_index is not the number of generated tokens");
     token = model_.sample(prefix, row->params.seed, sample.output_index);
     bad = model_.is_bad(prefix, row->params.seed);
-    if (!bad && violation_.empty()) append(row, token);
+    if (violation_.empty()) append(row, bad ? 0 : token);  // a plan in flight may go on from it
+    row->sample_step = plan.step_id;
   }
   result->token.push_back(token);
   result->logprob.push_back(model_.logprob(prefix, token));

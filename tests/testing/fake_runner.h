@@ -21,12 +21,14 @@ namespace pagoda::testing {
 struct FakeModel {
   uint64_t seed = 0;
   int32_t vocab_size = 40;
-  uint64_t bad_one_in = 0;  // one in so many draws meets logits that are not finite; 0: never
+  uint64_t bad_one_in = 0;        // one in so many draws meets logits that are not finite; 0: never
+  uint64_t no_memory_one_in = 0;  // one in so many steps computes nothing, for want of memory; 0: never
 
   // Hash of a prefix and one token more; 0 is the empty prefix's.
   uint64_t extend(uint64_t prefix, TokenId token) const;
   TokenId sample(uint64_t prefix, uint64_t sample_seed, int32_t output_index) const;
   bool is_bad(uint64_t prefix, uint64_t sample_seed) const;
+  bool is_lost(uint64_t step_id) const;
   float logprob(uint64_t prefix, TokenId token) const;
   TopLogprob top(uint64_t prefix, int32_t place) const;
 };
@@ -42,6 +44,7 @@ class FakeRunner : public ModelRunner {
   Status launch(const StepPlan& plan) override;
   Status wait(uint64_t step_id, StepResult* result) override;
   int32_t vocab_size() const override { return model_.vocab_size; }
+  int32_t max_in_flight() const override { return 2; }
 
   // Ends some moves; while any is under way the engine is woken to look again, unless `disk_stands`.
   void take_ended_moves(std::vector<OffloadMoveEnd>* ended) override;
@@ -72,6 +75,7 @@ class FakeRunner : public ModelRunner {
     int32_t choice = 0, num_prompt = 0, num_computed = 0;
     std::vector<TokenId> tokens;
     uint64_t root = 0, work_step = 0;          // work_step: the last that had work for it
+    uint64_t sample_step = 0;                  // the last that sampled for it
     std::vector<uint64_t> prefix;              // [tokens] hash up to and including each
     std::vector<std::vector<BlockId>> tables;  // [group]
     std::vector<std::vector<uint64_t>> seen;   // [group][table] the version of the block that was read last
@@ -85,6 +89,15 @@ class FakeRunner : public ModelRunner {
     std::vector<uint64_t>
         version;                  // [num_blocks] grows with every write: what is unchanged is not read again
     std::vector<int32_t> owners;  // [num_blocks] entries of live rows that still see it
+    struct Use {
+      uint64_t step = 0, choice = 0;
+    };
+    std::vector<Use> last_use;  // [num_blocks]; choice 0: several of them
+  };
+  struct Launched {
+    const StepPlan* plan;
+    uint64_t oldest;              // the first step whose result was not known when it was launched
+    std::vector<uint64_t> roots;  // of its new rows
   };
   void expect(bool condition, const char* what) {
     if (!condition) violate(what);
@@ -102,10 +115,14 @@ class FakeRunner : public ModelRunner {
   void apply_copies(const StepPlan& plan);
   void apply_loads(const StepPlan& plan);
   void drop_behind(const StepPlan& plan);
+  void check_token(const Row& row, const StepPlan& plan, TokenId token, int32_t position);
+  void check_in_flight(const StepPlan& plan);
+  void note_uses(const StepPlan& plan);
   void write_kv(const StepPlan& plan);
   void check_owners(const StepPlan& plan);
   void read_kv(const StepPlan& plan);
   void draw(const StepPlan& plan, StepResult* result);
+  void draw_nothing(const StepPlan& plan, StepResult* result);
   void draw_one(const StepPlan& plan, const SampleWork& sample, StepResult* result);
 
   FakeModel model_;
@@ -114,7 +131,9 @@ class FakeRunner : public ModelRunner {
   std::vector<Row> rows_;
   std::unique_ptr<FakeOffload> offload_;
   std::function<void()> wake_;
-  const StepPlan* pending_ = nullptr;
+  std::vector<Launched> launched_;
+  bool overlaps_ = false;    // two plans have been in flight
+  uint64_t lost_until_ = 0;  // plans up to this one were launched before one was known to compute nothing
   // Of the step at hand, by flat index.
   std::vector<int32_t> flat_row_, flat_position_;
   std::unordered_set<uint64_t> choices_;  // of live rows: id and choice
