@@ -50,7 +50,8 @@ void InputBatch::build(const StepPlan& plan, RowTable* rows) {
   inputs_ = {input_ids_.upload(memory_), positions_.upload(memory_), plan.num_tokens, batches_};
 }
 
-// A row's own memory and the plan must agree on every token; what the plan leaves open comes from the memory.
+// A row's history and the plan must agree on every token; kFromLastStep comes from the history, which ends
+// with what the step before has sampled.
 void InputBatch::add_tokens(const StepPlan& plan, const RowWork& work, const Row& row, int32_t flat) {
   PAGODA_CHECK(
       work.token_begin >= 0 &&
@@ -61,7 +62,7 @@ void InputBatch::add_tokens(const StepPlan& plan, const RowWork& work, const Row
   const TokenId* planned = plan.tokens.data() + work.token_begin;
   for (int32_t i = 0; i < work.num_scheduled_tokens; ++i) {
     const int32_t position = work.num_computed_tokens + i;
-    const TokenId known = row.lost ? planned[i] : row.history[position];
+    const TokenId known = row.lost ? std::max(planned[i], 0) : row.history[position];  // any will do
     PAGODA_CHECK(planned[i] == known || planned[i] == kFromLastStep, "the plan and the row agree on a token");
     PAGODA_CHECK(known >= 0 && known < vocab_size_, "token of the vocabulary");
     input_ids_.host()[static_cast<std::size_t>(flat + i)] = known;

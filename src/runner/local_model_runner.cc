@@ -94,9 +94,13 @@ void LocalModelRunner::run(const StepPlan& plan, StepResult* result) {
   move_blocks(plan);
   begin_result(plan, result);
   while (!compute(plan, result)) drop_largest(plan, result);
-  for (std::size_t i = 0; i < plan.samples.size(); ++i)
-    if (plan.samples[i].kind == SampleKind::kSample && result->bad[i] != kNoMemory)
-      rows_.alive(plan.samples[i].row).history.append(result->token[i]);
+  for (std::size_t i = 0; i < plan.samples.size(); ++i) {
+    Row& row = rows_.alive(plan.samples[i].row);
+    if (result->bad[i] == kNoMemory)
+      row.lost = true;  // its sequence ends; a plan in flight may still compute and sample for it
+    else if (plan.samples[i].kind == SampleKind::kSample)
+      row.history.append(result->token[i]);
+  }
   if (offload_ == nullptr) return;
   offload_->begin(plan.moves);
   offload_->take_times(result);

@@ -38,6 +38,7 @@ class LocalModelRunner : public ModelRunner {
   Status launch(const StepPlan& plan) override;
   Status wait(uint64_t step_id, StepResult* result) override;
   int32_t vocab_size() const override { return static_cast<int32_t>(model_.vocab_size); }
+  int32_t max_in_flight() const override { return 2; }
   Status sleep(int level) override;
   Status wake() override;
   bool is_sleeping() const override { return decoder_ == nullptr; }

@@ -15,7 +15,8 @@ struct Row {
   RequestId id = 0;
   SamplingParams params;
   TokenHistory history;  // all tokens: announced, then sampled
-  bool lost = false;  // there was no memory for the two above: it can compute what plans say, but not sample
+  // There was no memory for the two above, or for a sample: it can compute what plans say, but not sample.
+  bool lost = false;
 };
 
 // The block tables of one group, [max_num_seqs, max_blocks], by row, on the host and on the device: a step

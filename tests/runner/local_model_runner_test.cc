@@ -318,6 +318,31 @@ TEST_P(TinyRunner, ASecondPlanMayPrecedeTheFirstResult) {
   expect_same(driver[seq].outcome, driver[plain].outcome);
 }
 
+// Whose token is not there goes on with any, and the others do not notice.
+TEST_P(TinyRunner, ASecondPlanMayFollowASampleWithoutAToken) {
+  make({.vocab = 64});
+  RunnerOptions options{.backend = GetParam()};
+  auto runner = load_runner(dir_.path(), options);
+  PlanDriver driver(runner.get(), options);
+  const std::size_t plain = driver.add(some_ids(20, 64, 4), greedy(0)),
+                    none = driver.add(some_ids(11, 64, 5), greedy(0)),
+                    seq = driver.add(some_ids(20, 64, 4), greedy(0));
+  driver.generate(plain, 2);
+  StepPlan first = driver.plan({{none, 11}, {seq, 20}});
+  first.mask_words = 2;
+  first.masks = {0, 0};
+  first.samples[0].mask_row = 0;
+  for (std::size_t i : {none, seq}) driver[i].tokens.push_back(kFromLastStep);
+  const StepPlan second = driver.plan({{none, 1}, {seq, 1}}, true);
+  for (std::size_t i : {none, seq}) driver[i].tokens.pop_back();
+  ASSERT_TRUE(runner->launch(first).ok());
+  ASSERT_TRUE(runner->launch(second).ok());
+  driver.wait_for(first);
+  EXPECT_TRUE(driver[none].outcome.bad);
+  driver.wait_for(second);
+  expect_same(driver[seq].outcome, driver[plain].outcome);
+}
+
 TEST_P(TinyRunner, AMaskRulesTheDraw) {
   make({.vocab = 64});
   RunnerOptions options{.backend = GetParam()};
