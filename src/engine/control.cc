@@ -76,8 +76,8 @@ void Control::show_sleep(int level) {
   metrics_->sleep_discard_all.set(level == 2);
 }
 
-void Control::answer() {
-  if (!waiting_.empty() && nobody_runs()) {
+void Control::answer(bool drained) {
+  if (!waiting_.empty() && drained && none_run()) {
     for (Command& command : waiting_) {
       if (command.clear_cache) kv_->reset_prefix_cache();
       done_.emplace_back(std::move(command.done), Status::ok_status());
@@ -91,7 +91,7 @@ void Control::answer() {
 void Control::end(const Status& why) {
   for (Command& command : waiting_) done_.emplace_back(std::move(command.done), why);
   waiting_.clear();
-  answer();
+  answer(false);
 }
 
 }  // namespace pagoda

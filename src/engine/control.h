@@ -18,10 +18,11 @@ class Control {
   Control(Scheduler* scheduler, KvManager* kv, ModelRunner* runner, EngineMetrics* metrics)
       : scheduler_(scheduler), kv_(kv), runner_(runner), metrics_(metrics) {}
 
-  // Requires: no step in flight. Events of whom it ends go to `out`.
+  // Requires: no plan in flight. Events of what it ends go to `out`.
   void take(Command&& command, Time now, std::vector<TokenEvent>* out);
-  // Calls what is done; after the events of take() and of the last step have left.
-  void answer();
+  // Calls what is done; after the events of take() and of the last step have left. `drained`: no plan is in
+  // flight.
+  void answer(bool drained);
   // The engine has ended: nothing more is done.
   void end(const Status& why);
 
@@ -36,7 +37,7 @@ class Control {
   Status sleep(int level);
   Status wake_up(const Command& command);
   void show_sleep(int level);
-  bool nobody_runs() const { return scheduler_->stats().num_running == 0; }
+  bool none_run() const { return scheduler_->stats().num_running == 0; }
 
   Scheduler* const scheduler_;
   KvManager* const kv_;
@@ -46,7 +47,7 @@ class Control {
   std::atomic<bool> paused_{false};
   std::atomic<int> sleep_level_{0};
   bool weights_awake_ = true, kv_awake_ = true;  // as asked for
-  std::vector<Command> waiting_;                 // pauses until nobody runs
+  std::vector<Command> waiting_;                 // pauses until no request runs
   std::vector<std::pair<Engine::Done, Status>> done_;
 };
 

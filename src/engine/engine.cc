@@ -18,54 +18,81 @@ double seconds(Time::duration duration) {
 
 }  // namespace
 
-// The heart. A step that ends a request frees its blocks before anyone else is planned.
+// A turn takes what has come in, plans a step, and finishes the oldest one in flight. With one plan in flight
+// that is plan, run, commit. With two the next step is planned and launched while one runs, so that the
+// runner never waits for the scheduler. Commands are carried out with nothing in flight. A step that ends a
+// request frees its blocks before the next plan that is made.
 void Engine::Impl::loop() {
   for (;;) {
     const bool has_reserve = !memory_is_short() || keep_memory_reserve();
-    if (!(has_reserve ? take_inbox() : go_without_reserve())) break;
-    if (!has_reserve) [[unlikely]]
+    if (!has_reserve && in_flight.empty()) [[unlikely]] {
+      if (!go_without_reserve()) break;
       continue;
+    }
+    if (!take_inbox()) break;
     take_ended_moves();
     if (control.is_halted()) {
       scheduler.expire(clock_now(), &events);
       idle();
       continue;
     }
-    pulse.wait(clock_now());
-    const Time begin = clock_now();
-    kv->begin_step(begin);
-    StepPlan& plan = scheduler.plan(begin, &events);
-    if (plan.empty()) {
+    bool planned = false;
+    if (has_reserve && (commands.empty() || in_flight.empty()))
+      if (Status done = plan_step(&planned); !done.ok()) return die(done);
+    if (planned && in_flight.size() < max_in_flight) continue;
+    if (in_flight.empty())
       idle();
-      continue;
-    }
-    pulse.plan(plan);
-    const Time planned = clock_now();
-    if (Status done = run(plan); !done.ok()) return die(done);
-    const Time ran = clock_now();
-    scheduler.commit(plan, result, ran, &events);
-    engine_stats.on_step(scheduler.last_step(), step_s, seconds(planned - begin + (clock_now() - ran)));
-    publish();
-    pulse.beat(clock_now());
+    else if (Status done = finish_step(); !done.ok())
+      return die(done);
   }
+  while (!in_flight.empty())
+    if (Status done = finish_step(); !done.ok()) return die(done);
   end_everything(FinishReason::kAbort, {});
   keep_cache();
 }
 
+Status Engine::Impl::plan_step(bool* planned) {
+  const Time begin = clock_now();
+  heartbeat.mark_pending(begin);
+  kv->begin_step(begin);
+  const StepPlan& plan = scheduler.plan(begin, &events);
+  *planned = !plan.empty();
+  if (!*planned) return Status::ok_status();
+  heartbeat.plan(plan);
+  const Time launched_at = clock_now();
+  in_flight.push_back({&plan, launched_at, seconds(launched_at - begin)});
+  return runner->launch(plan);
+}
+
+// A step takes from its launch, or from the end of the one before, to its result.
+Status Engine::Impl::finish_step() {
+  const InFlight step = in_flight.front();
+  PAGODA_RETURN_IF_ERROR(runner->wait(step.plan->step_id, &result));
+  in_flight.erase(in_flight.begin());
+  const Time begin = std::max(step.launched_at, result_at);
+  result_at = clock_now();
+  scheduler.commit(*step.plan, result, result_at, &events);
+  engine_stats.on_step(scheduler.last_step(), seconds(result_at - begin),
+                       step.plan_s + seconds(clock_now() - result_at));
+  publish();
+  heartbeat.tick(clock_now());
+  return Status::ok_status();
+}
+
 void Engine::Impl::idle() {
   publish();
-  // Someone could run, and nobody does: time in which that is so counts as a stall.
-  if (control.is_halted() || control.is_paused() || !scheduler.has_work()) pulse.rest();
+  // A sequence could run, and none does: time in which that is so counts as a stall.
+  if (control.is_halted() || control.is_paused() || !scheduler.has_work()) heartbeat.idle();
   inbox.wait_until(std::min(scheduler.next_deadline(), engine_stats.next_log()));
 }
 
 bool Engine::Impl::take_inbox() {
-  bool go_on = inbox.take(&arrivals, &departures, &commands);
+  bool go_on = inbox.take(&arrivals, &cancellations, &commands);
   for (Arrival& arrival : arrivals) {
     const RequestId id = arrival.request->id;
     try {
-      Inside& place = inside[id];  // allocates before anything is moved
-      place = {{std::move(arrival.sink), std::move(arrival.slot)}, arrival.request->n};
+      ActiveRequest& place = active[id];  // allocates before anything is moved
+      place = {std::move(arrival.sink), std::move(arrival.slot), arrival.request->n};
       scheduler.submit(std::move(arrival.request), clock_now(), &events);
     } catch (const std::bad_alloc&) {
       if (scheduler.find(id) != nullptr) throw;
@@ -73,16 +100,15 @@ bool Engine::Impl::take_inbox() {
     }
   }
   arrivals.clear();
-  while (!departures.empty()) {  // where memory ends half way the rest is still there
-    const Departure departure = departures.back();
-    if (departure.choice < 0)
-      scheduler.cancel(departure.id, clock_now(), &events);
+  while (!cancellations.empty()) {  // where memory ends half way the rest is still there
+    const Cancellation cancellation = cancellations.back();
+    if (cancellation.choice < 0)
+      scheduler.cancel(cancellation.id, clock_now(), &events);
     else
-      scheduler.finish(departure.id, departure.choice, clock_now(), &events);
-    departures.pop_back();
+      scheduler.finish(cancellation.id, cancellation.choice, clock_now(), &events);
+    cancellations.pop_back();
   }
-  if (memory_is_short()) [[unlikely]]
-    return go_on;  // commands can wait
+  if (memory_is_short() || !in_flight.empty()) return go_on;  // commands can wait
   for (Command& command : commands) {
     control.take(std::move(command), clock_now(), &events);
     command.done = nullptr;
@@ -97,55 +123,47 @@ void Engine::Impl::take_ended_moves() {
   ended_moves.clear();
 }
 
-Status Engine::Impl::run(const StepPlan& plan) {
-  Time begin = clock_now();
-  PAGODA_RETURN_IF_ERROR(runner->launch(plan));
-  Status done = runner->wait(plan.step_id, &result);
-  step_s = seconds(clock_now() - begin);
-  return done;
-}
-
 // Everything that the last call of the scheduler has brought: numbers to the metrics, events to the
 // publisher. A slot is free, and drain() done, only after the last event is out.
 void Engine::Impl::publish() {
   begun.clear();
   scheduler.take_begun(&begun);
   for (RequestId id : begun)
-    if (auto it = inside.find(id); it != inside.end()) it->second.guest.slot.begin();
+    if (auto it = active.find(id); it != active.end()) it->second.slot.begin();
   finished.clear();
   scheduler.take_finished(&finished);
   engine_stats.on_finished(finished);
   SchedulerStats now = scheduler.stats();
   engine_stats.on_state(now);
   engine_stats.maybe_log(clock_now(), now);
-  cache_report.tell();
-  pulse.state(now);
+  kv_telemetry.flush();
+  heartbeat.state(now);
   {
     std::lock_guard lock(mutex);
     last_stats = now;
   }
   if (!events.empty()) {
     batch.sinks.reserve(events.size());  // from here on nothing lacks memory
-    batch.gone.reserve(events.size());
+    batch.finished.reserve(events.size());
     for (const TokenEvent& event : events) {
-      auto it = inside.find(event.id);
-      PAGODA_CHECK(it != inside.end(), "an event of a request that has ended");
-      batch.sinks.push_back(it->second.guest.sink.get());
-      if (event.finish == FinishReason::kNone || --it->second.num_left > 0) continue;
-      batch.gone.push_back(std::move(it->second.guest));
-      inside.erase(it);
+      auto it = active.find(event.id);
+      PAGODA_CHECK(it != active.end(), "an event of a request that has ended");
+      batch.sinks.push_back(it->second.sink.get());
+      if (event.finish == FinishReason::kNone || --it->second.num_choices_left > 0) continue;
+      batch.finished.push_back(std::move(it->second));
+      active.erase(it);
     }
     batch.events.swap(events);
     publisher.hand_over(&batch);
   }
-  control.answer();
+  control.answer(in_flight.empty());
 }
 
 // The publisher's thread: their last events are out.
-void Engine::Impl::leave(int64_t num_gone) {
+void Engine::Impl::release(int64_t num_requests) {
   std::lock_guard lock(mutex);
-  num_inside -= num_gone;
-  if (num_inside == 0) someone_left.notify_all();
+  num_active -= num_requests;
+  if (num_active == 0) drained.notify_all();
 }
 
 void Engine::Impl::command(Command&& command) {
@@ -158,11 +176,11 @@ Status Engine::Impl::refusal() const {
   return {StatusCode::kUnavailable, "the server is shutting down and takes no new requests"};
 }
 
-Status Engine::Impl::full(const QueueMeter::Answer& answer) {
-  const bool tokens = answer.lack == QueueMeter::Lack::kTokens;
+Status Engine::Impl::full(const AdmissionLimiter::Admission& answer) {
+  const bool tokens = answer.rejection == AdmissionLimiter::Rejection::kTokens;
   (tokens ? metrics->rejected_queue_tokens : metrics->rejected_queue_full).add();
-  std::string what = tokens ? fmt::format("{} prompt tokens, --max-num-queued-tokens", meter->max_tokens())
-                            : fmt::format("{} choices, --max-num-queued-reqs", meter->max_choices());
+  std::string what = tokens ? fmt::format("{} prompt tokens, --max-num-queued-tokens", limiter->max_tokens())
+                            : fmt::format("{} choices, --max-num-queued-reqs", limiter->max_choices());
   return Status(StatusCode::kExhausted, "the server's queue is full (" + what + "): try again later")
       .with_retry_after_ms(answer.retry_after_ms);
 }
@@ -182,7 +200,7 @@ Engine::~Engine() {
 
 Result<Engine::Slot> Engine::reserve(int64_t choices, const Tenant& tenant, GiveWay give_way) {
   if (impl_->inbox.is_closed()) return impl_->refusal();
-  const int32_t limit = impl_->meter->max_choices();
+  const int32_t limit = impl_->limiter->max_choices();
   if (choices > limit) {
     return invalid_argument(
         fmt::format("n: the request asks for {} choices, the server's queue holds at most {} "
@@ -191,19 +209,20 @@ Result<Engine::Slot> Engine::reserve(int64_t choices, const Tenant& tenant, Give
         "n");
   }
   const auto count = static_cast<int32_t>(choices);
-  QueueMeter::GiveWay lost;
+  AdmissionLimiter::GiveWay lost;
   if (give_way)
-    lost = [impl = impl_.get(), tell = std::move(give_way)](const QueueMeter::Answer& answer) {
+    lost = [impl = impl_.get(), tell = std::move(give_way)](const AdmissionLimiter::Admission& answer) {
       tell(impl->full(answer));
     };
   std::shared_ptr<QueueClaim> claim;
-  QueueMeter::Answer answer = impl_->meter->take_choices(tenant, count, clock_now(), std::move(lost), &claim);
-  if (answer.lack != QueueMeter::Lack::kNothing) return impl_->full(answer);
-  return Slot(impl_->meter, std::move(claim), count);
+  AdmissionLimiter::Admission answer =
+      impl_->limiter->try_acquire_choices(tenant, count, clock_now(), std::move(lost), &claim);
+  if (answer.rejection != AdmissionLimiter::Rejection::kNone) return impl_->full(answer);
+  return Slot(impl_->limiter, std::move(claim), count);
 }
 
 Status Engine::reserve_tokens(Slot* slot, int64_t num_prompt_tokens, std::string_view field) {
-  const int64_t limit = impl_->meter->max_tokens();
+  const int64_t limit = impl_->limiter->max_tokens();
   if (limit > 0 && num_prompt_tokens > limit) {
     return invalid_argument(
         fmt::format("{}: the request has {} prompt tokens, the server takes at most {} at a time "
@@ -211,8 +230,9 @@ Status Engine::reserve_tokens(Slot* slot, int64_t num_prompt_tokens, std::string
                     field, num_prompt_tokens, limit),
         std::string(field));
   }
-  QueueMeter::Answer answer = impl_->meter->take_tokens(slot->claim_.get(), num_prompt_tokens, clock_now());
-  if (answer.lack != QueueMeter::Lack::kNothing) return impl_->full(answer);
+  AdmissionLimiter::Admission answer =
+      impl_->limiter->try_acquire_tokens(slot->claim_.get(), num_prompt_tokens, clock_now());
+  if (answer.rejection != AdmissionLimiter::Rejection::kNone) return impl_->full(answer);
   slot->tokens_ += num_prompt_tokens;
   return Status::ok_status();
 }
@@ -232,10 +252,10 @@ Status Engine::submit(std::unique_ptr<Request> request, Slot slot, std::shared_p
   PAGODA_RETURN_IF_ERROR(check_deadline(request->deadline));
   {
     std::lock_guard lock(impl_->mutex);
-    ++impl_->num_inside;
+    ++impl_->num_active;
   }
   slot.served_ = true;
-  request->goes_ahead = slot.claim_ != nullptr && impl_->meter->is_owed(slot.claim_.get());
+  request->goes_ahead = slot.claim_ != nullptr && impl_->limiter->is_owed(slot.claim_.get());
   Status refused;
   try {
     if (impl_->inbox.push({std::move(request), std::move(slot), std::move(sink)})) return Status::ok_status();
@@ -243,16 +263,16 @@ Status Engine::submit(std::unique_ptr<Request> request, Slot slot, std::shared_p
   } catch (const std::bad_alloc&) {
     refused = status_of_exception();
   }
-  impl_->leave(1);
+  impl_->release(1);
   return refused;
 }
 
 void Engine::cancel(RequestId id) {
-  impl_->inbox.leave({id, -1});
+  impl_->inbox.cancel({id, -1});
 }
 
 void Engine::finish(RequestId id, int32_t choice) {
-  impl_->inbox.leave({id, choice});
+  impl_->inbox.cancel({id, choice});
 }
 
 void Engine::pause(PauseMode mode, bool clear_cache, Done done) {
@@ -285,7 +305,7 @@ bool Engine::is_sleeping() const {
 }
 
 double Engine::stalled_s() const {
-  return impl_->pulse.stalled_s(clock_now());
+  return impl_->heartbeat.stalled_s(clock_now());
 }
 
 void Engine::stop_admission() {
@@ -296,8 +316,8 @@ bool Engine::drain(double timeout_s) {
   stop_admission();
   std::unique_lock lock(impl_->mutex);
   constexpr double kForever = 1e9;  // more would overflow the clock
-  return impl_->someone_left.wait_for(lock, std::chrono::duration<double>(std::min(timeout_s, kForever)),
-                                      [this] { return impl_->num_inside == 0; });
+  return impl_->drained.wait_for(lock, std::chrono::duration<double>(std::min(timeout_s, kForever)),
+                                 [this] { return impl_->num_active == 0; });
 }
 
 bool Engine::is_healthy() const {

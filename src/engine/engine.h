@@ -1,11 +1,11 @@
-// The engine room: the loop that is the heart of the house, and its thread. Takes arrivals and cancellations
-// -> plan -> nothing to do? sleep on the queue -> run -> commit -> publish. It decides nothing (schedule
-// does) and computes nothing (the runner does); it owns both, the KV books and the sinks of what is inside.
-// Any thread may submit, cancel and command; commands take effect between steps. Events leave through a
-// thread of their own (publisher.h), one hand-over a step.
-// A failed request never takes the engine with it; a failed runner ends every request with an error event and
-// leaves the engine dead (is_healthy() false). Invariant: a request that submit() took has each of its
-// choices ended by exactly one event.
+// The engine room: the engine loop and its thread. Takes arrivals and cancellations -> plan -> nothing to do?
+// sleep on the queue -> run -> commit -> publish; with SchedulerConfig.max_in_flight 2 it plans the next step
+// while one runs, where the runner can (ModelRunner::max_in_flight). It decides nothing (schedule does) and
+// computes nothing (the runner does); it owns both, the cache's bookkeeping and the sinks of active requests.
+// Any thread may submit, cancel and command; commands take effect with no step in flight. Events leave
+// through a thread of their own (publisher.h), one hand-over a step. A failed request never takes the engine
+// with it; a failed runner ends every request with an error event and leaves the engine dead (is_healthy()
+// false). Invariant: a request that submit() took has each of its choices ended by exactly one event.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -26,9 +26,9 @@
 namespace pagoda {
 
 class QueueClaim;
-class QueueMeter;
+class AdmissionLimiter;
 
-// What becomes of those inside when the engine is paused: they end with kAbort; the running ones go on to
+// What becomes of active requests when the engine is paused: they end with kAbort; the running ones go on to
 // their end; all stay as they are.
 enum class PauseMode : uint8_t { kAbort, kWait, kKeep };
 
@@ -56,18 +56,18 @@ class Engine {
 
    private:
     friend class Engine;
-    Slot(std::shared_ptr<QueueMeter> meter, std::shared_ptr<QueueClaim> claim, int32_t choices);
+    Slot(std::shared_ptr<AdmissionLimiter> limiter, std::shared_ptr<QueueClaim> claim, int32_t choices);
     void give_back();
     void begin();
-    std::shared_ptr<QueueMeter> meter_;
+    std::shared_ptr<AdmissionLimiter> limiter_;
     std::shared_ptr<QueueClaim> claim_;  // of the whole API request
     int32_t choices_ = 0;
     int64_t tokens_ = 0;
     bool served_ = false;  // it has been in the engine
     bool begun_ = false;   // none of its choices waits any more
   };
-  // Told, once, that the places have gone to a tenant that holds less (queue_meter.h): the request is to end
-  // with this status. On the thread of whoever asked for them.
+  // Told, once, that the places have gone to a tenant that holds less (admission_limiter.h): the request is
+  // to end with this status. On the thread of the request that asked for them.
   using GiveWay = std::function<void(const Status&)>;
   // Taken before a prompt is tokenized, so that a full queue costs nothing. Errors: kExhausted with a retry
   // hint: when, at the rate at which choices (or prompt tokens) have left the engine lately, there will be
@@ -78,7 +78,8 @@ class Engine {
   // `field`, where the request has its prompts. Then the slot stays as it is.
   Status reserve_tokens(Slot* slot, int64_t num_prompt_tokens, std::string_view field = "prompt");
 
-  // kTimeout, and a count in the metrics, once the deadline has passed: for a request that is not inside yet.
+  // kTimeout, and a count in the metrics, once the deadline has passed: for a request that has not been
+  // submitted yet.
   Status check_deadline(Time deadline) const;
 
   RequestId next_request_id();
@@ -92,16 +93,16 @@ class Engine {
   // others go on. Any thread; harmless for one that has ended. Requires: choice >= 0.
   void finish(RequestId id, int32_t choice);
 
-  // Commands: carried out between two steps, then `done` is called, once, on the engine thread (on the
+  // Commands: carried out with no step in flight, then `done` is called, once, on the engine thread (on the
   // caller's, with kUnavailable, once the engine has ended). While paused or asleep requests are taken and
   // wait. None of these blocks.
   using Done = std::function<void(const Status&)>;
-  // Nobody starts until resume(). Done once nobody runs (kWait), else at once; clear_cache: and then nothing
-  // cached can be found. A resume() before that ends the wait with kUnavailable.
+  // No request starts until resume(). Done once none runs (kWait), else at once; clear_cache: and then
+  // nothing cached can be found. A resume() before that ends the wait with kUnavailable.
   void pause(PauseMode mode, bool clear_cache, Done done);
   void resume(Done done);
-  // Nobody runs until wake_up(): whoever did goes back to the queue, the cache is forgotten and the runner
-  // gives up what `level` says (ModelRunner::sleep). Errors: the runner's; then it is awake.
+  // No request runs until wake_up(): those that did go back to the queue, the cache is forgotten and the
+  // runner gives up what `level` says (ModelRunner::sleep). Errors: the runner's; then it is awake.
   void sleep(int level, Done done);
   // Awake once both have been asked for. Errors: the runner's; then it is still asleep.
   void wake_up(bool weights, bool kv_cache, Done done);
@@ -109,9 +110,9 @@ class Engine {
   bool is_paused() const;
   bool is_sleeping() const;
 
-  // No new requests from here on; those inside go on.
+  // No new requests from here on; active ones go on.
   void stop_admission();
-  // Stops admission and waits until nobody is inside, at most timeout_s; false if some were left.
+  // Stops admission and waits until no request is active, at most timeout_s; false if some were left.
   bool drain(double timeout_s);
 
   bool is_healthy() const;

@@ -1,4 +1,4 @@
-// How the engine gets by without memory, and how it and those inside end.
+// How the engine gets by without memory, and how it and its requests end.
 #include <cstdlib>
 #include <new>
 #include <utility>
@@ -9,7 +9,7 @@
 
 namespace pagoda {
 
-// Nothing that is thrown leaves the thread: those inside hear of it, and the engine is dead.
+// Nothing that is thrown leaves the thread: each request ends with an error, and the engine is dead.
 void Engine::Impl::run_thread() noexcept {
   let_this_thread_use_the_reserve();
   try {
@@ -25,7 +25,7 @@ void Engine::Impl::run_thread() noexcept {
   }
 }
 
-// Without a reserve no step is begun, for half way through it there might be no memory. Those inside may
+// Without a reserve no step is begun, for half way through it there might be no memory. Active requests may
 // come, go and run out of time, as far as there is memory for that; and who asked for most is ended. Its
 // memory comes back when its client has been told, so there is a pause before the next one.
 bool Engine::Impl::go_without_reserve() {
@@ -48,12 +48,12 @@ bool Engine::Impl::go_without_reserve() {
 
 // Comes while there is no memory for it.
 void Engine::Impl::turn_away(Arrival* arrival, RequestId id) noexcept {
-  if (auto it = inside.find(id); it != inside.end()) {
-    if (it->second.guest.sink != nullptr) arrival->sink = std::move(it->second.guest.sink);
-    inside.erase(it);  // and gives its places back
+  if (auto it = active.find(id); it != active.end()) {
+    if (it->second.sink != nullptr) arrival->sink = std::move(it->second.sink);
+    active.erase(it);  // and gives its places back
   }
   std::exchange(arrival->sink, nullptr)->on_lost();
-  leave(1);
+  release(1);
 }
 
 // What has been computed outlives the process, where there is an offload disk.
@@ -65,7 +65,9 @@ void Engine::Impl::keep_cache() {
   kv->flush_to_disk();
   kv->take_moves(&plan.moves);
   if (plan.empty()) return;
-  if (Status done = run(plan); !done.ok()) log_warning("the cache is not kept: {}", done.message());
+  Status done = runner->launch(plan);
+  if (done.ok()) done = runner->wait(plan.step_id, &result);
+  if (!done.ok()) log_warning("the cache is not kept: {}", done.message());
 }
 
 // Requests that arrived before the inbox closed get the event too.
@@ -75,7 +77,7 @@ void Engine::Impl::end_everything(FinishReason reason, const std::string& error)
   scheduler.abort_all(reason, error, clock_now(), &events);
   publish();
   end_commands();
-  pulse.rest();
+  heartbeat.idle();
 }
 
 void Engine::Impl::die(const Status& status) {
@@ -98,27 +100,27 @@ void Engine::Impl::end_commands() {
     for (Command& command : commands)
       if (command.done) command.done(ended);
     commands.clear();
-    inbox.take(&arrivals, &departures, &commands);
+    inbox.take(&arrivals, &cancellations, &commands);
   }
   control.end(ended);
 }
 
 // After an exception: the scheduler's state may be inconsistent and is not read. Ends every request that this
-// class itself knows to be inside; allocates nothing where there is no memory.
+// class itself knows to be active; allocates nothing where there is no memory.
 void Engine::Impl::abandon() noexcept {
   inbox.finish();
   batch.clear();
-  for (auto& [id, one] : inside)
-    if (one.guest.sink != nullptr) end_guest(std::move(one.guest));
-  inside.clear();
+  for (auto& [id, request] : active)
+    if (request.sink != nullptr) end_request(std::move(request));
+  active.clear();
   for (int i = 0; i < 2; ++i) {  // what had been taken, and what has come since
     for (Arrival& arrival : arrivals)
-      if (arrival.sink != nullptr) end_guest({std::move(arrival.sink), std::move(arrival.slot)});
+      if (arrival.sink != nullptr) end_request({std::move(arrival.sink), std::move(arrival.slot)});
     arrivals.clear();
-    inbox.take(&arrivals, &departures, &commands);
+    inbox.take(&arrivals, &cancellations, &commands);
   }
   publisher.hand_over(&batch);
-  pulse.rest();
+  heartbeat.idle();
   try {
     end_commands();
   } catch (...) {
@@ -126,19 +128,19 @@ void Engine::Impl::abandon() noexcept {
   }
 }
 
-void Engine::Impl::end_guest(Guest guest) noexcept {
+void Engine::Impl::end_request(ActiveRequest request) noexcept {
   const std::size_t before = batch.events.size();
   try {
     TokenEvent event;
     event.finish = FinishReason::kError;
     event.error = "the engine has died";
-    batch.add(std::move(event), guest.sink.get());
-    batch.gone.push_back(std::move(guest));
+    batch.add(std::move(event), request.sink.get());
+    batch.finished.push_back(std::move(request));
   } catch (const std::bad_alloc&) {
     batch.events.resize(before);
     batch.sinks.resize(before);
-    guest.sink->on_lost();
-    leave(1);
+    request.sink->on_lost();
+    release(1);
   }
 }
 
@@ -146,9 +148,9 @@ void Engine::Impl::end_guest(Guest guest) noexcept {
 // supervisor restarts it.
 void Engine::Impl::watch() {
   if (config.watchdog_timeout_s <= 0) return;
-  auto stalled_s = [this] { return pulse.stalled_s(clock_now()); };
+  auto stalled_s = [this] { return heartbeat.stalled_s(clock_now()); };
   watchdog.emplace(config.watchdog_timeout_s, stalled_s, [this](double) {
-    log_error("The engine hangs, and the process ends: {}{}{}{}.", pulse.describe(clock_now()),
+    log_error("The engine hangs, and the process ends: {}{}{}{}.", heartbeat.describe(clock_now()),
               healthy.load() ? "" : "; it has failed", control.is_paused() ? "; paused" : "",
               control.is_sleeping() ? "; asleep" : "");
     flush_log(std::chrono::seconds(1));

@@ -1,5 +1,5 @@
 // The engine's state and its parts: engine.cc is the door, the loop and what passes through it, engine_end.cc
-// how the engine gets by without memory, and how it and those inside end. Private to the engine room.
+// how the engine gets by without memory, and how it and its requests end. Private to the engine room.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -11,13 +11,13 @@
 #include <unordered_map>
 #include <vector>
 
-#include "engine/cache_report.h"
+#include "engine/admission_limiter.h"
 #include "engine/control.h"
 #include "engine/engine.h"
 #include "engine/engine_stats.h"
 #include "engine/inbox.h"
+#include "engine/kv_telemetry.h"
 #include "engine/publisher.h"
-#include "engine/queue_meter.h"
 #include "engine/watchdog.h"
 
 namespace pagoda {
@@ -32,25 +32,28 @@ struct Engine::Impl {
        std::unique_ptr<KvEventSink> kv_events)
       : config(engine_config),
         metrics(engine_metrics),
-        meter(std::make_shared<QueueMeter>(engine_config.scheduler.max_num_queued_reqs,
-                                           engine_config.scheduler.max_num_queued_tokens)),
+        limiter(std::make_shared<AdmissionLimiter>(engine_config.scheduler.max_num_queued_reqs,
+                                                   engine_config.scheduler.max_num_queued_tokens)),
         kv(std::move(kv_manager)),
-        runner(std::move(model_runner)),
         scheduler(config.scheduler, kv.get()),
+        runner(std::move(model_runner)),
+        max_in_flight(
+            static_cast<std::size_t>(std::min(config.scheduler.max_in_flight, runner->max_in_flight()))),
         control(&scheduler, kv.get(), runner.get(), metrics),
         engine_stats(metrics, config),
-        cache_report(kv.get(), metrics, std::move(kv_events)),
-        publisher([this](int64_t num_gone) { leave(num_gone); }) {}
+        kv_telemetry(kv.get(), metrics, std::move(kv_events)),
+        publisher([this](int64_t num_released) { release(num_released); }) {}
 
   void run_thread() noexcept;
   void loop();
   bool take_inbox();
   void take_ended_moves();
   void idle();
-  void leave(int64_t num_gone);
+  void release(int64_t num_requests);
   void command(Command&& command);
   void watch();
-  Status run(const StepPlan& plan);
+  Status plan_step(bool* planned);
+  Status finish_step();
   void publish();
   void keep_cache();
   void die(const Status& status);
@@ -58,41 +61,44 @@ struct Engine::Impl {
   void abandon() noexcept;
   bool go_without_reserve();
   void turn_away(Arrival* arrival, RequestId id) noexcept;
-  void end_guest(Guest guest) noexcept;
+  void end_request(ActiveRequest request) noexcept;
   void end_commands();
   void end_everything(FinishReason reason, const std::string& error);
   Status refusal() const;
-  Status full(const QueueMeter::Answer& answer);
+  Status full(const AdmissionLimiter::Admission& answer);
 
   const EngineConfig config;
   EngineMetrics* const metrics;
-  const std::shared_ptr<QueueMeter> meter;
+  const std::shared_ptr<AdmissionLimiter> limiter;
   std::atomic<RequestId> next_id{1};
   Inbox inbox;
 
   // Shared with the callers.
   mutable std::mutex mutex;
-  std::condition_variable someone_left;
-  int64_t num_inside = 0;
+  std::condition_variable drained;
+  int64_t num_active = 0;
   std::string failure;
   SchedulerStats last_stats;
   std::atomic<bool> healthy{true};
-  Pulse pulse;
+  Heartbeat heartbeat;
 
   // The engine thread's own.
-  struct Inside {
-    Guest guest;
-    int32_t num_left = 0;  // choices
+  struct InFlight {
+    const StepPlan* plan;
+    Time launched_at;
+    double plan_s;  // what planning it took
   };
   std::unique_ptr<KvManager> kv;
-  std::unique_ptr<ModelRunner> runner;
   Scheduler scheduler;
+  std::unique_ptr<ModelRunner> runner;  // destroyed before the scheduler, whose plans it may still be reading
+  const std::size_t max_in_flight;
+  std::vector<InFlight> in_flight;  // launched and not committed, in order
   Control control;
   EngineStats engine_stats;
-  CacheReport cache_report;
-  std::unordered_map<RequestId, Inside> inside;
+  KvTelemetry kv_telemetry;
+  std::unordered_map<RequestId, ActiveRequest> active;
   std::vector<Arrival> arrivals;
-  std::vector<Departure> departures;
+  std::vector<Cancellation> cancellations;
   std::vector<Command> commands;
   std::vector<TokenEvent> events;
   Publisher::Batch batch;
@@ -100,7 +106,7 @@ struct Engine::Impl {
   std::vector<FinishedStats> finished;
   std::vector<OffloadMoveEnd> ended_moves;
   StepResult result;  // of the last step
-  double step_s = 0;  // what the last run() took
+  Time result_at{};   // of the last step
   Time next_relief{};
   Publisher publisher;
   std::optional<Watchdog> watchdog;  // outlives the thread, whose end it watches too

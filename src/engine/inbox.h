@@ -1,5 +1,5 @@
-// Where other threads leave arrivals, departures and commands for the engine thread. Arrivals are bounded by
-// the slots they carry. Private to the engine room.
+// Where other threads leave arrivals, cancellations and commands for the engine thread. Arrivals are bounded
+// by the slots they carry. Private to the engine room.
 #pragma once
 #include <algorithm>
 #include <condition_variable>
@@ -21,7 +21,7 @@ struct Arrival {
 };
 
 // A request to cancel whole, or (choice >= 0) one of its choices that is complete.
-struct Departure {
+struct Cancellation {
   RequestId id;
   int32_t choice;
 };
@@ -48,11 +48,11 @@ class Inbox {
     wake_.notify_one();
     return true;
   }
-  void leave(Departure departure) {
+  void cancel(Cancellation cancellation) {
     {
       std::lock_guard lock(mutex_);
       if (finished_) return;
-      departures_.push_back(departure);
+      cancellations_.push_back(cancellation);
     }
     wake_.notify_one();
   }
@@ -91,23 +91,23 @@ class Inbox {
     }
     wake_.notify_one();
   }
-  // Nobody will take anything any more: departures are dropped.
+  // Nobody will take anything any more: cancellations are dropped.
   void finish() {
     std::lock_guard lock(mutex_);
     closed_ = finished_ = true;
   }
 
-  // Engine thread. Puts what has come into those of the vectors that are empty, the departures last first;
+  // Engine thread. Puts what has come into those of the vectors that are empty, the cancellations last first;
   // false: stop() was called.
-  bool take(std::vector<Arrival>* arrivals, std::vector<Departure>* departures,
+  bool take(std::vector<Arrival>* arrivals, std::vector<Cancellation>* cancellations,
             std::vector<Command>* commands) {
     std::lock_guard lock(mutex_);
     woken_ = false;
     if (arrivals->empty()) arrivals->swap(arrivals_);
     if (commands->empty()) commands->swap(commands_);
-    if (departures->empty()) {
-      departures->swap(departures_);
-      std::reverse(departures->begin(), departures->end());
+    if (cancellations->empty()) {
+      cancellations->swap(cancellations_);
+      std::reverse(cancellations->begin(), cancellations->end());
     }
     return !stopping_;
   }
@@ -115,7 +115,7 @@ class Inbox {
   void wait_until(Time time) {
     std::unique_lock lock(mutex_);
     auto ready = [&] {
-      return stopping_ || woken_ || !arrivals_.empty() || !departures_.empty() || !commands_.empty();
+      return stopping_ || woken_ || !arrivals_.empty() || !cancellations_.empty() || !commands_.empty();
     };
     if (time == Time::max()) {
       wake_.wait(lock, ready);
@@ -128,7 +128,7 @@ class Inbox {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<Arrival> arrivals_;
-  std::vector<Departure> departures_;
+  std::vector<Cancellation> cancellations_;
   std::vector<Command> commands_;
   bool woken_ = false, closed_ = false, stopping_ = false, finished_ = false;
 };

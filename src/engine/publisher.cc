@@ -7,8 +7,8 @@
 
 namespace pagoda {
 
-Publisher::Publisher(std::function<void(int64_t)> on_gone)
-    : on_gone_(std::move(on_gone)), thread_([this] { run(); }) {}
+Publisher::Publisher(std::function<void(int64_t)> on_release)
+    : on_release_(std::move(on_release)), thread_([this] { run(); }) {}
 
 Publisher::~Publisher() {
   {
@@ -55,9 +55,9 @@ void Publisher::deliver(Batch* batch) {
       batch->sinks[i]->on_lost();
     }
   }
-  const auto num_gone = static_cast<int64_t>(batch->gone.size());
+  const auto num_released = static_cast<int64_t>(batch->finished.size());
   batch->clear();
-  if (num_gone > 0) on_gone_(num_gone);
+  if (num_released > 0) on_release_(num_released);
 }
 
 }  // namespace pagoda

@@ -7,7 +7,7 @@
 
 namespace pagoda {
 
-void Pulse::plan(const StepPlan& plan) {
+void Heartbeat::plan(const StepPlan& plan) {
   std::lock_guard lock(mutex_);
   step_id_ = plan.step_id;
   num_rows_ = plan.work.size();
@@ -15,18 +15,18 @@ void Pulse::plan(const StepPlan& plan) {
   num_tokens_ = plan.num_tokens;
 }
 
-void Pulse::state(const SchedulerStats& stats) {
+void Heartbeat::state(const SchedulerStats& stats) {
   std::lock_guard lock(mutex_);
   stats_ = stats;
 }
 
-double Pulse::stalled_s(Time now) const {
+double Heartbeat::stalled_s(Time now) const {
   const Time::rep since = working_since_.load(std::memory_order_relaxed);
   if (since == 0) return 0;
   return std::max(std::chrono::duration<double>(now - Time(Time::duration(since))).count(), 0.0);
 }
 
-std::string Pulse::describe(Time now) const {
+std::string Heartbeat::describe(Time now) const {
   std::lock_guard lock(mutex_);
   return fmt::format(
       "step {} of {} rows, {} tokens, {} samples; {} running, {} waiting, {} deferred, {} preemptions; KV "

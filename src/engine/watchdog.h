@@ -1,5 +1,5 @@
-// Notices an engine thread that has stopped: Pulse is what that thread tells of itself, Watchdog the thread
-// that listens. Private to the engine room.
+// Notices an engine thread that has stopped: Heartbeat is what that thread says of itself, Watchdog the
+// thread that listens. Private to the engine room.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -14,22 +14,22 @@
 namespace pagoda {
 
 // Written by the engine thread, read by any.
-class Pulse {
+class Heartbeat {
  public:
   // There is work, and a step of it has just been made or is about to be begun.
-  void beat(Time now) { working_since_.store(now.time_since_epoch().count(), std::memory_order_relaxed); }
-  // There is work, which has not gone on: the time since the last beat counts.
-  void wait(Time now) {
-    if (working_since_.load(std::memory_order_relaxed) == 0) beat(now);
+  void tick(Time now) { working_since_.store(now.time_since_epoch().count(), std::memory_order_relaxed); }
+  // There is work, which has not gone on: the time since the last tick counts.
+  void mark_pending(Time now) {
+    if (working_since_.load(std::memory_order_relaxed) == 0) tick(now);
   }
   // Nothing to do, or told to do nothing.
-  void rest() { working_since_.store(0, std::memory_order_relaxed); }
+  void idle() { working_since_.store(0, std::memory_order_relaxed); }
   void plan(const StepPlan& plan);
   void state(const SchedulerStats& stats);
 
-  // How long work has stood still; 0 at rest.
+  // How long work has stood still; 0 when idle.
   double stalled_s(Time now) const;
-  // For the log of somebody who wonders why.
+  // For the log line that says why.
   std::string describe(Time now) const;
 
  private:

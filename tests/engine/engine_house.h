@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "tests/testing/async_runner.h"
 #include "tests/testing/fake_runner.h"
 #include "tests/testing/kv_specs.h"
 
@@ -122,10 +123,13 @@ struct House {
   EngineMetrics metrics{&registry, "m", 64};
   EngineConfig config;
   FakeModel model{.seed = 5, .vocab_size = 50, .bad_one_in = 0};
-  std::function<Status(const StepPlan&)> on_wait;
+  std::function<Status(const StepPlan&)> on_wait, on_launch;  // on_launch: of an asynchronous runner
+  AsyncRunner* async = nullptr;                               // the engine's
   std::unique_ptr<Engine> engine;
 
-  House() {
+  // 2: the runner is asynchronous, and two plans are in flight.
+  explicit House(int max_in_flight = 1) : asynchronous(max_in_flight > 1) {
+    config.scheduler.max_in_flight = max_in_flight;
     config.scheduler.max_num_seqs = 4;
     config.scheduler.max_num_batched_tokens = 32;
     config.scheduler.max_model_len = 64;
@@ -133,7 +137,8 @@ struct House {
     config.log_stats = false;
   }
   int block_size = 4, num_blocks = 40;
-  bool can_sleep = false;
+  bool can_sleep = false, asynchronous;
+  int max_runner_depth = 2;  // of an asynchronous runner
   Engine& start() {
     auto kv =
         std::make_unique<KvManager>(std::vector<KvGroupSpec>{testing::full_group(block_size)}, num_blocks);
@@ -142,7 +147,15 @@ struct House {
     auto runner = can_sleep ? std::make_unique<SleepyRunner>(model, groups, num_blocks, rows)
                             : std::make_unique<FakeRunner>(model, groups, num_blocks, rows);
     runner->on_wait = on_wait;
-    engine = std::make_unique<Engine>(config, std::move(kv), std::move(runner), &metrics);
+    std::unique_ptr<ModelRunner> any = std::move(runner);
+    if (asynchronous) {
+      auto wrapped = std::make_unique<AsyncRunner>(std::move(any));
+      wrapped->on_launch = on_launch;
+      wrapped->depth = max_runner_depth;
+      async = wrapped.get();
+      any = std::move(wrapped);
+    }
+    engine = std::make_unique<Engine>(config, std::move(kv), std::move(any), &metrics);
     return *engine;
   }
   std::unique_ptr<Request> request(std::vector<TokenId> prompt, int max_tokens, int n = 1) {
@@ -172,6 +185,15 @@ struct House {
       prefix = model.extend(prefix, out.back());
     }
     return out;
+  }
+  // Blocks come back when the last plan that uses them is committed, which may be after the last event.
+  bool all_blocks_come_back() {
+    Time end = std::chrono::steady_clock::now() + kPatience;
+    while (std::chrono::steady_clock::now() < end) {
+      if (engine->stats().kv_usage == 0) return true;
+      std::this_thread::yield();
+    }
+    return false;
   }
   // Slots come back on the engine thread, just after the last event.
   bool all_slots_come_back() {

@@ -67,6 +67,7 @@ class ArmedRunner : public ModelRunner {
     return done;
   }
   int32_t vocab_size() const override { return inner_->vocab_size(); }
+  int32_t max_in_flight() const override { return inner_->max_in_flight(); }
 
  private:
   std::unique_ptr<ModelRunner> inner_;
@@ -74,7 +75,8 @@ class ArmedRunner : public ModelRunner {
   std::size_t smallest_;
 };
 
-class EngineWithoutMemory : public ::testing::Test {
+// With one plan in flight, and with two.
+class EngineWithoutMemory : public ::testing::TestWithParam<int> {
  protected:
   void SetUp() override {
     if (!can_allocations_fail()) GTEST_SKIP();
@@ -89,6 +91,7 @@ class EngineWithoutMemory : public ::testing::Test {
   std::vector<std::shared_ptr<Ear>> run(int64_t k, std::size_t smallest) {
     testing::House house;
     house.config.scheduler.max_num_seqs = 8;
+    house.config.scheduler.max_in_flight = GetParam();
     house.config.scheduler.max_num_batched_tokens = 64;
     testing::RunnerOptions options;
     options.max_num_seqs = 8;
@@ -131,13 +134,15 @@ class EngineWithoutMemory : public ::testing::Test {
   std::vector<std::shared_ptr<Ear>> alone_;
 };
 
-TEST_F(EngineWithoutMemory, WhoAsksForMostIsEnded) {
+INSTANTIATE_TEST_SUITE_P(PlansInFlight, EngineWithoutMemory, ::testing::Values(1, 2));
+
+TEST_P(EngineWithoutMemory, WhoAsksForMostIsEnded) {
   const auto ears = run(-1, 2 * kVocab * sizeof(TopLogprob));
   EXPECT_TRUE(ears[2]->no_memory);
   for (std::size_t who : {0u, 1u}) expect_as_alone(ears, who);
 }
 
-TEST_F(EngineWithoutMemory, AnyAllocationOfAStepMayFail) {
+TEST_P(EngineWithoutMemory, AnyAllocationOfAStepMayFail) {
   int num_ended = 0;
   for (int64_t k = 0;; ++k) {
     const int64_t failures = num_failures;

@@ -40,21 +40,21 @@ TokenEvent numbered(int32_t number) {
 
 TEST(Publisher, KeepsOrderAndLetsGoAfterTheLastEvent) {
   constexpr int kSteps = 500, kSinks = 8;
-  std::atomic<int> alive{0}, gone{0};
+  std::atomic<int> alive{0}, released{0};
   std::vector<std::shared_ptr<Sink>> sinks;
   for (int i = 0; i < kSinks; ++i) sinks.push_back(std::make_shared<Sink>(&alive));
   {
-    Publisher publisher([&](int64_t count) { gone += static_cast<int>(count); });
+    Publisher publisher([&](int64_t count) { released += static_cast<int>(count); });
     Publisher::Batch batch;
     for (int step = 0; step < kSteps; ++step) {
       for (auto& sink : sinks) batch.add(numbered(step), sink.get());
       if (step + 1 == kSteps)
-        for (auto& sink : sinks) batch.gone.push_back({sink, {}});
+        for (auto& sink : sinks) batch.finished.push_back({sink, {}, 0});
       publisher.hand_over(&batch);
-      EXPECT_TRUE(batch.events.empty() && batch.sinks.empty() && batch.gone.empty());
+      EXPECT_TRUE(batch.events.empty() && batch.sinks.empty() && batch.finished.empty());
     }
   }  // delivers what there is
-  EXPECT_EQ(gone, kSinks);
+  EXPECT_EQ(released, kSinks);
   for (auto& sink : sinks) {
     ASSERT_EQ(sink->seen.size(), static_cast<std::size_t>(kSteps));
     for (int step = 0; step < kSteps; ++step) EXPECT_EQ(sink->seen[static_cast<std::size_t>(step)], step);

@@ -11,7 +11,7 @@
 namespace pagoda {
 namespace {
 
-using Lack = QueueMeter::Lack;
+using Rejection = AdmissionLimiter::Rejection;
 using testing::QueueGuests;
 
 struct Comer {
@@ -57,15 +57,16 @@ TEST(QueueFairness, WhoIsLetInAndAtWhoseCost) {
     QueueGuests queue(12, 0);
     for (std::size_t i = 0; i < one.inside.size(); ++i) {
       const Comer& in = one.inside[i];
-      ASSERT_EQ(queue.come(static_cast<int>(i), in.choices, {in.tenant, in.weight, in.source}).lack,
-                Lack::kNothing);
+      ASSERT_EQ(queue.come(static_cast<int>(i), in.choices, {in.tenant, in.weight, in.source}).rejection,
+                Rejection::kNone);
       if (in.runs) queue.begin(static_cast<int>(i));
     }
     const Tenant tenant{one.comer.tenant, one.comer.weight, one.comer.source};
-    EXPECT_EQ(queue.come(99, one.comer.choices, tenant).lack == Lack::kNothing, one.let_in) << one.what;
+    EXPECT_EQ(queue.come(99, one.comer.choices, tenant).rejection == Rejection::kNone, one.let_in)
+        << one.what;
     EXPECT_EQ(queue.lost, one.lost) << one.what;
     for (int name : queue.lost) {
-      EXPECT_EQ(queue.guests[name].lost.lack, Lack::kChoices) << one.what;
+      EXPECT_EQ(queue.guests[name].lost.rejection, Rejection::kChoices) << one.what;
       EXPECT_GE(queue.guests[name].lost.retry_after_ms, 1000) << one.what;
     }
   }
@@ -75,21 +76,21 @@ TEST(QueueFairness, TokensAreSharedToo) {
   QueueGuests queue(100, 1000);
   const Tenant greedy{1}, polite{2};
   for (int i = 0; i < 10; ++i) {
-    ASSERT_EQ(queue.come(i, 1, greedy).lack, Lack::kNothing);
-    ASSERT_EQ(queue.tokens(i, 100).lack, Lack::kNothing);
+    ASSERT_EQ(queue.come(i, 1, greedy).rejection, Rejection::kNone);
+    ASSERT_EQ(queue.tokens(i, 100).rejection, Rejection::kNone);
   }
-  EXPECT_EQ(queue.come(10, 1, greedy).lack, Lack::kTokens);
-  ASSERT_EQ(queue.come(11, 1, polite).lack, Lack::kNothing);
+  EXPECT_EQ(queue.come(10, 1, greedy).rejection, Rejection::kTokens);
+  ASSERT_EQ(queue.come(11, 1, polite).rejection, Rejection::kNone);
   EXPECT_TRUE(queue.lost.empty()) << "not before it is known how many";
-  ASSERT_EQ(queue.tokens(11, 250).lack, Lack::kNothing);
+  ASSERT_EQ(queue.tokens(11, 250).rejection, Rejection::kNone);
   EXPECT_EQ(queue.lost, (std::vector<int>{9, 8, 7}));
-  EXPECT_EQ(queue.guests[9].lost.lack, Lack::kTokens);
+  EXPECT_EQ(queue.guests[9].lost.rejection, Rejection::kTokens);
   // A prompt can not be divided: one alone may be more than a share.
   const Tenant third{3};
-  ASSERT_EQ(queue.come(12, 1, third).lack, Lack::kNothing);
-  EXPECT_EQ(queue.tokens(12, 400).lack, Lack::kNothing);
-  EXPECT_EQ(queue.tokens(12, 400).lack, Lack::kTokens);
-  EXPECT_EQ(queue.meter.num_choices(), 10 + 2 - static_cast<int>(queue.lost.size()));
+  ASSERT_EQ(queue.come(12, 1, third).rejection, Rejection::kNone);
+  EXPECT_EQ(queue.tokens(12, 400).rejection, Rejection::kNone);
+  EXPECT_EQ(queue.tokens(12, 400).rejection, Rejection::kTokens);
+  EXPECT_EQ(queue.limiter.num_choices(), 10 + 2 - static_cast<int>(queue.lost.size()));
 }
 
 // Who is not tokenized yet, or has no tokens at all, has none to give.
@@ -108,36 +109,37 @@ TEST(QueueFairness, WhoHoldsNoTokensKeepsItsPlace) {
   for (const Case& one : cases) {
     QueueGuests queue(100, 1000);
     for (int i = 0; i < static_cast<int>(one.greedy.size()); ++i) {
-      ASSERT_EQ(queue.come(i, 1, {1}).lack, Lack::kNothing) << one.what;
+      ASSERT_EQ(queue.come(i, 1, {1}).rejection, Rejection::kNone) << one.what;
       if (i < one.num_running) queue.begin(i);
     }
-    ASSERT_EQ(queue.come(99, 1, {2}).lack, Lack::kNothing) << one.what;
+    ASSERT_EQ(queue.come(99, 1, {2}).rejection, Rejection::kNone) << one.what;
     for (int i = 0; i < static_cast<int>(one.greedy.size()); ++i)
-      ASSERT_EQ(queue.tokens(i, one.greedy[static_cast<std::size_t>(i)]).lack, Lack::kNothing) << one.what;
-    EXPECT_EQ(queue.tokens(99, one.wanted).lack, Lack::kNothing) << one.what;
+      ASSERT_EQ(queue.tokens(i, one.greedy[static_cast<std::size_t>(i)]).rejection, Rejection::kNone)
+          << one.what;
+    EXPECT_EQ(queue.tokens(99, one.wanted).rejection, Rejection::kNone) << one.what;
     EXPECT_EQ(queue.lost, one.lost) << one.what;
   }
 }
 
 // A callback that fails is its own affair: the others are told, and the newcomer is in.
 TEST(QueueFairness, OneThatCanNotBeToldHarmsNobody) {
-  QueueMeter meter(2, 0);
+  AdmissionLimiter limiter(2, 0);
   const Time now = Time{} + std::chrono::hours(1);
   std::shared_ptr<QueueClaim> claims[3];
   int num_told = 0;
-  auto fails = [&num_told](const QueueMeter::Answer&) {
+  auto fails = [&num_told](const AdmissionLimiter::Admission&) {
     ++num_told;
     throw std::bad_alloc();
   };
   set_log_level(LogLevel::kOff);
   for (int i = 0; i < 2; ++i)
-    ASSERT_EQ(meter.take_choices({1}, 1, now, fails, &claims[i]).lack, Lack::kNothing);
-  EXPECT_EQ(meter.take_choices({2}, 1, now, {}, &claims[2]).lack, Lack::kNothing);
+    ASSERT_EQ(limiter.try_acquire_choices({1}, 1, now, fails, &claims[i]).rejection, Rejection::kNone);
+  EXPECT_EQ(limiter.try_acquire_choices({2}, 1, now, {}, &claims[2]).rejection, Rejection::kNone);
   set_log_level(LogLevel::kInfo);
   EXPECT_EQ(num_told, 1);
   ASSERT_NE(claims[2], nullptr);
-  for (const auto& claim : claims) meter.give_back(claim.get(), 1, 0, true, false, now);
-  EXPECT_EQ(meter.num_choices(), 0);
+  for (const auto& claim : claims) limiter.give_back(claim.get(), 1, 0, true, false, now);
+  EXPECT_EQ(limiter.num_choices(), 0);
 }
 
 // Whichever allocation of a newcomer fails: nobody has lost anything by it, and the books are as they were.
@@ -147,36 +149,37 @@ TEST(QueueFairness, WithoutMemoryTheBooksStayAsTheyWere) {
   for (bool failed = true; failed; ++k) {
     ASSERT_LT(k, 100);
     QueueGuests queue(4, 0);
-    for (int i = 0; i < 4; ++i) ASSERT_EQ(queue.come(i, 1, {1}).lack, Lack::kNothing);
+    for (int i = 0; i < 4; ++i) ASSERT_EQ(queue.come(i, 1, {1}).rejection, Rejection::kNone);
     std::shared_ptr<QueueClaim> claim;
     allocations_may_fail = true;
     allocations_until_failure = k;
     try {
-      EXPECT_EQ(queue.meter.take_choices({2}, 2, queue.now, {}, &claim).lack, Lack::kNothing);
+      EXPECT_EQ(queue.limiter.try_acquire_choices({2}, 2, queue.now, {}, &claim).rejection, Rejection::kNone);
       failed = false;
     } catch (const std::bad_alloc&) {
       EXPECT_TRUE(queue.lost.empty()) << k;
     }
     allocations_until_failure = -1;
     allocations_may_fail = false;
-    EXPECT_EQ(queue.meter.num_choices(), 4);
-    if (claim != nullptr) queue.meter.give_back(claim.get(), 2, 0, true, false, queue.now);
-    ASSERT_EQ(queue.come(50, 2, {3}).lack, Lack::kNothing) << "the newcomer has left nothing behind: " << k;
+    EXPECT_EQ(queue.limiter.num_choices(), 4);
+    if (claim != nullptr) queue.limiter.give_back(claim.get(), 2, 0, true, false, queue.now);
+    ASSERT_EQ(queue.come(50, 2, {3}).rejection, Rejection::kNone)
+        << "the newcomer has left nothing behind: " << k;
     for (int name : {0, 1, 2, 3, 50}) queue.go(name);
-    EXPECT_EQ(queue.meter.num_choices(), 0) << k;
+    EXPECT_EQ(queue.limiter.num_choices(), 0) << k;
   }
   EXPECT_GT(k, 4) << "nothing has failed";
 }
 
 TEST(QueueFairness, WhoHasLostItsPlacesGetsNoMore) {
   QueueGuests queue(4, 100);
-  ASSERT_EQ(queue.come(0, 4, {1}).lack, Lack::kNothing);
-  ASSERT_EQ(queue.come(1, 1, {2}).lack, Lack::kNothing);
+  ASSERT_EQ(queue.come(0, 4, {1}).rejection, Rejection::kNone);
+  ASSERT_EQ(queue.come(1, 1, {2}).rejection, Rejection::kNone);
   ASSERT_FALSE(queue.has(0));
-  EXPECT_EQ(queue.tokens(0, 1).lack, Lack::kChoices) << "it loses for want of what the other got";
+  EXPECT_EQ(queue.tokens(0, 1).rejection, Rejection::kChoices) << "it loses for want of what the other got";
   queue.begin(0);  // it may have begun meanwhile
   queue.go(0);
-  EXPECT_EQ(queue.meter.num_choices(), 1) << "given back once, not twice";
+  EXPECT_EQ(queue.limiter.num_choices(), 1) << "given back once, not twice";
 }
 
 // Tenants of all sizes come, run and go at random. Whoever asks for no more than its share gets it; whoever
@@ -210,9 +213,9 @@ TEST(QueueFairness, HoldsInRandomCrowds) {
         before[other] = queue.held(other);
         if (other != tenant.key && before[other] > 0) weight_sum += weights[other - 1];
       }
-      const int64_t after = before[tenant.key] + choices, held = queue.meter.num_choices();
+      const int64_t after = before[tenant.key] + choices, held = queue.limiter.num_choices();
       const std::size_t num_lost = queue.lost.size();
-      const bool in = queue.come(step + 1000, choices, tenant).lack == Lack::kNothing;
+      const bool in = queue.come(step + 1000, choices, tenant).rejection == Rejection::kNone;
       num_refused += !in;
       if (!in) {
         EXPECT_GT(held + choices, capacity) << "refused though there was room";
@@ -233,11 +236,11 @@ TEST(QueueFairness, HoldsInRandomCrowds) {
       }
       int64_t sum = 0;
       for (uint64_t other = 1; other <= static_cast<uint64_t>(num_tenants); ++other) sum += queue.held(other);
-      ASSERT_EQ(queue.meter.num_choices(), sum);
+      ASSERT_EQ(queue.limiter.num_choices(), sum);
       ASSERT_LE(sum, 2 * capacity);
     }
     while (!queue.guests.empty()) queue.go(queue.guests.begin()->first);
-    ASSERT_EQ(queue.meter.num_choices(), 0);
+    ASSERT_EQ(queue.limiter.num_choices(), 0);
   }
   EXPECT_GT(num_displaced, 500);
   EXPECT_GT(num_refused, 5000);

@@ -10,30 +10,30 @@ namespace {
 
 using std::chrono::seconds;
 
-TEST(Pulse, CountsFromTheLastBeatWhileThereIsWork) {
-  Pulse pulse;
+TEST(Heartbeat, CountsFromTheLastTickWhileThereIsWork) {
+  Heartbeat heartbeat;
   const Time start = Time{} + std::chrono::hours(1);
-  EXPECT_EQ(pulse.stalled_s(start), 0);
-  pulse.wait(start);
-  pulse.wait(start + seconds(3));  // no step since
-  EXPECT_EQ(pulse.stalled_s(start + seconds(5)), 5);
-  pulse.beat(start + seconds(6));
-  EXPECT_EQ(pulse.stalled_s(start + seconds(7)), 1);
-  EXPECT_EQ(pulse.stalled_s(start), 0) << "a clock read before the beat";
-  pulse.rest();
-  EXPECT_EQ(pulse.stalled_s(start + seconds(100)), 0);
+  EXPECT_EQ(heartbeat.stalled_s(start), 0);
+  heartbeat.mark_pending(start);
+  heartbeat.mark_pending(start + seconds(3));  // no step since
+  EXPECT_EQ(heartbeat.stalled_s(start + seconds(5)), 5);
+  heartbeat.tick(start + seconds(6));
+  EXPECT_EQ(heartbeat.stalled_s(start + seconds(7)), 1);
+  EXPECT_EQ(heartbeat.stalled_s(start), 0) << "a clock read before the tick";
+  heartbeat.idle();
+  EXPECT_EQ(heartbeat.stalled_s(start + seconds(100)), 0);
 }
 
-TEST(Pulse, DescribesTheStep) {
-  Pulse pulse;
+TEST(Heartbeat, DescribesTheStep) {
+  Heartbeat heartbeat;
   StepPlan plan;
   plan.step_id = 17;
   plan.num_tokens = 33;
   plan.work.resize(2);
-  pulse.plan(plan);
-  pulse.state({.num_running = 4, .num_waiting = 5, .kv_usage = 0.25});
-  pulse.beat(Time{} + seconds(1));
-  std::string text = pulse.describe(Time{} + seconds(8));
+  heartbeat.plan(plan);
+  heartbeat.state({.num_running = 4, .num_waiting = 5, .kv_usage = 0.25});
+  heartbeat.tick(Time{} + seconds(1));
+  std::string text = heartbeat.describe(Time{} + seconds(8));
   for (const char* words : {"step 17", "2 rows", "33 tokens", "4 running", "5 waiting", "25.0%", "7.0 s"})
     EXPECT_THAT(text, ::testing::HasSubstr(words));
 }

@@ -121,7 +121,7 @@ TEST_P(SchedulerSim, LawsHoldInEveryWorld) {
   EXPECT_GE(counts.copies, 1000 * unit);
   EXPECT_GE(counts.loads, 200 * unit);
   EXPECT_GE(counts.images, 500 * unit);
-  EXPECT_GE(counts.idle_reads, 20 * unit);
+  EXPECT_GE(counts.idle_reads, 10 * unit);
   EXPECT_GE(counts.spills, 200 * unit);
   EXPECT_GE(counts.fairness_checks, 500 * unit);
   EXPECT_GE(counts.starvation_checks, 2000 * unit);

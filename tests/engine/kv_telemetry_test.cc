@@ -1,5 +1,5 @@
-// From the cache's accounting to the sink of events and to the metrics.
-#include "engine/cache_report.h"
+// From the cache's bookkeeping to the sink of events and to the metrics.
+#include "engine/kv_telemetry.h"
 
 #include <gtest/gtest.h>
 
@@ -31,22 +31,22 @@ struct Recorder : KvEventSink {
   std::vector<std::vector<KvEvent>>* const batches;
 };
 
-TEST(CacheReport, CarriesEventsAndLives) {
+TEST(KvTelemetry, CarriesEventsAndLives) {
   MetricsRegistry registry;
   EngineMetrics metrics{&registry, "m", 64, {.block_lives = true}};
   KvManager kv({testing::full_group(kBlockSize)}, 4, {.record_events = true, .lifetime_sample = 1});
   std::vector<std::vector<KvEvent>> batches;
-  CacheReport report(&kv, &metrics, std::make_unique<Recorder>(&batches));
-  report.tell();
+  KvTelemetry telemetry(&kv, &metrics, std::make_unique<Recorder>(&batches));
+  telemetry.flush();
   EXPECT_TRUE(batches.empty()) << "nothing has happened: no batch";
   for (int i = 0; i < 4; ++i) {
     kv.begin_step(Time{std::chrono::seconds(100 + i)});
     serve(&kv, 100 * (i + 1));
-    report.tell();
+    telemetry.flush();
   }
   kv.reset_prefix_cache();
-  report.tell();
-  report.tell();
+  telemetry.flush();
+  telemetry.flush();
   ASSERT_EQ(batches.size(), 5u);
   std::size_t num_events = 0;
   for (const std::vector<KvEvent>& batch : batches) num_events += batch.size();
@@ -58,13 +58,13 @@ TEST(CacheReport, CarriesEventsAndLives) {
   EXPECT_EQ(metrics.block_lives->idle_before_evict.count(), metrics.block_lives->lifetime.count());
 }
 
-TEST(CacheReport, SaysNothingToNobody) {
+TEST(KvTelemetry, SaysNothingToNobody) {
   MetricsRegistry registry;
   EngineMetrics metrics{&registry, "m", 64};
   KvManager kv({testing::full_group(kBlockSize)}, 4, {});
-  CacheReport report(&kv, &metrics, nullptr);
+  KvTelemetry telemetry(&kv, &metrics, nullptr);
   serve(&kv, 1);
-  report.tell();
+  telemetry.flush();
   EXPECT_EQ(kv.num_cached(), 1);
 }
 

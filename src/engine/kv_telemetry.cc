@@ -1,8 +1,8 @@
-#include "engine/cache_report.h"
+#include "engine/kv_telemetry.h"
 
 namespace pagoda {
 
-void CacheReport::tell() {
+void KvTelemetry::flush() {
   if (kv_events_) {
     kv_->take_events(&events_);
     if (!events_.empty()) kv_events_->publish(std::move(events_));

@@ -1,4 +1,4 @@
-// Carries out of the cache's books what others want to hear: events to routers, lives of blocks to the
+// Carries out of the cache's bookkeeping what leaves the engine: events to routers, lives of blocks to the
 // metrics. Engine thread, once a step. Private to the engine room.
 #pragma once
 #include <memory>
@@ -10,13 +10,13 @@
 
 namespace pagoda {
 
-class CacheReport {
+class KvTelemetry {
  public:
   // `kv_events` may be null.
-  CacheReport(KvManager* kv, EngineMetrics* metrics, std::unique_ptr<KvEventSink> kv_events)
+  KvTelemetry(KvManager* kv, EngineMetrics* metrics, std::unique_ptr<KvEventSink> kv_events)
       : kv_(kv), metrics_(metrics), kv_events_(std::move(kv_events)) {}
 
-  void tell();
+  void flush();
 
  private:
   KvManager* const kv_;

@@ -1,4 +1,4 @@
-#include "engine/queue_meter.h"
+#include "engine/admission_limiter.h"
 
 #include <algorithm>
 #include <chrono>
@@ -12,7 +12,7 @@
 namespace pagoda {
 
 // What one source of a tenant holds.
-struct QueueMeter::Source {
+struct AdmissionLimiter::Source {
   uint64_t key = 0;
   Member* member = nullptr;
   Held held{}, held_waiting{};  // in all, and by claims that wait
@@ -21,7 +21,7 @@ struct QueueMeter::Source {
 };
 
 // A tenant that holds something.
-struct QueueMeter::Member {
+struct AdmissionLimiter::Member {
   uint64_t key = 0;
   double weight = 1;
   Held held{}, held_waiting{};
@@ -32,17 +32,18 @@ struct QueueMeter::Member {
 
 class QueueClaim {
  public:
-  QueueMeter::Source* source = nullptr;  // null once nothing is held
-  QueueMeter::Held held{};
+  AdmissionLimiter::Source* source = nullptr;  // null once nothing is held
+  AdmissionLimiter::Held held{};
   int64_t num_waiting = 0;  // choices that have not begun; none: it is not among those that wait
   bool is_owed = false;
   std::list<QueueClaim*>::iterator place;
-  QueueMeter::GiveWay give_way;
-  QueueMeter::Lack lost = QueueMeter::Lack::kNothing;  // for want of what others have been given its places
+  AdmissionLimiter::GiveWay give_way;
+  AdmissionLimiter::Rejection lost =
+      AdmissionLimiter::Rejection::kNone;  // for want of what others have been given its places
 };
 
 namespace {
-constexpr std::size_t index_of(QueueMeter::Lack what) {
+constexpr std::size_t index_of(AdmissionLimiter::Rejection what) {
   return static_cast<std::size_t>(what);
 }
 }  // namespace
@@ -60,51 +61,52 @@ double DrainRate::seconds_for(double amount) const {
   return amount_ > kLittle ? amount * seconds_ / amount_ : seconds_;
 }
 
-QueueMeter::QueueMeter(int32_t max_choices, int64_t max_tokens) : max_{max_choices, max_tokens} {}
-QueueMeter::~QueueMeter() = default;
+AdmissionLimiter::AdmissionLimiter(int32_t max_choices, int64_t max_tokens) : max_{max_choices, max_tokens} {}
+AdmissionLimiter::~AdmissionLimiter() = default;
 
-void QueueMeter::pass_time(Time now) {
+void AdmissionLimiter::pass_time(Time now) {
   if (held_[0] > 0 && now > last_)
     for (DrainRate& rate : rates_) rate.pass(std::chrono::duration<double>(now - last_).count());
   last_ = std::max(last_, now);
 }
 
-QueueMeter::Answer QueueMeter::lacking(Lack what, int64_t amount) const {
+AdmissionLimiter::Admission AdmissionLimiter::lacking(Rejection what, int64_t amount) const {
   const std::size_t i = index_of(what);
   const double missing = static_cast<double>(held_[i]) + static_cast<double>(amount - max_[i]);
   const double seconds = rates_[i].seconds_for(std::max(missing, 0.0));
   return {what, static_cast<int>(1000 * std::clamp(std::ceil(seconds), 1.0, 60.0))};
 }
 
-bool QueueMeter::has_room(Lack what, int64_t amount) const {
+bool AdmissionLimiter::has_room(Rejection what, int64_t amount) const {
   const std::size_t i = index_of(what);
-  return (what == Lack::kTokens && max_[i] == 0) || amount <= max_[i] - held_[i];
+  return (what == Rejection::kTokens && max_[i] == 0) || amount <= max_[i] - held_[i];
 }
 
 // Strong exception guarantee: what may throw comes before any state is changed.
-QueueMeter::Answer QueueMeter::take_choices(const Tenant& tenant, int32_t choices, Time now, GiveWay give_way,
-                                            std::shared_ptr<QueueClaim>* claim) {
+AdmissionLimiter::Admission AdmissionLimiter::try_acquire_choices(const Tenant& tenant, int32_t choices,
+                                                                  Time now, GiveWay give_way,
+                                                                  std::shared_ptr<QueueClaim>* claim) {
   auto fresh = std::make_shared<QueueClaim>();
   fresh->give_way = std::move(give_way);
   std::list<QueueClaim*> place{fresh.get()};
   std::vector<Lost> lost;
-  Answer answer;
+  Admission answer;
   {
     std::lock_guard lock(mutex_);
     pass_time(now);
     Source* source = find(tenant);
-    const bool fits = has_room(Lack::kChoices, choices);
+    const bool fits = has_room(Rejection::kChoices, choices);
     try {
       // Tokens are made room for when their number is known; until then only those who may ask for it go on.
-      if (!has_room(Lack::kTokens, 1) && !may_ask(Lack::kTokens, *source, 1))
-        answer = lacking(Lack::kTokens, 1);
-      else if (!fits && !make_room(Lack::kChoices, source, choices, &lost))
-        answer = lacking(Lack::kChoices, choices);
+      if (!has_room(Rejection::kTokens, 1) && !may_ask(Rejection::kTokens, *source, 1))
+        answer = lacking(Rejection::kTokens, 1);
+      else if (!fits && !make_room(Rejection::kChoices, source, choices, &lost))
+        answer = lacking(Rejection::kChoices, choices);
     } catch (...) {
       forget_if_empty(source);
       throw;
     }
-    if (answer.lack == Lack::kNothing) {
+    if (answer.rejection == Rejection::kNone) {
       fresh->is_owed = !fits;
       enter(fresh.get(), &place, source, choices);
       *claim = std::move(fresh);
@@ -116,18 +118,18 @@ QueueMeter::Answer QueueMeter::take_choices(const Tenant& tenant, int32_t choice
   return answer;
 }
 
-void QueueMeter::enter(QueueClaim* claim, std::list<QueueClaim*>* place, Source* source,
-                       int32_t choices) noexcept {
+void AdmissionLimiter::enter(QueueClaim* claim, std::list<QueueClaim*>* place, Source* source,
+                             int32_t choices) noexcept {
   claim->source = source;
   claim->num_waiting = choices;
   claim->place = place->begin();
   source->waiting.splice(source->waiting.end(), *place);
   ++source->num_claims;
-  add(claim, Lack::kChoices, choices);
+  add(claim, Rejection::kChoices, choices);
 }
 
 // One that can not be told is no reason not to tell the others, or to refuse who has been let in.
-void QueueMeter::tell(const std::vector<Lost>& lost) {
+void AdmissionLimiter::tell(const std::vector<Lost>& lost) {
   for (const Lost& one : lost) {
     try {
       UseOfReserve to_tell;
@@ -139,35 +141,36 @@ void QueueMeter::tell(const std::vector<Lost>& lost) {
   }
 }
 
-QueueMeter::Answer QueueMeter::take_tokens(QueueClaim* claim, int64_t tokens, Time now) {
+AdmissionLimiter::Admission AdmissionLimiter::try_acquire_tokens(QueueClaim* claim, int64_t tokens,
+                                                                 Time now) {
   std::vector<Lost> lost;
-  Answer answer;
+  Admission answer;
   {
     std::lock_guard lock(mutex_);
     pass_time(now);
-    if (claim->source == nullptr) return lacking(claim->lost, claim->lost == Lack::kTokens ? tokens : 1);
-    if (make_room(Lack::kTokens, claim->source, tokens, &lost))
-      add(claim, Lack::kTokens, tokens);
+    if (claim->source == nullptr) return lacking(claim->lost, claim->lost == Rejection::kTokens ? tokens : 1);
+    if (make_room(Rejection::kTokens, claim->source, tokens, &lost))
+      add(claim, Rejection::kTokens, tokens);
     else
-      answer = lacking(Lack::kTokens, tokens);
+      answer = lacking(Rejection::kTokens, tokens);
   }
   tell(lost);
   return answer;
 }
 
-bool QueueMeter::is_owed(const QueueClaim* claim) const {
+bool AdmissionLimiter::is_owed(const QueueClaim* claim) const {
   return claim->is_owed;
 }
 
-void QueueMeter::begin(QueueClaim* claim, int32_t choices) {
+void AdmissionLimiter::begin(QueueClaim* claim, int32_t choices) {
   std::lock_guard lock(mutex_);
   if (claim->source == nullptr) return;
   claim->num_waiting -= choices;
   if (claim->num_waiting == 0) stop_waiting(claim);
 }
 
-void QueueMeter::give_back(QueueClaim* claim, int32_t choices, int64_t tokens, bool waiting, bool served,
-                           Time now) {
+void AdmissionLimiter::give_back(QueueClaim* claim, int32_t choices, int64_t tokens, bool waiting,
+                                 bool served, Time now) {
   std::lock_guard lock(mutex_);
   pass_time(now);
   if (claim->source == nullptr) return;  // others have them
@@ -176,30 +179,31 @@ void QueueMeter::give_back(QueueClaim* claim, int32_t choices, int64_t tokens, b
     rates_[1].leave(static_cast<double>(tokens));
   }
   if (waiting && choices > 0 && (claim->num_waiting -= choices) == 0) stop_waiting(claim);
-  add(claim, Lack::kTokens, -tokens);
-  add(claim, Lack::kChoices, -choices);
+  add(claim, Rejection::kTokens, -tokens);
+  add(claim, Rejection::kChoices, -choices);
   if (claim->held[0] > 0) return;
   --claim->source->num_claims;
   forget_if_empty(std::exchange(claim->source, nullptr));
 }
 
-int64_t QueueMeter::num_choices() const {
+int64_t AdmissionLimiter::num_choices() const {
   std::lock_guard lock(mutex_);
   return held_[0];
 }
 
 // Also where the share is less: one place, and one prompt, which can not be divided.
-bool QueueMeter::may_ask(Lack what, const Source& source, int64_t amount) const {
+bool AdmissionLimiter::may_ask(Rejection what, const Source& source, int64_t amount) const {
   const std::size_t i = index_of(what);
   const Member& member = *source.member;
   const int64_t after = member.held[i] + amount;
   const double share = static_cast<double>(max_[i]) * member.weight / weights_;
   const bool is_within = static_cast<double>(after) <= share || after == 1 ||
-                         (what == Lack::kTokens && member.held[i] == 0 && amount <= max_[i]);
+                         (what == Rejection::kTokens && member.held[i] == 0 && amount <= max_[i]);
   return is_within && greedier(what, member, static_cast<double>(after) / member.weight, false) != nullptr;
 }
 
-QueueMeter::Member* QueueMeter::greedier(Lack what, const Member& newcomer, double above, bool waits) const {
+AdmissionLimiter::Member* AdmissionLimiter::greedier(Rejection what, const Member& newcomer, double above,
+                                                     bool waits) const {
   const std::size_t i = index_of(what);
   Member* most = nullptr;
   for (const auto& [key, member] : members_) {
@@ -210,7 +214,8 @@ QueueMeter::Member* QueueMeter::greedier(Lack what, const Member& newcomer, doub
   return most;
 }
 
-QueueMeter::Source* QueueMeter::greediest(Lack what, Member* member, const Source* newcomer) {
+AdmissionLimiter::Source* AdmissionLimiter::greediest(Rejection what, Member* member,
+                                                      const Source* newcomer) {
   const std::size_t i = index_of(what);
   Source* most = nullptr;
   for (auto& [key, source] : member->sources)
@@ -220,7 +225,7 @@ QueueMeter::Source* QueueMeter::greediest(Lack what, Member* member, const Sourc
   return most;
 }
 
-bool QueueMeter::make_room(Lack what, Source* source, int64_t amount, std::vector<Lost>* lost) {
+bool AdmissionLimiter::make_room(Rejection what, Source* source, int64_t amount, std::vector<Lost>* lost) {
   if (has_room(what, amount)) return true;
   std::vector<Chosen> chosen;
   auto put_back = [&] {
@@ -236,12 +241,13 @@ bool QueueMeter::make_room(Lack what, Source* source, int64_t amount, std::vecto
     throw;
   }
   put_back();
-  if (!is_enough) return false;  // nobody is displaced in vain
+  if (!is_enough) return false;  // no claim is displaced in vain
   for (const Chosen& one : chosen) displace(what, one.claim, lost);
   return true;
 }
 
-bool QueueMeter::choose_among(Lack what, const Source& source, int64_t amount, std::vector<Chosen>* chosen) {
+bool AdmissionLimiter::choose_among(Rejection what, const Source& source, int64_t amount,
+                                    std::vector<Chosen>* chosen) {
   const std::size_t i = index_of(what);
   const Member& member = *source.member;
   const double after = static_cast<double>(member.held[i] + amount) / member.weight;
@@ -253,7 +259,8 @@ bool QueueMeter::choose_among(Lack what, const Source& source, int64_t amount, s
   return true;
 }
 
-bool QueueMeter::choose_within(Lack what, const Source& source, int64_t amount, std::vector<Chosen>* chosen) {
+bool AdmissionLimiter::choose_within(Rejection what, const Source& source, int64_t amount,
+                                     std::vector<Chosen>* chosen) {
   const std::size_t i = index_of(what);
   Member* member = source.member;
   const int64_t after = source.held[i] + amount;
@@ -269,7 +276,7 @@ bool QueueMeter::choose_within(Lack what, const Source& source, int64_t amount, 
 
 // Takes what it holds out of the counts, so that the next choice sees what would be left. Requires: of `what`
 // something is held by one that waits.
-void QueueMeter::choose_newest(Lack what, const Source& source, std::vector<Chosen>* chosen) {
+void AdmissionLimiter::choose_newest(Rejection what, const Source& source, std::vector<Chosen>* chosen) {
   const std::size_t i = index_of(what);
   auto newest = std::find_if(source.waiting.rbegin(), source.waiting.rend(),
                              [i](const QueueClaim* claim) { return claim->held[i] > 0; });
@@ -278,11 +285,11 @@ void QueueMeter::choose_newest(Lack what, const Source& source, std::vector<Chos
 }
 
 // Requires: there is room in *lost.
-void QueueMeter::displace(Lack what, QueueClaim* claim, std::vector<Lost>* lost) noexcept {
+void AdmissionLimiter::displace(Rejection what, QueueClaim* claim, std::vector<Lost>* lost) noexcept {
   Source* source = claim->source;
   const Held held = claim->held;
-  add(claim, Lack::kTokens, -held[1]);
-  add(claim, Lack::kChoices, -held[0]);
+  add(claim, Rejection::kTokens, -held[1]);
+  add(claim, Rejection::kChoices, -held[0]);
   stop_waiting(claim);
   claim->source = nullptr;
   claim->lost = what;
@@ -291,7 +298,7 @@ void QueueMeter::displace(Lack what, QueueClaim* claim, std::vector<Lost>* lost)
   forget_if_empty(source);
 }
 
-QueueMeter::Source* QueueMeter::find(const Tenant& tenant) {
+AdmissionLimiter::Source* AdmissionLimiter::find(const Tenant& tenant) {
   auto fill = [&tenant](Member* member) {
     Source& source = member->sources[tenant.source];
     source.key = tenant.source;
@@ -307,7 +314,7 @@ QueueMeter::Source* QueueMeter::find(const Tenant& tenant) {
   return source;
 }
 
-void QueueMeter::forget_if_empty(Source* source) {
+void AdmissionLimiter::forget_if_empty(Source* source) {
   if (source->num_claims > 0) return;
   Member* member = source->member;
   member->sources.erase(source->key);
@@ -316,7 +323,7 @@ void QueueMeter::forget_if_empty(Source* source) {
   members_.erase(member->key);
 }
 
-void QueueMeter::add(QueueClaim* claim, Lack what, int64_t amount) {
+void AdmissionLimiter::add(QueueClaim* claim, Rejection what, int64_t amount) {
   const std::size_t i = index_of(what);
   Source* source = claim->source;
   for (Held* held : {&claim->held, &source->held, &source->member->held, &held_}) (*held)[i] += amount;
@@ -324,7 +331,7 @@ void QueueMeter::add(QueueClaim* claim, Lack what, int64_t amount) {
   for (Held* held : {&source->held_waiting, &source->member->held_waiting}) (*held)[i] += amount;
 }
 
-void QueueMeter::stop_waiting(QueueClaim* claim) {
+void AdmissionLimiter::stop_waiting(QueueClaim* claim) {
   Source* source = claim->source;
   source->waiting.erase(claim->place);
   for (Held* held : {&source->held_waiting, &source->member->held_waiting})

@@ -7,7 +7,7 @@
 // hold something, by weight. Whoever holds most of the resource by weight gives way: its newest waiting
 // request that holds some ends. What runs is left to its end; while only that stands in the way the newcomer
 // is let in beyond the bound. Within one tenant its sources share in the same way what the tenant may have,
-// but nobody passes the bound for that. So nobody who holds less than others is refused for their sake:
+// but none passes the bound for that. So no tenant that holds less than others is refused for their sake:
 // max-min fairness (Bertsekas, Gallager, "Data Networks", 6.5.2).
 #pragma once
 #include <array>
@@ -25,7 +25,7 @@
 namespace pagoda {
 
 // Amount per second of busy time, where what is old counts less and less (exponentially weighted, over
-// about kMemory seconds). Time in which nobody was inside says nothing of the speed and does not pass.
+// about kMemory seconds). Time without active requests says nothing of the speed and does not pass.
 class DrainRate {
  public:
   void pass(double busy_s);
@@ -41,34 +41,34 @@ class DrainRate {
 
 class QueueClaim;  // what one request holds; lives until all of it is given back
 
-class QueueMeter {
+class AdmissionLimiter {
  public:
   // max_tokens 0: no bound.
-  QueueMeter(int32_t max_choices, int64_t max_tokens);
-  ~QueueMeter();
+  AdmissionLimiter(int32_t max_choices, int64_t max_tokens);
+  ~AdmissionLimiter();
 
-  enum class Lack : uint8_t { kChoices, kTokens, kNothing };
+  enum class Rejection : uint8_t { kChoices, kTokens, kNone };
   // What was lacking, if anything, and when it may be there: 1 to 60 s, which is how long a client is told to
   // wait.
-  struct Answer {
-    Lack lack = Lack::kNothing;
+  struct Admission {
+    Rejection rejection = Rejection::kNone;
     int retry_after_ms = 0;
   };
   struct Source;
   struct Member;
-  using Held = std::array<int64_t, 2>;  // by Lack: choices, tokens
+  using Held = std::array<int64_t, 2>;  // by Rejection: choices, tokens
 
-  // Called, once, when a claim has lost its places to somebody else: without the lock, on whoever's thread
-  // that is.
-  using GiveWay = std::function<void(const Answer&)>;
+  // Called, once, when a claim has lost its places to another tenant: without the lock, on the thread of the
+  // request that gets them.
+  using GiveWay = std::function<void(const Admission&)>;
 
   // Takes places; all of `choices` wait. Also lacking where the tokens are all taken, though it is not known
   // yet how many will be wanted. *claim is set when nothing lacks.
-  Answer take_choices(const Tenant& tenant, int32_t choices, Time now, GiveWay give_way,
-                      std::shared_ptr<QueueClaim>* claim);
+  Admission try_acquire_choices(const Tenant& tenant, int32_t choices, Time now, GiveWay give_way,
+                                std::shared_ptr<QueueClaim>* claim);
   // Errors leave the claim as it is. One that has lost its places gets no more.
-  Answer take_tokens(QueueClaim* claim, int64_t tokens, Time now);
-  // It was let in at somebody else's cost, or beyond the bound.
+  Admission try_acquire_tokens(QueueClaim* claim, int64_t tokens, Time now);
+  // It was let in at another tenant's cost, or beyond the bound.
   bool is_owed(const QueueClaim* claim) const;
   // So many of its choices wait no longer.
   void begin(QueueClaim* claim, int32_t choices);
@@ -84,7 +84,7 @@ class QueueMeter {
  private:
   struct Lost {  // who has to be told, after the lock
     GiveWay give_way;
-    Answer answer;
+    Admission answer;
   };
   struct Chosen {  // who would give way, and what it held of what lacks
     QueueClaim* claim = nullptr;
@@ -92,28 +92,28 @@ class QueueMeter {
   };
 
   void pass_time(Time now);
-  Answer lacking(Lack what, int64_t amount) const;
-  bool has_room(Lack what, int64_t amount) const;
-  // With so much more the tenant would not hold more than its share, and somebody else would by weight.
-  bool may_ask(Lack what, const Source& source, int64_t amount) const;
+  Admission lacking(Rejection what, int64_t amount) const;
+  bool has_room(Rejection what, int64_t amount) const;
+  // With so much more the tenant would not hold more than its share, and another one would by weight.
+  bool may_ask(Rejection what, const Source& source, int64_t amount) const;
   // Makes room for `amount` more of `what`, at others' cost where the newcomer may ask for it; false: it
-  // lacks, and nobody has lost anything.
-  bool make_room(Lack what, Source* source, int64_t amount, std::vector<Lost>* lost);
+  // lacks, and no claim has lost anything.
+  bool make_room(Rejection what, Source* source, int64_t amount, std::vector<Lost>* lost);
   // Among tenants, and within one: whose waiting requests would give way. What they hold is taken out of the
-  // books; false: it is not enough.
-  bool choose_among(Lack what, const Source& source, int64_t amount, std::vector<Chosen>* chosen);
-  bool choose_within(Lack what, const Source& source, int64_t amount, std::vector<Chosen>* chosen);
-  void choose_newest(Lack what, const Source& source, std::vector<Chosen>* chosen);
+  // accounts; false: it is not enough.
+  bool choose_among(Rejection what, const Source& source, int64_t amount, std::vector<Chosen>* chosen);
+  bool choose_within(Rejection what, const Source& source, int64_t amount, std::vector<Chosen>* chosen);
+  void choose_newest(Rejection what, const Source& source, std::vector<Chosen>* chosen);
   // Who holds most, and more than `above`, of those of whom something waits that holds some.
-  Member* greedier(Lack what, const Member& newcomer, double above, bool waits) const;
-  static Source* greediest(Lack what, Member* member, const Source* newcomer);
-  void displace(Lack what, QueueClaim* claim, std::vector<Lost>* lost) noexcept;
+  Member* greedier(Rejection what, const Member& newcomer, double above, bool waits) const;
+  static Source* greediest(Rejection what, Member* member, const Source* newcomer);
+  void displace(Rejection what, QueueClaim* claim, std::vector<Lost>* lost) noexcept;
   static void tell(const std::vector<Lost>& lost);  // without the lock; throws nothing
   // `place`: a list of the claim alone.
   void enter(QueueClaim* claim, std::list<QueueClaim*>* place, Source* source, int32_t choices) noexcept;
   Source* find(const Tenant& tenant);
   void forget_if_empty(Source* source);
-  void add(QueueClaim* claim, Lack what, int64_t amount);
+  void add(QueueClaim* claim, Rejection what, int64_t amount);
   static void stop_waiting(QueueClaim* claim);
 
   const Held max_;
