@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mmap.h"
 #include "layers/weight_formats.h"
+#include "model/kv_groups.h"
 #include "model/registry.h"
 #include "model/tensor_list.h"
 #include "runner/kv_storage.h"
@@ -357,6 +358,21 @@ EngineConfig engine_config(const EngineArgs& args, const Sizes& sizes) {
   return config;
 }
 
+// Windows stay out of the prefix cache where replaying them costs little beside what a hit saves.
+int32_t replay_of(const CacheArgs& args, std::span<const KvGroupSpec> groups, int32_t max_model_len) {
+  constexpr int64_t kMinShare = 8;  // of max_model_len
+  const int64_t tokens = replay_tokens(groups);
+  if (!args.enable_prefix_caching || !args.swa_bounded_replay || tokens == 0) return 0;
+  if (tokens > max_model_len / kMinShare) {
+    log_info("Sliding windows are in the prefix cache: to replay them would take {} tokens of a hit",
+             with_commas(tokens));
+    return 0;
+  }
+  log_info("Sliding windows are not in the prefix cache: a hit computes its last {} tokens again",
+           with_commas(tokens));
+  return static_cast<int32_t>(tokens);
+}
+
 PrefixCacheConfig prefix_cache_config(const EngineArgs& args) {
   PrefixCacheConfig config;
   config.enabled = args.cache.enable_prefix_caching;
@@ -405,6 +421,7 @@ Result<std::unique_ptr<Assembly>> assemble(const EngineArgs& args) {
   PrefixCacheConfig cache = prefix_cache_config(args);
   const std::vector<KvGroupSpec> groups =
       kv_groups(source.spec.config, kv_dtype, static_cast<int32_t>(args.cache.block_size));
+  cache.replay_tokens = replay_of(args.cache, groups, sizes.max_model_len);
   PAGODA_TRY(OpenedOffload offload,
              open_offload(args.cache.offload, args.model.packed_cache,
                           kv_identity(args, source, sizes, kv_dtype), groups, cpus, &cache));

@@ -53,6 +53,7 @@ struct CacheArgs {
   std::string prefix_caching_hash_algo = "sha256";  // sha256, sha256_cbor, xxhash
   std::optional<int64_t> prefix_match_unit;         // tokens; only the block size is possible
   int64_t prefix_cache_retention_interval = 0;      // tokens; 0: none is asked for
+  bool swa_bounded_replay = true;
   KvOffloadArgs offload;
 };
 

@@ -17,6 +17,12 @@ std::string or_none(const std::optional<T>& value) {
   return value ? std::to_string(*value) : "None";
 }
 
+// As vLLM's KV events name them.
+const char* kind_name(KvKind kind) {
+  constexpr const char* kNames[] = {"full_attention", "sliding_window", "mla_attention", "mamba"};
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
 // vLLM's CacheConfig; of what it has for other kinds of models and caches, that there is none.
 Labels cache_config_labels(const CacheArgs& args, const Observed& engine) {
   int32_t window = 0;
@@ -56,7 +62,7 @@ Labels cache_config_labels(const CacheArgs& args, const Observed& engine) {
           {"replayssm_buffer_len", "16"},
           {"skip_page_size_padded", "None"},
           {"sliding_window", window > 0 ? std::to_string(window) : "None"},
-          {"swa_bounded_replay", "False"},
+          {"swa_bounded_replay", python_bool(args.swa_bounded_replay)},
           {"use_kda_recoverssm", "False"},
           {"use_replayssm", "False"},
           {"user_specified_block_size", python_bool(args.block_size_is_given)}};
@@ -67,9 +73,12 @@ Labels cache_config_labels(const CacheArgs& args, const Observed& engine) {
 std::unique_ptr<EngineMetrics> declare_metrics(MetricsRegistry* registry, const EngineArgs& args,
                                                const Observed& engine) {
   const PrefixCacheConfig& cache = engine.cache;
+  std::vector<std::string> kinds;
+  for (const KvGroupSpec& group : engine.groups) kinds.push_back(kind_name(group.kind));
   const EngineMetricsParts parts = {.block_lives = cache.lifetime_sample > 0,
                                     .offload = cache.offload_slots > 0,
                                     .kv_events = args.observability.kv_events.enabled,
+                                    .kv_group_kinds = std::move(kinds),
                                     .bounds = args.observability.histogram_bounds};
   auto metrics = std::make_unique<EngineMetrics>(registry, engine.model_name, engine.max_model_len, parts);
   if (metrics->offload) {

@@ -62,7 +62,10 @@ constexpr FlagSpec kTable[] = {
     flag("prefix-cache-retention-interval", kCache,
          FIELD(engine.cache.prefix_cache_retention_interval, between(0, kMany)),
          "Tokens between the checkpoints of sliding windows that the prefix cache keeps; all are kept."),
-    {"swa-bounded-replay", "", kCache, kBool, "on", "Recompute sliding windows.", kLater},
+    flag("swa-bounded-replay", kCache, FIELD(engine.cache.swa_bounded_replay),
+         "Keep sliding windows out of the prefix cache where a hit can bring them back by computing few of "
+         "its "
+         "last tokens again."),
     {"mamba-block-size", "", kCache, kInt, "", "State-space models.", kLater},
     flag("prefix-match-unit", kCache, FIELD(engine.cache.prefix_match_unit, between(1, kMany)),
          "Tokens that a match of the prefix cache is a multiple of: the block size, or an error.",

@@ -34,6 +34,10 @@ struct RowWork {
   // plan.tokens[token_begin ..]; kFromLastStep allowed; may lie within the range of a NewRow of the same
   // plan.
   int32_t token_begin;
+  // The first k scheduled tokens are computed for the sake of sliding windows alone: groups that see all have
+  // their K and V, which are not written again. Before the first of them a window's table has null blocks,
+  // which may be read as anything. None of them is sampled from.
+  int32_t num_replayed_tokens = 0;
 };
 enum class SampleKind : uint8_t { kSample, kVerifyDraft, kPromptLogprobs };
 // Which logits row feeds which draw. n > 1 after one prefill: many samples, one logits row.

@@ -92,6 +92,8 @@ void EngineStats::on_state(const SchedulerStats& state) {
   metrics_->waiting_capacity.set(state.num_waiting);
   metrics_->waiting_deferred.set(state.num_deferred);
   metrics_->kv_cache_usage_perc.set(state.kv_usage);
+  for (std::size_t g = 0; g < metrics_->kv_group_usage_perc.size(); ++g)
+    metrics_->kv_group_usage_perc[g]->set(state.kv_group_usage[g]);
   advance(&metrics_->num_preemptions, last_state_.num_preemptions, state.num_preemptions);
   advance(&metrics_->prefix_cache_queries, last_state_.prefix_queries, state.prefix_queries);
   advance(&metrics_->prefix_cache_hits, last_state_.prefix_hits, state.prefix_hits);

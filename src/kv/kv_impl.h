@@ -37,6 +37,8 @@ struct KvManager::Impl {
     pool.unref(block, index.holds(block));
     num_used[group] -= pool.ref_count(block) == 0;
   }
+  // Whether events tell of the group's blocks: of states only where there is nothing else.
+  bool is_told(std::size_t group) const { return group == 0 || !is_state(group); }
   bool is_state(std::size_t group) const { return groups[group].kind == KvKind::kRecurrentState; }
 
   // ---- prefix_cache.cc
@@ -85,7 +87,7 @@ struct KvManager::Impl {
   int32_t resume_at(int32_t end) const;
   int32_t start_behind(SeqKv* seq, int32_t end);
   bool cache_block(SeqKv* seq, const TokenView& tokens, int32_t index_in_seq, bool* is_new);
-  void cache_checkpoint(SeqKv* seq, const TokenView& tokens, int32_t num_computed);
+  void cache_checkpoint(SeqKv* seq, const TokenView& tokens, int32_t num_computed, uint32_t lora_id);
   void insert(BlockId block, const SeqKv& seq, const TokenView& tokens, int32_t index_in_seq,
               std::size_t group, uint64_t content);
   BlockId find(const SeqKv& seq, const TokenView& tokens, int32_t index_in_seq, std::size_t group);

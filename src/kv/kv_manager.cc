@@ -172,7 +172,7 @@ int32_t KvManager::num_held(const SeqKv& seq) const {
   for (std::size_t g = 0; g < seq.groups.size(); ++g) {
     const GroupTable& table = seq.groups[g];
     if (impl_->is_state(g))
-      num += size_of(table) - static_cast<int32_t>(std::ranges::count(table.blocks, kNullBlock));
+      num += table.blocks.empty() ? 0 : 1;
     else
       num += size_of(table) - table.num_out_of_window;
   }
@@ -193,6 +193,10 @@ int32_t KvManager::block_size() const {
 }
 std::size_t KvManager::num_groups() const {
   return impl_->groups.size();
+}
+bool KvManager::has_states() const {
+  return std::ranges::any_of(impl_->groups,
+                             [](const KvGroupSpec& group) { return group.kind == KvKind::kRecurrentState; });
 }
 int32_t KvManager::num_cached() const {
   return impl_->index.size();

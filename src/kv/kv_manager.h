@@ -121,12 +121,14 @@ class KvManager {
   // The most blocks that a sequence of num_tokens tokens can hold at once when no step computes more than
   // max_step.
   int64_t blocks_needed(int32_t num_tokens, int32_t max_step) const;
-  // Entries of its tables that hold a block, and how many of them nobody else holds: what release() frees.
+  // Entries of its tables that hold a block, of states the last one only; and how many blocks it shares with no
+  // other sequence: what release() frees.
   int32_t num_held(const SeqKv& seq) const;
   int32_t num_exclusive(const SeqKv& seq) const;
 
   int32_t block_size() const;
   std::size_t num_groups() const;
+  bool has_states() const;  // a group of recurrent states
   int32_t num_free() const;
   int32_t num_blocks() const;
   int32_t num_cached() const;             // blocks that can be found

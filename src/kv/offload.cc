@@ -147,7 +147,7 @@ bool KvManager::Impl::attach(SeqKv* seq, int32_t i, int32_t end) {
     const auto group = static_cast<int32_t>(g);
     GroupTable& table = seq->groups[g];
     BlockId block = index.find(key, group);
-    is_known |= block != kNullBlock && !is_state(g);
+    is_known |= block != kNullBlock && is_told(g);
     if (!is_needed(g, i, end)) {
       table.blocks.push_back(kNullBlock);
       table.num_out_of_window = i + 1;
@@ -157,7 +157,7 @@ bool KvManager::Impl::attach(SeqKv* seq, int32_t i, int32_t end) {
       block = allocate(g);
       was_on_disk |= offload->load(key, group, block);
       index.insert(block, key, group);
-      is_new |= !is_state(g);
+      is_new |= is_told(g);
     }
     table.blocks.push_back(block);
   }

@@ -103,7 +103,7 @@ void KvManager::cache_blocks(SeqKv* seq, const TokenView& tokens, int32_t num_co
     seq->num_cached = i + 1;
     if (is_new && impl.config.record_events) impl.note_stored(*seq, tokens, i, scope.lora_id);
   }
-  impl.cache_checkpoint(seq, tokens, num_computed);
+  impl.cache_checkpoint(seq, tokens, num_computed, scope.lora_id);
 }
 
 // Block i of the sequence in all groups but those of states. is_new: it could not be found before. False: its
@@ -141,7 +141,8 @@ bool KvManager::Impl::cache_block(SeqKv* seq, const TokenView& tokens, int32_t i
 }
 
 // The states that lie at num_computed. They can be found once the blocks before them can.
-void KvManager::Impl::cache_checkpoint(SeqKv* seq, const TokenView& tokens, int32_t num_computed) {
+void KvManager::Impl::cache_checkpoint(SeqKv* seq, const TokenView& tokens, int32_t num_computed,
+                                       uint32_t lora_id) {
   const int32_t i = num_computed / block_size - 1;
   if (num_computed % block_size != 0 || i < 0 || i >= seq->num_cached) return;
   const auto at = static_cast<std::size_t>(i);
@@ -151,6 +152,7 @@ void KvManager::Impl::cache_checkpoint(SeqKv* seq, const TokenView& tokens, int3
     if (block == kNullBlock || index.holds(block)) continue;
     if (index.find(seq->keys[at], static_cast<int32_t>(g)) != kNullBlock) continue;
     insert(block, *seq, tokens, i, g, verifies() ? seq->contents[at] : 0);
+    if (is_told(g) && config.record_events) note_stored(*seq, tokens, i, lora_id);
   }
 }
 

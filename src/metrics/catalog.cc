@@ -73,6 +73,12 @@ class Declare {
         "(device), the offload memory (host) or disk (disk).",
         with(labels_, "source", source));
   }
+  Gauge& kv_group_usage(std::size_t group, const std::string& kind) {
+    return registry_->gauge(
+        "pagoda:kv_cache_group_usage_perc",
+        "Share of the KV cache's blocks that each of its groups of layers uses.",
+        with(with(labels_, "group", std::to_string(group).c_str()), "kind", kind.c_str()));
+  }
   Gauge& sleep_state(const char* state) {
     return registry_->gauge("vllm:engine_sleep_state",
                             "Engine sleep state: 1 at the state that the engine is in.",
@@ -266,6 +272,8 @@ EngineMetrics::EngineMetrics(D declare, const EngineMetricsParts& parts)
   if (parts.block_lives) block_lives.emplace(declare.block_lives());
   if (parts.offload) offload.emplace(declare.offload());
   if (parts.kv_events) kv_events.emplace(declare.kv_events());
+  for (std::size_t g = 0; parts.kv_group_kinds.size() > 1 && g < parts.kv_group_kinds.size(); ++g)
+    kv_group_usage_perc.push_back(&declare.kv_group_usage(g, parts.kv_group_kinds[g]));
 }
 
 EngineMetrics::EngineMetrics(MetricsRegistry* registry, const std::string& model_name, int32_t max_model_len,

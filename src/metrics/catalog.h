@@ -38,6 +38,7 @@ std::span<const char* const> histogram_families();
 // Parts of the catalog that only some servers have.
 struct EngineMetricsParts {
   bool block_lives = false, offload = false, kv_events = false;
+  std::vector<std::string> kv_group_kinds = {};  // of the cache's groups, where there are several
   HistogramBounds bounds = {};
 };
 
@@ -87,6 +88,7 @@ struct EngineMetrics : EngineGauges, EngineCounters, EngineHistograms {
   std::optional<BlockLifeMetrics> block_lives;
   std::optional<OffloadMetrics> offload;
   std::optional<KvEventMetrics> kv_events;
+  std::vector<Gauge*> kv_group_usage_perc;  // by group
 
  private:
   template <class Declare>

@@ -140,6 +140,19 @@ KvGrouping group_layers(std::span<const KvLayerNeed> layers, int32_t block_size)
   return best;
 }
 
+int64_t replay_tokens(std::span<const KvGroupSpec> groups) {
+  int64_t tokens = 0;
+  bool has_cached = false;
+  for (const KvGroupSpec& group : groups) {
+    if (is_state(group.kind)) return 0;
+    if (group.kind == KvKind::kSlidingWindow)
+      tokens += static_cast<int64_t>(group.layers.size()) * (group.window - 1);
+    else
+      has_cached = true;
+  }
+  return has_cached ? tokens : 0;
+}
+
 void assign_kv_groups(ModelConfig* config) {
   constexpr int32_t kUsualBlock = 16;
   std::vector<KvLayerNeed> needs;

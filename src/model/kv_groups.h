@@ -35,6 +35,11 @@ KvGrouping group_layers(std::span<const KvLayerNeed> layers, int32_t block_size)
 uint64_t grouped_bytes(std::span<const KvGroupSpec> groups, int64_t num_tokens);
 uint64_t needed_bytes(std::span<const KvLayerNeed> layers, int64_t num_tokens);
 
+// How many tokens before a position must be computed again to bring back all that the windows of these groups
+// show of it, where the other groups have kept theirs: each window's layer looks window - 1 positions further
+// back than the one behind it. 0: no window, or groups that a replay cannot bring back.
+int64_t replay_tokens(std::span<const KvGroupSpec> groups);
+
 // Fills LayerConfig.kv_group. The groups depend on the shapes of the layers alone, not on the cache's dtype.
 void assign_kv_groups(ModelConfig* config);
 

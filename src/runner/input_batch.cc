@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace pagoda {
+namespace {
+
+constexpr int64_t kNoSlot = -1;  // K and V are not stored
+
+}  // namespace
 
 InputBatch::InputBatch(const ModelConfig& config, std::span<const KvGroupSpec> groups, int64_t max_positions,
                        DeviceMemory& memory)
@@ -11,7 +16,9 @@ InputBatch::InputBatch(const ModelConfig& config, std::span<const KvGroupSpec> g
       block_size_(groups[0].block_size),
       memory_(memory),
       slot_mappings_(groups.size()),
-      batches_(slot_mappings_.size()) {}
+      batches_(slot_mappings_.size()) {
+  for (const KvGroupSpec& group : groups) sees_all_.push_back(group.kind != KvKind::kSlidingWindow);
+}
 
 void InputBatch::build(const StepPlan& plan, RowTable* rows) {
   PAGODA_CHECK(plan.num_tokens >= 0, "a step has tokens");
@@ -28,6 +35,8 @@ void InputBatch::build(const StepPlan& plan, RowTable* rows) {
     PAGODA_CHECK(work.num_computed_tokens >= 0 && work.num_scheduled_tokens > 0, "work computes something");
     PAGODA_CHECK(seq_len <= max_positions_, "positions within max_model_len");
     PAGODA_CHECK(work.num_draft_tokens == 0, "no drafts without speculation");
+    PAGODA_CHECK(work.num_replayed_tokens >= 0 && work.num_replayed_tokens <= work.num_scheduled_tokens,
+                 "what is replayed is scheduled");
     PAGODA_CHECK(work.num_scheduled_tokens <= plan.num_tokens - flat, "num_tokens is the sum of the work");
     add_tokens(plan, work, rows->alive(work.row), flat);
     table_rows_.host()[i] = work.row;
@@ -79,7 +88,10 @@ void InputBatch::build_group(const StepPlan& plan, const RowTable& rows, std::si
     const int32_t end = work.num_computed_tokens + work.num_scheduled_tokens;
     PAGODA_CHECK(int64_t{tables.size(work.row)} * block_size_ >= end, "blocks for all tokens of the step");
     const BlockId* table = tables.of(work.row);
-    for (int32_t p = work.num_computed_tokens; p < end;) {
+    int32_t p = work.num_computed_tokens;
+    if (sees_all_[index])
+      for (int32_t i = 0; i < work.num_replayed_tokens; ++i, ++p) *slot++ = kNoSlot;
+    while (p < end) {
       const int32_t place = p / block_size_;
       PAGODA_CHECK(table[place] != kNullBlock, "nothing is written to the null block");
       const int64_t first = (int64_t{table[place]} - place) * block_size_;  // of the block, less its position

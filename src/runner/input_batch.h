@@ -29,6 +29,7 @@ class InputBatch {
 
   int64_t vocab_size_, max_positions_;
   int32_t block_size_;
+  std::vector<bool> sees_all_;  // by group
   DeviceMemory& memory_;
   StagedArray<int32_t> input_ids_, positions_;                    // [num_tokens]
   StagedArray<int32_t> table_rows_, seq_lens_, query_start_loc_;  // [num_seqs (+ 1)]

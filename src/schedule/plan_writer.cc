@@ -52,13 +52,14 @@ void write_new_row(StepPlan* plan, Sequence* seq, const Sequence* same_tokens_as
 
 int32_t write_work(StepPlan* plan, const Sequence& seq, int32_t num_scheduled) {
   bool brought_here = seq.row_step == plan->step_id;
-  plan->work.push_back({.row = seq.row,
-                        .num_computed_tokens = seq.num_computed,
-                        .num_scheduled_tokens = num_scheduled,
-                        .num_draft_tokens = 0,
-                        .token_begin = brought_here
-                                           ? seq.row_token_begin + seq.num_computed
-                                           : append_tokens(plan, seq, seq.num_computed, num_scheduled)});
+  plan->work.push_back(
+      {.row = seq.row,
+       .num_computed_tokens = seq.num_computed,
+       .num_scheduled_tokens = num_scheduled,
+       .num_draft_tokens = 0,
+       .token_begin = brought_here ? seq.row_token_begin + seq.num_computed
+                                   : append_tokens(plan, seq, seq.num_computed, num_scheduled),
+       .num_replayed_tokens = std::clamp(seq.kv.replay_end - seq.num_computed, 0, num_scheduled)});
   int32_t flat_begin = plan->num_tokens;
   plan->num_tokens += num_scheduled;
   return flat_begin;

@@ -379,6 +379,7 @@ SchedulerStats Scheduler::stats() const {
   stats.prefix_hits = impl_->prefix_hits;
   stats.prefix_requests = impl_->prefix_requests;
   stats.kv_usage = impl_->kv->usage();
+  for (std::size_t g = 0; g < impl_->num_groups; ++g) stats.kv_group_usage.push_back(impl_->kv->usage(g));
   return stats;
 }
 

@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "base/small_vector.h"
 #include "base/status.h"
 #include "contract/engine_config.h"
 #include "contract/request.h"
@@ -34,6 +35,7 @@ struct SchedulerStats {
   uint64_t num_preemptions = 0, prefix_queries = 0, prefix_hits = 0;  // totals; prefix_*: tokens
   uint64_t prefix_requests = 0;                                       // sequences that asked
   double kv_usage = 0;
+  SmallVector<double, 8> kv_group_usage;  // by group: its share of the blocks
   OffloadStats offload;
 };
 

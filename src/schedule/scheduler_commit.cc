@@ -228,11 +228,13 @@ void Scheduler::Impl::wait_again(Sequence* seq) {
   waiting.insert(seq);
 }
 
-// Choice 0 may have ended with this very step: its blocks are still its own until flush_ended().
+// Choice 0 may have ended with this very step: its blocks are still its own until flush_ended(). A recurrent
+// state behind which a plan in flight has gone on is no longer the prompt's.
 void Scheduler::Impl::fork_from_leader(Sequence* seq) {
   Sequence* leader = &seq->request->choices[0];
   std::vector<BlockCopy> copies;
-  if (!kv->fork(leader->kv, seq->num_prompt(), &seq->kv, &copies)) {
+  const bool has_gone_on = kv->has_states() && leader->num_computed > seq->num_prompt();
+  if (has_gone_on || !kv->fork(leader->kv, seq->num_prompt(), &seq->kv, &copies)) {
     wait_again(seq);
     return;
   }

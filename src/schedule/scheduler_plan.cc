@@ -121,7 +121,8 @@ void Scheduler::Impl::rematch_prefix(Sequence* seq) {
   seq->num_matched = std::max(seq->num_matched, found);
 }
 
-// The next tokens of a prompt, at most `limit` of them. A chunk that is not the last ends with a block:
+// The next tokens of a prompt, at most `limit` of them. A chunk that is not the last, or leaves a recurrent
+// state, ends with a block:
 // whoever shares the prompt goes on from there.
 int32_t Scheduler::Impl::chunk(const Sequence& seq, int64_t limit) const {
   const int32_t begin = seq.num_computed + seq.num_scheduled;
@@ -129,9 +130,14 @@ int32_t Scheduler::Impl::chunk(const Sequence& seq, int64_t limit) const {
   if (!config.enable_chunked_prefill) return remaining <= limit ? remaining : 0;
   if (long_prefill_threshold > 0)
     limit = std::min<int64_t>(limit, long_prefill_threshold - seq.num_scheduled);
-  if (limit <= 0 || limit >= remaining) return limit <= 0 ? 0 : remaining;
+  if (limit <= 0) return 0;
+  if (limit >= remaining && !kv->has_states()) return remaining;
+  limit = std::min<int64_t>(limit, remaining);
   const auto beyond = static_cast<int32_t>((begin + limit) % kv->block_size());
-  return static_cast<int32_t>(limit > beyond ? limit - beyond : limit);
+  if (limit > beyond) return static_cast<int32_t>(limit - beyond);
+  // Nor does a step go on from where it has left a state.
+  const bool goes_on = kv->has_states() && seq.num_scheduled > 0 && begin % kv->block_size() == 0;
+  return goes_on ? 0 : static_cast<int32_t>(limit);
 }
 
 void Scheduler::Impl::plan_running(StepAllotment* allotment) {

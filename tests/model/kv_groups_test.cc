@@ -104,6 +104,16 @@ TEST(KvGroups, LayersOfUnequalBytesShareThePool) {
             1.03 * static_cast<double>(needed_bytes(needs, 32768)));
 }
 
+// A layer looks window - 1 positions back, at what the layer before it has made of as many before those.
+TEST(KvGroups, AReplayIsAsLongAsWhatWindowsShow) {
+  auto replay = [](const Needs& needs) { return replay_tokens(group_layers(needs, 16).groups); };
+  EXPECT_EQ(replay(layers_of(24, "wf", 128, 100)), 12 * 127);
+  EXPECT_EQ(replay(layers_of(62, "wwwwwf", 1024, 100)), 52 * 1023);
+  EXPECT_EQ(replay(layers_of(32, "w", 4096, 100)), 0) << "nothing would be cached";
+  EXPECT_EQ(replay(layers_of(32, "f", 0, 100)), 0);
+  EXPECT_EQ(replay(layers_of(12, "swf", 128, 100, 100)), 0) << "a state is not in the windows";
+}
+
 TEST(KvGroups, AModelsLayersKnowTheirGroup) {
   ModelConfig config;
   config.layers.resize(6);

@@ -198,6 +198,7 @@ void Laws::check_work(const StepPlan& plan) {
       choice->was_admitted = true;
       counts_->prompt_tokens += num_prompt;
       counts_->hit_tokens += hit;
+      if (config_.has_states()) counts_->state_hit_tokens += hit;
       clients_[choice->live->client].served +=
           static_cast<double>(num_prompt - hit) / config_.weight_of(choice->live->client);
     }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <optional>
@@ -48,6 +49,10 @@ void print(const Counts& c) {
                   {"unchunked", c.unchunked},
                   {"by time", c.by_time},
                   {"windowed", c.windowed},
+                  {"with states", c.with_states},
+                  {"of 1 group", c.with_groups[1]},
+                  {"of 2", c.with_groups[2]},
+                  {"of 3", c.with_groups[3]},
                   {"offload", c.offloading},
                   {"disk", c.with_disk},
                   {"without memory at times", c.no_memory}});
@@ -56,6 +61,8 @@ void print(const Counts& c) {
                 {"tokens", c.tokens},
                 {"prompt", c.prompt_tokens},
                 {"of them hit", c.hit_tokens},
+                {"of them hit beside a state", c.state_hit_tokens},
+                {"replayed", c.replayed_tokens},
                 {"prompt log-probabilities", c.prompt_logprobs},
                 {"images", c.images},
                 {"made in flight", c.overlapped},
@@ -117,9 +124,12 @@ TEST_P(SchedulerSim, LawsHoldInEveryWorld) {
   EXPECT_GE(counts.preemptions, 800 * unit);
   EXPECT_GE(counts.overtakes, 1000 * unit);
   EXPECT_GE(counts.hit_tokens, 50000 * unit);
+  EXPECT_GE(counts.state_hit_tokens, 1000 * unit);
+  EXPECT_GE(counts.replayed_tokens, 1000 * unit);
+  EXPECT_GE(std::min({counts.with_groups[1], counts.with_groups[2], counts.with_groups[3]}), 5 * unit);
   EXPECT_GE(counts.forks, 1000 * unit);
   EXPECT_GE(counts.copies, 1000 * unit);
-  EXPECT_GE(counts.loads, 200 * unit);
+  EXPECT_GE(counts.loads, 150 * unit);
   EXPECT_GE(counts.images, 500 * unit);
   EXPECT_GE(counts.idle_reads, 10 * unit);
   EXPECT_GE(counts.spills, 200 * unit);

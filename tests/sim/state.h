@@ -26,6 +26,7 @@ struct Counts {
           images = 0;
   int64_t audits = 0, fairness_checks = 0, starvation_checks = 0, watermark_checks = 0;
   int64_t timed_steps = 0, late_steps = 0;  // under itl_slo_ms: steps that had a bound; those above it
+  int64_t with_groups[4] = {}, with_states = 0, state_hit_tokens = 0, replayed_tokens = 0;
   int64_t windowed = 0, no_memory = 0, offloading = 0, with_disk = 0, fair = 0, priority = 0, unchunked = 0,
           by_time = 0;
 };

@@ -20,6 +20,8 @@ World::World(const WorldConfig& config, Counts* counts)
   laws_ = std::make_unique<Laws>(config_, kv_.get(), max_len_, &live_, counts_);
   ++counts_->worlds;
   counts_->windowed += config_.has_windows();
+  counts_->with_states += config_.has_states();
+  ++counts_->with_groups[std::min<std::size_t>(config_.groups.size(), 3)];
   counts_->offloading += config_.cache.offload_slots > 0;
   counts_->with_disk += config_.has_disk();
   counts_->fair += config_.scheduler.policy == SchedulingPolicy::kFair;
@@ -63,6 +65,7 @@ void World::check_end() {
   EXPECT_EQ(num_finished_stats_, num_choices_);
   EXPECT_EQ(num_last_of_request_, static_cast<int64_t>(next_id_) - 1);
   counts_->steps += laws_->num_steps();
+  counts_->replayed_tokens += static_cast<int64_t>(runner_->num_replayed());
   counts_->choices += num_choices_;
 }
 
@@ -122,7 +125,7 @@ void World::finish_step() {
   ASSERT_TRUE(done.ok()) << done.message();
   // Each block that a row may look at is in use; what falls behind a window is given up before we know, and
   // so are rows whose end a plan in flight has not told.
-  if (!config_.has_windows() && config_.scheduler.max_in_flight == 1) {
+  if (!config_.has_windows() && !config_.has_states() && config_.scheduler.max_in_flight == 1) {
     EXPECT_LE(runner_->num_owned(), kv_->num_blocks() - 1 - kv_->num_free()) << "a free block is in use";
   }
   count_moves(plan);

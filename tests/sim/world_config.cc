@@ -33,9 +33,15 @@ void draw_scheduler(Dice* dice, WorldConfig* world) {
 
 void draw_cache(Dice* dice, WorldConfig* world) {
   const int32_t block_size = world->large ? dice->pick(2, 16) : dice->pick(1, 8);
+  const int32_t most = world->large ? 60 : 12;
+  const int32_t window = dice->pick(1, dice->chance(0.5) ? most : most / 3), num_layers = dice->pick(1, 3);
   world->groups = {testing::full_group(block_size)};
-  if (dice->chance(0.3))
-    world->groups.push_back(testing::window_group(block_size, dice->pick(1, world->large ? 60 : 12)));
+  for (int i = 0; i < 2; ++i) {
+    if (dice->chance(0.25))
+      world->groups.push_back(testing::window_group(block_size, window, 0, num_layers));
+    else if (dice->chance(0.2))
+      world->groups.push_back(testing::state_group(block_size));
+  }
   if (dice->chance(0.1)) world->groups.erase(world->groups.begin(), world->groups.end() - 1);
   world->num_blocks = 2 + (world->large ? dice->pick(40, dice->chance(0.5) ? 120 : 700)
                                         : dice->pick(1, dice->chance(0.7) ? 20 : 100));
@@ -45,6 +51,9 @@ void draw_cache(Dice* dice, WorldConfig* world) {
   cache.hash_seed = "sim";
   cache.record_events = dice->chance(0.3);
   cache.lifetime_sample = dice->chance(0.1) ? 0.5 : 0;
+  if (world->groups.size() > 1 && !world->has_states() && dice->chance(0.6))
+    for (const KvGroupSpec& group : world->groups)
+      cache.replay_tokens += std::max(group.window - 1, 0) * static_cast<int32_t>(group.layers.size());
   if (!cache.enabled || !dice->chance(0.3)) return;
   if (cache.hash_algo == BlockHashAlgo::kXxhash) cache.hash_algo = BlockHashAlgo::kSha256;
   cache.offload_slots = dice->pick(1, world->large ? 300 : 20);

@@ -49,9 +49,9 @@ struct WorldConfig {
   double arrival = 0.5;                                      // chance of one more, per step and free place
   double cancel = 0, close = 0, preempt_all = 0, reset = 0;  // chances per step
 
-  bool has_windows() const {
-    return std::ranges::any_of(groups, [](const KvGroupSpec& group) { return group.window > 0; });
-  }
+  bool has_windows() const { return has(KvKind::kSlidingWindow); }
+  bool has_states() const { return has(KvKind::kRecurrentState); }
+  bool has(KvKind kind) const { return std::ranges::count(groups, kind, &KvGroupSpec::kind) > 0; }
   bool has_disk() const { return cache.offload_disk_slots > 0; }
   uint32_t weight_of(uint64_t client) const { return 1 + static_cast<uint32_t>((client + seed) % 3); }
 };

@@ -7,21 +7,13 @@
 #include <utility>
 
 #include "base/rng.h"
+#include "tests/testing/fake_runner_impl.h"
 
 namespace pagoda::testing {
 namespace {
 
 uint64_t mix(uint64_t a, uint64_t b) {
   return SplitMix64(a * 0x9E3779B97F4A7C15ull + b).next();
-}
-std::size_t index(int32_t value) {
-  return static_cast<std::size_t>(value);
-}
-uint64_t choice_key(RequestId id, int32_t choice) {
-  return id * 4096 + static_cast<uint64_t>(choice);
-}
-std::string named(const char* what, int64_t number) {
-  return what + std::to_string(number);
 }
 
 }  // namespace
@@ -54,7 +46,8 @@ FakeRunner::FakeRunner(FakeModel model, std::vector<KvGroupSpec> groups, int32_t
     std::size_t num_slots = index(num_blocks) * index(spec.block_size);
     groups_.push_back({spec, std::vector<uint64_t>(num_slots), std::vector<uint64_t>(num_slots),
                        std::vector<uint64_t>(index(num_blocks), 1), std::vector<int32_t>(index(num_blocks)),
-                       std::vector<Group::Use>(index(num_blocks))});
+                       std::vector<int32_t>(num_slots), std::vector<Group::Use>(index(num_blocks))});
+    if (spec.window > 0) num_windowed_layers_ += std::max(static_cast<int32_t>(spec.layers.size()), 1);
   }
 }
 
@@ -120,6 +113,7 @@ Status FakeRunner::wait(uint64_t step_id, StepResult* result) {
     }
   }
   ++num_steps_;
+  last_step_ = step_id;
   expect(!plan.empty(), "an empty plan is run");
   *result = {};
   result->step_id = plan.step_id;
@@ -166,6 +160,7 @@ void FakeRunner::apply_rows(const StepPlan& plan) {
     row.params = plan.params[index(fresh.params_index)];
     row.root = launched_[0].roots[i];
     row.work_step = row.sample_step = 0;
+    row.exact_from = 0;
     row.tables.resize(groups_.size());
     row.seen.resize(groups_.size());
     row.behind.resize(groups_.size());
@@ -242,169 +237,10 @@ void FakeRunner::apply_copies(const StepPlan& plan) {
     Group& group = groups_[index(copy.group)];
     group.version[index(copy.dst)] = ++num_writes_;
     for (std::size_t i = 0; i < index(group.spec.block_size); ++i) {
-      group.slots[index(copy.dst * group.spec.block_size) + i] =
-          group.slots[index(copy.src * group.spec.block_size) + i];
-    }
-  }
-}
-
-uint64_t* FakeRunner::slot(Group* group, const Row& row, std::size_t g, int32_t position) {
-  auto block_index = index(position / group->spec.block_size);
-  bool inside = block_index < row.tables[g].size() && row.tables[g][block_index] != kNullBlock;
-  if (!inside) {
-    violate(named("position ", position) + named(" of row ", &row - rows_.data()) +
-            named(" has no block in group ", static_cast<int64_t>(g)));
-    return nullptr;
-  }
-  return &group->slots[index(row.tables[g][block_index] * group->spec.block_size +
-                             position % group->spec.block_size)];
-}
-
-// What is left open is what the step before sampled.
-void FakeRunner::check_token(const Row& row, const StepPlan& plan, TokenId token, int32_t position) {
-  const bool agrees = token == kFromLastStep
-                          ? row.sample_step + 1 == plan.step_id && index(position) + 1 == row.tokens.size()
-                          : token == row.tokens[index(position)];
-  if (!agrees)
-    violate(named("row ", &row - rows_.data()) + named(" has another token at position ", position));
-}
-
-// What is written is no other sequence's in a step whose result was not known when the plan was made. Not
-// judged where there is a window: what has fallen behind it is another's at once.
-void FakeRunner::check_in_flight(const StepPlan& plan) {
-  auto check = [&](std::size_t g, BlockId block, uint64_t choice) {
-    const Group::Use& use = groups_[g].last_use[index(block)];
-    if (groups_[g].spec.window == 0 && use.step >= launched_[0].oldest && use.choice != choice)
-      violate(named("block ", block) +
-              named(" is written, but a plan in flight uses it: step ", static_cast<int64_t>(use.step)));
-  };
-  for (const RowWork& work : plan.work) {
-    const Row& row = rows_[index(work.row)];
-    for (std::size_t g = 0; g < groups_.size(); ++g) {
-      const int32_t size = groups_[g].spec.block_size;
-      for (int32_t i = work.num_computed_tokens / size;
-           i * size < work.num_computed_tokens + work.num_scheduled_tokens; ++i)
-        check(g, row.tables[g][index(i)], choice_key(row.id, row.choice));
-    }
-  }
-  for (const BlockCopy& copy : plan.copies) check(index(copy.group), copy.dst, UINT64_MAX);
-  for (const OffloadMove& move : plan.moves)
-    if (move.kind == OffloadMoveKind::kLoad) check(index(move.group), move.block, UINT64_MAX);
-}
-
-void FakeRunner::note_uses(const StepPlan& plan) {
-  for (const RowWork& work : plan.work) {
-    const Row& row = rows_[index(work.row)];
-    const uint64_t choice = choice_key(row.id, row.choice);
-    for (std::size_t g = 0; g < groups_.size(); ++g)
-      for (const BlockId block : row.tables[g]) {
-        Group::Use& use = groups_[g].last_use[index(block)];
-        use = {plan.step_id, use.step == plan.step_id && use.choice != choice ? 0 : choice};
-      }
-  }
-}
-
-void FakeRunner::write_kv(const StepPlan& plan) {
-  flat_row_.clear();
-  flat_position_.clear();
-  for (const RowWork& work : plan.work) {
-    Row* row = row_at(work.row, "work");
-    if (row == nullptr) return;
-    expect(std::exchange(row->work_step, plan.step_id) != plan.step_id, "a row has work twice");
-    expect(work.num_scheduled_tokens > 0 &&
-               index(work.token_begin + work.num_scheduled_tokens) <= plan.tokens.size() &&
-               index(work.num_computed_tokens + work.num_scheduled_tokens) <= row->tokens.size(),
-           "work points outside of the plan or of the row's tokens");
-    // What others have computed may be skipped; read_kv sees whether it is there.
-    expect(work.num_computed_tokens >= row->num_computed, "a position is computed twice");
-    for (int32_t i = 0; i < work.num_scheduled_tokens && violation_.empty(); ++i) {
-      int32_t position = work.num_computed_tokens + i;
-      check_token(*row, plan, plan.tokens[index(work.token_begin + i)], position);
-      for (std::size_t g = 0; g < groups_.size(); ++g) {
-        Group& group = groups_[g];
-        uint64_t* content = slot(&group, *row, g, position);
-        if (content == nullptr) return;
-        const auto at = static_cast<std::size_t>(content - group.slots.data());
-        expect(std::exchange(group.written_step[at], plan.step_id) != plan.step_id,
-               "a slot is written twice in one step");
-        group.version[at / index(group.spec.block_size)] = ++num_writes_;
-        *content = row->prefix[index(position)];
-      }
-      flat_row_.push_back(work.row);
-      flat_position_.push_back(position);
-    }
-    if (!violation_.empty()) return;
-    row->num_computed = work.num_computed_tokens + work.num_scheduled_tokens;
-  }
-  expect(flat_row_.size() == index(plan.num_tokens), "num_tokens is not the sum of the scheduled tokens");
-  if (!overlaps_ || !violation_.empty()) return;
-  check_in_flight(plan);
-  note_uses(plan);
-}
-
-// Entries that neither this step nor a later one looks at: they end before what position num_computed sees.
-void FakeRunner::drop_behind(const StepPlan& plan) {
-  for (std::size_t g = 0; g < groups_.size(); ++g) {
-    const KvGroupSpec& spec = groups_[g].spec;
-    if (spec.window == 0) continue;
-    auto drop = [&](Row* row, int32_t num_computed) {
-      const std::vector<BlockId>& table = row->tables[g];
-      const std::size_t first = index(std::max(num_computed - spec.window + 1, 0) / spec.block_size);
-      for (std::size_t& i = row->behind[g]; i < std::min(first, table.size()); ++i)
-        add_owner(&groups_[g], table[i], -1);
-    };
-    for (Row& row : rows_)
-      if (row.live) drop(&row, row.num_computed);
-    for (const RowWork& work : plan.work)
-      if (Row* row = row_at(work.row, "work")) drop(row, work.num_computed_tokens);
-  }
-}
-
-// Whoever writes into a block owns it alone, among all live rows that may still look at it. Not judged where
-// there is a window: a row without work may have skipped what others computed, and given up what fell behind,
-// without our knowing; its next read tells whether it was wronged.
-void FakeRunner::check_owners(const StepPlan& plan) {
-  for (std::size_t g = 0; g < groups_.size(); ++g) {
-    if (groups_[g].spec.window > 0) continue;
-    for (const RowWork& work : plan.work) {
-      int32_t size = groups_[g].spec.block_size;
-      int32_t end = work.num_computed_tokens + work.num_scheduled_tokens;
-      for (int32_t i = work.num_computed_tokens / size; i <= (end - 1) / size; ++i) {
-        BlockId block = rows_[index(work.row)].tables[g][index(i)];
-        if (groups_[g].owners[index(block)] == 1 || (i + 1) * size <= end) continue;
-        violate(named("row ", work.row) + named(" writes into block ", block) +
-                ", which others hold too, and does not fill it");
-      }
-    }
-  }
-}
-
-void FakeRunner::read_kv(const StepPlan& plan) {
-  for (const RowWork& work : plan.work) {
-    for (std::size_t g = 0; g < groups_.size() && violation_.empty(); ++g) {
-      const int32_t window = groups_[g].spec.window;
-      read_row(&rows_[index(work.row)], g,
-               window == 0 ? 0 : std::max(work.num_computed_tokens - window + 1, 0));
-    }
-  }
-}
-
-// From position `begin`: every block that has changed since the row read it last.
-void FakeRunner::read_row(Row* row, std::size_t g, int32_t begin) {
-  Group& group = groups_[g];
-  const int32_t size = group.spec.block_size;
-  for (int32_t i = begin / size; i * size < row->num_computed; ++i) {
-    const std::vector<BlockId>& table = row->tables[g];
-    if (index(i) < table.size()) {
-      const uint64_t version = group.version[index(table[index(i)])];
-      if (std::exchange(row->seen[g][index(i)], version) == version) continue;
-    }
-    for (int32_t p = std::max(i * size, begin); p < std::min((i + 1) * size, row->num_computed); ++p) {
-      const uint64_t* content = slot(&group, *row, g, p);
-      if (content == nullptr) return;
-      if (*content == row->prefix[index(p)]) continue;
-      return violate(named("row ", row - rows_.data()) + named(" reads somebody else's K/V at position ", p) +
-                     named(" of group ", static_cast<int64_t>(g)));
+      const std::size_t from = index(copy.src * group.spec.block_size) + i,
+                        to = index(copy.dst * group.spec.block_size) + i;
+      group.slots[to] = group.slots[from];
+      group.exact_layers[to] = group.exact_layers[from];
     }
   }
 }
@@ -418,7 +254,9 @@ bool FakeRunner::audit() {
       if (!row.live) continue;
       for (std::size_t i = row.behind[g]; i < row.tables[g].size(); ++i) ++owners[index(row.tables[g][i])];
       std::ranges::fill(row.seen[g], 0);
-      read_row(&row, g, group.spec.window == 0 ? 0 : std::max(row.num_computed - group.spec.window + 1, 0));
+      // A row without work may have given up what it no longer sees.
+      if (group.sees_all() || (row.work_step == last_step_ && row.exact_from < row.num_computed))
+        read_row(&row, g, group.first_seen(row.num_computed));
     }
     owners[kNullBlock] = 0;
     expect(owners == group.owners, "owners of blocks are miscounted");
@@ -458,6 +296,7 @@ void FakeRunner::draw_one(const StepPlan& plan, const SampleWork& sample, StepRe
   expect(index(position) < row->tokens.size() && row->prefix[index(position)] == prefix,
          "a sample's logits follow other tokens than its row's");
   expect(&source == row || (row->choice > 0 && source.id == row->id), "a sample reads a stranger's logits");
+  expect(position >= source.exact_from, "a replayed position is sampled from");
   if (!violation_.empty()) return;
 
   bool is_prompt = sample.kind == SampleKind::kPromptLogprobs;

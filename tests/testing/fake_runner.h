@@ -4,6 +4,7 @@
 // first read. What it samples is a pure function of the tokens before, the seed and the output index: a run
 // can be compared with an oracle.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -62,6 +63,8 @@ class FakeRunner : public ModelRunner {
   // What a request has at a position beside its token: rows that differ in it must not share from there on.
   // Null, 0: nothing.
   std::function<uint64_t(RequestId, std::size_t position)> content_at;
+  // Tokens that were computed for the sake of windows alone.
+  uint64_t num_replayed() const { return num_replayed_; }
   // Blocks that some live row may still look at.
   int32_t num_owned() const { return num_owned_; }
   // Between wait() and the next launch(): reads everything again that any row can see, and counts again what
@@ -76,6 +79,7 @@ class FakeRunner : public ModelRunner {
     std::vector<TokenId> tokens;
     uint64_t root = 0, work_step = 0;          // work_step: the last that had work for it
     uint64_t sample_step = 0;                  // the last that sampled for it
+    int32_t exact_from = 0;                    // positions of its last work before this were replayed
     std::vector<uint64_t> prefix;              // [tokens] hash up to and including each
     std::vector<std::vector<BlockId>> tables;  // [group]
     std::vector<std::vector<uint64_t>> seen;   // [group][table] the version of the block that was read last
@@ -89,6 +93,16 @@ class FakeRunner : public ModelRunner {
     std::vector<uint64_t>
         version;                  // [num_blocks] grows with every write: what is unchanged is not read again
     std::vector<int32_t> owners;  // [num_blocks] entries of live rows that still see it
+    // [slots] of a window: how many of the model's windowed layers have there what they would have without a
+    // replay.
+    std::vector<int32_t> exact_layers;
+    bool sees_all() const { return spec.kind == KvKind::kFullAttention || spec.kind == KvKind::kMlaLatent; }
+    bool is_state() const { return spec.kind == KvKind::kRecurrentState; }
+    // The first position that a query at `position` sees.
+    int32_t first_seen(int32_t position) const {
+      if (is_state()) return std::max(position - 1, 0);
+      return sees_all() ? 0 : std::max(position - spec.window + 1, 0);
+    }
     struct Use {
       uint64_t step = 0, choice = 0;
     };
@@ -118,6 +132,10 @@ class FakeRunner : public ModelRunner {
   void check_token(const Row& row, const StepPlan& plan, TokenId token, int32_t position);
   void check_in_flight(const StepPlan& plan);
   void note_uses(const StepPlan& plan);
+  int32_t exact_layers(const Row& row, int32_t position);
+  uint64_t* state(std::size_t g, const Row& row, int32_t num_computed);
+  void read_states(const StepPlan& plan);
+  void write_states(const StepPlan& plan, const RowWork& work);
   void write_kv(const StepPlan& plan);
   void check_owners(const StepPlan& plan);
   void read_kv(const StepPlan& plan);
@@ -128,6 +146,7 @@ class FakeRunner : public ModelRunner {
   FakeModel model_;
   int32_t num_blocks_;
   std::vector<Group> groups_;
+  int32_t num_windowed_layers_ = 0;
   std::vector<Row> rows_;
   std::unique_ptr<FakeOffload> offload_;
   std::function<void()> wake_;
@@ -138,8 +157,8 @@ class FakeRunner : public ModelRunner {
   std::vector<int32_t> flat_row_, flat_position_;
   std::unordered_set<uint64_t> choices_;  // of live rows: id and choice
   int32_t num_owned_ = 0;
-  uint64_t num_writes_ = 1;
-  uint64_t num_steps_ = 0;
+  uint64_t num_writes_ = 1, num_replayed_ = 0;
+  uint64_t num_steps_ = 0, last_step_ = 0;
   std::string violation_;
 };
 
