@@ -24,23 +24,26 @@ WeightFormat WeightFormats::of(TensorRole role, const StoredTensor* stored) cons
 
 UsedFormats WeightFormats::used(std::span<const TensorSpec> list, const Checkpoint* checkpoint) const {
   UsedFormats used;
-  used.common = unquantized(dtype);
   for (const TensorSpec& tensor : list) {
-    if (tensor.shape.size() < 2 || tensor.role == TensorRole::kRouter) continue;
+    if (tensor.shape.size() < 2) continue;
     for (const TensorSource& source : tensor.sources) {
       const StoredTensor* stored = checkpoint == nullptr ? nullptr : checkpoint->find(source.name);
       if (stored == nullptr && checkpoint != nullptr)
         continue;  // optional, or missing: said when it is loaded
-      add(is_vocabulary(tensor.role) ? &used.vocabulary : &used.layers, of(tensor.role, stored));
+      std::vector<WeightFormat>* formats = is_vocabulary(tensor.role)           ? &used.vocabulary
+                                           : tensor.role == TensorRole::kRouter ? &used.others
+                                                                                : &used.layers;
+      add(formats, of(tensor.role, stored));
     }
   }
+  if (used.is_mixed()) add(&used.others, unquantized(dtype));
   return used;
 }
 
 std::vector<WeightFormat> UsedFormats::all() const {
   std::vector<WeightFormat> all = layers;
   all.insert(all.end(), vocabulary.begin(), vocabulary.end());
-  if (is_mixed()) all.push_back(common);
+  all.insert(all.end(), others.begin(), others.end());
   return all;
 }
 

@@ -16,7 +16,7 @@ inline constexpr int32_t kLinearPartsMax = 4;
 struct UsedFormats {
   std::vector<WeightFormat> layers;  // distinct, in the list's order
   std::vector<WeightFormat> vocabulary;
-  WeightFormat common;  // of matrices that are one product though their formats differ
+  std::vector<WeightFormat> others;  // of routers, and of one product's matrices that are stored in several
 
   bool is_mixed() const { return layers.size() > 1; }
   std::vector<WeightFormat> all() const;

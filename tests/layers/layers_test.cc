@@ -229,6 +229,11 @@ TEST_F(Layers, FormatsComeWithTheTensors) {
   used = WeightFormats{DType::kF16, kInt8Format, kInt4Format}.used(list_, checkpoint_.get());
   EXPECT_EQ(used.layers, (std::vector<WeightFormat>{kInt8Format, kInt4Format}));
   EXPECT_EQ(used.vocabulary, std::vector<WeightFormat>{kInt4Format});
+  list_.push_back({.role = kRouter, .sources = {{"q.weight"}}, .shape = {4, 64}});
+  used = WeightFormats{DType::kBF16}.used(list_, checkpoint_.get());
+  EXPECT_EQ(used.layers, (std::vector<WeightFormat>{kInt8Format, bf16, kInt4Format}));
+  EXPECT_EQ(used.others, (std::vector<WeightFormat>{kF32Format, bf16})) << "a router's choices are exact";
+  list_.pop_back();
   used = WeightFormats{DType::kF16, kInt8Format}.used(list_, nullptr);
   EXPECT_EQ(used.all(), (std::vector<WeightFormat>{kInt8Format, {WeightScheme::kF16}})) << "dummy weights";
   EXPECT_EQ(used.max_input_parts(), 1);
