@@ -109,9 +109,8 @@ void LocalModelRunner::run(const StepPlan& plan, StepResult* result) {
 Status LocalModelRunner::sleep(int level) {
   if (!failure_.ok()) return failure_;
   if (level != 1 && level != 2) return invalid_argument("the sleep level must be 1 or 2", "level");
-  if (!reload_)
-    return unimplemented("this runner cannot sleep: nobody told it how to load its weights again");
-  PAGODA_CHECK(in_flight_[0] == nullptr, "nobody falls asleep over a step");
+  if (!reload_) return unimplemented("sleep mode needs weights that can be loaded again");
+  PAGODA_CHECK(in_flight_[0] == nullptr, "no step is in flight while it falls asleep");
   if (is_sleeping()) return {};
   decoder_.reset();
   activations_.reset();

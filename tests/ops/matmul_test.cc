@@ -11,7 +11,7 @@ namespace {
 
 using namespace pagoda::testing;
 
-// A result of either dtype, with canaries between its rows and a page behind it that nobody may touch.
+// A result of either dtype, with canaries between its rows and a page behind it that no write may reach.
 class Output {
  public:
   Output(int64_t rows, int64_t columns, DType dtype)

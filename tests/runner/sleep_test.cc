@@ -41,11 +41,11 @@ ModelSpec large_spec() {
 
 class Sleeper : public ::testing::Test {
  protected:
-  void make(bool can_reload = true) {
+  void make(bool can_reload = true, testing::Backend backend = testing::Backend::kCpu) {
     options_.max_num_seqs = 8;
     options_.max_num_batched_tokens = 64;
     options_.num_blocks = 1000;
-    auto stream = std::make_unique<CpuStream>(2);
+    auto stream = testing::make_stream(backend, 2);
     auto decoder = load(*stream);
     ASSERT_TRUE(decoder.ok()) << decoder.status().message();
     weight_bytes_ = static_cast<int64_t>((*decoder)->weight_bytes());
@@ -105,6 +105,21 @@ TEST_F(Sleeper, GivesItsMemoryBackAndSaysTheSameAfterwards) {
   driver.preempt(cut_short);
   driver.generate(cut_short, 20);
   EXPECT_EQ(driver[cut_short].outcome.tokens, driver[before].outcome.tokens);
+}
+
+TEST_F(Sleeper, OnABackendWithMemoryOfItsOwn) {
+  make(true, testing::Backend::kGuarded);
+  PlanDriver driver(runner_.get(), options_);
+  SamplingParams params;
+  params.num_logprobs = 1;
+  const std::size_t before = driver.add({1, 500, 3}, params);
+  driver.generate(before, 4);
+  ASSERT_TRUE(runner_->sleep(1).ok());
+  ASSERT_TRUE(runner_->wake().ok());
+  const std::size_t after = driver.add({1, 500, 3}, params);
+  driver.generate(after, 4);
+  EXPECT_EQ(driver[after].outcome.tokens, driver[before].outcome.tokens);
+  EXPECT_EQ(driver[after].outcome.logprobs, driver[before].outcome.logprobs);
 }
 
 TEST_F(Sleeper, AFailedWakeMayBeTriedAgain) {

@@ -4,6 +4,7 @@
 #pragma once
 #include <sys/mman.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -40,7 +41,7 @@ class GuardedMemory final : public DeviceMemory {
       return data;
     }
     if (size > kBytes - used_) throw std::bad_alloc();
-    return begin_ + std::exchange(used_, used_ + size);
+    return begin_ + used_.fetch_add(size);
   }
   void* allocate_zeroed(std::size_t bytes) override {
     void* data = allocate(bytes);
@@ -108,7 +109,7 @@ class GuardedMemory final : public DeviceMemory {
 
   std::mutex mutex_;
   std::byte* begin_ = nullptr;
-  std::size_t used_ = 0;
+  std::atomic<std::size_t> used_ = 0;
   int num_open_ = 0;
   std::multimap<std::size_t, void*> free_;  // by size
 };

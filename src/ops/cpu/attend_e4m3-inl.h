@@ -7,7 +7,7 @@ namespace attn {
 
 // Codes become bfloat16 that are 2^8 times smaller: the exponent's bias is 127 instead of 7, and or-ing 112
 // into it is cheaper than adding 120. Exact, also for what is subnormal in e4m3. The codes for NaN become
-// finite: nobody stores them, but memory that was not stored to may hold any byte.
+// finite: they are never stored, but memory that was not stored to may hold any byte.
 constexpr float kE4m3Unit = 256;
 // A magnitude below 8 is subnormal: what turns the bits of a normal number of this fraction to its own.
 constexpr uint16_t kSubnormal[8] = {0x3800 ^ 0x0000, 0x3810 ^ 0x3700, 0x3820 ^ 0x3780, 0x3830 ^ 0x37C0,

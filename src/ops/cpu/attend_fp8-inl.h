@@ -29,7 +29,7 @@ struct Fp8Cache {
     char *keys[kTilePanelCount], *values[kTilePanelCount];
     int64_t ahead[kTilePanelCount];
     int64_t first, last;  // the panels of which some row sees a key
-    bool shared;          // V takes the place of K, when nobody reads that any more: less of the near cache
+    bool shared;          // V takes the place of K, once that has been read: less of the near cache
   };
   static Wide places(const AttnTask& task, const Work& work, const Panels& panels, const Ahead& ahead,
                      int64_t head, KeyRange keys, bool shared) {

@@ -216,7 +216,7 @@ struct Center {
   V at, kept;
 };
 // How far weights may grow beyond 1 before their center follows: a raise costs a rescaling of the row's sums,
-// and a branch that nobody can guess if it is taken for every new maximum.
+// and a branch that no predictor guesses if it is taken for every new maximum.
 constexpr float kHeadroom = 8;
 
 // Raises the row's center to the maximum of the scores times `factor` > 0, if that is more than kHeadroom
