@@ -18,6 +18,8 @@ void Scheduler::Impl::plan_waiting(StepAllotment* allotment, Time now, std::vect
   while (Sequence* seq = waiting.current()) {
     if (allotment->prefills <= 0 || rows.num_free() == 0 || passed.size() == kMostPassed) return;
     if (must_hold_back(*seq->client)) {
+      // Under fair those after it have been served more: the seat is not theirs either.
+      if (config.policy == SchedulingPolicy::kFair) return;
       waiting.pass_client();
       continue;
     }
