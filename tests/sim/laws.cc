@@ -28,7 +28,7 @@ int64_t Laws::steps_alone() const {
   chunk = std::max<int64_t>((chunk + 1) / 4, 1);
   if (config.long_prefill_token_threshold > 0)
     chunk = std::min<int64_t>(chunk, (config.long_prefill_token_threshold + 1) / 2);
-  if (!config.enable_chunked_prefill) chunk = max_len_;
+  if (!config.enable_chunked_prefill) chunk = std::max(max_len_, 1);  // 0: the cache holds no sequence
   return (max_len_ + chunk - 1) / chunk + max_len_ + 1;
 }
 
