@@ -97,7 +97,7 @@ Result<NamedTemplate> template_of_flag(const NamedTemplates& named, const std::s
   std::error_code ignored;
   if (std::filesystem::exists(std::filesystem::symlink_status(flag, ignored))) {
     PAGODA_TRY(std::string source, read_file(flag, kFileBytesMax));
-    if (!source.empty()) PAGODA_RETURN_IF_ERROR(judge_content(source, flag));
+    if (!source.empty()) PAGODA_RETURN_IF_ERROR(check_content(source, flag));
     return NamedTemplate{std::move(source), "--chat-template '" + flag + "'"};
   }
   if (auto found = named.find(flag); found != named.end()) return found->second;

@@ -95,7 +95,7 @@ Result<std::optional<std::string>> ModelFiles::read(const std::string& name) con
       read_file(path_of(name), name == "tokenizer.json" ? kTokenizerBytesMax : kFileBytesMax);
   if (text.ok()) {
     const bool may_be_empty = !name.ends_with(".json");  // a template of nothing is one
-    if (!may_be_empty || !text->empty()) PAGODA_RETURN_IF_ERROR(judge_content(*text, path_of(name)));
+    if (!may_be_empty || !text->empty()) PAGODA_RETURN_IF_ERROR(check_content(*text, path_of(name)));
     return std::optional<std::string>(*std::move(text));
   }
   if (text.status().code() == StatusCode::kNotFound) return std::optional<std::string>();

@@ -9,8 +9,8 @@
 
 namespace pagoda {
 
-// What the front end knows of the model, from its files and the flags. max_model_len is judged by the caller.
-// Errors kInvalidArgument naming the flag or file.
+// What the front end knows of the model, from its files and the flags. max_model_len is checked by the
+// caller. Errors kInvalidArgument naming the flag or file.
 Result<std::shared_ptr<const ModelInfo>> build_model_info(const EngineArgs& args, const ModelFiles& files,
                                                           const ModelSpec& spec, TextAssets assets,
                                                           int32_t max_model_len);

@@ -34,7 +34,7 @@ Result<Object> read_config(const ModelArgs& args, const ModelFiles& files) {
     PAGODA_TRY(config, files.read_object("config.json", true));
   } else {
     PAGODA_TRY(std::string text, read_file(args.hf_config, 16 << 20));
-    PAGODA_RETURN_IF_ERROR(judge_content(text, args.hf_config));
+    PAGODA_RETURN_IF_ERROR(check_content(text, args.hf_config));
     Result<Value> value = parse_json(text);
     if (!value.ok()) return std::move(value.status()).with_context("'" + args.hf_config + "'");
     if (!value->is_object())

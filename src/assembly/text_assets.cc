@@ -33,7 +33,7 @@ Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::string& refer
   const bool is_there = std::filesystem::exists(std::filesystem::symlink_status(reference, ignored));
   if (is_there && !std::filesystem::is_directory(reference, ignored)) {
     PAGODA_TRY(std::string json, read_file(reference));
-    PAGODA_RETURN_IF_ERROR(judge_content(json, reference));
+    PAGODA_RETURN_IF_ERROR(check_content(json, reference));
     return tokenizer_of(json, reference, {});
   }
   PAGODA_TRY(ModelFiles files, ModelFiles::open(reference));

@@ -1,4 +1,4 @@
-// Work that nobody wants any more: a token that somebody else cancels, and the question, asked within loops
+// Cancelled work: a token that another thread cancels, and the question, asked within loops
 // that may be long, whether the work of this thread is among it. The scope says for whom a thread works, so
 // that loops far below need not be handed a token.
 #pragma once

@@ -37,7 +37,7 @@ struct CpuPlan {
   int num_threads = 1;       // compute threads
   std::vector<int> compute;  // the CPU of each; empty: the system places them
   std::vector<int> spare;    // for everyone else; empty: no restriction
-  bool is_crowded = false;   // more threads than CPUs: nobody should spin
+  bool is_crowded = false;   // more threads than CPUs: no thread should spin
   int num_numa_nodes = 1;    // of the CPUs that this process may use
 
   std::string description() const;  // "2 compute threads on CPUs 0,1"

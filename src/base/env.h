@@ -1,4 +1,4 @@
-// The process's surroundings: environment variables (nobody else reads them), and how many CPUs and how much
+// The process's surroundings: environment variables (read nowhere else), and how many CPUs and how much
 // memory we may use, respecting affinity masks and cgroup v1/v2 limits.
 #pragma once
 #include <cstdint>

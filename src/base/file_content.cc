@@ -13,7 +13,7 @@ bool begins_with(std::string_view text, std::string_view lower) {
 
 }  // namespace
 
-Status judge_content(std::string_view bytes, const std::string& path) {
+Status check_content(std::string_view bytes, const std::string& path) {
   const std::string file = "'" + path + "' ";
   if (bytes.empty())
     return invalid_argument(file + "is empty: its download broke off, or was never begun; fetch it again");
@@ -28,9 +28,10 @@ Status judge_content(std::string_view bytes, const std::string& path) {
   page.remove_prefix(std::min(page.find_first_not_of(" \t\r\n"), page.size()));
   for (std::string_view tag : {"<!doctype html", "<html", "<head", "<?xml"})
     if (begins_with(page, tag))
-      return invalid_argument(file +
-                              "is a web page, not the file itself: whoever was asked for it sent an error "
-                              "or a login page; download the file again");
+      return invalid_argument(
+          file +
+          "is a web page, not the file itself: the server that was asked for it sent an error "
+          "or a login page; download the file again");
   return {};
 }
 

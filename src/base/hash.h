@@ -25,12 +25,12 @@ Hash128 hash128(std::string_view text);
 Hash128 parallel_hash128(std::span<const std::byte> bytes, ComputePool& pool);
 
 // The hash of a table whose keys come from outside: XXH3 under a secret that the process draws at its start,
-// so that nobody can send keys which all fall into one place. Never the same in two processes.
+// so that no client can send keys which all fall into one bucket. Never the same in two processes.
 struct KeyHash {
   std::size_t operator()(std::string_view key) const;
 };
 
-// FIPS 180-4: what nobody forges.
+// FIPS 180-4: cannot be forged.
 std::array<uint8_t, 32> sha256(std::span<const uint8_t> bytes);
 
 }  // namespace pagoda

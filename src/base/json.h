@@ -1,6 +1,6 @@
 // JSON text <-> Value. The only includer of Boost.JSON. RFC 8259, strict: invalid UTF-8, lone surrogates,
 // comments, trailing text and numbers beyond a double (1e400) are errors. Integers beyond int64 become
-// doubles, so a field that must be an integer is judged by Value::is_int().
+// doubles, so a field that must be an integer is checked by Value::is_int().
 #pragma once
 #include <string>
 #include <string_view>

@@ -34,7 +34,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kQueueBytesMax = std::size_t{1} << 20;
 // Of a message, before it is escaped, which makes at most five bytes of one: a line always fits the queue.
 constexpr std::size_t kMessageBytesMax = kQueueBytesMax / 8;
-constexpr milliseconds kPatienceAtExit{1000};
+constexpr milliseconds kTimeoutAtExit{1000};
 
 std::atomic<uint64_t> num_dropped{0};
 
@@ -83,7 +83,7 @@ uint64_t write_all(std::string_view text) {
     const ssize_t count = ::write(STDERR_FILENO, text.data(), text.size());
     if (count >= 0) {
       text.remove_prefix(static_cast<std::size_t>(count));
-    } else if (errno == EAGAIN) {  // somebody who shares it has made it non-blocking
+    } else if (errno == EAGAIN) {  // another process that shares it has made it non-blocking
       pollfd writable{STDERR_FILENO, POLLOUT, 0};
       ::poll(&writable, 1, -1);
     } else if (errno != EINTR) {
@@ -93,7 +93,7 @@ uint64_t write_all(std::string_view text) {
   return 0;
 }
 
-// Never destroyed: whoever ends last may still have something to say.
+// Never destroyed: the last thread to end may still log.
 class Writer {
  public:
   static Writer& instance() {
@@ -114,10 +114,10 @@ class Writer {
     filled_.notify_one();
   }
 
-  bool flush(milliseconds patience) {
+  bool flush(milliseconds timeout) {
     if (::getpid() != process_) return true;  // a child of fork(): the thread stayed behind
     std::unique_lock lock(mutex_);
-    return written_.wait_for(lock, patience, [this] { return idle_ && queue_.empty(); });
+    return written_.wait_for(lock, timeout, [this] { return idle_ && queue_.empty(); });
   }
 
  private:
@@ -128,7 +128,7 @@ class Writer {
     pthread_sigmask(SIG_BLOCK, &all, &before);
     std::thread([this] { run(); }).detach();
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    std::atexit([] { flush_log(kPatienceAtExit); });
+    std::atexit([] { flush_log(kTimeoutAtExit); });
   }
 
   void run() noexcept {
@@ -153,7 +153,7 @@ class Writer {
 
   static void tell_of(uint64_t num_untold) {
     log_warning(
-        "{} lines of the log were dropped before this one: nobody read them fast enough, or they could not "
+        "{} lines of the log were dropped before this one: they were not read fast enough, or could not "
         "be written.",
         num_untold);
   }
@@ -166,7 +166,7 @@ class Writer {
   bool idle_ = true;         // guarded: the thread holds no text
 };
 
-// spdlog's own queue blocks at exit() for as long as nobody reads; this one hands lines to Writer.
+// spdlog's own queue blocks at exit() for as long as there is no reader; this one hands lines to Writer.
 class QueueSink : public spdlog::sinks::sink {
  public:
   QueueSink() : formatter_(make_formatter(LogFormat::kText)) {}
@@ -295,8 +295,8 @@ std::string escape_for_terminal(std::string_view text) {
   return escaped(text, "\n\t");
 }
 
-bool write_within(int fd, std::string_view text, milliseconds patience) noexcept {
-  const Clock::time_point end = Clock::now() + patience;
+bool write_within(int fd, std::string_view text, milliseconds timeout) noexcept {
+  const Clock::time_point end = Clock::now() + timeout;
   while (!text.empty()) {
     const auto left = std::chrono::duration_cast<milliseconds>(end - Clock::now()).count();
     pollfd writable{fd, POLLOUT, 0};
@@ -348,20 +348,20 @@ uint64_t num_log_lines_dropped() noexcept {
   return num_dropped.load(std::memory_order_relaxed);
 }
 
-bool flush_log(milliseconds patience) noexcept {
+bool flush_log(milliseconds timeout) noexcept {
   try {
-    return Writer::instance().flush(patience);
+    return Writer::instance().flush(timeout);
   } catch (const std::exception&) {
     return false;
   }
 }
 
 void check_failed(const char* file, int line, const char* condition, const char* message) {
-  flush_log(kPatienceAtExit);
+  flush_log(kTimeoutAtExit);
   char text[1024];
   const auto end = fmt::format_to_n(text, sizeof text, "{}:{}: invariant broken: {} ({})\n", file, line,
                                     message, condition);
-  write_within(STDERR_FILENO, {text, std::min(end.size, sizeof text)}, kPatienceAtExit);
+  write_within(STDERR_FILENO, {text, std::min(end.size, sizeof text)}, kTimeoutAtExit);
   std::abort();
 }
 

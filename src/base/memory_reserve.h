@@ -19,7 +19,7 @@ bool keep_memory_reserve(std::size_t bytes = kReserveBytes) noexcept;
 bool memory_is_short() noexcept;
 // From here on allocations of this thread may take the reserve.
 void let_this_thread_use_the_reserve() noexcept;
-// The same for as long as it lives: for telling somebody that there is no memory for them.
+// The same for as long as it lives: for telling a request that there is no memory for it.
 class UseOfReserve {
  public:
   UseOfReserve() noexcept;
@@ -41,7 +41,7 @@ class KeepOffReserve {
  private:
   const bool before_;
 };
-// What operator new does when there is no memory; for who allocates in another way. False: give up.
+// What operator new does when there is no memory; for code that allocates in another way. False: give up.
 bool make_room_for_allocation() noexcept;
 
 // For what has to happen though there is no memory, and can be done again where it fails: with the reserve,

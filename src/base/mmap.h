@@ -1,5 +1,5 @@
 // Whole files, mapped read-only or read. Only regular files are: what is opened here is named by a flag or
-// lies in somebody's folder, and a pipe, a device or a socket in its place would wait for ever or never end.
+// lies in a folder of others, and a pipe, a device or a socket in its place would wait for ever or never end.
 #pragma once
 #include <span>
 #include <string>

@@ -109,7 +109,7 @@ struct ComputePool::Impl {
   }
 
   void work(int worker) {
-    let_this_thread_use_the_reserve();  // it works for whoever calls run()
+    let_this_thread_use_the_reserve();  // it works for the caller of run()
     if (!cpus.empty()) bind_this_thread({cpus[static_cast<std::size_t>(worker)]});
     Slot& slot = slots[static_cast<std::size_t>(worker - 1)];
     uint32_t seen = 0;
@@ -208,7 +208,7 @@ struct Task {
       log_error("A task of the text pool failed: {}", status.message());
       if (failed) failed(status);
     } catch (...) {
-      log_error("A task of the text pool failed, and whoever waits for it could not be told.");
+      log_error("A task of the text pool failed, and its waiter could not be told.");
     }
   }
 };
@@ -219,7 +219,7 @@ struct TaskPool::Impl {
   std::mutex mutex;
   std::condition_variable ready;
   std::unordered_map<uint64_t, std::deque<Task>> tasks;  // by whose they are
-  std::list<uint64_t> turns;                             // those who have some
+  std::list<uint64_t> turns;                             // of those that have some
   std::size_t num_tasks = 0;
   std::size_t capacity;
   bool stopping = false;

@@ -73,9 +73,9 @@ class TaskPool {
   TaskPool(const TaskPool&) = delete;
   TaskPool& operator=(const TaskPool&) = delete;
   // kExhausted when the queue is full, or there is no memory for the task. A task that throws ends with a
-  // line in the log, and `failed` is told why, on the pool's thread: whoever waits for the task must hear of
-  // it. Tasks of one `turn` run in their order; different ones take turns, so that nobody's many tasks hold
-  // up another's few.
+  // line in the log, and `failed` is told why, on the pool's thread: the waiter of the task must hear of
+  // it. Tasks of one `turn` run in their order; different ones take turns, so that the many tasks of one do
+  // not hold up another's few.
   Status submit(std::function<void()> task, std::function<void(const Status&)> failed = {},
                 uint64_t turn = 0);
 

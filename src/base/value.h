@@ -58,7 +58,7 @@ class Object {
 
   std::vector<Member> members_;
   // Open addressing, a power of two of slots, at most half of them taken: positions in members_. Members keep
-  // their keys: nobody changes one through an iterator.
+  // their keys: none is changed through an iterator.
   std::unique_ptr<std::vector<uint32_t>> slots_;
 };
 

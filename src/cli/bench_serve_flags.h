@@ -12,7 +12,7 @@ namespace pagoda {
 
 std::vector<FlagSpec> bench_serve_flag_table();
 
-// `pagoda bench serve`'s flags, judged.
+// `pagoda bench serve`'s flags, checked.
 struct BenchServeOptions {
   LoadOptions load;  // style.model still empty where the server is to be asked
   ArrivalOptions arrivals;

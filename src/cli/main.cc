@@ -22,7 +22,7 @@ constexpr const char* kUsage =
   pagoda chat [flags]            Talk to a running server, or to the built-in model if there is none.
   pagoda render [flags]          Show the exact prompt that a chat becomes.
   pagoda tokenize [flags]        Turn text into token ids, or back.
-  pagoda bench serve [flags]     Measure a running server, whoever made it; vLLM's flags and definitions.
+  pagoda bench serve [flags]     Measure a running server of any kind; vLLM's flags and definitions.
   pagoda bench throughput|latency [flags]   Measure the engine alone, in this process.
   pagoda --version               Print the version.
 
@@ -39,7 +39,7 @@ constexpr Command kCommands[] = {{"serve", pagoda::run_serve},
                                  {"tokenize", pagoda::run_tokenize},
                                  {"bench", pagoda::run_bench}};
 
-// Nobody caught it, so we are wrong: what it was, and what the log still holds, are said first.
+// An exception that was not caught is our fault: what it was, and what the log still holds, are said first.
 [[noreturn]] void end_with_words() {
   if (std::current_exception() != nullptr) pagoda::fail(pagoda::status_of_exception().message());
   std::abort();

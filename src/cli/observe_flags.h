@@ -7,7 +7,7 @@
 
 namespace pagoda {
 
-// --kv-events-config, vLLM's KVEventsConfig as JSON, judged field by field;
+// --kv-events-config, vLLM's KVEventsConfig as JSON, checked field by field;
 // VLLM_KV_EVENTS_USE_INT_BLOCK_HASHES.
 Result<KvEventsConfig> read_kv_events(const FlagValues& flags);
 // --kv-cache-metrics and its sample: the share of the blocks whose lives are measured; 0: none.

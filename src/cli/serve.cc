@@ -97,9 +97,9 @@ class Signals {
   }
 
   // The one that asks for the end; 0: none for so long.
-  int wait(std::chrono::milliseconds patience) const {
-    const timespec timeout{0, std::chrono::nanoseconds(patience).count()};
-    const int signal = sigtimedwait(&set_, nullptr, &timeout);
+  int wait(std::chrono::milliseconds timeout) const {
+    const timespec until{0, std::chrono::nanoseconds(timeout).count()};
+    const int signal = sigtimedwait(&set_, nullptr, &until);
     if (signal <= 0) return 0;
     if (signal == SIGINT || signal == SIGTERM || signal == SIGHUP) return signal;
     log_info("{} is ignored: it has no meaning here.", signal_name(signal));
@@ -139,7 +139,7 @@ int wait_for_end(const Engine& engine, const Signals& signals) {
   }
 }
 
-// Ends the process at a signal that comes while the model is loaded: nobody waits for the signals yet, and
+// Ends the process at a signal that comes while the model is loaded: no thread waits for the signals yet, and
 // loading may take minutes.
 class LoadingInterrupt {
  public:

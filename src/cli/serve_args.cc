@@ -62,8 +62,8 @@ Status read_request_limits(RequestLimits* limits) {
   return {};
 }
 
-// A key that no request can bring would lock everybody out. Bytes above 0x7f are bytes like others: keys are
-// compared as headers carry them.
+// A key that no request can bring would lock all clients out. Bytes above 0x7f are bytes like others: keys
+// are compared as headers carry them.
 Status check_key(const std::string& where, std::string_view key, std::size_t header_bytes_max) {
   constexpr std::size_t kOtherHeaders = 256;
   const auto is_control = [](unsigned char c) { return c < ' ' || c == 0x7f; };

@@ -41,7 +41,7 @@ constexpr FlagSpec kTable[] = {
     flag("ssl-certfile", kFront, FIELD(api.http.tls.certfile),
          "TLS: certificate chain, PEM; turns HTTPS on."),
     flag("ssl-ca-certs", kFront, FIELD(api.http.tls.ca_certs),
-         "TLS: CA certificates to judge client certificates by."),
+         "TLS: CA certificates to check client certificates against."),
     flag("ssl-cert-reqs", kFront, FIELD(api.http.tls.cert_reqs, between(0, 2)),
          "TLS: client certificates 0 not asked, 1 optional, 2 required."),
     flag("ssl-ciphers", kFront, FIELD(api.http.tls.ciphers), "TLS: cipher list of TLS 1.2."),
@@ -157,12 +157,12 @@ constexpr FlagSpec kTable[] = {
     flag("threads", kOwn, FIELD(engine.cpu.num_threads, between(0, 1024)),
          "Compute threads (affinity and cgroup quota respected).", {.default_text = "physical cores"}),
     flag("adaptive-chunks", kOwn, FIELD(engine.scheduler.adaptive_chunks),
-         "Size the chunks of prompts by measured step times: who decodes slows down to about half while few "
+         "Size the chunks of prompts by measured step times: decodes slow down to about half while few "
          "prompts are read; off: up to --max-num-batched-tokens in every step."),
     flag("itl-slo-ms", kOwn, FIELD(engine.scheduler.itl_slo_ms),
          "Keep the time between a stream's tokens under so many milliseconds; prompts get what is left."),
     flag("max-overtakes", kOwn, FIELD(engine.scheduler.max_overtakes, between(0, 1 << 20)),
-         "How many may pass a waiting request that does not fit, before nobody may."),
+         "How many may bypass a waiting request that does not fit, before none may."),
     flag("packed-cache", kOwn, FIELD(engine.model.packed_cache),
          "Folder that keeps the weights as the kernels want them, for the next start."),
     flag("cpu-list", kOwn, FIELD(engine.cpu.list),

@@ -143,12 +143,12 @@ int run_tokenize(const std::vector<std::string>& arguments) {
 }
 
 int fail(const std::string& message) {
-  constexpr std::chrono::seconds kPatience{1};
+  constexpr std::chrono::seconds kTimeout{1};
   constexpr std::size_t kMessageCharsMax = 16 << 10;  // it may quote what a file holds
   std::fflush(stdout);
-  flush_log(kPatience);
+  flush_log(kTimeout);
   write_within(STDERR_FILENO, "error: " + escape_for_terminal(excerpt(message, kMessageCharsMax)) + "\n",
-               kPatience);
+               kTimeout);
   return 1;
 }
 

@@ -76,7 +76,7 @@ std::string AsyncClient::Impl::wire_bytes(const Request& request) const {
 
 asio::awaitable<void> AsyncClient::Impl::work(std::shared_ptr<Call> call) {
   std::string bytes = wire_bytes(call->request);
-  Status status = judge_headers(call->request.headers);
+  Status status = check_headers(call->request.headers);
   for (bool again = status.ok(); again;) {
     // Every exception ends here: a coroutine of a request never takes the others with it.
     try {
@@ -153,10 +153,10 @@ asio::awaitable<Status> AsyncClient::Impl::read_all(Call* call) {
     asio::mutable_buffer space(buffer.data(), buffer.size());
     std::size_t n = co_await call->stream->read_some(space, ec);
     if (n > 0) call->has_bytes = true;
-    Status judged = ec ? parser.finish() : take(call, {buffer.data(), n}, &parser);
-    if (ec && judged.ok()) judged = take(call, {}, &parser);  // the connection's end was the answer's
-    if (!judged.ok() && ec && ec != asio::error::eof) judged = io_error(ec.message());
-    if (!judged.ok()) co_return judged;
+    Status checked = ec ? parser.finish() : take(call, {buffer.data(), n}, &parser);
+    if (ec && checked.ok()) checked = take(call, {}, &parser);  // the connection's end was the answer's
+    if (!checked.ok() && ec && ec != asio::error::eof) checked = io_error(ec.message());
+    if (!checked.ok()) co_return checked;
     if (!parser.done()) continue;
     if (!ec && parser.leaves_connection_open()) idle.push_back(std::move(call->stream));
     call->stream.reset();

@@ -1,6 +1,6 @@
 // The chunked transfer coding (RFC 9112, section 7.1), byte by byte: every byte that is given is taken, until
 // the last one of the trailers, so that it does not matter in which pieces a body arrives. Lines end in CR LF
-// and nothing else; extensions and trailers are judged, bounded and thrown away. Internal to this room.
+// and nothing else; extensions and trailers are checked, bounded and thrown away. Internal to this room.
 #pragma once
 #include <cstddef>
 #include <cstdint>

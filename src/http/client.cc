@@ -95,10 +95,10 @@ class Call {
       error_code ec;
       asio::mutable_buffer space(buffer.data(), buffer.size());
       std::size_t n = co_await stream_->read_some(space, ec);
-      Status judged = ec ? parser_.finish() : parser_.feed({buffer.data(), n});
-      if (!judged.ok() && ec && ec != asio::error::eof) judged = io_error(ec.message());
-      if (!judged.ok()) {
-        finish(std::move(judged).with_context("the answer of " + url_.authority));
+      Status checked = ec ? parser_.finish() : parser_.feed({buffer.data(), n});
+      if (!checked.ok() && ec && ec != asio::error::eof) checked = io_error(ec.message());
+      if (!checked.ok()) {
+        finish(std::move(checked).with_context("the answer of " + url_.authority));
         co_return;
       }
       bool go_on = deliver();
@@ -150,7 +150,7 @@ class Call {
 Result<HttpResponse> call(const ClientRequest& request,
                           const std::function<bool(std::string_view)>* on_data) {
   if (!is_token(request.method)) return invalid_argument("the HTTP method is not valid: " + request.method);
-  PAGODA_RETURN_IF_ERROR(judge_headers(request.headers));
+  PAGODA_RETURN_IF_ERROR(check_headers(request.headers));
   PAGODA_TRY(Url url, parse_url(request.url));
   return Call(request, std::move(url), on_data).run();
 }

@@ -39,7 +39,7 @@ Result<std::vector<SocketAddress>> find_addresses(const Url& url) {
   return out;
 }
 
-Status judge_headers(const HttpHeaders& headers) {
+Status check_headers(const HttpHeaders& headers) {
   const auto is_control = [](unsigned char c) { return (c < ' ' && c != '\t') || c == 0x7f; };
   for (const auto& [name, value] : headers) {
     if (!is_token(name)) return invalid_argument("a header of the request has a name that is not valid");

@@ -30,7 +30,7 @@ Result<std::vector<SocketAddress>> find_addresses(const Url& url);
 
 // What would end a header before its end, or begin another one, is refused: a key read from a file may have a
 // newline.
-Status judge_headers(const HttpHeaders& headers);
+Status check_headers(const HttpHeaders& headers);
 // Headers that the request lacks are added: Host, Content-Type of a body, Content-Length, and
 // `Connection: close` unless it says otherwise.
 std::string render_request(const ClientRequest& request, const Url& url);

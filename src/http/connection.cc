@@ -66,7 +66,7 @@ Connection::Connection(std::shared_ptr<ServerCore> core, std::shared_ptr<IoThrea
       keep_alive_at_(kNever),
       armed_for_(kNever),
       stalls_at_(kNever),
-      write_patience_(seconds_of(core_->config.write_grace_s)) {}
+      write_time_left_(seconds_of(core_->config.write_grace_s)) {}
 
 Connection::~Connection() {
   if (closed_) return;  // else it has not come as far as start()
@@ -80,16 +80,16 @@ void Connection::start() {
   HttpRequest nothing_yet;
   nothing_yet.remote_address = remote_;
   tenant_ = tenant_of(nothing_yet);
-  await_request(patience(core_->config.header_timeout_s));
+  await_request(scaled_timeout(core_->config.header_timeout_s));
   spawn(read_loop(shared_from_this()));
   if (ticket_.seat == Places::Seat::kSpare) return note_wait();
-  // After what has arrived by now: who asks at once is not taken for one who waits.
+  // After what has arrived by now: a client that asks at once does not count as one that waits.
   io_->post([self = shared_from_this()] { self->note_wait(); });
 }
 
 void Connection::await_request(double seconds) {
   phase_ = Phase::kRead;
-  head_judged_ = body_started_ = blank_skipped_ = false;
+  head_checked_ = body_started_ = blank_skipped_ = false;
   parser_ = std::make_unique<RequestParser>(head_limits(core_->config), core_->config.body_bytes_max);
   read_deadline_ = after(seconds);
   arm_timer();
@@ -103,19 +103,20 @@ Connection::Clock::time_point Connection::after(double seconds) {
   return Clock::now() + seconds_of(seconds);
 }
 
-double Connection::patience(double seconds) const {
+double Connection::scaled_timeout(double seconds) const {
   return ticket_.seat == Places::Seat::kSpare ? std::min(kSpareTimeout, seconds) : seconds;
 }
 
 bool Connection::awaits_head() const {
-  return phase_ == Phase::kRead && !head_judged_;
+  return phase_ == Phase::kRead && !head_checked_;
 }
 
 bool Connection::has_begun_request() const {
   return phase_ == Phase::kRead && (!in_.empty() || body_started_);
 }
 
-// Who keeps asking what is worth no place before it has heard the answer would never wait, and holds one too.
+// A client that sends probe after probe without taking the answers would never count as waiting; it holds a
+// place.
 bool Connection::waits_for_client() const {
   return phase_ != Phase::kAnswer || stalled_ || (!has_worth_ && !in_.empty());
 }
@@ -206,14 +207,14 @@ void Connection::on_input_end() {
 }
 
 void Connection::advance() {
-  if (!head_judged_ && !blank_skipped_) {
+  if (!head_checked_ && !blank_skipped_) {
     if (in_ == "\r") return;
     if (in_.compare(0, 2, "\r\n") == 0) in_.erase(0, 2);  // RFC 9112, section 2.2: one empty line is forgiven
     blank_skipped_ = true;
   }
   in_.erase(0, parser_->feed(in_));
   using enum RequestParser::State;
-  if (!head_judged_ && (parser_->state() == kBody || parser_->state() == kDone)) {
+  if (!head_checked_ && (parser_->state() == kBody || parser_->state() == kDone)) {
     on_head();
     if (phase_ != Phase::kRead) return;  // it is answered
     if (parser_->state() == kBody) begin_body();
@@ -245,7 +246,7 @@ void Connection::send_continue() {
 // Whatever can be said against a request before its body has come is said now.
 void Connection::on_head() {
   const RequestHead& head = parser_->head();
-  head_judged_ = true;
+  head_checked_ = true;
   has_worth_ = false;
   close_after_answer_ =
       !head.keep_alive || core_->config.idle_timeout_s <= 0 || ticket_.seat == Places::Seat::kSpare;
@@ -264,7 +265,7 @@ void Connection::on_head() {
                     request_.target.substr(0, request_.target.find('?')), head.http_1_1 ? "1.1" : "1.0");
   std::optional<HttpResponse> early;
   try {
-    early = judge_request();
+    early = check_request();
     tenant_ = tenant_of(request_);
   } catch (const std::exception& e) {
     log_error("The filter of a request failed: {}", e.what());
@@ -275,7 +276,7 @@ void Connection::on_head() {
   begin_exchange()->send(std::move(*early));
 }
 
-std::optional<HttpResponse> Connection::judge_request() {
+std::optional<HttpResponse> Connection::check_request() {
   if (core_->config.request_id_header) append_header(&frame_.extra, "x-request-id", request_id_for(request_));
   if (auto preflight = cors_preflight(core_->config.cors, request_)) return preflight;
   frame_.extra += cors_headers(core_->config.cors, request_);
@@ -288,7 +289,7 @@ std::optional<HttpResponse> Connection::judge_request() {
   if (ticket_.seat == Places::Seat::kSpare && !is_probe)
     return core_->error(503, "The server has too many connections: try again later.");
   if (route_ == nullptr) return refusal;
-  if (route_->options.judge) return route_->options.judge(request_);
+  if (route_->options.check) return route_->options.check(request_);
   return std::nullopt;
 }
 

@@ -24,7 +24,7 @@ class Exchange;
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  // On a spare seat probes are answered, once; everybody else hears 503.
+  // On a spare seat probes are answered, once; every other request gets 503.
   Connection(std::shared_ptr<ServerCore> core, std::shared_ptr<IoThread> io,
              std::unique_ptr<ByteStream> stream, std::string remote, Places::Seat seat);
   ~Connection();
@@ -69,7 +69,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::uint64_t tenant_of(const HttpRequest& request) const;
   bool has_begun_request() const;  // and not all of it has come
   void on_head();
-  std::optional<HttpResponse> judge_request();
+  std::optional<HttpResponse> check_request();
   void begin_body();
   std::shared_ptr<Exchange> begin_exchange();
   void dispatch();
@@ -86,7 +86,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   static Clock::duration seconds_of(double seconds);
   static Clock::time_point after(double seconds);
   // For this client: less on a spare seat.
-  double patience(double seconds) const;
+  double scaled_timeout(double seconds) const;
   void arm_timer();
   void on_timer();
 
@@ -102,7 +102,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // The answer is worth a place: to a whole request, on a route that is no probe's.
   bool has_worth_ = false;
   bool closed_ = false, writing_ = false, input_ended_ = false, close_after_answer_ = false,
-       head_judged_ = false, body_started_ = false, blank_skipped_ = false, stalled_ = false;
+       head_checked_ = false, body_started_ = false, blank_skipped_ = false, stalled_ = false;
   std::unique_ptr<char[]> read_buffer_;
   std::string in_;   // received, not yet parsed
   std::string out_;  // being written
@@ -121,9 +121,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   boost::asio::steady_timer timer_, resume_;
   Clock::time_point read_deadline_, write_deadline_, keep_alive_at_, armed_for_;
-  // When the answer's bytes wait for the client, who lets them wait so long and earns time by taking some.
+  // Until when the answer's bytes may wait for the client; it earns time by taking some.
   Clock::time_point stalls_at_;
-  Clock::duration write_patience_;
+  Clock::duration write_time_left_;
 };
 
 }  // namespace pagoda

@@ -1,4 +1,4 @@
-// What a Connection does with an answer: writes what its outbox holds, tells who watches, and goes on to the
+// What a Connection does with an answer: writes what its outbox holds, tells its observer, and goes on to the
 // next request or closes.
 #include <algorithm>
 #include <boost/asio/redirect_error.hpp>
@@ -89,11 +89,12 @@ asio::awaitable<void> Connection::write_loop(std::shared_ptr<Connection> self) {
     }
     self->keep_alive_at_ = kNever;
     for (std::size_t sent = 0; sent < out.size();) {
-      // On a spare seat the whole answer has that time: who takes it byte by byte keeps no probe out.
+      // On a spare seat the whole answer has that time: a client that takes it byte by byte keeps no probe
+      // out.
       if (self->ticket_.seat != Places::Seat::kSpare || self->write_deadline_ == kNever)
-        self->write_deadline_ = after(self->patience(self->core_->config.write_timeout_s));
+        self->write_deadline_ = after(self->scaled_timeout(self->core_->config.write_timeout_s));
       const auto began = Clock::now();
-      self->stalls_at_ = began + self->write_patience_;
+      self->stalls_at_ = began + self->write_time_left_;
       self->arm_timer();
       error_code ec;
       asio::const_buffer buffer(out.data() + sent, std::min(out.size() - sent, kWriteBytes));
@@ -117,8 +118,8 @@ asio::awaitable<void> Connection::write_loop(std::shared_ptr<Connection> self) {
 // client that takes a little now and then, or asks for many small answers, counts as one that takes nothing.
 void Connection::note_taken(std::size_t n, Clock::duration waited) {
   const Clock::duration earned = seconds_of(static_cast<double>(n) / kSlowestClient);
-  write_patience_ = std::clamp(write_patience_ - waited + earned, Clock::duration::zero(),
-                               seconds_of(core_->config.write_grace_s));
+  write_time_left_ = std::clamp(write_time_left_ - waited + earned, Clock::duration::zero(),
+                                seconds_of(core_->config.write_grace_s));
   stalls_at_ = kNever;
   if (std::exchange(stalled_, false)) note_wait();
 }

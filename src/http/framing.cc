@@ -40,7 +40,7 @@ constexpr std::array<std::string_view, kNumSingle> kSingle = {"Host",
                                                               "Access-Control-Request-Method",
                                                               "Access-Control-Request-Headers"};
 
-// What the fields say, before they are judged together.
+// What the fields say, before they are checked together.
 struct FramingFields {
   std::array<int, kNumSingle> count{};
   std::array<std::string_view, kNumFraming> value;
@@ -142,13 +142,13 @@ HttpError parse_fields(std::string_view head, std::size_t end, FramingFields* fi
   }
 }
 
-HttpError judge_single(const FramingFields& fields) {
+HttpError check_single(const FramingFields& fields) {
   for (std::size_t i = 0; i < kNumSingle; ++i)
     if (fields.count[i] > 1) return bad("There is more than one " + std::string(kSingle[i]) + " header.");
   return {};
 }
 
-HttpError judge_host(const FramingFields& fields, bool http_1_1) {
+HttpError check_host(const FramingFields& fields, bool http_1_1) {
   if (fields.count[kHost] == 0) return http_1_1 ? bad("HTTP/1.1 needs a Host header.") : HttpError{};
   for (char c : fields.value[kHost])
     if (!is_alnum(c) && std::string_view("-._~%!$&'()*+;=:[]").find(c) == std::string_view::npos)
@@ -156,7 +156,7 @@ HttpError judge_host(const FramingFields& fields, bool http_1_1) {
   return {};
 }
 
-HttpError judge_encoding(const FramingFields& fields, MessageHead* out) {
+HttpError check_encoding(const FramingFields& fields, MessageHead* out) {
   if (fields.count[kEncoding] == 0) return {};
   if (!out->http_1_1) return bad("HTTP/1.0 has no Transfer-Encoding.");
   if (fields.count[kLength] > 0)
@@ -173,7 +173,7 @@ HttpError judge_encoding(const FramingFields& fields, MessageHead* out) {
   return bad("The Transfer-Encoding is not 'chunked'.");
 }
 
-HttpError judge_length(const FramingFields& fields, MessageHead* out) {
+HttpError check_length(const FramingFields& fields, MessageHead* out) {
   if (fields.count[kLength] == 0) return {};
   std::string_view text = fields.value[kLength];
   if (text.empty() || text.size() > 18 || !std::all_of(text.begin(), text.end(), is_digit))
@@ -185,10 +185,10 @@ HttpError judge_length(const FramingFields& fields, MessageHead* out) {
 }
 
 // What the fields say of the body's end and of the connection's.
-HttpError judge_framing(const FramingFields& fields, MessageHead* out) {
-  HttpError error = judge_single(fields);
-  if (error.status == 0) error = judge_encoding(fields, out);
-  if (error.status == 0) error = judge_length(fields, out);
+HttpError check_framing(const FramingFields& fields, MessageHead* out) {
+  HttpError error = check_single(fields);
+  if (error.status == 0) error = check_encoding(fields, out);
+  if (error.status == 0) error = check_length(fields, out);
   out->keep_alive = !fields.close && out->http_1_1;
   return error;
 }
@@ -267,13 +267,13 @@ std::size_t HeadScanner::scan(std::string_view in) {
   return 0;
 }
 
-HttpError judge_head(std::string_view head, const HeadLimits& limits, RequestHead* out) {
+HttpError check_head(std::string_view head, const HeadLimits& limits, RequestHead* out) {
   std::size_t end = head.find("\r\n");
   FramingFields fields;
   HttpError error = parse_request_line(head.substr(0, end), limits, out);
   if (error.status == 0) error = parse_fields(head, end, &fields, &out->headers);
-  if (error.status == 0) error = judge_framing(fields, out);
-  if (error.status == 0) error = judge_host(fields, out->http_1_1);
+  if (error.status == 0) error = check_framing(fields, out);
+  if (error.status == 0) error = check_host(fields, out->http_1_1);
   if (error.status != 0) return error;
   if (!fields.value[kExpect].empty() && out->http_1_1) {
     if (!equal_ignoring_case(fields.value[kExpect], "100-continue"))
@@ -284,7 +284,7 @@ HttpError judge_head(std::string_view head, const HeadLimits& limits, RequestHea
 }
 
 // RFC 9112, section 4: HTTP/1.1 SP 3DIGIT SP [reason]; many leave the last space out with the reason.
-HttpError judge_answer_head(std::string_view head, AnswerHead* out) {
+HttpError check_answer_head(std::string_view head, AnswerHead* out) {
   std::size_t end = head.find("\r\n");
   std::string_view line = head.substr(0, end);
   HttpError error = parse_version(line.substr(0, line.find(' ')), out);
@@ -296,7 +296,7 @@ HttpError judge_answer_head(std::string_view head, AnswerHead* out) {
   for (char digit : code) out->status = out->status * 10 + (digit - '0');
   FramingFields fields;
   error = parse_fields(head, end, &fields, &out->headers);
-  return error.status == 0 ? judge_framing(fields, out) : error;
+  return error.status == 0 ? check_framing(fields, out) : error;
 }
 
 }  // namespace pagoda

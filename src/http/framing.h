@@ -1,4 +1,4 @@
-// The judge of a message's head: where it ends, what it says, and whether it may be believed. Stricter than
+// The check of a message's head: where it ends, what it says, and whether it may be believed. Stricter than
 // RFC 9112 asks for, because each leniency (bare LF, folded fields, a second length) is a place where this
 // server and a proxy before it could see different requests. Pure functions of bytes.
 #pragma once
@@ -64,11 +64,11 @@ class HeadScanner {
   HttpError error_;
 };
 
-// Judges a whole head (ending in an empty line). On success fills `out`; otherwise says the status to answer
+// Checks a whole head (ending in an empty line). On success fills `out`; otherwise says the status to answer
 // with.
-HttpError judge_head(std::string_view head, const HeadLimits& limits, RequestHead* out);
+HttpError check_head(std::string_view head, const HeadLimits& limits, RequestHead* out);
 // The same of an answer's head, for the client; the error's status has no meaning.
-HttpError judge_answer_head(std::string_view head, AnswerHead* out);
+HttpError check_answer_head(std::string_view head, AnswerHead* out);
 
 // nullopt for an incomplete or non-hexadecimal escape and for %00.
 std::optional<std::string> percent_decode(std::string_view text);

@@ -166,7 +166,7 @@ Status Listener::bind_unix(const std::string& path) {
   int fd = bind_one(AF_UNIX, &address, sizeof(address));
   if (fd < 0) return io_error(fmt::format("cannot make the Unix socket {}: {}", path, std::strerror(errno)));
   uds_ = path;
-  ::chmod(path.c_str(), 0666);  // who may connect is a matter of the folder's rights
+  ::chmod(path.c_str(), 0666);  // the folder's rights say who may connect
   return {};
 }
 

@@ -36,7 +36,7 @@ struct HttpResponse {
   std::string content_type = "application/json";
 };
 
-// The answer's way back: one per request, shared by whoever produces it. All calls are thread-safe and none
+// The answer's way back: one per request, shared by all that produce it. All calls are thread-safe and none
 // blocks; calls after the client has gone are ignored.
 class ResponseWriter {
  public:
@@ -58,7 +58,7 @@ class ResponseWriter {
 };
 
 using HttpHandler = std::function<void(HttpRequest, std::shared_ptr<ResponseWriter>)>;
-// Judges a request whose head has come and whose body has not; an answer refuses it.
+// Checks a request whose head has come and whose body has not; an answer refuses it.
 using HttpFilter = std::function<std::optional<HttpResponse>(const HttpRequest&)>;
 
 }  // namespace pagoda

@@ -1,4 +1,4 @@
-// Who may stay when there are more connections than places. A connection that waits for its client gives its
+// Which connections stay when there are more than places. A connection that waits for its client gives its
 // place to a new one: of the tenant with the most idle connections the least recently active (LRU), so that a
 // tenant that opens many does not keep the others out. Where all are at work, the new one gets a spare place,
 // on which probes are answered and all other requests are told that the server is full. Internal to this

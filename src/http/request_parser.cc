@@ -37,7 +37,7 @@ std::size_t RequestParser::feed_head(std::string_view in) {
   std::size_t end = scanner_.scan(in);
   if (scanner_.error().status != 0) fail(scanner_.error());
   if (end == 0) return 0;
-  HttpError error = judge_head(in.substr(0, end), limits_, &head_);
+  HttpError error = check_head(in.substr(0, end), limits_, &head_);
   if (error.status == 0 && head_.content_length.value_or(0) > body_bytes_max_) error = over_limit();
   if (error.status != 0) {
     fail(std::move(error));
@@ -56,8 +56,8 @@ std::size_t RequestParser::feed_body(std::string_view in) {
   } else {
     const auto length = static_cast<std::size_t>(*head_.content_length);
     taken = std::min(in.size(), length - body_.size());
-    // A head of 60 bytes that announces the whole limit gets no memory for it. Who has sent much gets room
-    // for all, which is no memory either before it is written to, and saves copies of what there is.
+    // A head of 60 bytes that announces the whole limit gets no memory for it. After much has come there is
+    // room for all, which is no memory either before it is written to, and saves copies of what there is.
     if (body_.capacity() < body_.size() + taken)
       body_.reserve(body_.size() < kMuch ? std::min(length, 2 * body_.size() + taken) : length);
     body_.append(in.substr(0, taken));

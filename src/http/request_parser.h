@@ -1,4 +1,4 @@
-// Bytes to one HttpRequest: its head by the judge of framing.h, then its body, by length or by chunks.
+// Bytes to one HttpRequest: its head by the checks of framing.h, then its body, by length or by chunks.
 #pragma once
 #include <cstddef>
 #include <string>
@@ -18,7 +18,7 @@ class RequestParser {
 
   // Reads from the front of `in` and returns how many bytes were taken; the rest must be offered again with
   // what follows. While the head is incomplete nothing is taken, and `in` must only grow; what follows a head
-  // is left for the next call, so that the head can be judged before anything is kept of the body.
+  // is left for the next call, so that the head can be checked before anything is kept of the body.
   std::size_t feed(std::string_view in);
   State state() const { return state_; }
   const HttpError& error() const { return error_; }        // in kFailed

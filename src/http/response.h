@@ -11,7 +11,7 @@ std::string_view reason_phrase(int status);
 // Whether an answer of this status may have a body at all.
 bool status_has_body(int status);
 
-// The headers that the connection adds to an answer, whoever made it.
+// The headers that the connection adds to every answer.
 struct AnswerFrame {
   std::string extra;             // whole header lines: CORS, request id
   bool close = false;            // `Connection: close`

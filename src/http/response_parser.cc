@@ -40,14 +40,14 @@ Status ResponseParser::feed_head(std::size_t* taken) {
   if (scanner_.error().status != 0) return not_http(scanner_.error());
   if (end == 0) return {};
   *taken = end;
-  if (HttpError error = judge_answer_head(std::string_view(in_).substr(0, end), &head_); error.status != 0)
+  if (HttpError error = check_answer_head(std::string_view(in_).substr(0, end), &head_); error.status != 0)
     return not_http(error);
   if (head_.status >= 200) {
     begin_body();
     return {};
   }
   // 100 Continue and its like come before the answer itself.
-  if (head_.status == 101) return io_error("it changes to a protocol that nobody asked for");
+  if (head_.status == 101) return io_error("it changes to a protocol that was not asked for");
   if (++num_interim_ > kInterimMax) return io_error("there are too many answers before the last one");
   head_ = {};
   scanner_ = HeadScanner(kLimits);

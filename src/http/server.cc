@@ -143,8 +143,8 @@ void HttpServer::on_burst_over(std::function<void()> callback) {
   impl_->core->on_burst_over = std::move(callback);
 }
 
-void HttpServer::tenant(std::function<std::uint64_t(const HttpRequest&)> judge) {
-  impl_->core->tenant = std::move(judge);
+void HttpServer::tenant(std::function<std::uint64_t(const HttpRequest&)> of) {
+  impl_->core->tenant = std::move(of);
 }
 
 void HttpServer::observe(std::function<void(const HttpExchangeStats&)> observer) {

@@ -1,5 +1,5 @@
 // The http room: the only one that knows Asio and TLS. HTTP/1.1 with keep-alive over TCP, TLS or a
-// Unix socket; routes see HttpRequest and ResponseWriter. It judges framing (RFC 9112), limits and time-outs,
+// Unix socket; routes see HttpRequest and ResponseWriter. It checks framing (RFC 9112), limits and time-outs,
 // CORS and routing by path; it knows nothing of JSON, keys or models. Threads: num_threads I/O threads run
 // everything, one connection's work never overlaps with itself.
 #pragma once
@@ -68,7 +68,7 @@ struct HttpExchangeStats {
 };
 
 struct RouteOptions {
-  HttpFilter judge;    // after those of before(), on the same terms
+  HttpFilter check;    // after those of before(), on the same terms
   bool probe = false;  // answered even when connections are full, and no reason to keep a place
   // Where it is less than the server's; 0: the server's, or kLittleBody for GET.
   std::size_t body_bytes_max = 0;
@@ -99,9 +99,9 @@ class HttpServer {
   // Called on any thread when the last of many large bodies has been let go: a time to return memory.
   void on_burst_over(std::function<void()> callback);
 
-  // Whose connection it is, for who gives way when there are too many: asked when a head has come, and with
-  // the remote address alone before that. Without it all are of one tenant.
-  void tenant(std::function<std::uint64_t(const HttpRequest&)> judge);
+  // Which tenant a connection is of, for choosing one to close when there are too many: asked when a head has
+  // come, and with the remote address alone before that. Without it all are of one tenant.
+  void tenant(std::function<std::uint64_t(const HttpRequest&)> of);
 
   // Told of every exchange, on its I/O thread: must be quick.
   void observe(std::function<void(const HttpExchangeStats&)> observer);

@@ -109,7 +109,7 @@ Status load_files(ssl::context& context, const TlsConfig& config) {
 }
 
 // OpenSSL takes lists such as NULL too, whose ciphers no client could use: each cipher of TLS 1.2 must
-// encrypt and name who it talks to. Those of TLS 1.3, which OpenSSL adds to every list, do not count.
+// encrypt and name the peer. Those of TLS 1.3, which OpenSSL adds to every list, do not count.
 Status set_ciphers(SSL_CTX* native, const std::string& ciphers) {
   const bool known = SSL_CTX_set_cipher_list(native, ciphers.c_str()) == 1;
   ERR_clear_error();

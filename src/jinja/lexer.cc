@@ -44,7 +44,7 @@ class Lexer {
   // Moves to `end`, counting lines, and remembers whether a line starts there.
   void advance_to(std::size_t end);
   std::size_t skip_space(std::size_t pos) const;
-  // Now and then: does anybody still want the template?
+  // Now and then: has the request been cancelled?
   void look_up() const {
     if (tokens_.size() % 256 == 0) fail_if_cancelled();
   }

@@ -63,7 +63,7 @@ class LoopData : public ObjectData, public std::enable_shared_from_this<LoopData
   PyValue before_, current_;
   mutable PyValue ahead_;
   mutable bool ahead_known_ = false, has_ahead_ = false;
-  mutable std::vector<PyValue> rest_;  // read in advance because somebody asked for the length
+  mutable std::vector<PyValue> rest_;  // read in advance, for the length
   mutable std::size_t rest_pos_ = 0;
   mutable bool rest_known_ = false;
   mutable int64_t known_length_ = -1;

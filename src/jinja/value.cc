@@ -62,7 +62,7 @@ void fail(std::string_view kind, std::string message) {
 }
 
 void fail_if_cancelled() {
-  if (is_work_cancelled()) fail("CancelledError", "nobody waits for the text any more");
+  if (is_work_cancelled()) fail("CancelledError", "the request has been cancelled");
 }
 
 void Budget::charge_repeat(std::size_t count, std::size_t size) {

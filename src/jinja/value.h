@@ -40,7 +40,7 @@ class Budget {
       : steps_behind_(limits.steps_max), calls_max_(limits.depth_max), bytes_max_(limits.output_bytes_max) {}
 
   // Makes this the budget that pays for the values which its thread makes. Outside of a rendering (constants
-  // of a template) nobody pays.
+  // of a template) none does.
   class Use {
    public:
     explicit Use(Budget* budget) : outer_(current_) { current_ = budget; }
@@ -112,7 +112,7 @@ class Budget {
 
   static thread_local Budget* current_;
 
-  // Steps are handed out in slices; between two of them whoever renders looks up.
+  // Steps are handed out in slices; between two of them cancellation is checked.
   int64_t steps_left_ = 0, steps_behind_;
   int calls_max_;
   int nesting_ = 0;
@@ -199,7 +199,7 @@ class PyValue {
 struct StringData : Heap {
   std::string text;
   bool markup = false;                     // made by `safe` or `escape`: adding to it escapes
-  mutable std::atomic<int64_t> chars{-1};  // number of code points once somebody asked
+  mutable std::atomic<int64_t> chars{-1};  // number of code points; -1: not counted yet
   int64_t length() const;
   bool is_ascii() const { return length() == static_cast<int64_t>(text.size()); }
 };

@@ -158,11 +158,11 @@ OffloadMetrics Declare::offload() {
 }
 
 KvEventMetrics Declare::kv_events() {
-  return {counter("pagoda:kv_event_batches_published", "Number of batches of KV events sent to subscribers."),
-          counter("pagoda:kv_event_batches_dropped",
-                  "Number of batches of KV events that were lost because the queue was full."),
-          counter("pagoda:kv_event_batches_replayed",
-                  "Number of batches of KV events sent again to who asked for a replay.")};
+  return {
+      counter("pagoda:kv_event_batches_published", "Number of batches of KV events sent to subscribers."),
+      counter("pagoda:kv_event_batches_dropped",
+              "Number of batches of KV events that were lost because the queue was full."),
+      counter("pagoda:kv_event_batches_replayed", "Number of batches of KV events sent again for a replay.")};
 }
 
 }  // namespace

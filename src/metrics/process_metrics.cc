@@ -74,7 +74,7 @@ void add_process_metrics(MetricsRegistry* registry) {
   registry->gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds.", {})
       .set(boot_time() + read_stat().start_since_boot_s);
   Counter* dropped = &registry->counter(
-      "pagoda:log_lines_dropped", "Lines of the log that nobody read or that could not be written.", {});
+      "pagoda:log_lines_dropped", "Lines of the log that were not read in time or could not be written.", {});
   registry->before_render([=] {
     dropped->add(static_cast<double>(num_log_lines_dropped()) - dropped->value());
     const ProcStat stat = read_stat();

@@ -1,5 +1,5 @@
 // What Prometheus' clients in all languages tell of their process, under the same names: process_cpu_seconds,
-// process_resident_memory_bytes and so on, read from /proc when somebody asks.
+// process_resident_memory_bytes and so on, read from /proc at each scrape.
 #pragma once
 #include "metrics/registry.h"
 

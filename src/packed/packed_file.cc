@@ -60,7 +60,7 @@ Status cannot(const char* verb, const std::string& path) {
   return io_error(fmt::format("cannot {} '{}': {}", verb, path, std::strerror(error)));
 }
 
-Status judge(const FileHeader& header, uint64_t size, const Hash128& key) {
+Status check_header(const FileHeader& header, uint64_t size, const Hash128& key) {
   if (std::memcmp(header.magic, kMagic, sizeof kMagic) != 0) return no_file_error("holds no packed weights");
   if (header.version != kVersion || header.byte_order != kByteOrder)
     return no_file_error("is of another version or kind of machine");
@@ -124,7 +124,7 @@ Status PackedFile::read_table(const Hash128& key) {
   FileHeader header;
   if (bytes.size() < sizeof header) return no_file_error("is cut off");
   std::memcpy(&header, bytes.data(), sizeof header);
-  PAGODA_RETURN_IF_ERROR(judge(header, bytes.size(), key));
+  PAGODA_RETURN_IF_ERROR(check_header(header, bytes.size(), key));
   std::span<const std::byte> table = bytes.subspan(header.table_offset, header.table_bytes);
   if (hash128(table) != header.table_hash) return no_file_error("has a damaged table");
   for (uint64_t i = 0; i < header.num_weights; ++i) {

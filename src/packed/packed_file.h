@@ -4,7 +4,7 @@
 //   payloads from 2 MB on, each at a multiple of 4 KB
 //   table    behind them: name, header and hash of every payload
 //
-// Whoever may write the file decides what the model computes, as with the checkpoint itself: hashes find
+// Write access to the file decides what the model computes, as with the checkpoint itself: hashes find
 // damage, not forgery. But no content makes a reader touch memory that it should not.
 #pragma once
 #include <map>
@@ -27,7 +27,7 @@ struct PackedEntry {
 
 class PackedFile {
  public:
-  // Reads and judges all of it. Errors: kNotFound; kIo; kInvalidArgument saying what is wrong: another kind
+  // Reads and checks all of it. Errors: kNotFound; kIo; kInvalidArgument saying what is wrong: another kind
   // of file, version or key, torn, damaged.
   static Result<std::shared_ptr<const PackedFile>> open(const std::string& path, const Hash128& key,
                                                         ComputePool& pool);

@@ -18,7 +18,7 @@ void add_completion_routes(HttpServer* http, RouteContext* context) {
     auto on_request = [=](HttpRequest request, std::shared_ptr<ResponseWriter> writer) {
       parse_body_then(context, std::move(request), std::move(writer), parse, begin);
     };
-    http->on("POST", path, on_request, {.judge = check_content_type});
+    http->on("POST", path, on_request, {.check = check_content_type});
   };
   add("/v1/chat/completions", parse_chat_request, chat_format());
   add("/v1/completions", parse_completion_request, completion_format());

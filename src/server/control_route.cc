@@ -136,7 +136,7 @@ void add_control_routes(HttpServer* http, RouteContext* context) {
   auto on = [=](const char* method, const char* path, auto handler) {
     RouteOptions options{.body_bytes_max = RouteOptions::kLittleBody};
     if (std::string_view(method) == "POST")
-      options.judge = [context](const HttpRequest& request) { return refuse_other_pages(*context, request); };
+      options.check = [context](const HttpRequest& request) { return refuse_other_pages(*context, request); };
     http->on(
         method, path, [=](HttpRequest request, Writer writer) { handler(context, request, writer); },
         std::move(options));

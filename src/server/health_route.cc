@@ -7,8 +7,8 @@ namespace {
 
 // An empty body, as probes expect; 503 once the engine is dead, or while it hangs.
 HttpResponse health(const RouteContext& context) {
-  const double patience_s = context.config.stall_timeout_s;
-  const bool hangs = patience_s > 0 && context.engine->stalled_s() > patience_s;
+  const double stall_timeout_s = context.config.stall_timeout_s;
+  const bool hangs = stall_timeout_s > 0 && context.engine->stalled_s() > stall_timeout_s;
   HttpResponse response;
   response.status = context.engine->is_healthy() && !hangs ? 200 : 503;
   return response;

@@ -99,13 +99,13 @@ void add_tokenize_routes(HttpServer* http, RouteContext* context) {
            [=](HttpRequest request, Writer writer) {
              parse_body_then(context, std::move(request), std::move(writer), parse, on_tokenize);
            },
-           {.judge = check_content_type});
+           {.check = check_content_type});
   http->on("POST", "/detokenize",
            [=](HttpRequest request, Writer writer) {
              parse_body_then(context, std::move(request), std::move(writer), parse_detokenize_request,
                              on_detokenize);
            },
-           {.judge = check_content_type});
+           {.check = check_content_type});
 }
 
 }  // namespace pagoda

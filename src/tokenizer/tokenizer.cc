@@ -54,7 +54,7 @@ class BpeTokenizer final : public Tokenizer {
   Status number_tokens(const std::vector<BpeModel::Spelling>& vocabulary, std::vector<AddedToken>* added);
   void list_tokens(const std::vector<BpeModel::Spelling>& vocabulary, const std::vector<AddedToken>& added);
   Status find_tokens(const std::vector<AddedToken>& added);
-  Status judge_post_processor() const;
+  Status check_post_processor() const;
   Status collect_bytes();
 
   Normalizer normalizer_;
@@ -90,7 +90,7 @@ Result<std::shared_ptr<const Tokenizer>> BpeTokenizer::load(const Value& json,
   PAGODA_TRY(std::vector<AddedToken> added, read_added_tokens(optional_member(json, "added_tokens")));
   added.insert(added.end(), options.added_tokens.begin(), options.added_tokens.end());
   PAGODA_RETURN_IF_ERROR(tokenizer->add_tokens(std::move(added)));
-  PAGODA_RETURN_IF_ERROR(tokenizer->judge_post_processor());
+  PAGODA_RETURN_IF_ERROR(tokenizer->check_post_processor());
   PAGODA_RETURN_IF_ERROR(tokenizer->collect_bytes());
   return std::shared_ptr<const Tokenizer>(std::move(tokenizer));
 }
@@ -253,7 +253,7 @@ void BpeTokenizer::encode(std::string_view text, const EncodeOptions& options,
   if (options.add_special_tokens) ids->insert(ids->end(), around.suffix.begin(), around.suffix.end());
 }
 
-Status BpeTokenizer::judge_post_processor() const {
+Status BpeTokenizer::check_post_processor() const {
   for (const std::vector<int32_t>* ids : {&post_processor_.prefix, &post_processor_.suffix})
     for (int32_t id : *ids)
       if (!known(id))

@@ -82,7 +82,7 @@ bool is_plain_name(const std::string& name) {
 // weight_map of the index: tensor name -> shard.
 Result<std::unordered_map<std::string, std::string>> read_weight_map(const std::string& index_path) {
   PAGODA_TRY(std::string text, read_file(index_path, kIndexBytesMax));
-  PAGODA_RETURN_IF_ERROR(judge_content(text, index_path));
+  PAGODA_RETURN_IF_ERROR(check_content(text, index_path));
   Result<Value> index =
       parse_json(text, {.depth_max = 16, .values_max = kIndexValuesMax, .reject_duplicate_keys = true});
   if (!index.ok()) return std::move(index).status().with_context("'" + index_path + "'");

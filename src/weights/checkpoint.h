@@ -1,6 +1,6 @@
 // The weights room: what a checkpoint holds, as the model means it. Opens safetensors files (one, sharded, in
 // memory), makes dummy ones, and gives each weight under the model's name, whatever files and tensors it is
-// stored in; it packs nothing and knows no model. Every byte of a file is judged before it is believed.
+// stored in; it packs nothing and knows no model. Every byte of a file is checked before it is believed.
 //
 // A Checkpoint owns the mapped files and is read-only once open: any thread may read it.
 #pragma once

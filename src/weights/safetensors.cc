@@ -37,7 +37,7 @@ struct Range {
   uint64_t begin, end;
 };
 
-// One member of the header, judged by itself.
+// One member of the header, checked by itself.
 Result<Range> parse_entry(const std::string& file, const Value& info, StoredTensor* out) {
   auto bad = [&](const std::string& what) {
     return bad_file(file, "tensor " + quoted(out->name) + ": " + what);
@@ -83,7 +83,7 @@ Result<Range> parse_entry(const std::string& file, const Value& info, StoredTens
   return range;
 }
 
-Status judge_metadata(const std::string& file, const Value& metadata) {
+Status check_metadata(const std::string& file, const Value& metadata) {
   if (!metadata.is_object()) return bad_file(file, "`__metadata__` is not an object");
   for (const Member& member : metadata.as_object())
     if (!member.value.is_string())
@@ -108,7 +108,7 @@ Result<std::string_view> header_text(std::span<const std::byte> bytes, const std
     return bad_file(
         file, fmt::format("it has {} bytes, the header length alone takes 8: did its download break off?",
                           bytes.size()));
-  PAGODA_RETURN_IF_ERROR(judge_content({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file));
+  PAGODA_RETURN_IF_ERROR(check_content({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file));
   uint64_t length = read_u64_le(bytes);
   if (length > kHeaderBytesMax)
     return bad_file(file, fmt::format("header length {} is over the limit of {} bytes{}", length,
@@ -137,7 +137,7 @@ Result<std::vector<StoredTensor>> parse_safetensors(std::span<const std::byte> b
   std::vector<std::pair<Range, std::size_t>> order;  // range -> index into tensors
   for (const Member& member : header->as_object()) {
     if (member.key == "__metadata__") {
-      PAGODA_RETURN_IF_ERROR(judge_metadata(file, member.value));
+      PAGODA_RETURN_IF_ERROR(check_metadata(file, member.value));
       continue;
     }
     StoredTensor& tensor = tensors.emplace_back();

@@ -9,7 +9,7 @@
 namespace pagoda {
 
 // Reads the header of a safetensors file (https://huggingface.co/docs/safetensors: u64 little-endian header
-// length, JSON, numbers) and judges all of it: header length (at most 100 MB), UTF-8, JSON without duplicate
+// length, JSON, numbers) and checks all of it: header length (at most 100 MB), UTF-8, JSON without duplicate
 // keys, every dtype, shape and offset; the tensors must fill the rest of the file without gap, overlap or
 // trailing byte. The returned views point into `bytes`. Error kInvalidArgument; it names `file` and the
 // tensor.

@@ -23,12 +23,12 @@ TEST(FileContent, WhatADownloadLeftIsNamed) {
       {"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>", "web page"},
   };
   for (const Case& c : wrong) {
-    Status status = judge_content(c.bytes, "x.json");
+    Status status = check_content(c.bytes, "x.json");
     EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << c.bytes;
     EXPECT_THAT(status.message(), HasSubstr(c.words)) << c.bytes;
   }
   for (const char* right : {"{}", " ", "version 2", "{{ messages }}", "<|im_start|>", "<", "<s>{% if a %}"})
-    EXPECT_TRUE(judge_content(right, "x.json").ok()) << right;
+    EXPECT_TRUE(check_content(right, "x.json").ok()) << right;
 }
 
 }  // namespace

@@ -11,21 +11,21 @@
 namespace pagoda {
 namespace {
 
-// A server with a key, a route that judges, one that takes little, and one for probes.
+// A server with a key, a route that checks, one that takes little, and one for probes.
 std::unique_ptr<HttpServer> make_guarded(const HttpServerConfig& config) {
   auto server = make_server(config);
   auto echo = [](HttpRequest request, Writer writer) { writer->send(text(std::move(request.body))); };
   server->before([](const HttpRequest& request) -> std::optional<HttpResponse> {
-    EXPECT_EQ(request.body, "") << "nothing is kept before it is judged";
+    EXPECT_EQ(request.body, "") << "nothing is kept before it is checked";
     if (request.header("authorization") == "wrong") return text("no", 401);
     if (request.header("x-throw")) throw std::runtime_error("secret");
     return std::nullopt;
   });
-  auto judge = [](const HttpRequest& request) -> std::optional<HttpResponse> {
+  auto check = [](const HttpRequest& request) -> std::optional<HttpResponse> {
     if (request.header("content-type") == "text/plain") return text("not that", 415);
     return std::nullopt;
   };
-  server->on("POST", "/judged", echo, {.judge = judge});
+  server->on("POST", "/checked", echo, {.check = check});
   server->on("POST", "/little", echo, {.body_bytes_max = 10});
   server->on("GET", "/probe", echo, {.probe = true});
   start(server.get());
@@ -46,7 +46,7 @@ TEST(EarlyRefusal, ComesOnTheHeadAlone) {
        401},
       {"no such route", request_head("POST /nowhere", content_length(1000)), 404},
       {"no such method", request_head("DELETE /echo", content_length(1000)), 405},
-      {"judge", request_head("POST /judged", "Content-Type: text/plain\r\n" + content_length(1000)), 415},
+      {"check", request_head("POST /checked", "Content-Type: text/plain\r\n" + content_length(1000)), 415},
       {"too large", request_head("POST /echo", content_length(65u << 20)), 413},
       {"too large, asked to go on", request_head("POST /echo", content_length(65u << 20) + kExpectContinue),
        413},
@@ -77,11 +77,11 @@ TEST(EarlyRefusal, LetsGoodRequestsPass) {
     client.send(body);
     return body_of(client.read_answer());
   };
-  EXPECT_EQ(ask(request_head("POST /judged", content_length(3) + kExpectContinue), "abc"), "abc");
+  EXPECT_EQ(ask(request_head("POST /checked", content_length(3) + kExpectContinue), "abc"), "abc");
   EXPECT_EQ(ask(request_head("POST /little", content_length(10)), "0123456789"), "0123456789");
   EXPECT_EQ(ask(request_head("POST /little", "Transfer-Encoding: chunked\r\n"), "3\r\nabc\r\n0\r\n\r\n"),
             "abc");
-  client.send(request_head("POST /judged", "Content-Type: text/plain\r\n"));
+  client.send(request_head("POST /checked", "Content-Type: text/plain\r\n"));
   EXPECT_EQ(status_of(client.read_answer()), 415) << "without a body the connection goes on";
   EXPECT_EQ(ask(request_head("GET /", content_length(3)), "abc"), "hello");
   client.send(request_head("POST /little", "Transfer-Encoding: chunked\r\n") + "b\r\n");

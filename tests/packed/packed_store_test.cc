@@ -167,7 +167,7 @@ TEST_F(PackedStoreTest, AFlippedBitIsFound) {
   EXPECT_EQ(load(kKey), 3);
 }
 
-// Hashes are no defence against who can compute them: the sizes are judged all the same.
+// Hashes are no defence against who can compute them: the sizes are checked all the same.
 TEST_F(PackedStoreTest, ATableThatLiesIsRefusedThoughItsHashesAreRight) {
   load(kKey);
   const std::string whole = bytes();

@@ -1,4 +1,4 @@
-// Filters that return iterators: nothing happens until somebody walks them, they can be walked once, they
+// Filters that return iterators: nothing happens until they are walked, they can be walked once, they
 // have no length and no JSON.
 #include <algorithm>
 #include <functional>

@@ -33,7 +33,7 @@ PyValue dict_get(Interpreter& interpreter, const PyValue& self, Arguments& argum
 
 PyValue copy(Interpreter&, const PyValue& self, Arguments& arguments) {
   Bound bound("copy", arguments, {});
-  return self;  // nobody can tell: values are immutable
+  return self;  // no difference shows: values are immutable
 }
 
 PyValue sequence_index(Interpreter& interpreter, const PyValue& self, Arguments& arguments) {
