@@ -18,7 +18,7 @@ struct MemoryRequest {
   uint64_t weight_bytes = 0, activation_bytes = 0;
   uint64_t position_bytes = 0;  // besides, of every position of max_model_len
   int32_t max_model_len = 0, max_num_seqs = 0, max_num_batched_tokens = 0;
-  bool keeps_unused = false;        // blocks that nobody uses are of use: a prefix cache
+  bool keeps_unused = false;        // unreferenced blocks are of use: a prefix cache
   std::vector<KvGroupSpec> groups;  // all of one block_bytes
 };
 struct MemoryPlan {

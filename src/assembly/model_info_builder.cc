@@ -63,7 +63,7 @@ Result<std::vector<TokenId>> end_ids(const ModelSpec& spec, const Object& genera
   return ids;
 }
 
-// Tokens that somebody added without making room for them in the model (often one for padding) do no harm: a
+// Tokens that were added without making room for them in the model (often one for padding) do no harm: a
 // prompt that holds one is refused, and none is ever sampled. Many of them mean another model's tokenizer.
 Status check_vocabulary(const ModelSpec& spec, const TextAssets& assets) {
   if (!assets.tokenizer || assets.tokenizer->vocab_size() <= spec.config.vocab_size) return {};

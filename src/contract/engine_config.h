@@ -6,8 +6,9 @@
 
 namespace pagoda {
 
-// Who of the waiting goes first, and who of the running gives way. kFcfs: by arrival. kPriority: the lower
-// `priority` first, then by arrival. kFair: the client that has been served least, by weighted tokens.
+// Which waiting sequence is admitted first, and which running one is preempted. kFcfs: by arrival. kPriority:
+// the lower `priority` first, then by arrival. kFair: the client that has been served least, by weighted
+// tokens.
 enum class SchedulingPolicy : uint8_t { kFcfs, kPriority, kFair };
 inline constexpr std::pair<const char*, SchedulingPolicy> kSchedulingPolicies[] = {
     {"fcfs", SchedulingPolicy::kFcfs},
@@ -24,13 +25,13 @@ struct SchedulerConfig {
   int32_t max_num_batched_tokens = 2048;  // tokens per step
   int32_t max_model_len = 2048;           // prompt + output
   int32_t long_prefill_token_threshold = 0;  // 0: off; otherwise the most tokens of one prompt per step
-  // Off: that many. On: at least what a step has for each who runs or waits.
+  // Off: that many. On: at least a step's share for each running or waiting sequence.
   bool long_prefill_token_threshold_adaptive = false;
   int32_t max_num_queued_reqs = 4096;  // choices waiting or running over all requests; more are refused
   int64_t max_num_queued_tokens = 0;   // prompt tokens of choices waiting or running; 0: no bound
   SchedulingPolicy policy = SchedulingPolicy::kFcfs;
   bool enable_chunked_prefill = true;  // off: a prompt is computed in one step or waits for a step of its own
-  double watermark = 0;                // share of the blocks that admission leaves free while anyone runs
+  double watermark = 0;  // share of the blocks that admission leaves free while any sequence runs
   // One that does not fit is passed by those behind it, but by no more than this many.
   int32_t max_overtakes = 64;
   // Prefill chunks beside running decodes are sized from measured step times: under itl_slo_ms where that is

@@ -1,6 +1,6 @@
 // The contract room: the plain values that cross doors. No behaviour, no threads, no I/O; a room that needs
-// only these depends on nobody. Whoever moves a value through a door gives it away; what comes back is a new
-// value.
+// only these depends on no other. A value that is moved through a door is given away; what comes back is a
+// new value.
 #pragma once
 #include <chrono>
 #include <cstdint>

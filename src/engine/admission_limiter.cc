@@ -97,7 +97,8 @@ AdmissionLimiter::Admission AdmissionLimiter::try_acquire_choices(const Tenant& 
     Source* source = find(tenant);
     const bool fits = has_room(Rejection::kChoices, choices);
     try {
-      // Tokens are made room for when their number is known; until then only those who may ask for it go on.
+      // Tokens are made room for when their number is known; until then only tenants that may ask for it go
+      // on.
       if (!has_room(Rejection::kTokens, 1) && !may_ask(Rejection::kTokens, *source, 1))
         answer = lacking(Rejection::kTokens, 1);
       else if (!fits && !make_room(Rejection::kChoices, source, choices, &lost))
@@ -128,7 +129,7 @@ void AdmissionLimiter::enter(QueueClaim* claim, std::list<QueueClaim*>* place, S
   add(claim, Rejection::kChoices, choices);
 }
 
-// One that can not be told is no reason not to tell the others, or to refuse who has been let in.
+// One that can not be told is no reason not to tell the others, or to refuse an admitted request.
 void AdmissionLimiter::tell(const std::vector<Lost>& lost) {
   for (const Lost& one : lost) {
     try {

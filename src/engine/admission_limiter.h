@@ -2,11 +2,11 @@
 // prompt tokens that wait or run, shared fairly among tenants, and the time until there is room again, from
 // what has left lately. Thread-safe; one short lock per request. Private to the engine room.
 //
-// While there is room everybody is let in. When a resource (choices or tokens) lacks, a newcomer is let in
+// While there is room every request is admitted. When a resource (choices or tokens) lacks, one is admitted
 // all the same if with it its tenant holds no more than its share: the bound, divided among the tenants that
-// hold something, by weight. Whoever holds most of the resource by weight gives way: its newest waiting
-// request that holds some ends. What runs is left to its end; while only that stands in the way the newcomer
-// is let in beyond the bound. Within one tenant its sources share in the same way what the tenant may have,
+// hold something, by weight. The tenant with most of the resource by weight gives way: its newest waiting
+// request that holds some ends. What runs is left to its end; while only that stands in the way the request
+// is admitted beyond the bound. Within one tenant its sources share in the same way what the tenant may have,
 // but none passes the bound for that. So no tenant that holds less than others is refused for their sake:
 // max-min fairness (Bertsekas, Gallager, "Data Networks", 6.5.2).
 #pragma once
@@ -82,11 +82,11 @@ class AdmissionLimiter {
   int64_t num_choices() const;
 
  private:
-  struct Lost {  // who has to be told, after the lock
+  struct Lost {  // a claim whose request has to be told, after the lock
     GiveWay give_way;
     Admission answer;
   };
-  struct Chosen {  // who would give way, and what it held of what lacks
+  struct Chosen {  // a claim that would give way, and what it held of what lacks
     QueueClaim* claim = nullptr;
     int64_t amount = 0;
   };
@@ -104,7 +104,7 @@ class AdmissionLimiter {
   bool choose_among(Rejection what, const Source& source, int64_t amount, std::vector<Chosen>* chosen);
   bool choose_within(Rejection what, const Source& source, int64_t amount, std::vector<Chosen>* chosen);
   void choose_newest(Rejection what, const Source& source, std::vector<Chosen>* chosen);
-  // Who holds most, and more than `above`, of those of whom something waits that holds some.
+  // The member with the most, and more than `above`, of those with waiting requests that hold some.
   Member* greedier(Rejection what, const Member& newcomer, double above, bool waits) const;
   static Source* greediest(Rejection what, Member* member, const Source* newcomer);
   void displace(Rejection what, QueueClaim* claim, std::vector<Lost>* lost) noexcept;

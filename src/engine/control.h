@@ -43,7 +43,7 @@ class Control {
   KvManager* const kv_;
   ModelRunner* const runner_;
   EngineMetrics* const metrics_;
-  bool frozen_ = false;  // paused with those who ran left as they were
+  bool frozen_ = false;  // paused with running sequences left as they were
   std::atomic<bool> paused_{false};
   std::atomic<int> sleep_level_{0};
   bool weights_awake_ = true, kv_awake_ = true;  // as asked for

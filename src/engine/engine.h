@@ -34,8 +34,8 @@ enum class PauseMode : uint8_t { kAbort, kWait, kKeep };
 
 class Engine {
  public:
-  // Starts the engine thread. `metrics` outlives the engine. `kv_events`: who is told of the cache; may be
-  // null.
+  // Starts the engine thread. `metrics` outlives the engine. `kv_events`: where the cache's events go;
+  // may be null.
   Engine(const EngineConfig& config, std::unique_ptr<KvManager> kv, std::unique_ptr<ModelRunner> runner,
          EngineMetrics* metrics, std::unique_ptr<KvEventSink> kv_events = nullptr);
   // Ends what is still running with kAbort, then joins.

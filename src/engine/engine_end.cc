@@ -26,8 +26,8 @@ void Engine::Impl::run_thread() noexcept {
 }
 
 // Without a reserve no step is begun, for half way through it there might be no memory. Active requests may
-// come, go and run out of time, as far as there is memory for that; and who asked for most is ended. Its
-// memory comes back when its client has been told, so there is a pause before the next one.
+// come, go and run out of time, as far as there is memory for that; and the one that asked for most is ended.
+// Its memory comes back when its client has been told, so there is a pause before the next one.
 bool Engine::Impl::go_without_reserve() {
   constexpr std::chrono::milliseconds kPause{50}, kTryAgain{5};
   bool go_on = true;
@@ -124,7 +124,7 @@ void Engine::Impl::abandon() noexcept {
   try {
     end_commands();
   } catch (...) {
-    log_error("the engine has died, and not all who wait for a command could be told");
+    log_error("the engine has died, and not all that wait for a command could be told");
   }
 }
 

@@ -91,7 +91,7 @@ class Inbox {
     }
     wake_.notify_one();
   }
-  // Nobody will take anything any more: cancellations are dropped.
+  // Nothing is taken any more: cancellations are dropped.
   void finish() {
     std::lock_guard lock(mutex_);
     closed_ = finished_ = true;

@@ -1,6 +1,6 @@
 // Blocks of the cache by id, with reference counts. The free list is doubly linked by index inside one array,
 // so taking from its head, giving back, and pulling a free block out of its middle (a hit in a prefix cache
-// on a block that nobody holds but whose content is still there) are all O(1) and never allocate.
+// on a block without references whose content is still there) are all O(1) and never allocate.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -15,8 +15,8 @@ class BlockPool {
   // Blocks 1 .. num_blocks - 1 are free; block 0 is the null block, never given out.
   explicit BlockPool(int32_t num_blocks);
 
-  // The head of the free list, with one reference: the block whose content has been wanted by nobody for the
-  // longest time. Requires: num_free() > 0.
+  // The head of the free list, with one reference: the least recently used one, whose content is evicted.
+  // Requires: num_free() > 0.
   BlockId allocate();
   // One more reference; a free block leaves the free list with its content.
   void ref(BlockId block);
@@ -30,7 +30,7 @@ class BlockPool {
   int32_t num_free() const { return num_free_; }
   int32_t num_blocks() const { return static_cast<int32_t>(blocks_.size()); }
   int32_t ref_count(BlockId block) const { return blocks_[static_cast<std::size_t>(block)].ref_count; }
-  // Walks the free list: each block is in it exactly if nobody references it, and free + used = num_blocks
+  // Walks the free list: each block is in it exactly if it has no references, and free + used = num_blocks
   // - 1. Aborts where that does not hold.
   void check() const;
 

@@ -1,9 +1,9 @@
 // The kv room: which block of the cache holds what. Pure bookkeeping of ids, keys, reference counts and
 // tables: no tensors, no Requests, no clocks. Owned and used by the scheduler, on the engine thread. A block
-// is shared by the tables that reference it, and only full blocks are ever shared: whoever writes owns alone.
-// Order of a sequence's life: match (or fork) while it is empty, reserve and cache_blocks before each step,
-// release at the end. Invariant: free + used = num_blocks - 1 (block 0 is the null block, never given out),
-// and a block is free exactly if it has no references.
+// is shared by the tables that reference it, and only full blocks are ever shared: a block that is written
+// has one owner. Order of a sequence's life: match (or fork) while it is empty, reserve and cache_blocks
+// before each step, release at the end. Invariant: free + used = num_blocks - 1 (block 0 is the null block,
+// never given out), and a block is free exactly if it has no references.
 //
 // A block is a page of the one pool, and belongs to one group at a time.
 //
@@ -121,8 +121,8 @@ class KvManager {
   // The most blocks that a sequence of num_tokens tokens can hold at once when no step computes more than
   // max_step.
   int64_t blocks_needed(int32_t num_tokens, int32_t max_step) const;
-  // Entries of its tables that hold a block, of states the last one only; and how many blocks it shares with no
-  // other sequence: what release() frees.
+  // Entries of its tables that hold a block, of states the last one only; and how many blocks it shares with
+  // no other sequence: what release() frees.
   int32_t num_held(const SeqKv& seq) const;
   int32_t num_exclusive(const SeqKv& seq) const;
 

@@ -178,7 +178,7 @@ void KvManager::uncache(SeqKv* seq, int32_t num_tokens) {
 }
 
 // Its content can no longer be found. A content is gone when its last group has forgotten it; the first
-// group's word is enough for those who are told.
+// group's word is enough for the events.
 void KvManager::Impl::forget(BlockId block) {
   if (config.record_events && index.group(block) == 0) {
     if (events.empty() || events.back().kind != KvEvent::Kind::kRemoved) {

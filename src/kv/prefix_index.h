@@ -14,9 +14,9 @@ class PrefixIndex {
  public:
   explicit PrefixIndex(int32_t num_blocks);
 
-  // kNullBlock: nobody.
+  // kNullBlock: none.
   BlockId find(const BlockKey& key, int32_t group) const;
-  // Requires: the block holds nothing, and nobody else holds this key in this group.
+  // Requires: the block holds nothing, and no other holds this key in this group.
   void insert(BlockId block, const BlockKey& key, int32_t group);
   void erase(BlockId block);  // requires: holds(block)
   void clear();

@@ -30,7 +30,7 @@ class ConfigReader {
   // Empty if absent.
   std::vector<std::string> strings(std::string_view key);
   // One id or a list of them; without those that the model does not have (-1 stands for none, and an added
-  // token that nobody made room for is never met).
+  // token that has no room is never met).
   std::vector<int32_t> token_ids(std::string_view key, int64_t vocab_size);
   // A nested object; nullptr if absent.
   const Value* object(std::string_view key);

@@ -13,7 +13,7 @@ class SequenceQueue {
   int32_t size() const { return size_; }
   Sequence* front() const { return head_; }
   void push_back(Sequence* seq) { insert_before(nullptr, seq); }
-  // By rank. Who is new goes to the end, who comes back to the front: neither looks far.
+  // By rank. New sequences append, preempted ones go near the front: both are O(1) amortised.
   void insert(Sequence* seq) {
     if (head_ != nullptr && seq->rank < head_->rank) return insert_before(head_, seq);
     Sequence* earlier = tail_;

@@ -191,7 +191,7 @@ void Scheduler::Impl::check() const {
     for (const Sequence& seq : state->choices) {
       bool has_row = seq.state == SequenceState::kRunning || seq.state == SequenceState::kForking;
       PAGODA_CHECK(has_row == (seq.row >= 0), "a sequence has a row exactly while it runs");
-      PAGODA_CHECK(!has_row || rows.owner(seq.row) == &seq, "a row belongs to somebody else");
+      PAGODA_CHECK(!has_row || rows.owner(seq.row) == &seq, "a row belongs to another sequence");
       PAGODA_CHECK(seq.state == SequenceState::kRunning || kv->num_held(seq.kv) == 0,
                    "blocks are held outside of running");
       PAGODA_CHECK(!has_row || seq.num_planned_tokens() <= max_len, "a sequence is longer than allowed");

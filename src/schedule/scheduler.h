@@ -1,18 +1,18 @@
-// The schedule room: who computes what in the next step. Catch-up scheduling: there is no prefill or decode
-// phase, every sequence has num_computed_tokens catching up with the tokens it has. Single-threaded (engine
-// thread), no tensors, no metrics, no clock of its own: statistics come up as values. Owns every Request from
-// submit to its last event.
+// The schedule room: which sequence computes what in the next step. Catch-up scheduling: there is no prefill
+// or decode phase, every sequence has num_computed_tokens catching up with the tokens it has. Single-threaded
+// (engine thread), no tensors, no metrics, no clock of its own: statistics come up as values. Owns every
+// Request from submit to its last event.
 //
 // plan() advances: what it schedules counts as computed, what it samples as a placeholder. commit() settles:
 // placeholders become tokens. So with max_in_flight 2 the next plan is made while a step runs; a token that
 // such a plan computes behind a sequence's end is dropped. Plans run in the order in which they are made.
 //
-// Everyone has a rank: by arrival, or by priority, then arrival. Those who run are served in its order; where
-// blocks lack, someone behind in rank gives its own back and computes again later, so the first always makes
-// progress. The waiting come in by policy (rank, or the least served client); one that does not fit is passed
-// by those behind it a bounded number of times. With n > 1, choice 0 computes the prompt; the others sample
-// from its logits, share its full blocks and go on alone. Invariant: each submitted choice ends with exactly
-// one event that carries a finish reason.
+// Sequences are ranked by arrival, or by priority, then arrival. Running ones are scheduled in that order;
+// where blocks lack, one behind in rank is preempted and computed again later, so the first always makes
+// progress. Admission is by policy (rank, or the least served client); a sequence that does not fit is
+// bypassed by those behind it a bounded number of times. With n > 1, choice 0 computes the prompt; the others
+// sample from its logits, share its full blocks and go on alone. Invariant: each submitted choice ends with
+// exactly one event that carries a finish reason.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -85,7 +85,7 @@ class Scheduler {
   void release_hold(RequestId id, Hold hold);
   // What runs goes back to the queue and gives its blocks up. Requires: no plan in flight.
   void preempt_all();
-  // Closed: those who run go on, nobody new starts.
+  // Closed: running sequences go on, none is admitted.
   void set_admission(bool open);
 
   // The next step; a plan that is not empty() is in flight until it is committed. empty(): there is nothing

@@ -1,5 +1,5 @@
-// Scheduler::plan, the part that lets the waiting in. One that does not fit is passed by those behind it; how
-// often is bounded, then nobody passes it any more and the running make room by ending.
+// Scheduler::plan, admission. A sequence that does not fit is bypassed by those behind it; how often is
+// bounded, then none bypasses it any more and the running ones make room by ending.
 #include <algorithm>
 #include <new>
 #include <utility>
@@ -71,7 +71,7 @@ void Scheduler::Impl::release(Sequence* seq, Hold hold) {
   waiting.insert(seq);
 }
 
-// One choice; whoever reads the request ends the rest of it.
+// One choice; the reader of the request ends the rest of it.
 void Scheduler::Impl::fail_waiting(Sequence* seq, Time now, std::vector<TokenEvent>* out) {
   TokenEvent event = event_of(*seq);
   event.no_memory = true;
@@ -158,7 +158,7 @@ Scheduler::Impl::Verdict Scheduler::Impl::take_cached(Sequence* seq) {
   return Verdict::kAdmitted;
 }
 
-// Blocks that those who run will need for the tokens that they have already.
+// Blocks that running sequences will need for the tokens that they have already.
 int64_t Scheduler::Impl::blocks_promised() const {
   int64_t promised = 0;
   for (const Sequence* seq : running) {
@@ -170,8 +170,8 @@ int64_t Scheduler::Impl::blocks_promised() const {
   return promised;
 }
 
-// Free blocks that admission leaves alone while anybody runs: the watermark, and for a while after a
-// preemption one for each who runs, so that nobody comes in only to push somebody out again.
+// Free blocks that admission leaves alone while any sequence runs: the watermark, and for a while after a
+// preemption one for each that runs, so that none is admitted only to preempt another.
 int64_t Scheduler::Impl::blocks_reserved() const {
   if (running.empty()) return 0;
   constexpr uint64_t kCalmSteps = 64;

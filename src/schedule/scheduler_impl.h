@@ -23,7 +23,7 @@ struct Scheduler::Impl {
   // ---- scheduler_plan.cc
   // How the step that is being planned is allotted.
   struct StepAllotment {
-    int64_t decodes = 0;   // tokens left for those who decode
+    int64_t decodes = 0;   // tokens left for decodes
     int64_t prefills = 0;  // tokens left for prompts ...
     int64_t total = 0;     // ... of so many, sized for this:
     StepDemand demand;
@@ -133,7 +133,7 @@ struct Scheduler::Impl {
   int32_t num_attached = 0;  // choices in no queue, over all requests
   bool admission = true;
   RowPool rows;
-  struct Lender {  // who has given a seat back last, and what it may have until then
+  struct Lender {  // the client that has given a seat back last, and what it may have until then
     uint64_t client = 0;
     int32_t most_seats = 0;
     uint64_t until = 0;  // plan

@@ -1,5 +1,5 @@
-// Scheduler::plan: what the next step computes. Those who run first, by rank: who decodes gets its token,
-// prompts get chunks of what is left; then the waiting are let in; then the rest goes to whoever can use it.
+// Scheduler::plan: what the next step computes. Running sequences first, by rank: decodes get their token,
+// prompts chunks of what is left; then admission; then the rest goes to prompts that can use it.
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -96,7 +96,7 @@ bool Scheduler::Impl::is_next_short(const Sequence& a, const Sequence& b) {
   return seats_a != seats_b ? seats_a < seats_b : a.num_remaining() < b.num_remaining();
 }
 
-// Whether that is so of one of those who are next to be let in.
+// Whether that is so of one of those that are next to be admitted.
 bool Scheduler::Impl::shorter_waits(const Sequence& than) {
   constexpr int kLookAt = 16;
   waiting.begin_walk();
@@ -123,7 +123,7 @@ void Scheduler::Impl::rematch_prefix(Sequence* seq) {
 
 // The next tokens of a prompt, at most `limit` of them. A chunk that is not the last, or leaves a recurrent
 // state, ends with a block:
-// whoever shares the prompt goes on from there.
+// a sequence that shares the prompt goes on from there.
 int32_t Scheduler::Impl::chunk(const Sequence& seq, int64_t limit) const {
   const int32_t begin = seq.num_computed + seq.num_scheduled;
   const int32_t remaining = seq.num_remaining() - seq.num_scheduled;

@@ -21,8 +21,8 @@ void Scheduler::Impl::take_back() {
   if (next->blocks_wanted > 0 && !must_drain) take_back_blocks(next->client, next->rank, next->blocks_wanted);
 }
 
-// One in a step. For a while who has given it gets no more than it has left: the next request of who wanted
-// it finds a seat without anybody's loss.
+// One in a step. For a while the client that has given it gets no more than it has left: the next request of
+// the one that wanted it finds a seat without another's loss.
 void Scheduler::Impl::take_back_seat(const Sequence& next) {
   constexpr uint64_t kCalmSteps = 64;
   Sequence* victim = most_greedy(*next.client, next.rank, &Client::seats);
@@ -51,8 +51,8 @@ void Scheduler::Impl::take_back_blocks(Client* client, Rank rank, int64_t wanted
   }
 }
 
-// The youngest of the client that holds the most; under priority of those who are no more important, under
-// fair of those who were served more. Never the first in rank.
+// The youngest of the client that holds the most; under priority of those that are no more important, under
+// fair of those that were served more. Never the first in rank.
 Sequence* Scheduler::Impl::most_greedy(const Client& client, Rank rank, double (Client::*has)() const) {
   Sequence* best = nullptr;
   for (std::size_t i = running.size(); i-- > 1;) {

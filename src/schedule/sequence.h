@@ -23,7 +23,7 @@ struct Client;
 // committed.
 enum class SequenceState : uint8_t { kAttached, kHeld, kWaiting, kForking, kRunning, kEnded };
 
-// Who goes before whom: the lower. The first of all is never pushed out and gets something in every step.
+// The lower goes before the higher. The first of all is never preempted and gets tokens in every step.
 struct Rank {
   int64_t priority = 0;  // 0 for all but under the priority policy
   uint64_t order = 0;    // of arrival

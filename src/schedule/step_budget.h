@@ -1,5 +1,5 @@
-// How much of a step is for prompts. Who decodes waits for the step's end, so what a step reads of prompts is
-// what they feel: with `size_chunks_by_time` it is sized from the learned step time.
+// How much of a step is for prompts. Decoding sequences wait for the whole step, so its prefill tokens set
+// their inter-token latency: with `size_chunks_by_time` it is sized from the learned step time.
 #pragma once
 #include <cstdint>
 
@@ -10,7 +10,7 @@ namespace pagoda {
 
 // What wants to run.
 struct StepDemand {
-  StepShape decodes;  // of those who decode
+  StepShape decodes;  // of the decoding sequences
   int64_t num_decoding = 0;
   int64_t num_prefilling = 0;   // prompts being computed, or waiting to be
   int64_t prefill_context = 0;  // tokens computed of the prompts that come next, the most
@@ -25,9 +25,9 @@ class StepBudget {
   // Under itl_slo_ms: as many as keep all but a few steps in a thousand within it. Without: prompts get the
   // share of the time that they are of the sequences, each counted as one, but at least half of it; so
   // decoding slows down to half its speed while few prompts are there, and gives way when many wait, because
-  // then more are served by letting them in.
+  // then more are served by admitting them.
   int32_t prefill_tokens(const StepDemand& demand) const;
-  // Under itl_slo_ms: one more could join those who decode. Without, and while nobody decodes, always.
+  // Under itl_slo_ms: one more could join the decodes. Without, and while there are none, always.
   bool has_room_for_more(const StepDemand& demand) const;
   void observe(const StepShape& shape, double ms);
   const StepTimeModel& model() const { return model_; }

@@ -39,7 +39,7 @@ std::size_t StepTimeModel::class_of(const StepShape& shape) {
 void StepTimeModel::observe(const StepShape& shape, double ms) {
   if (!(ms > 0) || shape.num_tokens <= 0) return;
   const double predicted = predict_ms(shape);
-  // A step that somebody else's use of the machine made three times as long says little of steps.
+  // A step that other processes made three times as long says little of steps.
   if (is_ready() && predicted > 0) ms = std::min(ms, 3 * predicted);
   constexpr double kFade = 0.97;
   StepClass& steps = classes_[class_of(shape)];

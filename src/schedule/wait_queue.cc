@@ -10,7 +10,7 @@ namespace {
 constexpr double kPromptTokenCost = 1, kOutputTokenCost = 2;
 constexpr std::size_t kMostIdleClients = 1024;
 
-// Heap order: who goes next on top; among equals who has waited longest.
+// Heap order: the next on top; among equals the one that has waited longest.
 struct GoesLater {
   SchedulingPolicy policy;
   bool operator()(const Client* a, const Client* b) const {
@@ -40,8 +40,8 @@ Client* WaitQueue::join(uint64_t client_key, uint32_t weight, int32_t count) {
   num_clients_ += client->num_active == 0;
   client->num_active += count;
   if (client->waiting.empty()) {
-    // Nobody saves up service by wanting little, or by being away: it goes on from the least served of those
-    // who wait, or from who waited last.
+    // No client saves up service by wanting little, or by being away: it goes on from the least served of the
+    // waiting ones, or from the one that waited last.
     const auto least =
         std::min_element(waiting_.begin(), waiting_.end(),
                          [](const Client* a, const Client* b) { return a->served < b->served; });

@@ -1,5 +1,5 @@
-// Those who wait for a row and for blocks, in the order of the policy, and whose they are. The clients who
-// have somebody waiting take turns: under fcfs and priority the one that holds the fewest seats (rows) goes
+// Sequences that wait for a row and for blocks, in the order of the policy, by client. Clients with waiting
+// sequences take turns: under fcfs and priority the one that holds the fewest seats (rows) goes
 // next, by weight, then the one that had the fewest turns; under priority among those whose first is the most
 // important. Under fair it is the one that has been served least, by weighted tokens (virtual token counters:
 // Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024). Within a client it goes by rank; so
@@ -26,7 +26,7 @@ struct Client {
   int32_t num_seats = 0;   // rows that they have
   int64_t num_blocks = 0;  // that they held when they were counted last
   SequenceQueue waiting;
-  int32_t place = -1;          // in the list of those with somebody waiting
+  int32_t place = -1;          // in the list of those with waiting sequences
   Sequence* cursor = nullptr;  // of the walk
 
   double seats() const { return num_seats / weight; }
@@ -65,9 +65,9 @@ class WaitQueue {
   const SchedulingPolicy policy_;
   std::unordered_map<uint64_t, std::unique_ptr<Client>> clients_;
   int32_t num_clients_ = 0;       // that are active
-  std::vector<Client*> waiting_;  // those with somebody waiting
-  std::vector<Client*> walk_;     // a heap: those with someone left in this walk, who goes next on top
-  double last_served_ = 0;        // of the client that was the last to have nobody waiting any more
+  std::vector<Client*> waiting_;  // those with waiting sequences
+  std::vector<Client*> walk_;     // a heap: those with sequences left in this walk, the next on top
+  double last_served_ = 0;        // of the client whose last waiting sequence left last
   int32_t size_ = 0;
 };
 

@@ -64,7 +64,7 @@ struct Bf16Cache {
     const char* from[kTilePanelCount];
     for (int64_t p = 0; p < kTilePanelCount; ++p) from[p] = panels.at[p] + head * task.layout.head_bytes;
     const auto* q = reinterpret_cast<const uint32_t*>(work.queries) + (head * rows_of(task) + row) * words;
-    const bool all = whole({last.begin, first.end});  // everybody sees every key
+    const bool all = whole({last.begin, first.end});  // all rows see every key
     multiply_keys<Pairs>({q, words, from + p0, ahead.by + p0, 0, divide_up(task.head_dim, 2), 0,
                           work.scores + p0 * kLanes, kKeyTile, true, nullptr},
                          rows, p1 - p0);

@@ -104,7 +104,7 @@ struct Fp8Cache {
     const int64_t p0 = first.begin / kLanes, p1 = divide_up(last.end, kLanes);
     const int64_t words = Bf16Cache::query_words(task);
     const auto* q = reinterpret_cast<const uint32_t*>(work.queries) + (head * rows_of(task) + row) * words;
-    const bool all = whole({last.begin, first.end});  // everybody sees every key
+    const bool all = whole({last.begin, first.end});  // all rows see every key
     multiply_keys<Pairs>({q, words, wide.keys + p0, kNotAhead, 0, divide_up(task.head_dim, 2), 0,
                           work.scores + p0 * kLanes, kKeyTile, true, nullptr},
                          rows, p1 - p0);

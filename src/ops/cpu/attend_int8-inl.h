@@ -123,7 +123,7 @@ struct Int8Cache {
       values[p] = keys[p] + task.layout.v_offset;
       scales[p] = keys[p] + task.layout.scale_offset;
     }
-    const bool all = whole({last.begin, first.end});  // everybody sees every key
+    const bool all = whole({last.begin, first.end});  // all rows see every key
     multiply_keys<KeyQuads>(
         {reinterpret_cast<const uint32_t*>(work.queries) + 2 * at * words, words, keys + p0, ahead.by + p0, 0,
          divide_up(task.head_dim, 4), 0, work.scores + p0 * kLanes, kKeyTile, true, nullptr},

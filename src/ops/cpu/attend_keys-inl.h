@@ -56,7 +56,7 @@ static void reset(const AttnTask& task, float* data) {
 }
 
 // The panels of one tile of keys, of the task's first head; the next head's lie head_bytes further. Panels
-// without a key that anybody sees point where another one does.
+// without a visible key point where another one does.
 struct Panels {
   const char* at[kTilePanelCount];
 };

@@ -51,7 +51,8 @@ PAGODA_INLINE void store_bf16_pairs(void* p, V a, V b) {
 #endif
 }
 
-// Lane i to p[step * i], rounded to T already; the elements between belong to others, who may write them now.
+// Lane i to p[step * i], rounded to T already; the elements between belong to other threads, which may write
+// them now.
 template <int kStep, class T>
 PAGODA_INLINE void store_apart(T* p, const T* numbers) {
 #if defined(__AVX512BW__) && defined(__AVX512VL__)

@@ -42,8 +42,8 @@ struct Item {
   int64_t partial = -1;  // floats into the partial states; -1: the item merges and finishes by itself
 };
 
-// The step's attention as items that depend on nothing. Who does which, and how the work is cut, changes no
-// bit: a row's partitions are always the same, and are merged in ascending order.
+// The step's attention as items that depend on nothing. Which thread does which, and how the work is cut,
+// changes no bit: a row's partitions are always the same, and are merged in ascending order.
 class Plan {
  public:
   Plan(const Tensor& out, const Tensor& q, const KvLayerView& kv, const AttnBatch& batch, int32_t num_heads,

@@ -1,7 +1,7 @@
 // The door between ops/cpu/*.cc (checks, splitting over threads) and the kernels, which are compiled once per
 // instruction set and reached through one table each. Plain structs and pointers only: a kernel file is
 // compiled for a CPU that may not be there, so any inline function with external linkage in it (std::
-// included) could be the copy that the linker keeps for everybody. Hence: kernel files include this header,
+// included) could be the copy that the linker keeps for all. Hence: kernel files include this header,
 // intrinsics and each other, and all they define is in an unnamed namespace but for the table.
 #pragma once
 #include "ops/cpu/attention_kernels.h"
