@@ -37,7 +37,7 @@ std::unique_ptr<Request> request_of(const TraceRequest& traced, uint64_t number,
   request->params.max_tokens = traced.num_output;
   request->params.ignore_eos = true;
   request->priority = traced.priority;
-  request->client_key = traced.client;
+  request->tenant_key = traced.client;
   request->arrival = arrival;
   return request;
 }

@@ -24,8 +24,8 @@ struct Request {
   std::unique_ptr<TokenConstraint> constraint;  // null: free text
   uint32_t lora_id = 0;                         // 0: the base model
   int64_t priority = 0;                         // lower first
-  uint64_t client_key = 0;                      // fair policies
-  uint32_t weight = 1;
+  uint64_t tenant_key = 0;                      // by which seats, blocks and turns are shared
+  uint32_t tenant_weight = 1;
   std::array<uint8_t, 16> cache_salt_hash{};
   std::vector<ExtraKey> extra_keys;  // of the prompt, in order; they do not overlap
   Time arrival{}, deadline = Time::max();

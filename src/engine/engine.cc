@@ -92,7 +92,7 @@ bool Engine::Impl::take_inbox() {
     const RequestId id = arrival.request->id;
     try {
       ActiveRequest& place = active[id];  // allocates before anything is moved
-      place = {std::move(arrival.sink), std::move(arrival.slot), arrival.request->n};
+      place = {std::move(arrival.sink), std::move(arrival.ticket), arrival.request->n};
       scheduler.submit(std::move(arrival.request), clock_now(), &events);
     } catch (const std::bad_alloc&) {
       if (scheduler.find(id) != nullptr) throw;
@@ -124,12 +124,12 @@ void Engine::Impl::take_ended_moves() {
 }
 
 // Everything that the last call of the scheduler has brought: numbers to the metrics, events to the
-// publisher. A slot is free, and drain() done, only after the last event is out.
+// publisher. A ticket is free, and drain() done, only after the last event is out.
 void Engine::Impl::publish() {
   begun.clear();
   scheduler.take_begun(&begun);
   for (RequestId id : begun)
-    if (auto it = active.find(id); it != active.end()) it->second.slot.begin();
+    if (auto it = active.find(id); it != active.end()) it->second.ticket.begin();
   finished.clear();
   scheduler.take_finished(&finished);
   engine_stats.on_finished(finished);
@@ -198,7 +198,7 @@ Engine::~Engine() {
   impl_->thread.join();
 }
 
-Result<Engine::Slot> Engine::reserve(int64_t choices, const Tenant& tenant, GiveWay give_way) {
+Result<Engine::QueueTicket> Engine::reserve(int64_t choices, const Tenant& tenant, GiveWay give_way) {
   if (impl_->inbox.is_closed()) return impl_->refusal();
   const int32_t limit = impl_->limiter->max_choices();
   if (choices > limit) {
@@ -218,10 +218,10 @@ Result<Engine::Slot> Engine::reserve(int64_t choices, const Tenant& tenant, Give
   AdmissionLimiter::Admission answer =
       impl_->limiter->try_acquire_choices(tenant, count, clock_now(), std::move(lost), &claim);
   if (answer.rejection != AdmissionLimiter::Rejection::kNone) return impl_->full(answer);
-  return Slot(impl_->limiter, std::move(claim), count);
+  return QueueTicket(impl_->limiter, std::move(claim), count);
 }
 
-Status Engine::reserve_tokens(Slot* slot, int64_t num_prompt_tokens, std::string_view field) {
+Status Engine::reserve_tokens(QueueTicket* ticket, int64_t num_prompt_tokens, std::string_view field) {
   const int64_t limit = impl_->limiter->max_tokens();
   if (limit > 0 && num_prompt_tokens > limit) {
     return invalid_argument(
@@ -231,9 +231,9 @@ Status Engine::reserve_tokens(Slot* slot, int64_t num_prompt_tokens, std::string
         std::string(field));
   }
   AdmissionLimiter::Admission answer =
-      impl_->limiter->try_acquire_tokens(slot->claim_.get(), num_prompt_tokens, clock_now());
+      impl_->limiter->try_acquire_tokens(ticket->claim_.get(), num_prompt_tokens, clock_now());
   if (answer.rejection != AdmissionLimiter::Rejection::kNone) return impl_->full(answer);
-  slot->tokens_ += num_prompt_tokens;
+  ticket->tokens_ += num_prompt_tokens;
   return Status::ok_status();
 }
 
@@ -247,18 +247,19 @@ RequestId Engine::next_request_id() {
   return impl_->next_id.fetch_add(1, std::memory_order_relaxed);
 }
 
-Status Engine::submit(std::unique_ptr<Request> request, Slot slot, std::shared_ptr<EventSink> sink) {
+Status Engine::submit(std::unique_ptr<Request> request, QueueTicket ticket, std::shared_ptr<EventSink> sink) {
   if (request->arrival == Time{}) request->arrival = clock_now();
   PAGODA_RETURN_IF_ERROR(check_deadline(request->deadline));
   {
     std::lock_guard lock(impl_->mutex);
     ++impl_->num_active;
   }
-  slot.served_ = true;
-  request->goes_ahead = slot.claim_ != nullptr && impl_->limiter->is_owed(slot.claim_.get());
+  ticket.served_ = true;
+  request->goes_ahead = ticket.claim_ != nullptr && impl_->limiter->is_owed(ticket.claim_.get());
   Status refused;
   try {
-    if (impl_->inbox.push({std::move(request), std::move(slot), std::move(sink)})) return Status::ok_status();
+    if (impl_->inbox.push({std::move(request), std::move(ticket), std::move(sink)}))
+      return Status::ok_status();
     refused = impl_->refusal();
   } catch (const std::bad_alloc&) {
     refused = status_of_exception();

@@ -43,20 +43,21 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // A place in the queue for some choices and the tokens of their prompt, given back when the slot is
+  // A place in the queue for some choices and the tokens of their prompt, given back when the ticket is
   // destroyed; the engine destroys it when all choices of its request have ended. May outlive the engine.
-  class Slot {
+  class QueueTicket {
    public:
-    Slot() = default;
-    Slot(Slot&& other) noexcept;
-    Slot& operator=(Slot&& other) noexcept;
-    ~Slot();
-    // Some of its choices and tokens as a slot of their own. Requires: it has as many.
-    Slot split(int32_t choices, int64_t tokens);
+    QueueTicket() = default;
+    QueueTicket(QueueTicket&& other) noexcept;
+    QueueTicket& operator=(QueueTicket&& other) noexcept;
+    ~QueueTicket();
+    // Some of its choices and tokens as a ticket of their own. Requires: it has as many.
+    QueueTicket split(int32_t choices, int64_t tokens);
 
    private:
     friend class Engine;
-    Slot(std::shared_ptr<AdmissionLimiter> limiter, std::shared_ptr<QueueClaim> claim, int32_t choices);
+    QueueTicket(std::shared_ptr<AdmissionLimiter> limiter, std::shared_ptr<QueueClaim> claim,
+                int32_t choices);
     void give_back();
     void begin();
     std::shared_ptr<AdmissionLimiter> limiter_;
@@ -73,20 +74,20 @@ class Engine {
   // hint: when, at the rate at which choices (or prompt tokens) have left the engine lately, there will be
   // room; kInvalidArgument (`n`) for more choices than the queue ever holds; kUnavailable when draining or
   // dead. Any thread; does not block.
-  Result<Slot> reserve(int64_t choices, const Tenant& tenant = {}, GiveWay give_way = {});
+  Result<QueueTicket> reserve(int64_t choices, const Tenant& tenant = {}, GiveWay give_way = {});
   // Once the prompts' length is known, and before submit(). Errors as of reserve(); kInvalidArgument names
-  // `field`, where the request has its prompts. Then the slot stays as it is.
-  Status reserve_tokens(Slot* slot, int64_t num_prompt_tokens, std::string_view field = "prompt");
+  // `field`, where the request has its prompts. Then the ticket stays as it is.
+  Status reserve_tokens(QueueTicket* ticket, int64_t num_prompt_tokens, std::string_view field = "prompt");
 
   // kTimeout, and a count in the metrics, once the deadline has passed: for a request that has not been
   // submitted yet.
   Status check_deadline(Time deadline) const;
 
   RequestId next_request_id();
-  // Takes the request and its slot. Events for it reach `sink` on the publisher's thread until each choice
+  // Takes the request and its ticket. Events for it reach `sink` on the publisher's thread until each choice
   // has finished, then the sink is let go. Errors: kUnavailable when draining or dead, kTimeout past the
   // deadline; then the sink hears nothing. Any thread.
-  Status submit(std::unique_ptr<Request> request, Slot slot, std::shared_ptr<EventSink> sink);
+  Status submit(std::unique_ptr<Request> request, QueueTicket ticket, std::shared_ptr<EventSink> sink);
   // Any thread; harmless for an id that has ended. The sink hears kAbort for each unfinished choice.
   void cancel(RequestId id);
   // One choice is complete for a reason that only its reader can see (a stop string): it ends with kStop, the

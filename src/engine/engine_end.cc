@@ -115,7 +115,7 @@ void Engine::Impl::abandon() noexcept {
   active.clear();
   for (int i = 0; i < 2; ++i) {  // what had been taken, and what has come since
     for (Arrival& arrival : arrivals)
-      if (arrival.sink != nullptr) end_request({std::move(arrival.sink), std::move(arrival.slot)});
+      if (arrival.sink != nullptr) end_request({std::move(arrival.sink), std::move(arrival.ticket)});
     arrivals.clear();
     inbox.take(&arrivals, &cancellations, &commands);
   }

@@ -1,5 +1,5 @@
 // Where other threads leave arrivals, cancellations and commands for the engine thread. Arrivals are bounded
-// by the slots they carry. Private to the engine room.
+// by the tickets they carry. Private to the engine room.
 #pragma once
 #include <algorithm>
 #include <condition_variable>
@@ -16,7 +16,7 @@ namespace pagoda {
 
 struct Arrival {
   std::unique_ptr<Request> request;
-  Engine::Slot slot;
+  Engine::QueueTicket ticket;
   std::shared_ptr<EventSink> sink;
 };
 

@@ -19,7 +19,7 @@ namespace pagoda {
 // What the engine keeps of a request until its last event.
 struct ActiveRequest {
   std::shared_ptr<EventSink> sink;
-  Engine::Slot slot;
+  Engine::QueueTicket ticket;
   int32_t num_choices_left = 0;
 };
 

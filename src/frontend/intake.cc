@@ -175,15 +175,15 @@ std::array<uint8_t, 16> hash_cache_salt(const std::string& salt) {
 }
 
 // Takes room for the tokens of all prompts together, of which each then gets its own.
-Status reserve_tokens(std::string_view field, int32_t n, Engine* engine, Engine::Slot* slot,
+Status reserve_tokens(std::string_view field, int32_t n, Engine* engine, Engine::QueueTicket* ticket,
                       std::vector<PreparedPrompt>* prompts) {
   auto length = [](const PreparedPrompt& prompt) {
     return static_cast<int64_t>(prompt.request->prompt.size());
   };
   int64_t total = 0;
   for (const PreparedPrompt& prompt : *prompts) total += length(prompt);
-  PAGODA_RETURN_IF_ERROR(engine->reserve_tokens(slot, total, field));
-  for (PreparedPrompt& prompt : *prompts) prompt.slot = slot->split(n, length(prompt));
+  PAGODA_RETURN_IF_ERROR(engine->reserve_tokens(ticket, total, field));
+  for (PreparedPrompt& prompt : *prompts) prompt.ticket = ticket->split(n, length(prompt));
   return {};
 }
 
@@ -199,8 +199,8 @@ std::unique_ptr<Request> make_request(const GenerateRequest& asked, const Stream
   // A user's name can be invented: but for the fair policy's sake only tenants share.
   const bool is_fair = engine->config().scheduler.policy == SchedulingPolicy::kFair;
   const Tenant& tenant = is_fair ? context.fair_tenant : context.tenant;
-  request->client_key = tenant.key;
-  request->weight = tenant.weight;
+  request->tenant_key = tenant.key;
+  request->tenant_weight = tenant.weight;
   request->cache_salt_hash = hash_cache_salt(asked.cache_salt);
   request->arrival = context.arrival == Time{} ? std::chrono::steady_clock::now() : context.arrival;
   request->deadline = context.deadline;
@@ -211,7 +211,7 @@ std::unique_ptr<Request> make_request(const GenerateRequest& asked, const Stream
 // All prompts of a request are checked before the first is handed on: an error leaves nothing half done.
 Result<std::vector<PreparedPrompt>> prepare(const ModelInfo& model, const StreamCore& core, Engine* engine,
                                             std::size_t longest_token, uint64_t seed,
-                                            GenerateRequest* request, Engine::Slot* slot) {
+                                            GenerateRequest* request, Engine::QueueTicket* ticket) {
   const int32_t num_prompts = request->num_prompts();
   PAGODA_TRY(SamplingParams params, resolve_sampling(model, *request, core.shape(), seed));
   PromptMaker maker(model, longest_token, request, core.shape().echo);
@@ -225,7 +225,7 @@ Result<std::vector<PreparedPrompt>> prepare(const ModelInfo& model, const Stream
     made.ids.shrink_to_fit();  // the tokenizer has made room for what is no longer there
     prompt.request->prompt = std::move(made.ids);
   }
-  PAGODA_RETURN_IF_ERROR(reserve_tokens(request->prompt_field, core.shape().n, engine, slot, &prompts));
+  PAGODA_RETURN_IF_ERROR(reserve_tokens(request->prompt_field, core.shape().n, engine, ticket, &prompts));
   return prompts;
 }
 
@@ -305,23 +305,23 @@ Result<OutputStream> Intake::admit(GenerateRequest request, std::shared_ptr<cons
   auto give_way = [weak = std::weak_ptr(core)](const Status& why) {
     if (auto alive = weak.lock()) alive->fail(why);
   };
-  PAGODA_TRY(Engine::Slot reserved, engine_->reserve(num_choices, known.tenant, std::move(give_way)));
+  PAGODA_TRY(Engine::QueueTicket reserved, engine_->reserve(num_choices, known.tenant, std::move(give_way)));
   // A task can be copied, what it holds is shared.
-  auto slot = std::make_shared<Engine::Slot>(std::move(reserved));
+  auto ticket = std::make_shared<Engine::QueueTicket>(std::move(reserved));
   auto asked = std::make_shared<GenerateRequest>(std::move(request));
-  auto task = [model = model_, core, slot, asked, engine = engine_, longest = longest_token_,
+  auto task = [model = model_, core, ticket, asked, engine = engine_, longest = longest_token_,
                seed = draw_seed()] {
     const CancelScope scope(core->unwanted());
-    if (is_work_cancelled()) return void(*slot = {});
+    if (is_work_cancelled()) return void(*ticket = {});
     try {
-      auto prompts = prepare(*model, *core, engine, longest, seed, asked.get(), slot.get());
-      *slot = {};
+      auto prompts = prepare(*model, *core, engine, longest, seed, asked.get(), ticket.get());
+      *ticket = {};
       release_prompt(*core, asked.get());
       if (is_work_cancelled()) return;
       if (!prompts.ok()) return core->fail(prompts.status());
       core->start(std::move(*prompts));
     } catch (...) {  // std::bad_alloc, for one
-      *slot = {};
+      *ticket = {};
       throw;
     }
   };
@@ -335,11 +335,11 @@ Result<OutputStream> Intake::admit(GenerateRequest request, std::shared_ptr<cons
 
 Status Intake::work(std::shared_ptr<TextJob> job) {
   PAGODA_RETURN_IF_ERROR(engine_->check_deadline(job->deadline()));
-  PAGODA_TRY(Engine::Slot slot,
+  PAGODA_TRY(Engine::QueueTicket ticket,
              engine_->reserve(1, job->tenant(), [weak = std::weak_ptr(job)](const Status& why) {
                if (auto alive = weak.lock()) alive->give_up(why);
              }));
-  auto task = [job, place = std::make_shared<Engine::Slot>(std::move(slot))] {
+  auto task = [job, place = std::make_shared<Engine::QueueTicket>(std::move(ticket))] {
     const CancelScope scope(job->unwanted());
     if (!is_work_cancelled()) job->run();
     *place = {};

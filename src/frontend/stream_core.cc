@@ -68,7 +68,7 @@ void StreamCore::start(std::vector<PreparedPrompt> prompts) {
     RequestId id = prompts[i].request->id;
     auto sink = std::make_shared<PromptSink>(shared_from_this(), static_cast<int32_t>(i));
     Status status =
-        engine_->submit(std::move(prompts[i].request), std::move(prompts[i].slot), std::move(sink));
+        engine_->submit(std::move(prompts[i].request), std::move(prompts[i].ticket), std::move(sink));
     if (!status.ok()) return fail(status);
     bool too_late = false;
     {

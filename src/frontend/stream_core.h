@@ -23,7 +23,7 @@ namespace pagoda {
 struct PreparedPrompt {
   std::string echo_text;
   std::unique_ptr<Request> request;
-  Engine::Slot slot;
+  Engine::QueueTicket ticket;
 };
 
 // What an OutputStream, its task on the text pool and the engine's sinks share. Three threads touch it: the

@@ -73,11 +73,11 @@ Result<OfflineResult> run_offline(Engine* engine, const std::vector<BenchPrompt>
                                   const OfflineOptions& options) {
   OfflineResult result;
   // Places and requests are made beforehand: the clock sees the engine only. A refusal leaves nothing behind.
-  std::vector<Engine::Slot> slots;
+  std::vector<Engine::QueueTicket> tickets;
   std::vector<std::unique_ptr<Request>> requests;
   for (const BenchPrompt& prompt : prompts) {
-    PAGODA_TRY(Engine::Slot slot, engine->reserve(options.n));
-    slots.push_back(std::move(slot));
+    PAGODA_TRY(Engine::QueueTicket ticket, engine->reserve(options.n));
+    tickets.push_back(std::move(ticket));
     requests.push_back(make_request(engine, prompt, options, options.seed + requests.size()));
     result.num_prompt_tokens += std::ssize(prompt.ids);
   }
@@ -86,7 +86,7 @@ Result<OfflineResult> run_offline(Engine* engine, const std::vector<BenchPrompt>
   Status status;
   std::size_t num_submitted = 0;
   for (; status.ok() && num_submitted < requests.size(); num_submitted += status.ok())
-    status = engine->submit(std::move(requests[num_submitted]), std::move(slots[num_submitted]), sink);
+    status = engine->submit(std::move(requests[num_submitted]), std::move(tickets[num_submitted]), sink);
   // What was taken is waited for whatever happened to the others: the sink is told of it.
   Result<int64_t> num_output_tokens = sink->wait(num_submitted * static_cast<std::size_t>(options.n));
   if (!status.ok()) return status;

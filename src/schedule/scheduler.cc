@@ -152,14 +152,14 @@ void Scheduler::Impl::detach_siblings(RequestState* state) {
 
 void Scheduler::Impl::start_running(Sequence* seq) {
   rows.take(seq);
-  ++seq->client->num_seats;
+  ++seq->tenant->num_seats;
   seq->row_announced = false;
   begin(seq);
 }
 
 void Scheduler::Impl::give_row_back(Sequence* seq) {
   rows.give_back(seq);
-  --seq->client->num_seats;
+  --seq->tenant->num_seats;
   seq->num_output_placeholders = 0;  // what a plan in flight samples for the row is dropped
 }
 
@@ -236,7 +236,7 @@ void Scheduler::submit(std::unique_ptr<Request> request, Time now, std::vector<T
     state->choices = std::vector<Sequence>(static_cast<std::size_t>(request->n));
   }
   reserve_more(&impl.deadlines, 1);
-  impl.waiting.prepare(request->client_key);
+  impl.waiting.prepare(request->tenant_key);
   const RequestId id = request->id;
   auto [place, is_new] = impl.requests.emplace(id, std::move(state));
   PAGODA_CHECK(is_new, "a request id is in use");
@@ -248,7 +248,7 @@ void Scheduler::Impl::enter(RequestState* state, std::unique_ptr<Request> reques
   state->num_live = state->num_not_begun = request->n;
   state->num_attached = request->n - 1;
   num_attached += request->n - 1;
-  Client* client = waiting.join(request->client_key, request->weight, request->n);
+  TenantShare* tenant = waiting.join(request->tenant_key, request->tenant_weight, request->n);
   for (int32_t i = 0; i < request->n; ++i) {
     Sequence& seq = state->choices[static_cast<std::size_t>(i)];
     seq.request = state;
@@ -256,7 +256,7 @@ void Scheduler::Impl::enter(RequestState* state, std::unique_ptr<Request> reques
     seq.choice = i;
     seq.timings.arrival = request->arrival;
     seq.rank = {rank_priority(*request), next_order++};
-    seq.client = client;
+    seq.tenant = tenant;
   }
   if (request->deadline != Time::max()) {
     if (deadlines.size() > 64 + 2 * requests.size()) {  // most have ended before their time

@@ -9,7 +9,7 @@
 //
 // Sequences are ranked by arrival, or by priority, then arrival. Running ones are scheduled in that order;
 // where blocks lack, one behind in rank is preempted and computed again later, so the first always makes
-// progress. Admission is by policy (rank, or the least served client); a sequence that does not fit is
+// progress. Admission is by policy (rank, or the least served tenant); a sequence that does not fit is
 // bypassed by those behind it a bounded number of times. With n > 1, choice 0 computes the prompt; the others
 // sample from its logits, share its full blocks and go on alone. Invariant: each submitted choice ends with
 // exactly one event that carries a finish reason.

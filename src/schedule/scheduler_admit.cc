@@ -17,10 +17,10 @@ void Scheduler::Impl::plan_waiting(StepAllotment* allotment, Time now, std::vect
   waiting.begin_walk();
   while (Sequence* seq = waiting.current()) {
     if (allotment->prefills <= 0 || rows.num_free() == 0 || passed.size() == kMostPassed) return;
-    if (must_hold_back(*seq->client)) {
+    if (must_hold_back(*seq->tenant)) {
       // Under fair those after it have been served more: the seat is not theirs either.
       if (config.policy == SchedulingPolicy::kFair) return;
-      waiting.pass_client();
+      waiting.pass_tenant();
       continue;
     }
     const Verdict verdict = admit(seq, allotment, now);

@@ -1,5 +1,5 @@
 // The scheduler's state and its parts: scheduler.cc is the door and the ends of sequences, scheduler_plan.cc
-// shares a step out among the running, scheduler_share.cc the seats among clients, scheduler_admit.cc lets
+// shares a step out among the running, scheduler_share.cc the seats among tenants, scheduler_admit.cc lets
 // the waiting in, scheduler_commit.cc settles what a step has computed. Private to the schedule room.
 #pragma once
 #include <memory>
@@ -63,10 +63,10 @@ struct Scheduler::Impl {
   // ---- scheduler_share.cc
   void take_back();
   void take_back_seat(const Sequence& next);
-  void take_back_blocks(Client* client, Rank rank, int64_t wanted);
-  Sequence* most_greedy(const Client& client, Rank rank, double (Client::*has)() const);
+  void take_back_blocks(TenantShare* tenant, Rank rank, int64_t wanted);
+  Sequence* most_greedy(const TenantShare& tenant, Rank rank, double (TenantShare::*has)() const);
   void count_blocks();
-  bool must_hold_back(const Client& client) const;
+  bool must_hold_back(const TenantShare& tenant) const;
 
   // ---- scheduler_admit.cc
   enum class Verdict : uint8_t { kAdmitted, kDoesNotFit, kNotReady, kNoMemory };
@@ -133,8 +133,8 @@ struct Scheduler::Impl {
   int32_t num_attached = 0;  // choices in no queue, over all requests
   bool admission = true;
   RowPool rows;
-  struct Lender {  // the client that has given a seat back last, and what it may have until then
-    uint64_t client = 0;
+  struct Lender {  // the tenant that has given a seat back last, and what it may have until then
+    uint64_t tenant = 0;
     int32_t most_seats = 0;
     uint64_t until = 0;  // plan
   };

@@ -90,9 +90,9 @@ Scheduler::Impl::StepAllotment Scheduler::Impl::allot() {
   return allotment;
 }
 
-// Of two prompts: that of the client that holds less, else the shorter.
+// Of two prompts: that of the tenant that holds less, else the shorter.
 bool Scheduler::Impl::is_next_short(const Sequence& a, const Sequence& b) {
-  const double seats_a = a.client->seats(), seats_b = b.client->seats();
+  const double seats_a = a.tenant->seats(), seats_b = b.tenant->seats();
   return seats_a != seats_b ? seats_a < seats_b : a.num_remaining() < b.num_remaining();
 }
 
@@ -198,8 +198,8 @@ bool Scheduler::Impl::schedule(Sequence* seq, int32_t num_more) {
 }
 
 // Of those behind `place`: under the priority policy of the lowest priority, else under the fair one of the
-// client served most, under others of the one that holds most; but for the sake of the first in rank, never
-// of one that holds less than the client that wants them. Among these one that frees enough with the least to
+// tenant served most, under others of the one that holds most; but for the sake of the first in rank, never
+// of one that holds less than the tenant that wants them. Among these one that frees enough with the least to
 // compute again, else the one that frees most (perhaps nothing: blocks that two share are free when both have
 // gone), then the last.
 Sequence* Scheduler::Impl::cheapest_victim(std::size_t place, bool is_front, int32_t num_missing) {
@@ -212,15 +212,15 @@ Sequence* Scheduler::Impl::cheapest_victim(std::size_t place, bool is_front, int
   };
   Sequence* best = nullptr;
   Cost best_cost{};
-  const Client* taker = running[place]->client;
+  const TenantShare* taker = running[place]->tenant;
   const bool is_fair = config.policy == SchedulingPolicy::kFair, contested = waiting.is_contested();
   if (contested) count_blocks();
   for (std::size_t i = running.size(); i-- > place + 1;) {
     Sequence* seq = running[i];
     if (seq->num_scheduled > 0) continue;
-    const Client* client = seq->client;
-    if (contested && !is_front && client != taker && client->blocks() < taker->blocks()) continue;
-    const double greed = is_fair ? client->served : contested ? client->blocks() : 0;
+    const TenantShare* tenant = seq->tenant;
+    if (contested && !is_front && tenant != taker && tenant->blocks() < taker->blocks()) continue;
+    const double greed = is_fair ? tenant->served : contested ? tenant->blocks() : 0;
     const int32_t num_freed = kv->num_exclusive(seq->kv);
     const bool too_little = num_freed < num_missing;
     const Cost cost{-seq->rank.priority, -greed, too_little, too_little ? -num_freed : seq->num_computed};
@@ -276,7 +276,7 @@ void Scheduler::Impl::sample_siblings(StepPlan* plan, Sequence* leader, int32_t 
   if (state->num_attached == 0) return;
   const Sequence* same_tokens_as = leader->row_step == plan->step_id ? leader : nullptr;
   for (Sequence& seq : state->choices) {
-    if (rows.num_free() == 0 || must_hold_back(*seq.client)) break;
+    if (rows.num_free() == 0 || must_hold_back(*seq.tenant)) break;
     if (seq.state != SequenceState::kAttached) continue;
     if (!reserve_output(&seq)) break;  // it comes in again by itself, and is refused if nothing has changed
     seq.state = SequenceState::kForking;

@@ -16,7 +16,7 @@
 namespace pagoda {
 
 struct RequestState;
-struct Client;
+struct TenantShare;
 
 // kAttached: a choice > 0 whose prompt choice 0 is computing for it; in no queue.
 // kForking: it has a row and samples from choice 0's logits in a plan in flight; blocks come when that is
@@ -32,7 +32,7 @@ struct Rank {
 
 struct Sequence {
   RequestState* request = nullptr;
-  Client* client = nullptr;  // null once it has ended
+  TenantShare* tenant = nullptr;  // null once it has ended
   int32_t choice = 0;
   SequenceState state = SequenceState::kAttached;
   bool last_of_request = false;  // its end was the request's

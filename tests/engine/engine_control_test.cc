@@ -255,7 +255,7 @@ TEST(Engine, PromptTokensAreBoundedToo) {
   House house;
   house.config.scheduler.max_num_queued_tokens = 10;
   Engine& engine = house.start();
-  Engine::Slot one = *engine.reserve(1), two = *engine.reserve(1);
+  Engine::QueueTicket one = *engine.reserve(1), two = *engine.reserve(1);
   EXPECT_EQ(engine.reserve_tokens(&one, 11).code(), StatusCode::kInvalidArgument);
   EXPECT_TRUE(engine.reserve_tokens(&one, 7).ok());
   Status full = engine.reserve_tokens(&two, 4);
@@ -264,7 +264,7 @@ TEST(Engine, PromptTokensAreBoundedToo) {
   EXPECT_EQ(house.metrics.rejected_queue_tokens.value(), 1);
   EXPECT_TRUE(engine.reserve_tokens(&two, 3).ok());
   EXPECT_EQ(engine.reserve(1).status().code(), StatusCode::kExhausted) << "no token is left";
-  one = Engine::Slot();
+  one = Engine::QueueTicket();
   EXPECT_TRUE(engine.reserve(1).ok());
 }
 

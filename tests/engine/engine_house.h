@@ -170,9 +170,9 @@ struct House {
   // Submits; the id.
   RequestId submit(std::unique_ptr<Request> request, std::shared_ptr<Sink> sink) {
     RequestId id = request->id;
-    Result<Engine::Slot> slot = engine->reserve(request->n);
-    EXPECT_TRUE(slot.ok()) << slot.status().message();
-    Status status = engine->submit(std::move(request), std::move(*slot), std::move(sink));
+    Result<Engine::QueueTicket> ticket = engine->reserve(request->n);
+    EXPECT_TRUE(ticket.ok()) << ticket.status().message();
+    Status status = engine->submit(std::move(request), std::move(*ticket), std::move(sink));
     EXPECT_TRUE(status.ok()) << status.message();
     return id;
   }
@@ -195,7 +195,7 @@ struct House {
     }
     return false;
   }
-  // Slots come back on the engine thread, just after the last event.
+  // Tickets come back on the engine thread, just after the last event.
   bool all_slots_come_back() {
     Time end = std::chrono::steady_clock::now() + kPatience;
     while (std::chrono::steady_clock::now() < end) {

@@ -54,32 +54,32 @@ TEST_P(EngineLoop, FullQueueIsAnAnswer) {
   House house(GetParam());
   house.config.scheduler.max_num_queued_reqs = 4;
   Engine& engine = house.start();
-  Result<Engine::Slot> three = engine.reserve(3);
+  Result<Engine::QueueTicket> three = engine.reserve(3);
   ASSERT_TRUE(three.ok());
-  Result<Engine::Slot> two = engine.reserve(2);
+  Result<Engine::QueueTicket> two = engine.reserve(2);
   ASSERT_FALSE(two.ok());
   EXPECT_EQ(two.status().code(), StatusCode::kExhausted);
   EXPECT_GT(two.status().retry_after_ms(), 0);
   EXPECT_EQ(house.metrics.rejected_queue_full.value(), 1);
   EXPECT_TRUE(engine.reserve(1).ok()) << "there was room for one, and it came back";
   EXPECT_TRUE(engine.reserve(1).ok());
-  Result<Engine::Slot> never = engine.reserve(5);
+  Result<Engine::QueueTicket> never = engine.reserve(5);
   EXPECT_EQ(never.status().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(never.status().param(), "n");
   {
-    Engine::Slot moved = std::move(*three);
+    Engine::QueueTicket moved = std::move(*three);
     EXPECT_FALSE(engine.reserve(4).ok()) << "a move does not free it";
   }
   EXPECT_TRUE(engine.reserve(4).ok());
 }
 
 TEST_P(EngineLoop, SlotMayOutliveTheEngine) {
-  Engine::Slot slot;
+  Engine::QueueTicket ticket;
   {
     House house(GetParam());
-    Result<Engine::Slot> reserved = house.start().reserve(2);
+    Result<Engine::QueueTicket> reserved = house.start().reserve(2);
     ASSERT_TRUE(reserved.ok());
-    slot = std::move(*reserved);
+    ticket = std::move(*reserved);
   }
 }
 
@@ -196,7 +196,7 @@ TEST_P(EngineLoop, DrainWaitsForThoseInsideAndRefusesOthers) {
   Engine& engine = house.start();
   auto sink = std::make_shared<Sink>();
   house.submit(house.request({1}, 5), sink);
-  Result<Engine::Slot> early = engine.reserve(1);
+  Result<Engine::QueueTicket> early = engine.reserve(1);
   ASSERT_TRUE(gate.wait_inside());
   EXPECT_FALSE(engine.drain(0.01));
   EXPECT_EQ(engine.reserve(1).status().code(), StatusCode::kUnavailable);
@@ -226,7 +226,7 @@ TEST_P(EngineLoop, DeadRunnerEndsEverythingAndSaysSo) {
   house.submit(house.request({1}, 50), a);
   house.submit(house.request({2}, 50, 3), b);
   house.submit(house.request({3}, 50), c);
-  Result<Engine::Slot> early = engine.reserve(1);
+  Result<Engine::QueueTicket> early = engine.reserve(1);
   gate.open();
   ASSERT_TRUE(a->wait_ended(1));
   ASSERT_TRUE(b->wait_ended(3));
@@ -314,9 +314,9 @@ TEST_P(EngineLoop, ManyClientsAtOnce) {
     for (int i = 0; i < 60; ++i) {
       int n = 1 + static_cast<int>(random.below(3)), max_tokens = 1 + static_cast<int>(random.below(40));
       std::vector<TokenId> prompt(1 + random.below(20), static_cast<TokenId>(random.below(50)));
-      Result<Engine::Slot> slot = engine.reserve(n);
-      if (!slot.ok()) {
-        EXPECT_EQ(slot.status().code(), StatusCode::kExhausted);
+      Result<Engine::QueueTicket> ticket = engine.reserve(n);
+      if (!ticket.ok()) {
+        EXPECT_EQ(ticket.status().code(), StatusCode::kExhausted);
         ++num_refused;
         std::this_thread::yield();
         continue;
@@ -324,7 +324,7 @@ TEST_P(EngineLoop, ManyClientsAtOnce) {
       auto sink = std::make_shared<Sink>();
       auto request = house.request(prompt, max_tokens, n);
       RequestId id = request->id;
-      ASSERT_TRUE(engine.submit(std::move(request), std::move(*slot), sink).ok());
+      ASSERT_TRUE(engine.submit(std::move(request), std::move(*ticket), sink).ok());
       if (random.below(3) == 0) {
         if (random.below(2) == 0) sink->wait_events(1);
         engine.cancel(id);

@@ -112,9 +112,9 @@ class EngineWithoutMemory : public ::testing::TestWithParam<int> {
       requests.push_back(std::move(request));
     }
     for (int who = 0; who < 3; ++who) {
-      auto slot = house.engine->reserve(who + 1);
+      auto ticket = house.engine->reserve(who + 1);
       EXPECT_TRUE(house.engine
-                      ->submit(std::move(requests[static_cast<std::size_t>(who)]), std::move(*slot),
+                      ->submit(std::move(requests[static_cast<std::size_t>(who)]), std::move(*ticket),
                                ears[static_cast<std::size_t>(who)])
                       .ok());
     }

@@ -97,7 +97,7 @@ TEST_F(OutOfMemory, AnyAllocationMayFail) {
         params_.num_logprobs = i - 1;
         params_.num_prompt_logprobs = i == 2 ? 1 : -1;
         const int n = 1 + 2 * (i % 2);
-        client_ = static_cast<uint64_t>(i);
+        tenant_ = static_cast<uint64_t>(i);
         try {
           entered[submit(9 + i, 3, n)] = n;
         } catch (const std::bad_alloc&) {

@@ -100,10 +100,10 @@ TEST_F(PolicyTest, FairSharesAmongClientsNotRequests) {
         .max_num_batched_tokens = 64,
         .max_model_len = 80,
         .policy = SchedulingPolicy::kFair});
-  client_ = 1;
+  tenant_ = 1;
   for (int i = 0; i < 20; ++i) submit(8, 4);
   step();
-  client_ = 2;
+  tenant_ = 2;
   const RequestId lonely = submit(8, 4);
   int num_before = 0;
   for (bool came = false; !came;) {
@@ -124,10 +124,10 @@ TEST_F(PolicyTest, FairCountsTokensByWeight) {
   // Client 1 sends prompts of 40 tokens, client 2 of 10: two of them for each of the first's, and a little,
   // since what is generated counts too (40 + 2 against 10 + 2).
   for (int i = 0; i < 12; ++i) {
-    client_ = 1;
+    tenant_ = 1;
     submit(40, 1);
     for (int k = 0; k < 4; ++k) {
-      client_ = 2;
+      tenant_ = 2;
       submit(10, 1);
     }
   }

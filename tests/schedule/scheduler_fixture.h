@@ -38,7 +38,7 @@ class SchedulerTest : public ::testing::Test {
     request->arrival = now_;
     request->deadline = deadline_;
     request->priority = priority_;
-    request->client_key = client_;
+    request->tenant_key = tenant_;
     request->goes_ahead = goes_ahead_;
     scheduler_->submit(std::move(request), now_, &events_);
     return last_id_;
@@ -90,7 +90,7 @@ class SchedulerTest : public ::testing::Test {
   SamplingParams params_;
   Time now_{std::chrono::seconds(100)}, deadline_ = Time::max();
   int64_t priority_ = 0;
-  uint64_t client_ = 0;
+  uint64_t tenant_ = 0;
   bool goes_ahead_ = false;
   RequestId last_id_ = 0;
   std::unique_ptr<KvManager> kv_;

@@ -24,7 +24,7 @@ class ShareTest : public SchedulerTest, public ::testing::WithParamInterface<Sha
          4, GetParam().num_blocks);
   }
   RequestId submit_of(uint64_t client, int num_prompt, int max_tokens, int n = 1) {
-    client_ = client;
+    tenant_ = client;
     return submit(num_prompt, max_tokens, n);
   }
   // Steps until this request has ended; counts what the others get meanwhile.
@@ -99,7 +99,7 @@ TEST_F(TurnsTest, ClientsTakeTurnsAndOneAloneGoesByArrival) {
     make({.max_num_seqs = 1, .max_num_batched_tokens = 64, .max_model_len = 80});
     std::vector<RequestId> ids, order;
     for (int i = 0; i < 6; ++i) {
-      client_ = alone ? 1 : i < 4 ? 1 : 2;
+      tenant_ = alone ? 1 : i < 4 ? 1 : 2;
       ids.push_back(submit(4, 1));
     }
     while (scheduler_->has_work()) {
@@ -116,10 +116,10 @@ TEST_F(TurnsTest, ThePriorityOfAnotherIsNotTakenBack) {
         .max_num_batched_tokens = 64,
         .max_model_len = 80,
         .policy = SchedulingPolicy::kPriority});
-  client_ = 1;
+  tenant_ = 1;
   for (int i = 0; i < 3; ++i) submit(4, 20);
   step();
-  client_ = 2;
+  tenant_ = 2;
   priority_ = 1;  // less important
   submit(4, 2);
   for (int i = 0; i < 10; ++i) step();

@@ -92,8 +92,8 @@ std::unique_ptr<Request> World::make_request() {
   request->read_prefix_cache = params.num_prompt_logprobs < 0;
   request->n = config_.has_forks && dice_.chance(0.3) ? dice_.pick(2, 10) : 1;
   request->priority = dice_.pick(0, 2);
-  request->client_key = static_cast<uint64_t>(draw_client());
-  request->weight = config_.weight_of(request->client_key);
+  request->tenant_key = static_cast<uint64_t>(draw_client());
+  request->tenant_weight = config_.weight_of(request->tenant_key);
   const int scope = dice_.pick(0, config_.num_scopes - 1);
   request->lora_id = static_cast<uint32_t>(scope % 2);
   request->cache_salt_hash[3] = static_cast<uint8_t>(scope / 2);
@@ -140,7 +140,7 @@ void World::arrive() {
     live.prompt.assign(request->prompt.begin(), request->prompt.end());
     if (!request->extra_keys.empty()) images_[request->id] = request->extra_keys;
     live.params = request->params;
-    live.client = request->client_key;
+    live.client = request->tenant_key;
     live.root = live.prompt_prefix = root_of(*request);
     live.deadline = request->deadline;
     live.held = request->holds != kHoldNone;

@@ -53,7 +53,7 @@ class FairHouse {
   void submit(uint64_t client) {
     auto request = std::make_unique<Request>();
     request->id = 3 * next_++ + client;
-    request->client_key = client;
+    request->tenant_key = client;
     request->prompt = std::vector<TokenId>(client == kSteady ? 10 : 200, 5);
     request->params.max_tokens = client == kSteady ? 50 : 5;
     request->params.ignore_eos = true;
