@@ -66,7 +66,7 @@ void warn_of_exposure(const ServeArgs& args, int port) {
   const bool everywhere = args.api.http.uds.empty() && (host.empty() || host == "0.0.0.0" || host == "::");
   if (everywhere && args.api.api_keys.empty())
     log_warning(
-        "Anybody who reaches this machine on port {} can use the model: it is served on all interfaces and "
+        "Anyone who reaches this machine on port {} can use the model: it is served on all interfaces and "
         "without a key. Give --api-key KEY, or --host 127.0.0.1.",
         port);
   if (::geteuid() == 0)

@@ -34,7 +34,7 @@ class BlockTables {
   const BlockId* of(int32_t row) const {
     return static_cast<const BlockId*>(ids_.data()) + int64_t{row} * max_blocks_;
   }
-  // Entries that are told, or null because a window has passed them; behind them is rubbish.
+  // Entries that are told, or null because a window has passed them; entries behind them are undefined.
   int32_t size(int32_t row) const { return sizes_[static_cast<std::size_t>(row)]; }
   int32_t max_blocks() const { return max_blocks_; }
 

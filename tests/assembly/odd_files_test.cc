@@ -1,5 +1,5 @@
 // What lies in the place of a model's file and is none is named, with what it is: nothing waits, and nothing
-// is taken for absent that somebody put there.
+// that is there is taken for absent.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>

@@ -176,10 +176,10 @@ TEST(TaskPool, ATaskThatThrowsTellsItsOwnerAndTheOthersGoOn) {
     ASSERT_TRUE(pool.submit(work,
                             [&](const Status& status) {
                               told.set_value(status);
-                              throw std::runtime_error("and so does whoever is told");
+                              throw std::runtime_error("and so does the callback");
                             })
                     .ok());
-    ASSERT_TRUE(pool.submit(work).ok()) << "nobody is told";
+    ASSERT_TRUE(pool.submit(work).ok()) << "no callback is called";
     ASSERT_TRUE(pool.submit([&] { next.set_value(); }).ok());
     EXPECT_EQ(told.get_future().get().code(), code);
     next.get_future().wait();

@@ -105,7 +105,7 @@ TEST(Value, ManyKeysCostTheirNumber) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
 }
 
-// Whoever knows the hash can make keys that collide; this one differs from process to process.
+// A client that knows the hash can make keys that collide; this one differs from process to process.
 TEST(Value, TheHashOfKeysHasASecret) {
   EXPECT_NE(KeyHash()("a"), KeyHash()("b"));
   EXPECT_EQ(KeyHash()("a"), KeyHash()("a"));

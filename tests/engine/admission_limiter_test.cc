@@ -76,7 +76,7 @@ TEST(AdmissionLimiter, IdleTimeAndThoseNeverServedSayNothing) {
   };
   for (int i = 0; i < 5; ++i) {
     serve(4);
-    queue.after(1000);  // nobody is there
+    queue.after(1000);  // the queue is empty
     ASSERT_EQ(queue.come(0, 1).rejection, Rejection::kNone);
     queue.go(0, false);  // a prompt that was refused
   }

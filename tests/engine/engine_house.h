@@ -96,7 +96,7 @@ class Gate {
   bool open_ = false;
 };
 
-// One that can sleep, and distrusts whoever lets it compute then.
+// One that can sleep, and aborts where it is made to compute then.
 class SleepyRunner : public FakeRunner {
  public:
   using FakeRunner::FakeRunner;

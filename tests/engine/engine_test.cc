@@ -100,7 +100,7 @@ TEST_P(EngineLoop, CancelWhileWaitingRunningAndInFlight) {
   house.submit(house.request({4}, 3), last);
   engine.cancel(waiting_id);
   engine.cancel(running_id);  // its step is in flight
-  engine.cancel(424242);      // nobody
+  engine.cancel(424242);      // no such request
   gate.open();
   ASSERT_TRUE(running->wait_ended(1));
   ASSERT_TRUE(waiting->wait_ended(2));

@@ -142,7 +142,7 @@ TEST(QueueFairness, OneThatCanNotBeToldHarmsNobody) {
   EXPECT_EQ(limiter.num_choices(), 0);
 }
 
-// Whichever allocation of a newcomer fails: nobody has lost anything by it, and the books are as they were.
+// Whichever allocation of a newcomer fails: none has lost anything by it, and the accounts are as they were.
 TEST(QueueFairness, WithoutMemoryTheBooksStayAsTheyWere) {
   if (!can_allocations_fail()) GTEST_SKIP() << "ThreadSanitizer has operators of its own";
   int k = 0;
@@ -182,8 +182,8 @@ TEST(QueueFairness, WhoHasLostItsPlacesGetsNoMore) {
   EXPECT_EQ(queue.limiter.num_choices(), 1) << "given back once, not twice";
 }
 
-// Tenants of all sizes come, run and go at random. Whoever asks for no more than its share gets it; whoever
-// gives way held more, by weight, than the newcomer then holds; the books are right at any time.
+// Tenants of all sizes come, run and go at random. A tenant that asks for no more than its share gets it; one
+// that gives way held more, by weight, than the newcomer then holds; the books are right at any time.
 TEST(QueueFairness, HoldsInRandomCrowds) {
   std::mt19937 random(20);
   auto below = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };

@@ -20,7 +20,7 @@ class QueueGuests {
     int32_t choices = 0;
     int64_t tokens = 0;
     bool begun = false;
-    AdmissionLimiter::Admission lost;  // lacking: its places went to somebody else
+    AdmissionLimiter::Admission lost;  // lacking: its places went to another
   };
 
   Time after(double seconds) {

@@ -63,7 +63,7 @@ inline Whole ask(ScriptedHouse* house, Question request) {
   TextDelta delta;
   while (!stream->done()) {
     if (!stream->next(&delta)) {
-      EXPECT_TRUE(stream->done() || reader.wait(&seen)) << "nobody wakes the reader";
+      EXPECT_TRUE(stream->done() || reader.wait(&seen)) << "the reader is not woken";
       if (seen == 0 && !stream->done()) break;
       continue;
     }

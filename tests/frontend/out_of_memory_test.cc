@@ -1,5 +1,5 @@
-// Every allocation that each thread makes for a request fails in its turn: the process goes on, whoever waits
-// hears of it, and what was taken is given back.
+// Every allocation that each thread makes for a request fails in its turn: the process goes on, a client that
+// waits hears of it, and what was taken is given back.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -162,8 +162,8 @@ Outcome fail_allocation(Where where, int k) {
   return outcome;
 }
 
-// Whoever wakes the reader finds no memory to do so, once or three times on end: the reader hears of it all
-// the same.
+// The thread that wakes the reader finds no memory to do so, once or three times on end: the reader hears of
+// it all the same.
 TEST(OutOfMemory, AReaderThatCouldNotBeWoken) {
   set_log_level(LogLevel::kOff);
   for (int times : {1, 3}) {

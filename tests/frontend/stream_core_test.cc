@@ -270,7 +270,7 @@ TEST(OutputStream, TimeOutBeforeAndAfterTheFirstToken) {
   }
   EXPECT_EQ(house.metrics.success_timeout.value(), 2);
 
-  house.engine->pause(PauseMode::kWait, false, [](const Status&) {});  // nobody gets a token
+  house.engine->pause(PauseMode::kWait, false, [](const Status&) {});  // no request gets a token
   request.deadline = now() + std::chrono::milliseconds(20);
   whole = ask(&house, request);
   ASSERT_FALSE(whole.error.ok());

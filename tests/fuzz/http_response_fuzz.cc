@@ -1,4 +1,4 @@
-// Answers of a server that may be anybody, whole and in pieces; what streams is read as server-sent events.
+// Answers of a server that may be hostile, whole and in pieces; what streams is read as server-sent events.
 #include <algorithm>
 #include <cstdint>
 

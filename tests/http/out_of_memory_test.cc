@@ -52,7 +52,7 @@ TEST_F(OutOfMemory, WhereverAcceptingFailsTheNextOneIsAccepted) {
     RawClient unlucky(server->port());
     unlucky.send(kGet);
     const std::string answer = unlucky.read_answer();
-    EXPECT_TRUE(unlucky.eof() || status_of(answer) != 0) << "nobody waits for ever";
+    EXPECT_TRUE(unlucky.eof() || status_of(answer) != 0) << "no client waits for ever";
     allocations_may_fail = false;
     has_failed = num_failures > failures;
     writer->send(text("armed"));

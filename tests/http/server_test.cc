@@ -38,8 +38,7 @@ TEST(Server, DrainsWithoutLosingAnAnswer) {
     EXPECT_NE(answer.find("shutting down"), std::string::npos) << answer;
     half->close();
   }
-  EXPECT_TRUE(eventually([&] { return !RawClient(server->port()).connected(); }))
-      << "nobody listens any more";
+  EXPECT_TRUE(eventually([&] { return !RawClient(server->port()).connected(); })) << "the port is closed";
   EXPECT_TRUE(eventually([&] { return server->num_connections() == 1; }));
   writer->send(text("whole"));
   std::string answer = busy.read_all();

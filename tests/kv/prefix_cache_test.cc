@@ -123,7 +123,7 @@ TEST_P(PrefixCache, ContentOutlivesItsOwnerUntilTheBlocksAreNeededTailFirst) {
   EXPECT_EQ(kv.num_free(), 8);
   EXPECT_EQ(match_alone(&kv, old_tokens), 16);
   SeqKv other;
-  compute(&kv, &other, new_tokens);  // takes blocks that nobody can find
+  compute(&kv, &other, new_tokens);  // takes blocks that cannot be found
   EXPECT_EQ(match_alone(&kv, old_tokens), 16);
   SeqKv greedy;
   ASSERT_TRUE(kv.reserve(&greedy, 0, 8));  // the last free ones without content, and one with

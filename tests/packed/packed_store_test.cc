@@ -239,7 +239,7 @@ TEST_F(PackedStoreTest, AFolderThatTakesNothingIsNoHindrance) {
   store.finish();
   load(kKey);
   fs::permissions(folder_, fs::perms::owner_read | fs::perms::owner_exec);
-  EXPECT_EQ(load(kKey), 3) << "read-only, and filled by somebody else";
+  EXPECT_EQ(load(kKey), 3) << "read-only, and filled by another process";
 }
 
 TEST_F(PackedStoreTest, AFullDiskLeavesNothingBehind) {

@@ -170,7 +170,7 @@ TEST_F(PolicyTest, APromptInOnePieceWaitsForAStepThatHoldsIt) {
 
 TEST_F(PolicyTest, TheWatermarkStaysFreeWhileAnyoneRuns) {
   make({.max_num_seqs = 4, .max_num_batched_tokens = 64, .max_model_len = 60, .watermark = 0.5}, 4, 1 + 19);
-  submit(40, 2);  // ten of nineteen blocks: nobody runs, so it comes in
+  submit(40, 2);  // ten of nineteen blocks: none runs, so it is admitted
   step();
   EXPECT_EQ(admitted().size(), 1u);
   submit(3, 2);  // one more block would do

@@ -71,13 +71,13 @@ TEST_F(SchedulerTest, YoungestIsPreemptedAndComesBackFirst) {
   plan();  // the first needs a fifth block: the last goes; the second takes the other of its two blocks
   EXPECT_EQ(work(), (std::vector<Ints>{{0, 16, 1}, {1, 16, 1}}));
   EXPECT_EQ(plan_->freed_rows, (Ints{2}));
-  EXPECT_TRUE(plan_->new_rows.empty()) << "nobody is admitted in a step that preempted";
+  EXPECT_TRUE(plan_->new_rows.empty()) << "no sequence is admitted in a step that preempted";
   EXPECT_EQ(scheduler_->stats().num_preemptions, 1u);
   EXPECT_EQ(scheduler_->stats().num_waiting, 1);
   commit();
   submit(2);
   plan();
-  EXPECT_EQ(plan_->work.size(), 2u) << "the one at the head does not fit, and nobody overtakes it";
+  EXPECT_EQ(plan_->work.size(), 2u) << "the one at the head does not fit, and none bypasses it";
   commit(kEos);
   EXPECT_EQ(kv_->num_free(), 10);
   plan();
@@ -186,7 +186,7 @@ TEST_F(SchedulerTest, PromptLogprobsComeInPiecesWithTheirPositions) {
   EXPECT_TRUE(events[0].out.token.empty());
   EXPECT_THAT(events[1].prompt.token, ::testing::ElementsAre(1005));
   EXPECT_THAT(events[1].out.token, ::testing::ElementsAre(50));
-  EXPECT_TRUE(events[1].out.logprob.empty()) << "nobody asked for the output's";
+  EXPECT_TRUE(events[1].out.logprob.empty()) << "the output's were not asked for";
   EXPECT_EQ(events[1].finish, FinishReason::kLength);
 }
 

@@ -76,7 +76,7 @@ TEST_P(ShareTest, SeatsAreSharedAlikeAndAllAreUsed) {
   for (int i = 0; i < 100000 && scheduler_->has_work(); ++i) step();
   int ended = 0;
   for (const TokenEvent& event : take_events()) ended += event.finish != FinishReason::kNone;
-  EXPECT_EQ(ended, 40 * GetParam().n + 8) << "somebody starves";
+  EXPECT_EQ(ended, 40 * GetParam().n + 8) << "a client starves";
 }
 
 INSTANTIATE_TEST_SUITE_P(Table, ShareTest,
@@ -93,7 +93,7 @@ INSTANTIATE_TEST_SUITE_P(Table, ShareTest,
 
 using TurnsTest = SchedulerTest;
 
-// Nobody runs yet: then all who wait come in by turns, and one client alone by arrival.
+// Nothing runs yet: then all waiting ones are admitted by turns, and one client alone by arrival.
 TEST_F(TurnsTest, ClientsTakeTurnsAndOneAloneGoesByArrival) {
   for (bool alone : {true, false}) {
     make({.max_num_seqs = 1, .max_num_batched_tokens = 64, .max_model_len = 80});

@@ -20,7 +20,7 @@ TEST(Caller, IsTheKeyWhereSeveralTellThemApartElseTheUser) {
   one.api_keys = {"k1"};
   two.api_keys = {"k1", "k2"};
   EXPECT_EQ(context_of(open, "", "").fair_tenant.key, 0u);
-  EXPECT_EQ(context_of(one, "k1", "").fair_tenant.key, 0u) << "everybody has it";
+  EXPECT_EQ(context_of(one, "k1", "").fair_tenant.key, 0u) << "all callers have it";
   std::set<uint64_t> keys = {
       context_of(open, "", "ann").fair_tenant.key, context_of(open, "", "bob").fair_tenant.key,
       context_of(two, "k1", "").fair_tenant.key, context_of(two, "k2", "").fair_tenant.key};
@@ -88,7 +88,7 @@ TEST(Caller, WeightsGoByWhatCanBeBelieved) {
   EXPECT_EQ(context_of(open, "", "ann").fair_tenant.weight, 3u);
   EXPECT_EQ(context_of(open, "", "bob").fair_tenant.weight, 1u);
   EXPECT_EQ(context_of(two, "k1", "bob").fair_tenant.weight, 5u);
-  EXPECT_EQ(context_of(two, "k2", "ann").fair_tenant.weight, 1u) << "anybody could say so";
+  EXPECT_EQ(context_of(two, "k2", "ann").fair_tenant.weight, 1u) << "any caller could say so";
 }
 
 TEST(Caller, TheSmallerTimeLimitCounts) {
@@ -126,7 +126,7 @@ TEST(ConnectionTenant, IsAKeyOfOursElseTheAddress) {
   EXPECT_NE(tenant("", "10.0.0.2:1"), stranger);
   EXPECT_EQ(tenant("", "[2001:db8::1]:1"), tenant("", "[2001:db8::2]:1"));
   config.api_keys.clear();
-  EXPECT_EQ(tenant("Bearer k1", "10.0.0.1:3"), stranger) << "nobody believes a key where there are none";
+  EXPECT_EQ(tenant("Bearer k1", "10.0.0.1:3"), stranger) << "a key counts for nothing where there are none";
 }
 
 }  // namespace

@@ -76,7 +76,7 @@ TEST(ApiServer, TimeLimits) {
   auto events = site.stream(kText, R"({"prompt":"x","max_tokens":200,"stream":true})");
   EXPECT_EQ(at(json(events.back()), {"choices", "0", "finish_reason"}).as_string(), "timeout");
   EXPECT_EQ(site.post(kText, R"({"prompt":"x","timeout":0})").status, 400);
-  EXPECT_EQ(site.post("/pause", "").status, 200);  // nobody gets a token
+  EXPECT_EQ(site.post("/pause", "").status, 200);  // no request gets a token
   HttpResponse late = site.post(kText, R"({"prompt":"x","timeout":0.03})");
   EXPECT_EQ(late.status, 504) << late.body;
   EXPECT_EQ(at(json(late.body), {"error", "type"}).as_string(), "TimeoutError");

@@ -50,7 +50,7 @@ TEST(RequestLog, ClipsCharactersAndIdsBeforeItEscapes) {
   EXPECT_EQ(output_for_log("h\u00e9\n", 2), "\"h\u00e9\"");
 }
 
-// Whoever asks for a good part of it at once is told that there is none.
+// An allocation of a good part of it at once fails.
 TEST(RequestLog, NothingLargeIsMadeOfSomethingLarge) {
   if (!can_allocations_fail()) GTEST_SKIP() << "ThreadSanitizer has operators of its own";
   const std::string text(kHuge, '"');

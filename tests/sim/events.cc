@@ -66,7 +66,7 @@ void World::take_prompt_rows(Live* live, const TokenEvent& event) {
   const TokenRows& rows = event.prompt;
   if (rows.token.empty()) return;
   EXPECT_EQ(event.choice, 0);
-  ASSERT_GE(live->params.num_prompt_logprobs, 0) << "nobody asked";
+  ASSERT_GE(live->params.num_prompt_logprobs, 0) << "it was not asked for";
   ASSERT_EQ(rows.top_begin.size(), rows.token.size() + 1);
   for (std::size_t i = 0; i < rows.token.size(); ++i) {
     const std::size_t position = ++live->num_prompt_reported;

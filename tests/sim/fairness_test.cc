@@ -16,7 +16,7 @@ constexpr uint64_t kSteady = 0, kHeavy = 1, kNew = 2;
 class FairHouse {
  public:
   FairHouse() : kv_({testing::full_group(16)}, 400, {.enabled = false}), scheduler_(config(), &kv_) {}
-  // Everybody's queue is kept at this many.
+  // Each client's queue is kept at this many.
   std::array<int, 3> wanted{};
   std::array<int64_t, 3> served{};  // tokens by cost
 
@@ -70,7 +70,7 @@ class FairHouse {
   RequestId next_ = 1;
 };
 
-// Somebody new shares with whoever has been there for long, though a third has used little all the while: it
+// A new client shares with one that has been there for long, though a third has used little all the while: it
 // must not first be given as much as the other ever had.
 TEST(Fairness, ANewClientDoesNotInheritTheHistoryOfAModestOne) {
   FairHouse house;

@@ -114,7 +114,7 @@ void Laws::free_rows(const StepPlan& plan) {
   const Choice* first = first_running(plan.step_id);
   for (int32_t freed : plan.freed_rows) {
     RowState& row = rows_[index(freed)];
-    EXPECT_TRUE(row.used) << "a row is freed that nobody had";
+    EXPECT_TRUE(row.used) << "a row is freed that no choice had";
     row.used = false;
     Choice* choice = std::exchange(row.choice, nullptr);
     if (choice == nullptr) continue;
@@ -158,8 +158,8 @@ std::vector<Choice*> Laws::take_new_rows(const StepPlan& plan) {
   return admitted;
 }
 
-// Nobody is passed by more than max_overtakes of those behind in rank of the same client; clients take turns.
-// Who waits for the disk may be passed freely.
+// No choice is bypassed by more than max_overtakes of those behind in rank of the same client; clients take
+// turns. Who waits for the disk may be passed freely.
 void Laws::check_overtaking(const std::vector<Choice*>& admitted) {
   if (admitted.empty() || config_.has_disk()) return;
   for (const Choice* one : admitted) {
@@ -178,7 +178,7 @@ void Laws::check_work(const StepPlan& plan) {
   for (const RowWork& work : plan.work) {
     Choice* choice = rows_[index(work.row)].choice;
     if (choice == nullptr) {
-      ADD_FAILURE() << "work for a row that nobody has";
+      ADD_FAILURE() << "work for a row that no choice has";
       continue;
     }
     const int64_t num_output = static_cast<int64_t>(choice->num_output) + choice->num_pending;
@@ -246,7 +246,7 @@ void Laws::settle() {
   in_flight_.pop_front();
 }
 
-// Without noise a step that somebody decodes in stays within the bound, unless 16 tokens of prompts beside
+// Without noise a step with a decode stays within the bound, unless 16 tokens of prompts beside
 // the decodes are too many already. The model of step times needs some steps first.
 void Laws::check_latency(const Shape& shape) {
   const double slo = config_.scheduler.itl_slo_ms;
@@ -260,7 +260,7 @@ void Laws::check_latency(const Shape& shape) {
   EXPECT_LE(step_ms_ - config_.clock.pair_ms * shape.pairs, slo * 1.2) << "far above the latency bound";
 }
 
-// Two clients who both have somebody waiting are served alike: each one's share, by cost and weight, exceeds
+// Two clients that both have waiting choices are served alike: each one's share, by cost and weight, exceeds
 // the other's by no more than one prompt and what those who run can still be given. For: who is let in is of
 // the client that was served least, and after that its rows' outputs are all that is added.
 void Laws::check_fairness() {
@@ -305,7 +305,7 @@ void Laws::plan(const StepPlan& plan) {
   check_fairness();
 }
 
-// Nobody waits for ever under fcfs and priority: within a class, and beside those of better ones.
+// No choice waits for ever under fcfs and priority: within a class, and beside those of better ones.
 void Laws::check_starvation() {
   if (config_.scheduler.policy == SchedulingPolicy::kFair || config_.has_disk()) return;
   for (const auto& [id, live] : *live_) {

@@ -41,7 +41,7 @@ class Laws {
 
  private:
   struct RowState {
-    Choice* choice = nullptr;  // null: nobody, or one that has ended since
+    Choice* choice = nullptr;  // null: none, or one that has ended since
     bool used = false;
     uint64_t work_step = 0, new_step = 0;
   };
@@ -57,7 +57,7 @@ class Laws {
     double served = 0;  // since the start, by cost and weight
     int32_t num_waiting = 0;
   };
-  struct PairState {  // of clients: both have had somebody waiting since ...
+  struct PairState {  // of clients: both have had waiting choices since ...
     bool backlogged = false;
     double base = 0;  // ... when this was the difference of what they had been served
   };
@@ -84,7 +84,7 @@ class Laws {
   Counts* counts_;
   std::vector<RowState> rows_;
   std::deque<std::vector<std::pair<RequestId, int32_t>>> in_flight_;  // choices that each plan samples
-  std::set<Choice*, ByRank> waiting_;  // those known to wait: leaders, and whoever has had a row
+  std::set<Choice*, ByRank> waiting_;  // those known to wait: leaders, and choices that have had a row
   std::vector<ClientState> clients_;
   std::vector<PairState> pairs_;
   int64_t num_steps_ = 0, slack_ = 0;

@@ -165,7 +165,7 @@ void World::cancel_somebody() {
   take_events();
   EXPECT_FALSE(live_.contains(id)) << "a cancelled request goes on";
   EXPECT_EQ(scheduler_->find(id), nullptr);
-  scheduler_->cancel(next_id_ + 1000, now_, &events_);  // an id that nobody knows
+  scheduler_->cancel(next_id_ + 1000, now_, &events_);  // an unknown id
 }
 
 void World::disturb() {
@@ -202,7 +202,7 @@ void World::close_and_open() {
   scheduler_->set_admission(open_);
 }
 
-// Somebody's reader has found a stop string.
+// A reader has found a stop string.
 void World::finish_somebody() {
   if (live_.empty()) return;
   auto it = std::next(live_.begin(), dice_.pick(0, static_cast<int>(live_.size()) - 1));

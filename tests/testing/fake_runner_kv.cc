@@ -179,9 +179,9 @@ void FakeRunner::drop_behind(const StepPlan& plan) {
   }
 }
 
-// Whoever writes into a block owns it alone, among all live rows that may still look at it. Not judged where
-// there is a window: a row without work may have skipped what others computed, and given up what fell behind,
-// without our knowing; its next read tells whether it was wronged.
+// A row that writes into a block owns it alone, among all live rows that may still look at it. Not checked
+// where there is a window: a row without work may have skipped what others computed, and given up what fell
+// behind, without our knowing; its next read tells whether it was wronged.
 void FakeRunner::check_owners(const StepPlan& plan) {
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     if (!groups_[g].sees_all()) continue;
@@ -228,7 +228,8 @@ void FakeRunner::read_row(Row* row, std::size_t g, int32_t begin) {
           group.exact_layers[static_cast<std::size_t>(content - group.slots.data())] == num_windowed_layers_;
       if (!is_exact) violate(named("a window shows what a replay has not brought back at position ", p));
       if (*content == row->prefix[index(p)]) continue;
-      return violate(named("row ", row - rows_.data()) + named(" reads somebody else's K/V at position ", p) +
+      return violate(named("row ", row - rows_.data()) +
+                     named(" reads another sequence's K/V at position ", p) +
                      named(" of group ", static_cast<int64_t>(g)));
     }
   }
