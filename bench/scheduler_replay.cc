@@ -60,7 +60,7 @@ std::vector<Scenario> scenarios(const Device& device, double stretch) {
   };
   auto nothing = [](Scenario*) {};
   auto no_cache = [](Scenario* s) { s->prefix_cache = false; };
-  auto no_overtaking = [](Scenario* s) { s->scheduler.max_overtakes = 0; };
+  auto no_bypass = [](Scenario* s) { s->scheduler.max_overtakes = 0; };
   add("fcfs", nothing);
   add("priority", policy(SchedulingPolicy::kPriority));
   add("fair, `shard` as client", policy(SchedulingPolicy::kFair));
@@ -72,7 +72,7 @@ std::vector<Scenario> scenarios(const Device& device, double stretch) {
     s->scheduler.size_chunks_by_time = true;
     s->scheduler.itl_slo_ms = 50;
   });
-  add("fcfs, no overtaking", no_overtaking);
+  add("fcfs, no bypass", no_bypass);
   auto watermark = [](Scenario* s) { s->scheduler.watermark = 0.05; };
   add("fcfs, watermark 0.01", [](Scenario* s) { s->scheduler.watermark = 0.01; });
   add("fcfs, watermark 0.05", watermark);
@@ -88,7 +88,7 @@ std::vector<Scenario> scenarios(const Device& device, double stretch) {
   add("quarter of memory: priority", quarter(policy(SchedulingPolicy::kPriority)));
   add("quarter of memory: fair", quarter(policy(SchedulingPolicy::kFair)));
   add("quarter of memory: fcfs, no prefix cache", quarter(no_cache));
-  add("quarter of memory: fcfs, no overtaking", quarter(no_overtaking));
+  add("quarter of memory: fcfs, no bypass", quarter(no_bypass));
   add("quarter of memory: fcfs, watermark 0.05", quarter(watermark));
   add("as traced: fcfs", [](Scenario* s) { s->stretch = 1; });
   add("as traced: priority", [](Scenario* s) {

@@ -134,7 +134,7 @@ PrefixCacheConfig prefix_cache_config(const EngineArgs& args, const SizePlan& si
   config.hash_seed = environment("PYTHONHASHSEED").value_or("");
   if (config.hash_seed == "random") config.hash_seed.clear();
   config.record_events = args.observability.kv_events.enabled;
-  config.lifetime_sample = args.observability.kv_cache_metrics_sample;
+  config.residency_sample = args.observability.kv_cache_metrics_sample;
   config.replay_tokens = replay_of(args.cache, sizes.groups, sizes.max_model_len);
   return config;
 }

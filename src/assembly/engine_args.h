@@ -16,9 +16,9 @@ namespace pagoda {
 // The compute threads and their kernels.
 struct CpuArgs {
   std::string isa;            // scalar, avx2, ...; empty: the best there is
-  std::string list;           // "", auto, nobind or a list: see CpuWish
+  std::string list;           // "", auto, nobind or a list: see CpuAffinityOptions
   std::string tune = "auto";  // auto, off or a file: see CpuTuneOptions
-  int64_t num_threads = 0;    // 0: see CpuWish
+  int64_t num_threads = 0;    // 0: see CpuAffinityOptions
 };
 
 // The model's files, and how its weights are held.

@@ -75,7 +75,7 @@ std::unique_ptr<EngineMetrics> declare_metrics(MetricsRegistry* registry, const 
   const PrefixCacheConfig& cache = engine.cache;
   std::vector<std::string> kinds;
   for (const KvGroupSpec& group : engine.groups) kinds.push_back(kind_name(group.kind));
-  const EngineMetricsParts parts = {.block_lives = cache.lifetime_sample > 0,
+  const EngineMetricsParts parts = {.block_residency = cache.residency_sample > 0,
                                     .offload = cache.offload_slots > 0,
                                     .kv_events = args.observability.kv_events.enabled,
                                     .kv_group_kinds = std::move(kinds),

@@ -86,22 +86,22 @@ CpuPlan bound(const CpuTopology& topology, std::vector<int> cpus, int num_thread
   return {num_threads, std::move(cpus), std::move(spare), false};
 }
 
-Result<CpuPlan> plan_listed(const CpuTopology& topology, const CpuWish& wish) {
-  PAGODA_TRY(std::vector<int> listed, parse_cpu_list(wish.cpu_list));
+Result<CpuPlan> plan_listed(const CpuTopology& topology, const CpuAffinityOptions& options) {
+  PAGODA_TRY(std::vector<int> listed, parse_cpu_list(options.cpu_list));
   const std::vector<int> allowed = ids(topology);
   std::vector<int> foreign;
   for (int cpu : listed)
     if (!std::binary_search(allowed.begin(), allowed.end(), cpu)) foreign.push_back(cpu);
   if (!foreign.empty())
-    return bad_list(wish.cpu_list, "CPUs " + cpu_list_text(foreign) +
-                                       " do not exist or are not for this process, which may use " +
-                                       cpu_list_text(allowed));
+    return bad_list(options.cpu_list, "CPUs " + cpu_list_text(foreign) +
+                                          " do not exist or are not for this process, which may use " +
+                                          cpu_list_text(allowed));
   const int count = static_cast<int>(listed.size());
-  if (wish.num_threads > count)
-    return invalid_argument(std::to_string(wish.num_threads) + " threads are more than the " +
-                                std::to_string(count) + " CPUs of --cpu-list " + wish.cpu_list,
+  if (options.num_threads > count)
+    return invalid_argument(std::to_string(options.num_threads) + " threads are more than the " +
+                                std::to_string(count) + " CPUs of --cpu-list " + options.cpu_list,
                             "threads");
-  return bound(topology, std::move(listed), wish.num_threads > 0 ? wish.num_threads : count);
+  return bound(topology, std::move(listed), options.num_threads > 0 ? options.num_threads : count);
 }
 
 CpuPlan plan_freely(const CpuTopology& topology, int num_threads, bool may_bind) {
@@ -188,13 +188,13 @@ std::string CpuPlan::description() const {
   return text;
 }
 
-Result<CpuPlan> plan_cpus(const CpuTopology& topology, const CpuWish& wish) {
-  const bool is_auto = wish.cpu_list.empty() || wish.cpu_list == "auto";
+Result<CpuPlan> plan_cpus(const CpuTopology& topology, const CpuAffinityOptions& options) {
+  const bool is_auto = options.cpu_list.empty() || options.cpu_list == "auto";
   CpuPlan plan;
-  if (is_auto || wish.cpu_list == "nobind") {
-    plan = plan_freely(topology, wish.num_threads, is_auto);
+  if (is_auto || options.cpu_list == "nobind") {
+    plan = plan_freely(topology, options.num_threads, is_auto);
   } else {
-    PAGODA_TRY(plan, plan_listed(topology, wish));
+    PAGODA_TRY(plan, plan_listed(topology, options));
   }
   std::set<int> nodes;
   for (const Cpu& cpu : topology.cpus) nodes.insert(cpu.numa_node);

@@ -25,10 +25,10 @@ struct CpuTopology {
   std::vector<int> one_per_core() const;  // the first CPU of each physical core, by NUMA node
 };
 
-// The wishes. `cpu_list`: "auto" or "" (see plan_cpus), "nobind", or CPUs as in "0-3,8,10": thread i runs on
-// the i-th. `num_threads` 0: as many as CPUs in the list; without one, physical cores, at most the quota
-// (rounded up).
-struct CpuWish {
+// What is asked for. `cpu_list`: "auto" or "" (see plan_cpus), "nobind", or CPUs as in "0-3,8,10": thread i
+// runs on the i-th. `num_threads` 0: as many as CPUs in the list; without one, physical cores, at most the
+// quota (rounded up).
+struct CpuAffinityOptions {
   std::string cpu_list;
   int num_threads = 0;
 };
@@ -52,7 +52,7 @@ std::string cpu_list_text(const std::vector<int>& cpus);  // ascending runs as r
 // leave the rest idle. Spare are the CPUs of cores that do not compute; if there are none, second hardware
 // threads. Errors kInvalidArgument (cpu-list, threads): a list that does not parse or names CPUs which this
 // process may not use, more threads than it has CPUs.
-Result<CpuPlan> plan_cpus(const CpuTopology& topology, const CpuWish& wish);
+Result<CpuPlan> plan_cpus(const CpuTopology& topology, const CpuAffinityOptions& options);
 
 // Binds the calling thread to `cpus` until destroyed; threads that it starts meanwhile inherit that. Empty:
 // does nothing. A system that refuses is no error: threads then run where they did.

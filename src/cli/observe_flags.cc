@@ -136,7 +136,7 @@ Result<HistogramBounds> read_histogram_bounds(const FlagValues& flags) {
   return all;
 }
 
-Result<double> read_block_lives(const FlagValues& flags) {
+Result<double> read_residency_sample(const FlagValues& flags) {
   PAGODA_TRY(double sample, real_above(flags, "kv-cache-metrics-sample", 0.01, 0, 1));
   return flags.flag("kv-cache-metrics", false) ? sample : 0.0;
 }

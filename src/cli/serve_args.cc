@@ -210,7 +210,7 @@ Status check_model(const ParsedCommand& command, ModelArgs* args) {
 
 Status check_observability(const FlagValues& flags, ObservabilityArgs* args) {
   PAGODA_TRY(args->kv_events, read_kv_events(flags));
-  PAGODA_TRY(args->kv_cache_metrics_sample, read_block_lives(flags));
+  PAGODA_TRY(args->kv_cache_metrics_sample, read_residency_sample(flags));
   PAGODA_TRY(args->histogram_bounds, read_histogram_bounds(flags));
   PAGODA_TRY(auto interval_s, variable_real("VLLM_LOG_STATS_INTERVAL", -1e9, 1e9));
   if (interval_s.value_or(0) > 0) args->stats_interval_s = std::max(*interval_s, 0.1);

@@ -110,7 +110,7 @@ constexpr FlagSpec kTable[] = {
     {"scheduler-reserve-full-isl", "", kSched, kBool, "on",
      "Admit only when the whole prompt fits; always so.", kForeign},
     flag("watermark", kSched, FIELD(engine.scheduler.watermark),
-         "Share of the blocks that admission leaves free while anyone runs: less preemption."),
+         "Share of the blocks that admission leaves free while any sequence runs: less preemption."),
     {"prefill-schedule-interval", "", kSched, kInt, "1", "Steps between prefills, where replicas go in step.",
      kLater},
     {"async-scheduling", "", kSched, kBool, "off", "Plan a step while the one before runs.", kForeign},

@@ -7,7 +7,7 @@
 namespace pagoda {
 
 // Which waiting sequence is admitted first, and which running one is preempted. kFcfs: by arrival. kPriority:
-// the lower `priority` first, then by arrival. kFair: the client that has been served least, by weighted
+// the lower `priority` first, then by arrival. kFair: the tenant that has been served least, by weighted
 // tokens.
 enum class SchedulingPolicy : uint8_t { kFcfs, kPriority, kFair };
 inline constexpr std::pair<const char*, SchedulingPolicy> kSchedulingPolicies[] = {
@@ -50,8 +50,8 @@ struct PrefixCacheConfig {
   // The chain's root is drawn at random, unknown to clients, unless a seed makes it common to several
   // processes.
   std::string hash_seed;
-  bool record_events = false;  // KvEvents are gathered for take_events()
-  double lifetime_sample = 0;  // share of the blocks whose lives are measured; 0: none
+  bool record_events = false;   // KvEvents are gathered for take_events()
+  double residency_sample = 0;  // share of the blocks whose lives are measured; 0: none
   // > 0: sliding-window groups stay out of the prefix cache. A hit computes that many of its last tokens
   // again, which brings back what the windows show of it; the other groups keep what they have of them.
   int32_t replay_tokens = 0;

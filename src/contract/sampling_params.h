@@ -8,7 +8,7 @@
 
 namespace pagoda {
 
-// How one choice is sampled. Judged by openai/ and frontend/: ranges hold, ids are in the vocabulary;
+// How one choice is sampled. Checked by openai/ and frontend/: ranges hold, ids are in the vocabulary;
 // everything below trusts it. Names, ranges and order of application are vLLM's.
 struct SamplingParams {
   float temperature = 1, top_p = 1, min_p = 0;  // temperature < 1e-5: greedy

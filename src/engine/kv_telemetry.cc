@@ -8,15 +8,15 @@ void KvTelemetry::flush() {
     if (!events_.empty()) kv_events_->publish(std::move(events_));
     events_.clear();
   }
-  if (!metrics_->block_lives) return;
-  kv_->take_lives(&lives_);
-  BlockLifeMetrics& metrics = *metrics_->block_lives;
-  for (const BlockLife& life : lives_) {
-    metrics.lifetime.observe(life.lifetime_s);
-    metrics.idle_before_evict.observe(life.idle_s);
-    for (double gap : life.reuse_gaps_s) metrics.reuse_gap.observe(gap);
+  if (!metrics_->block_residency) return;
+  kv_->take_residencies(&residencies_);
+  BlockResidencyMetrics& metrics = *metrics_->block_residency;
+  for (const BlockResidency& residency : residencies_) {
+    metrics.lifetime.observe(residency.lifetime_s);
+    metrics.idle_before_evict.observe(residency.idle_s);
+    for (double gap : residency.reuse_gaps_s) metrics.reuse_gap.observe(gap);
   }
-  lives_.clear();
+  residencies_.clear();
 }
 
 }  // namespace pagoda

@@ -1,5 +1,5 @@
-// Carries out of the cache's bookkeeping what leaves the engine: events to routers, lives of blocks to the
-// metrics. Engine thread, once a step. Private to the engine room.
+// Carries out of the cache's bookkeeping what leaves the engine: events to routers, residencies of blocks to
+// the metrics. Engine thread, once a step. Private to the engine room.
 #pragma once
 #include <memory>
 #include <vector>
@@ -23,7 +23,7 @@ class KvTelemetry {
   EngineMetrics* const metrics_;
   const std::unique_ptr<KvEventSink> kv_events_;
   std::vector<KvEvent> events_;
-  std::vector<BlockLife> lives_;
+  std::vector<BlockResidency> residencies_;
 };
 
 }  // namespace pagoda

@@ -6,12 +6,12 @@
 #include <utility>
 #include <vector>
 
-#include "kv/block_lives.h"
 #include "kv/block_pool.h"
 #include "kv/group_blocks.h"
 #include "kv/kv_manager.h"
 #include "kv/offload_index.h"
 #include "kv/prefix_index.h"
+#include "kv/residency_sampler.h"
 
 namespace pagoda {
 
@@ -31,7 +31,7 @@ struct KvManager::Impl {
   }
   void share(BlockId block, std::size_t group) {  // a hit
     ref(block, group);
-    if (lives) lives->on_found(block);
+    if (residency) residency->on_found(block);
   }
   void unref(BlockId block, std::size_t group) {
     pool.unref(block, index.holds(block));
@@ -142,7 +142,7 @@ struct KvManager::Impl {
   uint64_t next_content = 1;
 
   std::vector<KvEvent> events;
-  std::optional<BlockLives> lives;
+  std::optional<ResidencySampler> residency;
 
   std::optional<OffloadIndex> offload;
   uint64_t offload_queries = 0, offload_hits = 0, offload_disk_hits = 0;  // blocks

@@ -38,7 +38,7 @@ KvManager::Impl::Impl(std::vector<KvGroupSpec> specs, int32_t num_blocks, const 
   PAGODA_CHECK(config.replay_tokens == 0 || sees_all(groups[0]), "a replay needs a cached group, the first");
   if (config.enabled && !verifies() && config.offload_slots > 0)
     offload.emplace(config.offload_slots, config.offload_disk_slots);
-  if (config.lifetime_sample > 0) lives.emplace(config.lifetime_sample);
+  if (config.residency_sample > 0) residency.emplace(config.residency_sample);
   if (!config.enabled || !verifies()) return;
   contents.resize(static_cast<std::size_t>(num_blocks));
   content_tokens.resize(static_cast<std::size_t>(num_blocks) * static_cast<std::size_t>(block_size));
@@ -68,10 +68,10 @@ BlockId KvManager::Impl::allocate(std::size_t group) {
   BlockId block = pool.allocate();
   if (index.holds(block)) {
     if (offload) offload->store(block, index.key(block), index.group(block));
-    if (lives) lives->on_evicted(block);
+    if (residency) residency->on_evicted(block);
     forget(block);
   }
-  if (lives) lives->on_allocated(block);
+  if (residency) residency->on_allocated(block);
   ++num_used[group];
   return block;
 }
@@ -224,11 +224,11 @@ void KvManager::take_events(std::vector<KvEvent>* out) {
 }
 
 void KvManager::begin_step(Time now) {
-  if (impl_->lives) impl_->lives->set_now(now);
+  if (impl_->residency) impl_->residency->set_now(now);
 }
 
-void KvManager::take_lives(std::vector<BlockLife>* out) {
-  if (impl_->lives) impl_->lives->take(out);
+void KvManager::take_residencies(std::vector<BlockResidency>* out) {
+  if (impl_->residency) impl_->residency->take(out);
 }
 
 void KvManager::check() const {

@@ -50,8 +50,8 @@ struct SeqKv {
   int32_t num_fetches = 0;   // rounds of them so far
 };
 
-// The life of one block that PrefixCacheConfig.lifetime_sample has drawn, told when its content gave way.
-struct BlockLife {
+// The life of one block that PrefixCacheConfig.residency_sample has drawn, told when its content gave way.
+struct BlockResidency {
   double lifetime_s = 0, idle_s = 0;    // since it was taken; since it was last found
   SmallVector<double, 3> reuse_gaps_s;  // between the last times that it was found
 };
@@ -137,7 +137,7 @@ class KvManager {
   // Appended to `out` in order, when events are recorded.
   void take_events(std::vector<KvEvent>* out);
   // Appended to `out`: sampled lives that have ended since the last call.
-  void take_lives(std::vector<BlockLife>* out);
+  void take_residencies(std::vector<BlockResidency>* out);
   void check() const;  // conservation; O(blocks)
   // As check(), and the references are exactly those of these sequences. O(blocks + table entries).
   void check(std::span<const SeqKv* const> all) const;

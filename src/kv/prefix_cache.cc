@@ -209,7 +209,7 @@ void KvManager::Impl::note_stored(const SeqKv& seq, const TokenView& tokens, int
 void KvManager::reset_prefix_cache() {
   impl_->index.clear();
   if (impl_->offload) impl_->offload->clear();
-  if (impl_->lives) impl_->lives->clear();
+  if (impl_->residency) impl_->residency->clear();
   if (!impl_->config.record_events) return;
   impl_->events.emplace_back().kind = KvEvent::Kind::kCleared;
 }

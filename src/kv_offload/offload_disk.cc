@@ -214,7 +214,7 @@ void OffloadDisk::begin(const OffloadMove& move, std::span<std::byte> slot) {
   }
   num_under_way_ += !is_drop;
   const std::size_t most = ended_.size() + static_cast<std::size_t>(num_under_way_);
-  if (ended_.capacity() < most) ended_.reserve(2 * most);  // settle() finds room
+  if (ended_.capacity() < most) ended_.reserve(2 * most);  // end_move() finds room
   (move.kind == OffloadMoveKind::kFetch ? fetches_ : writes_).push_back({move, slot});
   work_.notify_one();
 }
@@ -253,11 +253,11 @@ void OffloadDisk::run(const Job& job) noexcept {
     carry_out(job);
   } catch (const std::exception& error) {
     log_error("KV offloading: {}", error.what());
-    if (job.move.kind != OffloadMoveKind::kDrop) settle(job.move, false);
+    if (job.move.kind != OffloadMoveKind::kDrop) end_move(job.move, false);
   }
 }
 
-void OffloadDisk::settle(const OffloadMove& move, bool ok) {
+void OffloadDisk::end_move(const OffloadMove& move, bool ok) {
   {
     std::lock_guard guard(mutex_);
     --num_under_way_;
@@ -289,7 +289,7 @@ void OffloadDisk::carry_out(const Job& job) {
     if (!status.ok()) ::unlink(path.c_str());
   }
   if (!status.ok()) log_throttled(status);
-  settle(move, status.ok());
+  end_move(move, status.ok());
 }
 
 void OffloadDisk::remove_all() const {

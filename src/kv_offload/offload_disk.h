@@ -64,7 +64,7 @@ class OffloadDisk {
   void loop();
   void run(const Job& job) noexcept;
   void carry_out(const Job& job);
-  void settle(const OffloadMove& move, bool ok);
+  void end_move(const OffloadMove& move, bool ok);
   void remove_all() const;
   void log_throttled(const Status& status);
   std::string file_name(const BlockKey& key, int32_t group) const;

@@ -111,7 +111,7 @@ class Declare {
     return histogram(name, help, kTokens, one_two_five(max_model_len_));
   }
 
-  BlockLifeMetrics block_lives();
+  BlockResidencyMetrics block_residency();
   OffloadMetrics offload();
   KvEventMetrics kv_events();
 
@@ -122,7 +122,7 @@ class Declare {
   const HistogramBounds& bounds_;
 };
 
-BlockLifeMetrics Declare::block_lives() {
+BlockResidencyMetrics Declare::block_residency() {
   return {histogram("vllm:kv_block_lifetime_seconds",
                     "Histogram of KV cache block lifetime from allocation to eviction. Sampled metrics "
                     "(controlled by --kv-cache-metrics-sample).",
@@ -269,7 +269,7 @@ EngineHistograms::EngineHistograms(D declare)
 template <class D>
 EngineMetrics::EngineMetrics(D declare, const EngineMetricsParts& parts)
     : EngineGauges(declare), EngineCounters(declare), EngineHistograms(declare) {
-  if (parts.block_lives) block_lives.emplace(declare.block_lives());
+  if (parts.block_residency) block_residency.emplace(declare.block_residency());
   if (parts.offload) offload.emplace(declare.offload());
   if (parts.kv_events) kv_events.emplace(declare.kv_events());
   for (std::size_t g = 0; parts.kv_group_kinds.size() > 1 && g < parts.kv_group_kinds.size(); ++g)

@@ -14,7 +14,7 @@
 namespace pagoda {
 
 // Lives of sampled blocks of the cache; all three are observed when a block's content gives way to another's.
-struct BlockLifeMetrics {
+struct BlockResidencyMetrics {
   Histogram &lifetime, &idle_before_evict, &reuse_gap;
 };
 
@@ -37,7 +37,7 @@ std::span<const char* const> histogram_families();
 
 // Parts of the catalog that only some servers have.
 struct EngineMetricsParts {
-  bool block_lives = false, offload = false, kv_events = false;
+  bool block_residency = false, offload = false, kv_events = false;
   std::vector<std::string> kv_group_kinds = {};  // of the cache's groups, where there are several
   HistogramBounds bounds = {};
 };
@@ -85,7 +85,7 @@ struct EngineMetrics : EngineGauges, EngineCounters, EngineHistograms {
   EngineMetrics(MetricsRegistry* registry, const std::string& model_name, int32_t max_model_len,
                 const EngineMetricsParts& parts = {});
   // Empty where the part is off.
-  std::optional<BlockLifeMetrics> block_lives;
+  std::optional<BlockResidencyMetrics> block_residency;
   std::optional<OffloadMetrics> offload;
   std::optional<KvEventMetrics> kv_events;
   std::vector<Gauge*> kv_group_usage_perc;  // by group

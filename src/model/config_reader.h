@@ -11,7 +11,7 @@
 
 namespace pagoda {
 
-// Reads fields of a config.json object and judges them: kinds and ranges. The first thing wrong is kept;
+// Reads fields of a config.json object and checks them: kinds and ranges. The first thing wrong is kept;
 // after it every read returns its fallback, so that a family reads straight through and asks once, at the
 // end. null counts as absent.
 class ConfigReader {

@@ -11,7 +11,7 @@
 namespace pagoda {
 namespace {
 
-constexpr int64_t kJudgedTokens = 32768;
+constexpr int64_t kWasteTokens = 32768;
 constexpr double kMaxWaste = 0.03;
 
 bool is_state(KvKind kind) {
@@ -122,7 +122,7 @@ KvGrouping group_layers(std::span<const KvLayerNeed> layers, int32_t block_size)
   uint64_t least_page = 0;
   for (const LayerClass& one : classes) least_page = std::max(least_page, part_bytes(one.need, block_size));
 
-  const auto needed = static_cast<double>(needed_bytes(layers, kJudgedTokens));
+  const auto needed = static_cast<double>(needed_bytes(layers, kWasteTokens));
   KvGrouping best;
   std::tuple<double, std::size_t, double> best_cost;
   for (const LayerClass& one : classes) {
@@ -130,7 +130,7 @@ KvGrouping group_layers(std::span<const KvLayerNeed> layers, int32_t block_size)
       const uint64_t page = per_page * part_bytes(one.need, block_size);
       if (page < least_page) continue;
       KvGrouping found = {split(classes, block_size, page), block_size, page};
-      const double waste = static_cast<double>(grouped_bytes(found.groups, kJudgedTokens)) / needed - 1;
+      const double waste = static_cast<double>(grouped_bytes(found.groups, kWasteTokens)) / needed - 1;
       const std::tuple cost(std::max(waste, kMaxWaste), found.groups.size(), waste);
       if (!best.groups.empty() && cost >= best_cost) continue;
       best = std::move(found);

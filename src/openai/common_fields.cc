@@ -11,7 +11,7 @@
 namespace pagoda {
 namespace {
 
-// Judged again, and bounded, where the vocabulary is known.
+// Checked again, and bounded, where the vocabulary is known.
 constexpr std::size_t kTokenIdsMax = std::size_t{1} << 24;
 
 void read_stop(Fields* fields, const RequestLimits& limits, ParsedRequest* request) {

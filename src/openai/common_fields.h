@@ -22,7 +22,7 @@ Result<TokenizeRequest> read_tokenize_request(Fields* fields, const RequestLimit
 // refused. Ranges are not checked here (request_rules.h).
 void read_common_fields(Fields* fields, const RequestLimits& limits, ParsedRequest* request);
 
-// Judges and normalizes: what vLLM shows to templates stays, in its order: role, content, tool_calls
+// Checks and normalizes: what vLLM shows to templates stays, in its order: role, content, tool_calls
 // (arguments parsed), reasoning, tool_call_id, name, task, tools. Content is a string, null, or a list of
 // parts (contract/content_part.h). What is in arguments counts on.
 void read_messages(Fields* fields, const RequestLimits& limits, JsonMeter* meter, ChatPrompt* chat);

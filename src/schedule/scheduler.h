@@ -95,7 +95,7 @@ class Scheduler {
   StepPlan& plan(Time now, std::vector<TokenEvent>* out);
   // What plan() does first, for an engine that makes no plans for now.
   void expire(Time now, std::vector<TokenEvent>* out);
-  // Settles the oldest plan in flight: appends tokens, judges stop conditions (EOS, stop ids, max_tokens,
+  // Commits the oldest plan in flight: appends tokens, checks stop conditions (EOS, stop ids, max_tokens,
   // max_model_len), frees what ended and no other plan in flight uses. At most one event per choice, and one
   // more of each choice of a request that runs out of memory.
   void commit(const StepPlan& plan, const StepResult& result, Time now, std::vector<TokenEvent>* out);

@@ -28,7 +28,7 @@ void Scheduler::Impl::plan_waiting(StepAllotment* allotment, Time now, std::vect
       start_running(seq);
       waiting.take();
       insert_running(seq);
-      for (Sequence* other : passed) ++other->num_overtaken;
+      for (Sequence* other : passed) ++other->num_bypassed;
     } else {
       waiting.pass();
       if (verdict == Verdict::kNoMemory) {
@@ -42,10 +42,10 @@ void Scheduler::Impl::plan_waiting(StepAllotment* allotment, Time now, std::vect
       }
       passed.push_back(seq);
     }
-    const bool barred = std::any_of(passed.begin(), passed.end(), [&](const Sequence* other) {
-      return other->num_overtaken >= config.max_overtakes;
+    const bool at_bypass_limit = std::any_of(passed.begin(), passed.end(), [&](const Sequence* other) {
+      return other->num_bypassed >= config.max_overtakes;
     });
-    if (barred) return;
+    if (at_bypass_limit) return;
   }
 }
 

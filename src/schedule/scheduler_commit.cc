@@ -61,7 +61,7 @@ void Scheduler::Impl::commit(const StepPlan& plan, const StepResult& result, Tim
     seq->num_computed_ever = std::max(end, seq->num_computed_ever);
   }
   if (result.no_memory) lose_work(plan, now, out);
-  for (std::size_t sample = 0; sample < num_samples;) sample = settle(plan, result, sample, now, out);
+  for (std::size_t sample = 0; sample < num_samples;) sample = commit_samples(plan, result, sample, now, out);
   // Prompts that were only to be computed, and asked for nothing in this step.
   for (const RowWork& work : plan.work) {
     Sequence* seq = owner(plan, work.row);
@@ -115,8 +115,8 @@ void Scheduler::Impl::recompute_all(const StepPlan& plan) {
 
 // Settles the samples of one choice, which lie together: log-probabilities of its prompt, then its token.
 // Returns the index after them.
-std::size_t Scheduler::Impl::settle(const StepPlan& plan, const StepResult& result, std::size_t sample,
-                                    Time now, std::vector<TokenEvent>* out) {
+std::size_t Scheduler::Impl::commit_samples(const StepPlan& plan, const StepResult& result,
+                                            std::size_t sample, Time now, std::vector<TokenEvent>* out) {
   std::size_t end_sample = sample;
   while (end_sample < plan.samples.size() && plan.samples[end_sample].row == plan.samples[sample].row)
     ++end_sample;
@@ -135,7 +135,7 @@ std::size_t Scheduler::Impl::settle(const StepPlan& plan, const StepResult& resu
 
   event.counts.num_output = seq->num_output();
   event.timings = seq->timings;
-  StopVerdict verdict = judge_stop(*seq, max_len);
+  StopVerdict verdict = check_stop(*seq, max_len);
   if (bad) {
     verdict = {FinishReason::kError};
     event.error = "no token could be sampled: the logits are not finite";

@@ -87,8 +87,8 @@ struct Scheduler::Impl {
   void recompute_all(const StepPlan& plan);
   void release_retired(bool were_computed);
   Sequence* owner(const StepPlan& plan, int32_t row) const;
-  std::size_t settle(const StepPlan& plan, const StepResult& result, std::size_t sample, Time now,
-                     std::vector<TokenEvent>* out);
+  std::size_t commit_samples(const StepPlan& plan, const StepResult& result, std::size_t sample, Time now,
+                             std::vector<TokenEvent>* out);
   struct Range {
     std::size_t begin, end;
   };
@@ -154,7 +154,7 @@ struct Scheduler::Impl {
     SeqKv kv;
   };
   std::vector<Retired> retired;        // blocks of ended sequences that a plan in flight uses
-  std::vector<Sequence*> passed;       // in this step: waiting ones that others may overtake
+  std::vector<Sequence*> passed;       // in this step: waiting ones that others may bypass
   int32_t long_prefill_threshold = 0;  // of this step: most tokens of one prompt; 0: no bound
   int64_t num_promised = 0;            // while admitting: blocks that the running need for what they have
 

@@ -56,8 +56,8 @@ struct Sequence {
   int32_t num_preemptions = 0;
   bool stalled = false;  // it ran, but found no blocks for its next tokens
 
-  // While it waits: how many have passed it, and what it lacked when it was last tried, in which plan.
-  int32_t num_overtaken = 0, blocks_wanted = 0;
+  // While it waits: how many have bypassed it, and what it lacked when it was last tried, in which plan.
+  int32_t num_bypassed = 0, blocks_wanted = 0;
   uint64_t tried_step = 0;
 
   int32_t row = -1;

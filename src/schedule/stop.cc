@@ -13,7 +13,7 @@ bool contains(std::span<const TokenId> sorted_ids, TokenId id) {
 
 }  // namespace
 
-StopVerdict judge_stop(const Sequence& seq, int32_t max_len) {
+StopVerdict check_stop(const Sequence& seq, int32_t max_len) {
   const SamplingParams& params = seq.request->params();
   int32_t num_output = seq.num_output();
   if (params.max_tokens == 0) {

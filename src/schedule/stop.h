@@ -10,8 +10,8 @@ struct StopVerdict {
   TokenId stop_token = -1;  // the client's stop_token_id that ended it
 };
 
-// Judges the newest token, in vLLM's order: EOS, the client's stop ids (both only from min_tokens on),
+// Checks the newest token, in vLLM's order: EOS, the client's stop ids (both only from min_tokens on),
 // max_tokens, max_len (prompt + output). A choice with max_tokens 0 ends when its prompt has been computed.
-StopVerdict judge_stop(const Sequence& seq, int32_t max_len);
+StopVerdict check_stop(const Sequence& seq, int32_t max_len);
 
 }  // namespace pagoda

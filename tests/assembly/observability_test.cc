@@ -31,7 +31,7 @@ TEST(Observability, TellsEveryFieldOfTheCache) {
   options.cache.num_gpu_blocks_override = 101;
   options.cache.offload.memory_gib = 0.5;
   options.observability.kv_cache_metrics_sample = 0.25;
-  const PrefixCacheConfig cache = {.lifetime_sample = 0.25, .offload_slots = 7};
+  const PrefixCacheConfig cache = {.residency_sample = 0.25, .offload_slots = 7};
   auto metrics = declare_metrics(
       &registry, options,
       {"m", 2048, {.num_blocks = 101, .max_concurrency = 0.390625, .num_tokens = 800}, cache, kGroups});
@@ -50,7 +50,7 @@ TEST(Observability, TellsEveryFieldOfTheCache) {
       EXPECT_EQ(label_names(info), family.labels);
     }
   EXPECT_THAT(text, HasSubstr("process_resident_memory_bytes "));
-  ASSERT_TRUE(metrics->offload && metrics->block_lives);
+  ASSERT_TRUE(metrics->offload && metrics->block_residency);
   EXPECT_EQ(metrics->offload->capacity_bytes.value(), 21000);  // a slot holds a block of any group
   EXPECT_FALSE(metrics->kv_events);
 }
@@ -58,7 +58,7 @@ TEST(Observability, TellsEveryFieldOfTheCache) {
 TEST(Observability, PartsThatAreOffHaveNoMetrics) {
   MetricsRegistry registry;
   auto metrics = declare_metrics(&registry, {}, {"m", 2048, {}, {}, kGroups});
-  EXPECT_FALSE(metrics->offload || metrics->block_lives || metrics->kv_events);
+  EXPECT_FALSE(metrics->offload || metrics->block_residency || metrics->kv_events);
   EXPECT_THAT(registry.render(), HasSubstr("kv_offloading_size=\"None\""));
 }
 

@@ -92,7 +92,7 @@ TEST(KvEventsFlag, HashesAreNumbersUnlessVllmsVariableSaysOtherwise) {
 
 TEST(BlockLivesFlag, IsOffUnlessAskedFor) {
   auto sample_of = [](const std::vector<std::string>& arguments) {
-    return read_block_lives(parse_flags(serve_flag_table(), arguments).value().flags);
+    return read_residency_sample(parse_flags(serve_flag_table(), arguments).value().flags);
   };
   EXPECT_EQ(sample_of({}).value(), 0);
   EXPECT_EQ(sample_of({"--kv-cache-metrics"}).value(), 0.01);

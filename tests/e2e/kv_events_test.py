@@ -111,7 +111,7 @@ class KvEvents(unittest.TestCase):
             self.assertEqual(stored[1]["parent_block_hash"], hashes[-1])
             self.assertEqual(stored[1]["block_hashes"], block_hashes(first[:32] + prompt(2, 20), "17")[2:])
 
-            # What others' prompts push out is told; a router's books never name more than the cache can hold.
+            # What others' prompts push out is told; a router's index never names more than the cache can hold.
             known = set()
             for i in range(3, 30):
                 ask(server, prompt(i, 40))

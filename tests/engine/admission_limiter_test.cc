@@ -2,16 +2,16 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/engine/queue_guests.h"
+#include "tests/engine/limiter_harness.h"
 
 namespace pagoda {
 namespace {
 
 using Rejection = AdmissionLimiter::Rejection;
-using testing::QueueGuests;
+using testing::LimiterHarness;
 
 TEST(AdmissionLimiter, BoundsChoicesAndTokens) {
-  QueueGuests queue(4, 100);
+  LimiterHarness queue(4, 100);
   EXPECT_EQ(queue.come(0, 1).rejection, Rejection::kNone);
   EXPECT_EQ(queue.come(1, 2).rejection, Rejection::kNone);
   EXPECT_EQ(queue.come(2, 2).rejection, Rejection::kChoices);
@@ -29,9 +29,9 @@ TEST(AdmissionLimiter, BoundsChoicesAndTokens) {
 }
 
 TEST(AdmissionLimiter, NothingGivenBackChangesNothing) {
-  QueueGuests queue(4, 0);
+  LimiterHarness queue(4, 0);
   ASSERT_EQ(queue.come(0, 2).rejection, Rejection::kNone);
-  QueueClaim* claim = queue.guests[0].claim.get();
+  QueueClaim* claim = queue.holders[0].claim.get();
   queue.begin(0);
   queue.limiter.give_back(claim, 0, 0, true, false, queue.now);
   EXPECT_EQ(queue.limiter.num_choices(), 2);
@@ -40,7 +40,7 @@ TEST(AdmissionLimiter, NothingGivenBackChangesNothing) {
 }
 
 TEST(AdmissionLimiter, NoBoundOnTokens) {
-  QueueGuests queue(4, 0);
+  LimiterHarness queue(4, 0);
   ASSERT_EQ(queue.come(0, 1).rejection, Rejection::kNone);
   EXPECT_EQ(queue.tokens(0, int64_t{1} << 40).rejection, Rejection::kNone);
 }
@@ -53,7 +53,7 @@ TEST(AdmissionLimiter, TellsWhenThereWillBeRoom) {
     int expected_ms;
   } cases[] = {{0.1, 1, 1000}, {2, 1, 2000}, {2, 5, 10'000}, {30, 1, 30'000}, {30, 10, 60'000}};
   for (const Case& one : cases) {
-    QueueGuests queue(10, 0);
+    LimiterHarness queue(10, 0);
     for (int i = 0; i < 10; ++i) ASSERT_EQ(queue.come(i, 1).rejection, Rejection::kNone);
     for (int i = 0; i < 50; ++i) {
       queue.after(one.period_s);
@@ -67,7 +67,7 @@ TEST(AdmissionLimiter, TellsWhenThereWillBeRoom) {
 }
 
 TEST(AdmissionLimiter, IdleTimeAndThoseNeverServedSayNothing) {
-  QueueGuests queue(1, 50);
+  LimiterHarness queue(1, 50);
   auto serve = [&](double seconds) {
     ASSERT_EQ(queue.come(0, 1).rejection, Rejection::kNone);
     ASSERT_EQ(queue.tokens(0, 50).rejection, Rejection::kNone);
@@ -87,7 +87,7 @@ TEST(AdmissionLimiter, IdleTimeAndThoseNeverServedSayNothing) {
 }
 
 TEST(AdmissionLimiter, BeforeAnybodyHasLeftItIsAtLeastAsLongAgain) {
-  QueueGuests queue(1, 0);
+  LimiterHarness queue(1, 0);
   ASSERT_EQ(queue.come(0, 1).rejection, Rejection::kNone);
   EXPECT_EQ(queue.come(1, 1).retry_after_ms, 1000);
   queue.after(10);

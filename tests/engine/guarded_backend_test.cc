@@ -8,20 +8,20 @@
 #include "base/rng.h"
 #include "model/registry.h"
 #include "runner/local_model_runner.h"
-#include "tests/engine/engine_house.h"
+#include "tests/engine/engine_harness.h"
 #include "tests/testing/tiny_model.h"
 
 namespace pagoda {
 namespace {
 
 using testing::Backend;
-using testing::House;
+using testing::EngineHarness;
 using testing::Sink;
 
 constexpr int32_t kBlockSize = 8, kNumBlocks = 48, kOffloadSlots = 40, kVocab = 96;
 
-struct RealHouse : House {
-  explicit RealHouse(Backend backend) {
+struct RealHarness : EngineHarness {
+  explicit RealHarness(Backend backend) {
     testing::write_tiny_model(testing::make_tiny_model({.vocab = kVocab, .dtype = "bfloat16"}), dir.path());
     const ModelSpec spec =
         read_model_spec(read_file(dir.path() + "/config.json").value(), "config.json").value();
@@ -49,7 +49,7 @@ struct RealHouse : House {
 
 // The answers to many requests at once: few prompts with common beginnings, so that the cache is hit, more
 // than it holds, so that blocks are offloaded and sequences preempted; choices fork.
-std::vector<std::vector<TokenId>> answers(House* house) {
+std::vector<std::vector<TokenId>> answers(EngineHarness* harness) {
   SplitMix64 random(3);
   std::vector<std::shared_ptr<Sink>> sinks;
   std::vector<int> choices;
@@ -58,7 +58,7 @@ std::vector<std::vector<TokenId>> answers(House* house) {
     SplitMix64 topic(random.below(5));
     const auto size = static_cast<int32_t>(10 + random.below(60));
     for (int32_t t = 0; t < size; ++t) prompt.push_back(static_cast<TokenId>(topic.below(kVocab)));
-    auto request = house->request(prompt, static_cast<int>(1 + random.below(30)), i % 7 == 0 ? 3 : 1);
+    auto request = harness->request(prompt, static_cast<int>(1 + random.below(30)), i % 7 == 0 ? 3 : 1);
     request->params.seed = static_cast<uint64_t>(i);
     request->params.ignore_eos = true;
     request->params.temperature = i % 3 == 0 ? 0.0f : 0.9f;
@@ -66,7 +66,7 @@ std::vector<std::vector<TokenId>> answers(House* house) {
     if (i % 5 == 0) request->params.logit_bias = {{7, -3.0f}};
     choices.push_back(request->n);
     sinks.push_back(std::make_shared<Sink>());
-    house->submit(std::move(request), sinks.back());
+    harness->submit(std::move(request), sinks.back());
   }
   std::vector<std::vector<TokenId>> tokens;
   for (std::size_t i = 0; i < sinks.size(); ++i) {
@@ -77,7 +77,7 @@ std::vector<std::vector<TokenId>> answers(House* house) {
 }
 
 TEST(GuardedBackend, AWholeEngineGivesTheSameAnswers) {
-  RealHouse cpu(Backend::kCpu), guarded(Backend::kGuarded);
+  RealHarness cpu(Backend::kCpu), guarded(Backend::kGuarded);
   EXPECT_EQ(answers(&guarded), answers(&cpu));
   EXPECT_GT(guarded.engine->stats().offload.num_loads, 0u);
 }

@@ -33,8 +33,8 @@ struct Recorder : KvEventSink {
 
 TEST(KvTelemetry, CarriesEventsAndLives) {
   MetricsRegistry registry;
-  EngineMetrics metrics{&registry, "m", 64, {.block_lives = true}};
-  KvManager kv({testing::full_group(kBlockSize)}, 4, {.record_events = true, .lifetime_sample = 1});
+  EngineMetrics metrics{&registry, "m", 64, {.block_residency = true}};
+  KvManager kv({testing::full_group(kBlockSize)}, 4, {.record_events = true, .residency_sample = 1});
   std::vector<std::vector<KvEvent>> batches;
   KvTelemetry telemetry(&kv, &metrics, std::make_unique<Recorder>(&batches));
   telemetry.flush();
@@ -51,11 +51,11 @@ TEST(KvTelemetry, CarriesEventsAndLives) {
   std::size_t num_events = 0;
   for (const std::vector<KvEvent>& batch : batches) num_events += batch.size();
   // Four stored, one cleared, and one removed for each life that has ended.
-  EXPECT_EQ(num_events, 5 + static_cast<std::size_t>(metrics.block_lives->lifetime.count()));
+  EXPECT_EQ(num_events, 5 + static_cast<std::size_t>(metrics.block_residency->lifetime.count()));
   EXPECT_EQ(batches.front().front().kind, KvEvent::Kind::kStored);
   EXPECT_EQ(batches.back().back().kind, KvEvent::Kind::kCleared);
-  EXPECT_GT(metrics.block_lives->lifetime.count(), 0u);
-  EXPECT_EQ(metrics.block_lives->idle_before_evict.count(), metrics.block_lives->lifetime.count());
+  EXPECT_GT(metrics.block_residency->lifetime.count(), 0u);
+  EXPECT_EQ(metrics.block_residency->idle_before_evict.count(), metrics.block_residency->lifetime.count());
 }
 
 TEST(KvTelemetry, SaysNothingToNobody) {

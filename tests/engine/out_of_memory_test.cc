@@ -9,7 +9,7 @@
 
 #include "base/memory_reserve.h"
 #include "engine/engine.h"
-#include "tests/engine/engine_house.h"
+#include "tests/engine/engine_harness.h"
 #include "tests/runner/plan_driver.h"
 #include "tests/testing/allocations.h"
 #include "tests/testing/kv_specs.h"
@@ -89,10 +89,10 @@ class EngineWithoutMemory : public ::testing::TestWithParam<int> {
 
   // A plain one, one with some log-probabilities, and the one that asks for most, all at once.
   std::vector<std::shared_ptr<Ear>> run(int64_t k, std::size_t smallest) {
-    testing::House house;
-    house.config.scheduler.max_num_seqs = 8;
-    house.config.scheduler.max_in_flight = GetParam();
-    house.config.scheduler.max_num_batched_tokens = 64;
+    testing::EngineHarness harness;
+    harness.config.scheduler.max_num_seqs = 8;
+    harness.config.scheduler.max_in_flight = GetParam();
+    harness.config.scheduler.max_num_batched_tokens = 64;
     testing::RunnerOptions options;
     options.max_num_seqs = 8;
     options.max_num_batched_tokens = 64;
@@ -100,11 +100,12 @@ class EngineWithoutMemory : public ::testing::TestWithParam<int> {
     auto runner = std::make_unique<ArmedRunner>(testing::load_runner(dir_.path(), options), k, smallest);
     auto kv = std::make_unique<KvManager>(std::vector<KvGroupSpec>{testing::full_group(options.block_size)},
                                           options.num_blocks);
-    house.engine = std::make_unique<Engine>(house.config, std::move(kv), std::move(runner), &house.metrics);
+    harness.engine =
+        std::make_unique<Engine>(harness.config, std::move(kv), std::move(runner), &harness.metrics);
     std::vector<std::shared_ptr<Ear>> ears;
     std::vector<std::unique_ptr<Request>> requests;
     for (int who = 0; who < 3; ++who) {
-      auto request = house.request({1, who, 7, 5, 3}, kTokens, who + 1);
+      auto request = harness.request({1, who, 7, 5, 3}, kTokens, who + 1);
       request->params.temperature = who == 0 ? 0 : 1;
       request->params.num_logprobs = who == 0 ? -1 : who == 1 ? 2 : kVocab;
       request->params.num_prompt_logprobs = who == 2 ? kVocab : -1;
@@ -112,15 +113,15 @@ class EngineWithoutMemory : public ::testing::TestWithParam<int> {
       requests.push_back(std::move(request));
     }
     for (int who = 0; who < 3; ++who) {
-      auto ticket = house.engine->reserve(who + 1);
-      EXPECT_TRUE(house.engine
+      auto ticket = harness.engine->reserve(who + 1);
+      EXPECT_TRUE(harness.engine
                       ->submit(std::move(requests[static_cast<std::size_t>(who)]), std::move(*ticket),
                                ears[static_cast<std::size_t>(who)])
                       .ok());
     }
     for (const auto& ear : ears) EXPECT_TRUE(ear->wait());
-    EXPECT_TRUE(house.engine->is_healthy());
-    EXPECT_TRUE(house.all_slots_come_back());
+    EXPECT_TRUE(harness.engine->is_healthy());
+    EXPECT_TRUE(harness.all_slots_come_back());
     return ears;
   }
   void expect_as_alone(const std::vector<std::shared_ptr<Ear>>& ears, std::size_t who) {

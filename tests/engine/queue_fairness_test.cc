@@ -5,14 +5,14 @@
 #include <random>
 
 #include "base/log.h"
-#include "tests/engine/queue_guests.h"
+#include "tests/engine/limiter_harness.h"
 #include "tests/testing/failing_new.h"
 
 namespace pagoda {
 namespace {
 
 using Rejection = AdmissionLimiter::Rejection;
-using testing::QueueGuests;
+using testing::LimiterHarness;
 
 struct Comer {
   uint64_t tenant;
@@ -54,7 +54,7 @@ TEST(QueueFairness, WhoIsLetInAndAtWhoseCost) {
        {}},
   };
   for (const FairCase& one : cases) {
-    QueueGuests queue(12, 0);
+    LimiterHarness queue(12, 0);
     for (std::size_t i = 0; i < one.inside.size(); ++i) {
       const Comer& in = one.inside[i];
       ASSERT_EQ(queue.come(static_cast<int>(i), in.choices, {in.tenant, in.weight, in.source}).rejection,
@@ -66,14 +66,14 @@ TEST(QueueFairness, WhoIsLetInAndAtWhoseCost) {
         << one.what;
     EXPECT_EQ(queue.lost, one.lost) << one.what;
     for (int name : queue.lost) {
-      EXPECT_EQ(queue.guests[name].lost.rejection, Rejection::kChoices) << one.what;
-      EXPECT_GE(queue.guests[name].lost.retry_after_ms, 1000) << one.what;
+      EXPECT_EQ(queue.holders[name].lost.rejection, Rejection::kChoices) << one.what;
+      EXPECT_GE(queue.holders[name].lost.retry_after_ms, 1000) << one.what;
     }
   }
 }
 
 TEST(QueueFairness, TokensAreSharedToo) {
-  QueueGuests queue(100, 1000);
+  LimiterHarness queue(100, 1000);
   const Tenant greedy{1}, polite{2};
   for (int i = 0; i < 10; ++i) {
     ASSERT_EQ(queue.come(i, 1, greedy).rejection, Rejection::kNone);
@@ -84,7 +84,7 @@ TEST(QueueFairness, TokensAreSharedToo) {
   EXPECT_TRUE(queue.lost.empty()) << "not before it is known how many";
   ASSERT_EQ(queue.tokens(11, 250).rejection, Rejection::kNone);
   EXPECT_EQ(queue.lost, (std::vector<int>{9, 8, 7}));
-  EXPECT_EQ(queue.guests[9].lost.rejection, Rejection::kTokens);
+  EXPECT_EQ(queue.holders[9].lost.rejection, Rejection::kTokens);
   // A prompt can not be divided: one alone may be more than a share.
   const Tenant third{3};
   ASSERT_EQ(queue.come(12, 1, third).rejection, Rejection::kNone);
@@ -107,7 +107,7 @@ TEST(QueueFairness, WhoHoldsNoTokensKeepsItsPlace) {
       {"all that hold some run", {1000, 0, 0}, 400, 1, {}},
   };
   for (const Case& one : cases) {
-    QueueGuests queue(100, 1000);
+    LimiterHarness queue(100, 1000);
     for (int i = 0; i < static_cast<int>(one.greedy.size()); ++i) {
       ASSERT_EQ(queue.come(i, 1, {1}).rejection, Rejection::kNone) << one.what;
       if (i < one.num_running) queue.begin(i);
@@ -148,7 +148,7 @@ TEST(QueueFairness, WithoutMemoryTheBooksStayAsTheyWere) {
   int k = 0;
   for (bool failed = true; failed; ++k) {
     ASSERT_LT(k, 100);
-    QueueGuests queue(4, 0);
+    LimiterHarness queue(4, 0);
     for (int i = 0; i < 4; ++i) ASSERT_EQ(queue.come(i, 1, {1}).rejection, Rejection::kNone);
     std::shared_ptr<QueueClaim> claim;
     allocations_may_fail = true;
@@ -172,7 +172,7 @@ TEST(QueueFairness, WithoutMemoryTheBooksStayAsTheyWere) {
 }
 
 TEST(QueueFairness, WhoHasLostItsPlacesGetsNoMore) {
-  QueueGuests queue(4, 100);
+  LimiterHarness queue(4, 100);
   ASSERT_EQ(queue.come(0, 4, {1}).rejection, Rejection::kNone);
   ASSERT_EQ(queue.come(1, 1, {2}).rejection, Rejection::kNone);
   ASSERT_FALSE(queue.has(0));
@@ -183,24 +183,24 @@ TEST(QueueFairness, WhoHasLostItsPlacesGetsNoMore) {
 }
 
 // Tenants of all sizes come, run and go at random. A tenant that asks for no more than its share gets it; one
-// that gives way held more, by weight, than the newcomer then holds; the books are right at any time.
+// that gives way held more, by weight, than the newcomer then holds; the accounting is right at any time.
 TEST(QueueFairness, HoldsInRandomCrowds) {
   std::mt19937 random(20);
   auto below = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
   int num_displaced = 0, num_refused = 0;
   for (int world = 0; world < 200; ++world) {
     const int32_t capacity = 1 + below(40);
-    QueueGuests queue(capacity, 0);
+    LimiterHarness queue(capacity, 0);
     const int num_tenants = 1 + below(6);
     std::vector<uint32_t> weights;
     for (int i = 0; i < num_tenants; ++i) weights.push_back(1 + static_cast<uint32_t>(below(3)));
     for (int step = 0; step < 300; ++step) {
-      if (below(3) == 0 && !queue.guests.empty()) {
-        auto guest = std::next(queue.guests.begin(), below(static_cast<int>(queue.guests.size())));
-        if (below(2) == 0 && !guest->second.begun && queue.has(guest->first))
-          queue.begin(guest->first);
+      if (below(3) == 0 && !queue.holders.empty()) {
+        auto holder = std::next(queue.holders.begin(), below(static_cast<int>(queue.holders.size())));
+        if (below(2) == 0 && !holder->second.begun && queue.has(holder->first))
+          queue.begin(holder->first);
         else
-          queue.go(guest->first);
+          queue.go(holder->first);
         continue;
       }
       const auto key = static_cast<uint64_t>(below(num_tenants));
@@ -224,7 +224,7 @@ TEST(QueueFairness, HoldsInRandomCrowds) {
             << "refused within its share";
       }
       for (std::size_t i = num_lost; i < queue.lost.size(); ++i) {
-        const QueueGuests::Guest& loser = queue.guests.at(queue.lost[i]);
+        const LimiterHarness::Holder& loser = queue.holders.at(queue.lost[i]);
         EXPECT_FALSE(loser.begun) << "what runs is left to its end";
         ++num_displaced;
         if (loser.tenant.key == tenant.key) {
@@ -239,7 +239,7 @@ TEST(QueueFairness, HoldsInRandomCrowds) {
       ASSERT_EQ(queue.limiter.num_choices(), sum);
       ASSERT_LE(sum, 2 * capacity);
     }
-    while (!queue.guests.empty()) queue.go(queue.guests.begin()->first);
+    while (!queue.holders.empty()) queue.go(queue.holders.begin()->first);
     ASSERT_EQ(queue.limiter.num_choices(), 0);
   }
   EXPECT_GT(num_displaced, 500);

@@ -10,13 +10,13 @@
 #include "frontend/deadlines.h"
 #include "frontend/intake.h"
 #include "tests/testing/question.h"
-#include "tests/testing/scripted_house.h"
+#include "tests/testing/scripted_engine.h"
 
 namespace pagoda {
 namespace {
 
 using testing::Question;
-using testing::ScriptedHouse;
+using testing::ScriptedEngine;
 using namespace std::chrono_literals;
 
 Time now() {
@@ -26,8 +26,8 @@ Time now() {
 // A stream, and the wait for its first delta.
 class Waiter {
  public:
-  explicit Waiter(ScriptedHouse* house, Question request) {
-    auto stream = admit(house->intake.get(), std::move(request), [state = state_] {
+  explicit Waiter(ScriptedEngine* scripted, Question request) {
+    auto stream = admit(scripted->intake.get(), std::move(request), [state = state_] {
       std::lock_guard lock(state->mutex);
       ++state->wakes;
       state->changed.notify_all();
@@ -88,8 +88,8 @@ Question endless_chat() {
   return request;
 }
 
-struct EndlessHouse : ScriptedHouse {
-  EndlessHouse() {
+struct EndlessEngine : ScriptedEngine {
+  EndlessEngine() {
     TemplateLimits limits;
     limits.steps_max = std::numeric_limits<int64_t>::max();
     auto parsed = ChatTemplate::parse(
@@ -104,86 +104,86 @@ struct EndlessHouse : ScriptedHouse {
 };
 
 TEST(Admission, TheGreedyGivesWayToAnotherTenant) {
-  ScriptedHouse house;
+  ScriptedEngine scripted;
   std::mutex gate;
-  house.on_step = [&] {
+  scripted.on_step = [&] {
     std::lock_guard wait(gate);
     return Status();
   };
-  house.config.scheduler.max_num_seqs = 2;
-  house.config.scheduler.max_num_queued_reqs = 8;
-  house.start();
-  house.restart_text_pool(1);
+  scripted.config.scheduler.max_num_seqs = 2;
+  scripted.config.scheduler.max_num_queued_reqs = 8;
+  scripted.start();
+  scripted.restart_text_pool(1);
   gate.lock();
   const Tenant greedy{1}, polite{2};
-  Waiter first(&house, text_of(greedy)), large(&house, text_of(greedy, 7));
-  house.await_text_pool();
-  EXPECT_EQ(Waiter(&house, text_of(greedy)).refused().code(), StatusCode::kExhausted);
-  Waiter other(&house, text_of(polite));
+  Waiter first(&scripted, text_of(greedy)), large(&scripted, text_of(greedy, 7));
+  scripted.await_text_pool();
+  EXPECT_EQ(Waiter(&scripted, text_of(greedy)).refused().code(), StatusCode::kExhausted);
+  Waiter other(&scripted, text_of(polite));
   EXPECT_TRUE(other.refused().ok());
   EXPECT_EQ(large.end(), StatusCode::kExhausted);
   gate.unlock();
   EXPECT_EQ(first.end(), StatusCode::kOk);
   EXPECT_EQ(other.end(), StatusCode::kOk);
-  EXPECT_TRUE(house.engine->drain(60));
+  EXPECT_TRUE(scripted.engine->drain(60));
 }
 
 TEST(Admission, ManyPromptsAreOneClaim) {
-  ScriptedHouse house;
-  house.config.scheduler.max_num_queued_reqs = 6;
-  house.start();
+  ScriptedEngine scripted;
+  scripted.config.scheduler.max_num_queued_reqs = 6;
+  scripted.start();
   Question three = text_of({1}, 2);
   three.prompt = std::vector<TextPrompt>{"a", "b", "c"};
-  EXPECT_EQ(Waiter(&house, three).end(), StatusCode::kOk);
+  EXPECT_EQ(Waiter(&scripted, three).end(), StatusCode::kOk);
   std::get<std::vector<TextPrompt>>(three.prompt).push_back("d");
-  Waiter never(&house, three);
+  Waiter never(&scripted, three);
   EXPECT_EQ(never.refused().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(never.refused().param(), "n");
-  EXPECT_TRUE(house.engine->drain(60));
+  EXPECT_TRUE(scripted.engine->drain(60));
 }
 
 TEST(Admission, TimeRunsOutBehindTheWorkOfOthersAndWithinOnesOwn) {
-  EndlessHouse house;
+  EndlessEngine scripted;
   Question long_work = endless_chat();
-  Waiter busy(&house, long_work);
+  Waiter busy(&scripted, long_work);
   Question request = text_of({1});
   request.deadline = now() + 30ms;
-  EXPECT_EQ(Waiter(&house, request).end(), StatusCode::kTimeout) << "though no thread was free";
-  EXPECT_EQ(house.metrics.rejected_deadline.value(), 1);
+  EXPECT_EQ(Waiter(&scripted, request).end(), StatusCode::kTimeout) << "though no thread was free";
+  EXPECT_EQ(scripted.metrics.rejected_deadline.value(), 1);
   busy.leave();  // its work ends, and the thread is free
 
   long_work.deadline = now() + 30ms;
-  EXPECT_EQ(Waiter(&house, long_work).end(), StatusCode::kTimeout);
-  EXPECT_EQ(Waiter(&house, text_of({1})).end(), StatusCode::kOk) << "its work has ended too";
-  EXPECT_TRUE(house.engine->drain(60));
+  EXPECT_EQ(Waiter(&scripted, long_work).end(), StatusCode::kTimeout);
+  EXPECT_EQ(Waiter(&scripted, text_of({1})).end(), StatusCode::kOk) << "its work has ended too";
+  EXPECT_TRUE(scripted.engine->drain(60));
 }
 
 TEST(Admission, WorkEndsWhenItsReaderLeavesOrThePoolGoes) {
-  EndlessHouse house;
-  Waiter busy(&house, endless_chat());
+  EndlessEngine scripted;
+  Waiter busy(&scripted, endless_chat());
   busy.leave();
-  EXPECT_EQ(Waiter(&house, text_of({1})).end(), StatusCode::kOk);
-  Waiter still(&house, endless_chat());
-  house.text_pool.reset();  // joins
-  EXPECT_TRUE(house.engine->drain(60));
+  EXPECT_EQ(Waiter(&scripted, text_of({1})).end(), StatusCode::kOk);
+  Waiter still(&scripted, endless_chat());
+  scripted.text_pool.reset();  // joins
+  EXPECT_TRUE(scripted.engine->drain(60));
 }
 
 TEST(Admission, LongTokenizationEndsToo) {
-  ScriptedHouse house;
-  house.model.max_model_len = 100'000'000;
-  house.start();
-  house.restart_text_pool(1);
+  ScriptedEngine scripted;
+  scripted.model.max_model_len = 100'000'000;
+  scripted.start();
+  scripted.restart_text_pool(1);
   std::string words, one_word(8 << 20, 'x');
   for (int i = 0; i < (4 << 20); ++i) words += "ab ";
   for (const std::string& text : {words, one_word}) {
     const Time begin = now();
-    Waiter busy(&house, text_of({1}, 1, text));
+    Waiter busy(&scripted, text_of({1}, 1, text));
     std::this_thread::sleep_for(1ms);
     busy.leave();
-    EXPECT_EQ(Waiter(&house, text_of({1})).end(), StatusCode::kOk);
+    EXPECT_EQ(Waiter(&scripted, text_of({1})).end(), StatusCode::kOk);
     EXPECT_LT(now() - begin, 30s);
   }
-  EXPECT_TRUE(house.engine->drain(60));
+  EXPECT_TRUE(scripted.engine->drain(60));
 }
 
 class Job : public TextJob {
@@ -195,32 +195,32 @@ class Job : public TextJob {
 };
 
 TEST(Admission, TextJobsTakePlacesOfTheQueue) {
-  EndlessHouse house;
+  EndlessEngine scripted;
   auto job = std::make_shared<Job>();
-  ASSERT_TRUE(house.intake->work(job).ok());
+  ASSERT_TRUE(scripted.intake->work(job).ok());
   EXPECT_EQ(job->done.get_future().get(), StatusCode::kOk);
 
-  Waiter busy(&house, endless_chat());
+  Waiter busy(&scripted, endless_chat());
   auto late = std::make_shared<Job>(now() + 30ms);
-  ASSERT_TRUE(house.intake->work(late).ok());
+  ASSERT_TRUE(scripted.intake->work(late).ok());
   EXPECT_EQ(late->done.get_future().get(), StatusCode::kTimeout);
-  EXPECT_EQ(house.intake->work(std::make_shared<Job>(now() - 1ms)).code(), StatusCode::kTimeout);
+  EXPECT_EQ(scripted.intake->work(std::make_shared<Job>(now() - 1ms)).code(), StatusCode::kTimeout);
 
   std::vector<std::shared_ptr<Job>> many;
   Status full;
   while (full.ok()) {
     many.push_back(std::make_shared<Job>());
-    full = house.intake->work(many.back());
+    full = scripted.intake->work(many.back());
   }
   EXPECT_EQ(full.code(), StatusCode::kExhausted);
-  EXPECT_LE(static_cast<int>(many.size()), house.config.scheduler.max_num_queued_reqs);
-  Waiter other(&house, text_of({2}));
+  EXPECT_LE(static_cast<int>(many.size()), scripted.config.scheduler.max_num_queued_reqs);
+  Waiter other(&scripted, text_of({2}));
   ASSERT_TRUE(other.refused().ok());
   EXPECT_EQ(many[many.size() - 2]->done.get_future().get(), StatusCode::kExhausted) << "the newest gives way";
   busy.leave();
   EXPECT_EQ(other.end(), StatusCode::kOk);
-  house.await_text_pool();
-  EXPECT_TRUE(house.engine->drain(60));
+  scripted.await_text_pool();
+  EXPECT_TRUE(scripted.engine->drain(60));
 }
 
 // What it makes of its text once it is cancelled is half of an answer.
@@ -241,10 +241,10 @@ TEST(Admission, ATextJobThatIsGivenUpSaysWhyBeforeItIsCancelled) {
     std::atomic<bool> answered{false};
     std::promise<StatusCode> done;
   };
-  ScriptedHouse house;
-  house.start();
+  ScriptedEngine scripted;
+  scripted.start();
   auto job = std::make_shared<Slow>();
-  ASSERT_TRUE(house.intake->work(job).ok());
+  ASSERT_TRUE(scripted.intake->work(job).ok());
   EXPECT_EQ(job->done.get_future().get(), StatusCode::kTimeout);
 }
 

@@ -12,7 +12,7 @@
 
 #include "frontend/intake.h"
 #include "tests/testing/question.h"
-#include "tests/testing/scripted_house.h"
+#include "tests/testing/scripted_engine.h"
 
 namespace pagoda::testing {
 
@@ -51,10 +51,10 @@ struct Whole {
   std::vector<std::string> pieces;                   // of (0, 0)
 };
 
-inline Whole ask(ScriptedHouse* house, Question request) {
+inline Whole ask(ScriptedEngine* scripted, Question request) {
   Whole whole;
   Reader reader;
-  auto stream = admit(house->intake.get(), std::move(request), reader.wake());
+  auto stream = admit(scripted->intake.get(), std::move(request), reader.wake());
   if (!stream.ok()) {
     whole.refused = stream.status();
     return whole;

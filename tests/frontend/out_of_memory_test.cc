@@ -16,13 +16,13 @@
 #include "base/memory_reserve.h"
 #include "tests/testing/failing_new.h"
 #include "tests/testing/question.h"
-#include "tests/testing/scripted_house.h"
+#include "tests/testing/scripted_engine.h"
 
 namespace pagoda {
 namespace {
 
 using testing::Question;
-using testing::ScriptedHouse;
+using testing::ScriptedEngine;
 
 constexpr int kAllocationsMax = 3000;
 
@@ -81,7 +81,7 @@ class Reader {
   }
 
   // On the publisher's thread, but where the request fails before the engine. It may be called after the
-  // reader has read everything and is gone: what it refers to must outlive the house.
+  // reader has read everything and is gone: what it refers to must outlive the engine.
   std::function<void()> on_wake;
 
  private:
@@ -114,20 +114,20 @@ void wait_for(const std::function<bool()>& condition) {
 Outcome fail_allocation(Where where, int k) {
   Outcome outcome;
   std::atomic<bool> arm_publisher{false}, arm_engine{false}, hold_engine{where == Where::kPublisher};
-  ScriptedHouse house;
-  house.on_step = [&] {
+  ScriptedEngine scripted;
+  scripted.on_step = [&] {
     while (hold_engine) std::this_thread::yield();
     if (arm_engine.exchange(false)) allocations_until_failure = k;
     return Status();
   };
-  house.start();
+  scripted.start();
   const int64_t before = num_failures.load();
   Reader victim, other;
   other.on_wake = [&] {
     if (arm_publisher.exchange(false)) allocations_until_failure = k;
   };
   allocations_may_fail = where == Where::kPublisher;  // it may be done before the victim is there
-  EXPECT_TRUE(other.admit(house.intake.get(), request_of("other", 1, {})));
+  EXPECT_TRUE(other.admit(scripted.intake.get(), request_of("other", 1, {})));
   if (where == Where::kPublisher) {
     other.hear_of_its_beginning();  // from the text pool; what wakes it next is the publisher
     arm_publisher = true;
@@ -135,7 +135,7 @@ Outcome fail_allocation(Where where, int k) {
   hold_engine = false;
   std::latch both(2);  // the pool has two threads
   for (int i = 0; i < 2 && where == Where::kTextPool; ++i)
-    EXPECT_TRUE(house.text_pool
+    EXPECT_TRUE(scripted.text_pool
                     ->submit([&both, k] {
                       both.arrive_and_wait();
                       allocations_until_failure = k;
@@ -145,19 +145,19 @@ Outcome fail_allocation(Where where, int k) {
   Question request = request_of("victim", 3, 4);
   allocations_may_fail = true;
   if (where == Where::kCaller) allocations_until_failure = k;
-  const bool admitted = victim.admit(house.intake.get(), std::move(request));
+  const bool admitted = victim.admit(scripted.intake.get(), std::move(request));
   allocations_until_failure = -1;
   outcome.victim = admitted ? victim.read() : "error";
   outcome.other = other.read();
   allocations_may_fail = false;
   outcome.failed = num_failures.load() > before;
-  outcome.healthy = house.engine->is_healthy();
+  outcome.healthy = scripted.engine->is_healthy();
   if (!outcome.healthy) return outcome;
   // Places and blocks are back, and a next one is served.
-  wait_for([&] { return house.engine->reserve(house.config.scheduler.max_num_queued_reqs).ok(); });
-  wait_for([&] { return house.engine->stats().num_running == 0; });
+  wait_for([&] { return scripted.engine->reserve(scripted.config.scheduler.max_num_queued_reqs).ok(); });
+  wait_for([&] { return scripted.engine->stats().num_running == 0; });
   Reader next;
-  EXPECT_TRUE(next.admit(house.intake.get(), request_of("next", 1, {})));
+  EXPECT_TRUE(next.admit(scripted.intake.get(), request_of("next", 1, {})));
   EXPECT_EQ(next.read(), "Hello, world.");
   return outcome;
 }
@@ -169,14 +169,14 @@ TEST(OutOfMemory, AReaderThatCouldNotBeWoken) {
   for (int times : {1, 3}) {
     for (int first = 0; first < 8; ++first) {
       std::atomic<int> num_wakes{0};
-      ScriptedHouse house;
-      house.start();
+      ScriptedEngine scripted;
+      scripted.start();
       Reader reader;
       reader.on_wake = [&] {
         const int now = num_wakes++;
         if (now >= first && now < first + times) throw std::bad_alloc();
       };
-      ASSERT_TRUE(reader.admit(house.intake.get(), request_of("reader", 1, 2)));
+      ASSERT_TRUE(reader.admit(scripted.intake.get(), request_of("reader", 1, 2)));
       const std::string text = reader.read();
       EXPECT_TRUE(text == "error" || text == "Hello, world.") << first << ": " << text;
     }
@@ -205,7 +205,7 @@ void fail_each(Where where, bool may_kill_the_engine, bool may_fail_others) {
   EXPECT_GT(k, 3) << "nothing has failed";
 }
 
-// No reserve yet: the engine's books can not be kept, so it ends, in order.
+// No reserve yet: the engine's accounting can not be kept, so it ends, in order.
 TEST(OutOfMemory, AnEngineWithoutAReserveEndsInOrder) {
   fail_each(Where::kEngine, true, true);
 }

@@ -13,13 +13,13 @@ using testing::ask;
 using testing::bytes_of;
 using testing::chat_request;
 using testing::Question;
-using testing::ScriptedHouse;
+using testing::ScriptedEngine;
 using testing::text_request;
 using testing::Whole;
 
 TEST(Intake, ContextLength) {
-  ScriptedHouse house;
-  house.start();
+  ScriptedEngine scripted;
+  scripted.start();
   struct Case {
     std::size_t prompt;
     std::optional<int64_t> max_tokens;
@@ -58,7 +58,7 @@ TEST(Intake, ContextLength) {
     request.prompt = std::vector<TextPrompt>{std::vector<TokenId>(one.prompt, 'a')};
     request.sampling.max_tokens = one.max_tokens;
     request.truncate_prompt_tokens = one.truncate;
-    Whole whole = ask(&house, request);
+    Whole whole = ask(&scripted, request);
     if (one.param != nullptr) {
       ASSERT_FALSE(whole.error.ok()) << one.prompt;
       EXPECT_EQ(whole.error.code(), StatusCode::kInvalidArgument);
@@ -70,46 +70,46 @@ TEST(Intake, ContextLength) {
     }
   }
   // Refused by its bytes, before tokenizing.
-  Whole whole = ask(&house, text_request(std::string(1 << 20, 'x')));
+  Whole whole = ask(&scripted, text_request(std::string(1 << 20, 'x')));
   EXPECT_NE(whole.error.message().find("bytes"), std::string::npos);
 }
 
 TEST(Intake, WhatIsAskedForIsFittedIntoTheContext) {
-  ScriptedHouse house;
-  house.script = [](const std::vector<TokenId>&, int32_t) { return std::vector<TokenId>(1000, 'a'); };
-  house.start();
+  ScriptedEngine scripted;
+  scripted.script = [](const std::vector<TokenId>&, int32_t) { return std::vector<TokenId>(1000, 'a'); };
+  scripted.start();
   Question request = text_request();
   request.prompt = std::vector<TextPrompt>{std::vector<TokenId>(200, 'a')};
   request.sampling.max_tokens = 250;
-  TextDelta answer = ask(&house, request).choices.at({0, 0});
+  TextDelta answer = ask(&scripted, request).choices.at({0, 0});
   EXPECT_EQ(answer.counts.num_output, 56);
   EXPECT_EQ(answer.finish, FinishReason::kLength);
   request.sampling.min_tokens = 57;  // judged by what is left
-  EXPECT_NE(ask(&house, request).error.message().find("max_tokens=56"), std::string::npos);
+  EXPECT_NE(ask(&scripted, request).error.message().find("max_tokens=56"), std::string::npos);
   Question chat = chat_request();
   chat.sampling.max_tokens = 257;
-  EXPECT_EQ(ask(&house, chat).error.message(),
+  EXPECT_EQ(ask(&scripted, chat).error.message(),
             "max_tokens=257 cannot be greater than max_model_len=256. Please request fewer output tokens.");
   chat.sampling.is_max_completion_tokens = true;
-  EXPECT_EQ(ask(&house, chat).error.param(), "max_completion_tokens");
+  EXPECT_EQ(ask(&scripted, chat).error.param(), "max_completion_tokens");
 }
 
 TEST(Intake, SeedMinusOneIsRandom) {
-  ScriptedHouse house;
+  ScriptedEngine scripted;
   Question request = text_request();
   for (int64_t seed : {int64_t{-2}, int64_t{0}, int64_t{7}}) {
     request.sampling.seed = seed;
-    EXPECT_EQ(resolve_sampling(house.model, request, request, 12345)->seed, static_cast<uint64_t>(seed));
+    EXPECT_EQ(resolve_sampling(scripted.model, request, request, 12345)->seed, static_cast<uint64_t>(seed));
   }
   request.sampling.seed = -1;
-  EXPECT_EQ(resolve_sampling(house.model, request, request, 12345)->seed, 12345u);
+  EXPECT_EQ(resolve_sampling(scripted.model, request, request, 12345)->seed, 12345u);
 }
 
 TEST(Intake, BadWordsAreBadBehindASpaceToo) {
-  ScriptedHouse house;
+  ScriptedEngine scripted;
   Question request = text_request();
   request.sampling.bad_words = {"ab", "  cd", "e"};
-  Result<SamplingParams> params = resolve_sampling(house.model, request, request, 0);
+  Result<SamplingParams> params = resolve_sampling(scripted.model, request, request, 0);
   ASSERT_TRUE(params.ok());
   EXPECT_EQ(params->bad_words,
             (std::vector<std::vector<TokenId>>{bytes_of("ab"), bytes_of(" ab"), bytes_of("cd"),
@@ -117,26 +117,26 @@ TEST(Intake, BadWordsAreBadBehindASpaceToo) {
 }
 
 TEST(Intake, DefaultsOfLength) {
-  ScriptedHouse house;
-  house.script = [](const std::vector<TokenId>&, int32_t) { return std::vector<TokenId>(1000, 'a'); };
-  house.start();
+  ScriptedEngine scripted;
+  scripted.script = [](const std::vector<TokenId>&, int32_t) { return std::vector<TokenId>(1000, 'a'); };
+  scripted.start();
   Question text = text_request(), chat = chat_request();
   text.sampling.max_tokens.reset();
-  EXPECT_EQ(ask(&house, text).choices.at({0, 0}).counts.num_output, 16);
-  TextDelta answer = ask(&house, chat).choices.at({0, 0});
+  EXPECT_EQ(ask(&scripted, text).choices.at({0, 0}).counts.num_output, 16);
+  TextDelta answer = ask(&scripted, chat).choices.at({0, 0});
   EXPECT_EQ(answer.counts.num_output, 256 - answer.counts.num_prompt);
   EXPECT_EQ(answer.finish, FinishReason::kLength);
 
-  ScriptedHouse limited;
-  limited.script = house.script;
+  ScriptedEngine limited;
+  limited.script = scripted.script;
   limited.model.default_sampling.set("max_new_tokens", 5);
   limited.start();
   EXPECT_EQ(ask(&limited, chat).choices.at({0, 0}).counts.num_output, 5);
   EXPECT_EQ(ask(&limited, text).choices.at({0, 0}).counts.num_output, 16);  // of chats alone, as in vLLM
   chat.sampling.max_tokens = 9;                                             // the model's own is a default
   EXPECT_EQ(ask(&limited, chat).choices.at({0, 0}).counts.num_output, 9);
-  ScriptedHouse strict;
-  strict.script = house.script;
+  ScriptedEngine strict;
+  strict.script = scripted.script;
   strict.model.default_sampling.set("max_new_tokens", 5);
   strict.model.max_new_tokens_is_limit = true;
   strict.start();
@@ -144,9 +144,9 @@ TEST(Intake, DefaultsOfLength) {
 }
 
 TEST(Intake, RefusesWhatTheModelCanNotDo) {
-  ScriptedHouse house;
-  house.model.max_logprobs = 4;
-  house.start();
+  ScriptedEngine scripted;
+  scripted.model.max_logprobs = 4;
+  scripted.start();
   using Change = std::function<void(Question*)>;
   struct Case {
     const char* param;
@@ -190,7 +190,7 @@ TEST(Intake, RefusesWhatTheModelCanNotDo) {
   for (const Case& one : cases) {
     Question request = text_request();
     one.change(&request);
-    Whole whole = ask(&house, request);
+    Whole whole = ask(&scripted, request);
     ASSERT_FALSE(whole.error.ok()) << one.param;
     EXPECT_EQ(whole.error.code(), StatusCode::kInvalidArgument);
     EXPECT_EQ(whole.error.param(), one.param) << whole.error.message();
@@ -199,7 +199,7 @@ TEST(Intake, RefusesWhatTheModelCanNotDo) {
     for (auto field : {&Question::num_logprobs, &Question::num_prompt_logprobs}) {
       Question request = text_request();
       request.*field = count;
-      Whole whole = ask(&house, request);
+      Whole whole = ask(&scripted, request);
       ASSERT_FALSE(whole.error.ok()) << count;
       EXPECT_NE(whole.error.message().find(" of " + std::to_string(count) + ","), std::string::npos)
           << whole.error.message();
@@ -207,11 +207,11 @@ TEST(Intake, RefusesWhatTheModelCanNotDo) {
   }
   Question unknown = text_request();
   unknown.model = "gpt-4";
-  Whole whole = ask(&house, unknown);
+  Whole whole = ask(&scripted, unknown);
   EXPECT_EQ(whole.refused.code(), StatusCode::kNotFound);
   EXPECT_EQ(whole.refused.message(),
             "The model `gpt-4` does not exist. Valid aliases: scripted, second/name.");
-  EXPECT_TRUE(house.engine->drain(60));
+  EXPECT_TRUE(scripted.engine->drain(60));
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ using testing::kEos;
 using testing::kStopNow;
 using testing::Question;
 using testing::Reader;
-using testing::ScriptedHouse;
+using testing::ScriptedEngine;
 using testing::text_request;
 using testing::Whole;
 
@@ -29,14 +29,14 @@ struct StopCase {
   std::string text, reason;
 };
 TEST(OutputStream, StopStrings) {
-  ScriptedHouse house;
-  house.script = [](const std::vector<TokenId>&, int32_t) {
+  ScriptedEngine scripted;
+  scripted.script = [](const std::vector<TokenId>&, int32_t) {
     std::vector<TokenId> ids = bytes_of("one ");
     ids.push_back(kStopNow);
     for (TokenId id : bytes_of(" tw\xc3\xa9 STOP end")) ids.push_back(id);
     return ids;
   };
-  house.start();
+  scripted.start();
   const StopCase cases[] = {
       {{}, false, 0, "one STOP now tw\xc3\xa9 STOP end", ""},
       {{"STOP"}, false, 0, "one ", "STOP"},
@@ -54,7 +54,7 @@ TEST(OutputStream, StopStrings) {
     request.stop = one.stop;
     request.include_stop_str_in_output = one.include;
     request.sampling.min_tokens = one.min_tokens;
-    Whole whole = ask(&house, request);
+    Whole whole = ask(&scripted, request);
     const TextDelta& answer = whole.choices.at({0, 0});
     // EOS belongs to the text under include_stop_str_in_output, but is special and thus not shown.
     EXPECT_EQ(answer.text, one.text) << ::testing::PrintToString(one.stop);
@@ -62,22 +62,22 @@ TEST(OutputStream, StopStrings) {
     const auto* reason = std::get_if<std::string>(&answer.stop_reason);
     EXPECT_EQ(reason == nullptr ? "" : *reason, one.reason);
   }
-  EXPECT_TRUE(house.engine->drain(60)) << "what was stopped has left the engine";
-  EXPECT_EQ(house.engine->stats().kv_usage, 0);
+  EXPECT_TRUE(scripted.engine->drain(60)) << "what was stopped has left the engine";
+  EXPECT_EQ(scripted.engine->stats().kv_usage, 0);
 }
 
 TEST(OutputStream, PiecesAreWholeCharactersAndNotHeldLongerThanNeeded) {
-  ScriptedHouse house;
-  house.script = [](const std::vector<TokenId>&, int32_t) {
+  ScriptedEngine scripted;
+  scripted.script = [](const std::vector<TokenId>&, int32_t) {
     return bytes_of(
         "a\xf0\x9f\x99\x82"
         "b\xff"
         "c\xf0\x9f");
   };
-  house.start();
+  scripted.start();
   Question request = text_request();
   request.stop = {"bcd"};
-  Whole whole = ask(&house, request);
+  Whole whole = ask(&scripted, request);
   EXPECT_EQ(whole.choices.at({0, 0}).text,
             "a\xf0\x9f\x99\x82"
             "b\xef\xbf\xbd"
@@ -90,51 +90,51 @@ TEST(OutputStream, PiecesAreWholeCharactersAndNotHeldLongerThanNeeded) {
 }
 
 TEST(OutputStream, StopTokensAndLength) {
-  ScriptedHouse house;
-  house.start();
+  ScriptedEngine scripted;
+  scripted.start();
   Question request = text_request();
   request.sampling.stop_token_ids = {','};
-  TextDelta answer = ask(&house, request).choices.at({0, 0});
+  TextDelta answer = ask(&scripted, request).choices.at({0, 0});
   EXPECT_EQ(answer.text, "Hello");
   EXPECT_EQ(std::get<TokenId>(answer.stop_reason), ',');
   request.include_stop_str_in_output = true;
-  EXPECT_EQ(ask(&house, request).choices.at({0, 0}).text, "Hello,");
+  EXPECT_EQ(ask(&scripted, request).choices.at({0, 0}).text, "Hello,");
   request = text_request();
   request.sampling.max_tokens = 3;
-  answer = ask(&house, request).choices.at({0, 0});
+  answer = ask(&scripted, request).choices.at({0, 0});
   EXPECT_EQ(answer.text, "Hel");
   EXPECT_EQ(answer.finish, FinishReason::kLength);
 }
 
 TEST(OutputStream, SeveralPromptsAndChoices) {
-  ScriptedHouse house;
-  house.script = [](const std::vector<TokenId>& prompt, int32_t choice) {
+  ScriptedEngine scripted;
+  scripted.script = [](const std::vector<TokenId>& prompt, int32_t choice) {
     std::string text(1, static_cast<char>(prompt.back()));
     return bytes_of(text + std::to_string(choice) + "|tail");
   };
-  house.start();
+  scripted.start();
   Question request = text_request();
   request.prompt = std::vector<TextPrompt>{"x", std::vector<TokenId>{'y'}};
   request.n = 3;
   request.stop = {"1|"};  // ends choice 1 of each; the others go on
-  Whole whole = ask(&house, request);
+  Whole whole = ask(&scripted, request);
   ASSERT_EQ(whole.choices.size(), 6u);
   EXPECT_EQ(whole.choices.at({0, 0}).text, "x0|tail");
   EXPECT_EQ(whole.choices.at({0, 1}).text, "x");
   EXPECT_EQ(whole.choices.at({1, 1}).text, "y");
   EXPECT_EQ(whole.choices.at({1, 2}).text, "y2|tail");
-  EXPECT_TRUE(house.engine->drain(60));
-  EXPECT_EQ(house.engine->stats().kv_usage, 0);
+  EXPECT_TRUE(scripted.engine->drain(60));
+  EXPECT_EQ(scripted.engine->stats().kv_usage, 0);
 }
 
 TEST(OutputStream, EchoAndLogprobs) {
-  ScriptedHouse house;
-  house.script = [](const std::vector<TokenId>&, int32_t) { return bytes_of("ok"); };
-  house.start();
+  ScriptedEngine scripted;
+  scripted.script = [](const std::vector<TokenId>&, int32_t) { return bytes_of("ok"); };
+  scripted.start();
   Question request = text_request();
   request.echo = true;
   request.num_logprobs = request.num_prompt_logprobs = 2;
-  TextDelta answer = ask(&house, request).choices.at({0, 0});
+  TextDelta answer = ask(&scripted, request).choices.at({0, 0});
   EXPECT_EQ(answer.prompt_text, "hi");
   EXPECT_EQ(answer.text, "ok");
   ASSERT_EQ(answer.prompt_logprobs.size(), 3u);
@@ -150,7 +150,7 @@ TEST(OutputStream, EchoAndLogprobs) {
 
   request.sampling.max_tokens = 0;  // echo alone
   request.n = 2;
-  Whole whole = ask(&house, request);
+  Whole whole = ask(&scripted, request);
   for (int choice : {0, 1}) {
     answer = whole.choices.at({0, choice});
     EXPECT_EQ(answer.prompt_text, "hi");
@@ -163,11 +163,11 @@ TEST(OutputStream, EchoAndLogprobs) {
   request = text_request();
   request.prompt = std::vector<TextPrompt>{std::vector<TokenId>{kBos, 'a', 'b'}};
   request.echo = true;
-  EXPECT_EQ(ask(&house, request).choices.at({0, 0}).prompt_text, "<s>ab");  // all of the prompt
-  request.prompt = std::vector<TextPrompt>{std::vector<TokenId>{'a'}};      // nothing predicts its only token
+  EXPECT_EQ(ask(&scripted, request).choices.at({0, 0}).prompt_text, "<s>ab");  // all of the prompt
+  request.prompt = std::vector<TextPrompt>{std::vector<TokenId>{'a'}};  // nothing predicts its only token
   request.num_logprobs = request.num_prompt_logprobs = 0;
   request.n = 2;
-  whole = ask(&house, request);
+  whole = ask(&scripted, request);
   for (int choice : {0, 1}) {
     EXPECT_EQ(whole.choices.at({0, choice}).prompt_logprobs.size(), 1u);
     EXPECT_EQ(whole.choices.at({0, choice}).text, "ok");
@@ -222,16 +222,16 @@ TEST(OutputStream, TokensAreNamedAndPlacedAsTheTextShowsThem) {
       {"nothing else", "p", false, {0x98, 0x98, 0x98}, "", {"", "", "", "<eos>"}, {0, 0, 0, 0}},
   };
   for (const Case& c : cases) {
-    ScriptedHouse house;
-    house.script = [&](const std::vector<TokenId>&, int32_t) { return c.script; };
-    house.start();
+    ScriptedEngine scripted;
+    scripted.script = [&](const std::vector<TokenId>&, int32_t) { return c.script; };
+    scripted.start();
     Question request = text_request();
     request.prompt = std::vector<TextPrompt>{c.prompt};
     request.echo = c.echo;
     request.num_logprobs = 0;
     if (c.echo) request.num_prompt_logprobs = 0;
     request.n = 2;  // each choice has its own state
-    const Whole whole = ask(&house, request);
+    const Whole whole = ask(&scripted, request);
     for (int index : {0, 1}) {
       const TextDelta& answer = whole.choices.at({0, index});
       EXPECT_EQ(answer.text, c.text) << c.what;
@@ -249,18 +249,18 @@ TEST(OutputStream, TokensAreNamedAndPlacedAsTheTextShowsThem) {
 }
 
 TEST(OutputStream, TimeOutBeforeAndAfterTheFirstToken) {
-  ScriptedHouse house;
-  house.script = [](const std::vector<TokenId>&, int32_t) { return std::vector<TokenId>(1000, 'a'); };
-  house.on_step = [] {
+  ScriptedEngine scripted;
+  scripted.script = [](const std::vector<TokenId>&, int32_t) { return std::vector<TokenId>(1000, 'a'); };
+  scripted.on_step = [] {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
     return Status();
   };
-  house.start();
+  scripted.start();
   auto now = [] { return std::chrono::steady_clock::now(); };
   Question request = text_request();
   request.n = 2;
   request.deadline = now() + std::chrono::milliseconds(200);
-  Whole whole = ask(&house, request);
+  Whole whole = ask(&scripted, request);
   ASSERT_TRUE(whole.error.ok()) << whole.error.message();
   for (int choice : {0, 1}) {
     const TextDelta& answer = whole.choices.at({0, choice});
@@ -268,33 +268,33 @@ TEST(OutputStream, TimeOutBeforeAndAfterTheFirstToken) {
     EXPECT_EQ(answer.text, std::string(static_cast<std::size_t>(answer.counts.num_output), 'a'));
     EXPECT_GT(answer.counts.num_output, 0);
   }
-  EXPECT_EQ(house.metrics.success_timeout.value(), 2);
+  EXPECT_EQ(scripted.metrics.success_timeout.value(), 2);
 
-  house.engine->pause(PauseMode::kWait, false, [](const Status&) {});  // no request gets a token
+  scripted.engine->pause(PauseMode::kWait, false, [](const Status&) {});  // no request gets a token
   request.deadline = now() + std::chrono::milliseconds(20);
-  whole = ask(&house, request);
+  whole = ask(&scripted, request);
   ASSERT_FALSE(whole.error.ok());
   EXPECT_EQ(whole.error.code(), StatusCode::kTimeout);
 
   request.deadline = now() - std::chrono::milliseconds(1);  // while it waited for the text pool
-  whole = ask(&house, request);
+  whole = ask(&scripted, request);
   ASSERT_FALSE(whole.error.ok());
   EXPECT_EQ(whole.error.code(), StatusCode::kTimeout);
-  EXPECT_EQ(house.metrics.rejected_deadline.value(), 1);
-  EXPECT_TRUE(house.engine->drain(60));
+  EXPECT_EQ(scripted.metrics.rejected_deadline.value(), 1);
+  EXPECT_TRUE(scripted.engine->drain(60));
 }
 
 TEST(OutputStream, AbortIsHeardByTheReader) {
-  ScriptedHouse house;
-  house.script = [](const std::vector<TokenId>&, int32_t) { return std::vector<TokenId>(1000, 'a'); };
-  house.on_step = [] {
+  ScriptedEngine scripted;
+  scripted.script = [](const std::vector<TokenId>&, int32_t) { return std::vector<TokenId>(1000, 'a'); };
+  scripted.on_step = [] {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
     return Status();
   };
-  house.start();
+  scripted.start();
   for (bool early : {true, false}) {
     Reader reader;
-    auto stream = admit(house.intake.get(), text_request(), reader.wake());
+    auto stream = admit(scripted.intake.get(), text_request(), reader.wake());
     ASSERT_TRUE(stream.ok());
     if (early) stream->abort();  // perhaps before it is tokenized
     int seen = 0;
@@ -311,47 +311,47 @@ TEST(OutputStream, AbortIsHeardByTheReader) {
     EXPECT_EQ(finish, FinishReason::kAbort);
     EXPECT_LT(delta.counts.num_output, 100);
   }
-  EXPECT_TRUE(house.engine->drain(60));
+  EXPECT_TRUE(scripted.engine->drain(60));
 }
 
 TEST(OutputStream, EngineFailureIsAGeneralError) {
-  ScriptedHouse house;
+  ScriptedEngine scripted;
   std::atomic<int> steps{0};
-  house.on_step = [&] { return ++steps > 3 ? internal_error("secret detail") : Status(); };
-  house.start();
-  Whole whole = ask(&house, text_request());
+  scripted.on_step = [&] { return ++steps > 3 ? internal_error("secret detail") : Status(); };
+  scripted.start();
+  Whole whole = ask(&scripted, text_request());
   ASSERT_FALSE(whole.error.ok());
   EXPECT_EQ(whole.error.code(), StatusCode::kInternal);
   EXPECT_EQ(whole.error.message(), "secret detail") << "for the log: openai/ keeps it from clients";
-  EXPECT_EQ(ask(&house, text_request()).refused.code(), StatusCode::kUnavailable);
+  EXPECT_EQ(ask(&scripted, text_request()).refused.code(), StatusCode::kUnavailable);
 }
 
 // Streams read, dropped and cancelled from many threads at once: nothing stays in the engine.
 TEST(OutputStream, ManyReadersAndLeavers) {
-  ScriptedHouse house;
-  house.start();
+  ScriptedEngine scripted;
+  scripted.start();
   std::vector<std::thread> threads;
   std::atomic<int> whole_answers{0};
   for (int t = 0; t < 4; ++t) {
-    threads.emplace_back([&house, &whole_answers, t] {
+    threads.emplace_back([&scripted, &whole_answers, t] {
       for (int i = 0; i < 12; ++i) {
         Question request = text_request();
         request.n = 1 + i % 3;
         if ((i + t) % 3 == 0) {
-          auto stream = admit(house.intake.get(), request, [] {});
+          auto stream = admit(scripted.intake.get(), request, [] {});
           if (stream.ok() && i % 2 == 0) stream->cancel();
           continue;
         }
-        Whole whole = ask(&house, request);
+        Whole whole = ask(&scripted, request);
         for (const auto& [key, answer] : whole.choices) whole_answers += answer.text == "Hello, world.";
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_GT(whole_answers, 0);
-  house.text_pool.reset();
-  EXPECT_TRUE(house.engine->drain(60));
-  EXPECT_EQ(house.engine->stats().kv_usage, 0);
+  scripted.text_pool.reset();
+  EXPECT_TRUE(scripted.engine->drain(60));
+  EXPECT_EQ(scripted.engine->stats().kv_usage, 0);
 }
 
 }  // namespace

@@ -23,10 +23,10 @@ PrefixCacheConfig with_offload(int32_t slots, int64_t disk_slots) {
 
 // A scheduler of one sequence at a time and its runner: every block that a sequence is given must hold the
 // hash of the sequence's prefix.
-class House {
+class Harness {
  public:
-  House(std::vector<KvGroupSpec> groups, int32_t num_blocks, const PrefixCacheConfig& config,
-        const testing::FakeOffloadConfig& fake)
+  Harness(std::vector<KvGroupSpec> groups, int32_t num_blocks, const PrefixCacheConfig& config,
+          const testing::FakeOffloadConfig& fake)
       : groups_(groups),
         kv(groups, num_blocks, config),
         offload(
@@ -108,106 +108,106 @@ std::vector<TokenId> prompt(int32_t begin, int32_t size) {
 }
 
 TEST(Offload, EvictedBlocksComeBackFromMemory) {
-  House house({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
-  EXPECT_EQ(house.serve(prompt(0, 21)).matched, 0);
-  EXPECT_EQ(house.serve(prompt(1000, 21)).matched, 0);  // pushes the first one out
-  const House::Served again = house.serve(prompt(0, 21));
+  Harness harness({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
+  EXPECT_EQ(harness.serve(prompt(0, 21)).matched, 0);
+  EXPECT_EQ(harness.serve(prompt(1000, 21)).matched, 0);  // pushes the first one out
+  const Harness::Served again = harness.serve(prompt(0, 21));
   EXPECT_EQ(again.matched, 0);
   EXPECT_EQ(again.loaded, 20);
-  const OffloadStats stats = house.kv.offload_stats();
+  const OffloadStats stats = harness.kv.offload_stats();
   EXPECT_EQ(stats.num_loads, 5u);
   EXPECT_EQ(stats.load_bytes, 500u);
   EXPECT_EQ(stats.hit_tokens, 20u);
   EXPECT_GE(stats.num_stores, 5u);
-  EXPECT_EQ(house.offload.num_loads(), 5u);
+  EXPECT_EQ(harness.offload.num_loads(), 5u);
 }
 
 TEST(Offload, TheLastTokenIsAlwaysComputed) {
-  House house({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
-  house.serve(prompt(0, 20));
-  house.serve(prompt(1000, 20));
-  const House::Served again = house.serve(prompt(0, 20));
+  Harness harness({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
+  harness.serve(prompt(0, 20));
+  harness.serve(prompt(1000, 20));
+  const Harness::Served again = harness.serve(prompt(0, 20));
   EXPECT_EQ(again.matched + again.loaded, 16);
 }
 
 TEST(Offload, ComesBackFromDisk) {
-  House house({testing::full_group(kBlock, 100)}, 1 + 7, with_offload(8, 100),
-              {.num_slots = 8, .end_one_in = 1});
+  Harness harness({testing::full_group(kBlock, 100)}, 1 + 7, with_offload(8, 100),
+                  {.num_slots = 8, .end_one_in = 1});
   for (int32_t begin : {0, 1000, 2000, 3000, 4000}) {
-    house.serve(prompt(begin, 25));
-    for (int i = 0; i < 20; ++i) house.step();  // what is stored goes to disk
+    harness.serve(prompt(begin, 25));
+    for (int i = 0; i < 20; ++i) harness.step();  // what is stored goes to disk
   }
-  const uint64_t hits_before = house.kv.offload_stats().hit_tokens;
-  const House::Served again = house.serve(prompt(0, 25));
+  const uint64_t hits_before = harness.kv.offload_stats().hit_tokens;
+  const Harness::Served again = harness.serve(prompt(0, 25));
   EXPECT_EQ(again.rounds, 1);
   EXPECT_EQ(again.loaded, 20) << "some slots stay for others";
-  EXPECT_EQ(house.offload.num_fetched(), 5u);
-  const OffloadStats stats = house.kv.offload_stats();
+  EXPECT_EQ(harness.offload.num_fetched(), 5u);
+  const OffloadStats stats = harness.kv.offload_stats();
   EXPECT_EQ(stats.hit_tokens - hits_before, 20u);
   EXPECT_EQ(stats.disk_hit_tokens, 20u);
 }
 
 TEST(Offload, AnothersContentIsNotFound) {
-  House house({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
+  Harness harness({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
   CacheScope mine, yours;
   mine.salt[0] = 1;
   yours.salt[0] = 2;
-  house.serve(prompt(0, 21), mine);
-  house.serve(prompt(1000, 21), mine);
-  EXPECT_EQ(house.serve(prompt(0, 21), yours).loaded, 0);
-  EXPECT_EQ(house.serve(prompt(0, 21), mine).loaded, 20);
+  harness.serve(prompt(0, 21), mine);
+  harness.serve(prompt(1000, 21), mine);
+  EXPECT_EQ(harness.serve(prompt(0, 21), yours).loaded, 0);
+  EXPECT_EQ(harness.serve(prompt(0, 21), mine).loaded, 20);
 }
 
 TEST(Offload, ResetForgetsWhatIsOffloaded) {
-  House house({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 100), {.num_slots = 16});
-  house.serve(prompt(0, 21));
-  house.serve(prompt(1000, 21));
-  house.kv.reset_prefix_cache();
-  for (int i = 0; i < 100; ++i) house.step();
-  EXPECT_EQ(house.serve(prompt(0, 21)).loaded, 0);
-  EXPECT_EQ(house.offload.num_files(),
-            static_cast<std::size_t>(house.kv.offload_stats().num_used_disk_slots));
+  Harness harness({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 100), {.num_slots = 16});
+  harness.serve(prompt(0, 21));
+  harness.serve(prompt(1000, 21));
+  harness.kv.reset_prefix_cache();
+  for (int i = 0; i < 100; ++i) harness.step();
+  EXPECT_EQ(harness.serve(prompt(0, 21)).loaded, 0);
+  EXPECT_EQ(harness.offload.num_files(),
+            static_cast<std::size_t>(harness.kv.offload_stats().num_used_disk_slots));
 }
 
 TEST(Offload, UnfitContentIsForgotten) {
-  House house({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
-  house.serve(prompt(0, 21));
-  house.serve(prompt(1000, 21));
+  Harness harness({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
+  harness.serve(prompt(0, 21));
+  harness.serve(prompt(1000, 21));
   SeqKv seq;
-  ASSERT_EQ(house.kv.load_offloaded(&seq, prompt(0, 21), {}), 20);
-  house.kv.uncache(&seq, 8);  // from its third block on
-  house.step();
-  house.kv.release(&seq);
-  house.serve(prompt(2000, 21));
-  EXPECT_EQ(house.serve(prompt(0, 21)).loaded, 8);
+  ASSERT_EQ(harness.kv.load_offloaded(&seq, prompt(0, 21), {}), 20);
+  harness.kv.uncache(&seq, 8);  // from its third block on
+  harness.step();
+  harness.kv.release(&seq);
+  harness.serve(prompt(2000, 21));
+  EXPECT_EQ(harness.serve(prompt(0, 21)).loaded, 8);
 }
 
 TEST(Offload, TooFewFreeBlocksLoadNothing) {
-  House house({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
-  house.serve(prompt(0, 21));
-  house.serve(prompt(1000, 21));
+  Harness harness({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
+  harness.serve(prompt(0, 21));
+  harness.serve(prompt(1000, 21));
   SeqKv other, seq;
-  ASSERT_TRUE(house.kv.reserve(&other, 0, 2 * kBlock));
-  EXPECT_EQ(house.kv.load_offloaded(&seq, prompt(0, 21), {}), 0);
-  EXPECT_EQ(house.kv.num_held(seq), 0);
-  EXPECT_EQ(house.kv.load_offloaded(&seq, prompt(0, 17), {}), 16);
+  ASSERT_TRUE(harness.kv.reserve(&other, 0, 2 * kBlock));
+  EXPECT_EQ(harness.kv.load_offloaded(&seq, prompt(0, 21), {}), 0);
+  EXPECT_EQ(harness.kv.num_held(seq), 0);
+  EXPECT_EQ(harness.kv.load_offloaded(&seq, prompt(0, 17), {}), 16);
 }
 
 TEST(Offload, WindowedGroupsBringBackWhatIsSeen) {
-  House house({testing::full_group(kBlock, 100), testing::window_group(kBlock, 6, 100)}, 1 + 14,
-              with_offload(32, 0), {.num_slots = 32});
-  house.serve(prompt(0, 25));
-  house.serve(prompt(1000, 25));
-  const House::Served again = house.serve(prompt(0, 25));
+  Harness harness({testing::full_group(kBlock, 100), testing::window_group(kBlock, 6, 100)}, 1 + 14,
+                  with_offload(32, 0), {.num_slots = 32});
+  harness.serve(prompt(0, 25));
+  harness.serve(prompt(1000, 25));
+  const Harness::Served again = harness.serve(prompt(0, 25));
   EXPECT_EQ(again.matched + again.loaded, 24);
-  EXPECT_EQ(house.offload.num_loads(), 6u + 2u);
+  EXPECT_EQ(harness.offload.num_loads(), 6u + 2u);
 }
 
 TEST(Offload, AdoptedFilesAreFound) {
   // The same root in both lives, as a folder keeps it.
   PrefixCacheConfig config = with_offload(16, 100);
   config.hash_seed = "seed";
-  House first({testing::full_group(kBlock, 100)}, 1 + 6, config, {.num_slots = 16});
+  Harness first({testing::full_group(kBlock, 100)}, 1 + 6, config, {.num_slots = 16});
   SeqKv seq;
   const std::vector<TokenId> tokens = prompt(0, 21);
   first.kv.match(&seq, tokens, {});
@@ -235,17 +235,17 @@ TEST(Offload, AdoptedFilesAreFound) {
 TEST(Offload, RoutersHearWhatHasComeBack) {
   PrefixCacheConfig config = with_offload(16, 0);
   config.record_events = true;
-  House house({testing::full_group(kBlock, 100)}, 1 + 7, config, {.num_slots = 16});
-  house.serve(prompt(0, 25));
-  house.serve(prompt(1000, 25));
+  Harness harness({testing::full_group(kBlock, 100)}, 1 + 7, config, {.num_slots = 16});
+  harness.serve(prompt(0, 25));
+  harness.serve(prompt(1000, 25));
   SeqKv seq;
   const std::vector<TokenId> tokens = prompt(0, 25);
   std::vector<KvEvent> events;
-  house.kv.take_events(&events);
+  harness.kv.take_events(&events);
   events.clear();
-  ASSERT_EQ(house.kv.match(&seq, tokens, {}), 0);
-  ASSERT_EQ(house.kv.load_offloaded(&seq, tokens, {}), 24);
-  house.kv.take_events(&events);
+  ASSERT_EQ(harness.kv.match(&seq, tokens, {}), 0);
+  ASSERT_EQ(harness.kv.load_offloaded(&seq, tokens, {}), 24);
+  harness.kv.take_events(&events);
   std::vector<BlockKey> stored;
   std::vector<TokenId> stored_tokens;
   for (const KvEvent& event : events) {
@@ -258,13 +258,13 @@ TEST(Offload, RoutersHearWhatHasComeBack) {
 }
 
 TEST(Offload, WhatIsCachedIsKeptAtTheEnd) {
-  House house({testing::full_group(kBlock, 100)}, 1 + 20, with_offload(4, 100), {.num_slots = 4});
-  house.serve(prompt(1000, 13));
-  house.serve(prompt(0, 25));
-  house.kv.flush_to_disk();
-  for (int i = 0; i < 20; ++i) house.step();
-  EXPECT_EQ(house.offload.num_files(), 4u) << "as many as there are slots, the last used first";
-  House again({testing::full_group(kBlock, 100)}, 1 + 20, with_offload(4, 0), {.num_slots = 4});
+  Harness harness({testing::full_group(kBlock, 100)}, 1 + 20, with_offload(4, 100), {.num_slots = 4});
+  harness.serve(prompt(1000, 13));
+  harness.serve(prompt(0, 25));
+  harness.kv.flush_to_disk();
+  for (int i = 0; i < 20; ++i) harness.step();
+  EXPECT_EQ(harness.offload.num_files(), 4u) << "as many as there are slots, the last used first";
+  Harness again({testing::full_group(kBlock, 100)}, 1 + 20, with_offload(4, 0), {.num_slots = 4});
   again.serve(prompt(0, 25));
   again.kv.flush_to_disk();
   EXPECT_EQ(again.kv.offload_stats().num_stores, 0u) << "without a disk nothing outlives the process";
@@ -281,8 +281,9 @@ TEST(Offload, ContentIsNeverConfused) {
     if (seed % 3 == 2) groups = {testing::window_group(kBlock, 7, 100)};
     const auto slots = static_cast<int32_t>(1 + random.next() % 12);
     const auto disk = static_cast<int64_t>(random.next() % 3 * 10);
-    House house(groups, 1 + 24, with_offload(slots, disk),
-                {.num_slots = slots, .end_one_in = 1 + seed % 3, .fail_one_in = seed % 4 * 3, .seed = seed});
+    Harness harness(
+        groups, 1 + 24, with_offload(slots, disk),
+        {.num_slots = slots, .end_one_in = 1 + seed % 3, .fail_one_in = seed % 4 * 3, .seed = seed});
     for (int i = 0; i < 300; ++i) {
       std::vector<TokenId> tokens = prompt(static_cast<int32_t>(random.next() % 4) * 1000,
                                            static_cast<int32_t>(4 + random.next() % 20));
@@ -291,8 +292,8 @@ TEST(Offload, ContentIsNeverConfused) {
       tokens.insert(tokens.end(), tail.begin(), tail.end());
       CacheScope scope;
       scope.salt[0] = static_cast<uint8_t>(random.next() % 2);
-      loaded += house.serve(tokens, scope).loaded;
-      if (random.next() % 100 == 0) house.kv.reset_prefix_cache();
+      loaded += harness.serve(tokens, scope).loaded;
+      if (random.next() % 100 == 0) harness.kv.reset_prefix_cache();
       if (HasFailure()) FAIL() << "seed " << seed << ", request " << i;
     }
   }

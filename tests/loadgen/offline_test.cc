@@ -15,12 +15,12 @@ namespace {
 
 using ::testing::HasSubstr;
 
-struct House {
+struct Harness {
   MetricsRegistry registry;
   EngineMetrics metrics{&registry, "m", 64};
   std::unique_ptr<Engine> engine;
 
-  explicit House(std::function<Status(const StepPlan&)> on_wait = nullptr) {
+  explicit Harness(std::function<Status(const StepPlan&)> on_wait = nullptr) {
     EngineConfig config;
     config.scheduler.max_num_seqs = 4;
     config.scheduler.max_num_batched_tokens = 32;
@@ -45,24 +45,24 @@ std::vector<BenchPrompt> prompts_of(std::size_t count) {
 }
 
 TEST(Offline, EveryAnswerHasItsLength) {
-  House house;
+  Harness harness;
   OfflineOptions options{.n = 2};
   std::atomic<std::size_t> ended = 0;
   options.on_progress = [&](std::size_t done) { ended = done; };
-  OfflineResult result = run_offline(house.engine.get(), prompts_of(6), options).value();
+  OfflineResult result = run_offline(harness.engine.get(), prompts_of(6), options).value();
   EXPECT_EQ(result.num_prompt_tokens, 1 + 2 + 3 + 4 + 5 + 6);
   EXPECT_EQ(result.num_output_tokens, 6 * 2 * 5);
   EXPECT_GT(result.elapsed_s, 0);
   EXPECT_EQ(ended, 12u);
-  EXPECT_TRUE(run_offline(house.engine.get(), prompts_of(20), {}).ok()) << "and again";
+  EXPECT_TRUE(run_offline(harness.engine.get(), prompts_of(20), {}).ok()) << "and again";
 }
 
 TEST(Offline, AFullQueueAndADeadEngineAreErrors) {
-  House house;
-  EXPECT_FALSE(run_offline(house.engine.get(), prompts_of(41), {}).ok());
-  EXPECT_TRUE(run_offline(house.engine.get(), prompts_of(3), {}).ok()) << "a refusal leaves nothing behind";
+  Harness harness;
+  EXPECT_FALSE(run_offline(harness.engine.get(), prompts_of(41), {}).ok());
+  EXPECT_TRUE(run_offline(harness.engine.get(), prompts_of(3), {}).ok()) << "a refusal leaves nothing behind";
   set_log_level(LogLevel::kOff);
-  House broken([](const StepPlan&) { return internal_error("the device fell off"); });
+  Harness broken([](const StepPlan&) { return internal_error("the device fell off"); });
   Result<OfflineResult> result = run_offline(broken.engine.get(), prompts_of(3), {});
   set_log_level(LogLevel::kInfo);
   ASSERT_FALSE(result.ok());

@@ -120,7 +120,7 @@ std::set<std::string> expected_series(const Row& row) {
 
 TEST(Catalog, HasVllmsNamesTypesLabelsAndBounds) {
   MetricsRegistry registry;
-  EngineMetrics metrics(&registry, "m", 2048, {.block_lives = true, .offload = true, .kv_events = true});
+  EngineMetrics metrics(&registry, "m", 2048, {.block_residency = true, .offload = true, .kv_events = true});
   const Exposition text = parse_prometheus(registry.render());
   for (const Row& row : kRows) {
     SCOPED_TRACE(row.name);
@@ -144,7 +144,7 @@ TEST(Catalog, LeavesOutPartsThatAServerLacks) {
   MetricsRegistry registry;
   EngineMetrics metrics(&registry, "m", 2048);
   const Exposition text = parse_prometheus(registry.render());
-  EXPECT_FALSE(metrics.block_lives || metrics.offload || metrics.kv_events);
+  EXPECT_FALSE(metrics.block_residency || metrics.offload || metrics.kv_events);
   for (const auto& [name, type] : text.types) {
     EXPECT_EQ(name.find("kv_block"), std::string::npos) << name;
     EXPECT_EQ(name.find("kv_offload"), std::string::npos) << name;

@@ -79,7 +79,7 @@ TEST(VllmFamilies, BoundsCanBeChosenByFamily) {
   MetricsRegistry registry;
   EngineMetrics engine(
       &registry, "m", 2048,
-      {.block_lives = true,
+      {.block_residency = true,
        .bounds = {{"request_latency", {1, 2.5}}, {"kv_cache_residency", {7}}, {"request_tokens", {64}}}});
   const Exposition text = parse_prometheus(registry.render());
   struct Case {

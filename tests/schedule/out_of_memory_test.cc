@@ -1,4 +1,4 @@
-// Where memory ends, a request ends with one event for each of its choices, and the books are right.
+// Where memory ends, a request ends with one event for each of its choices, and the accounting is right.
 #include <map>
 
 #include "base/memory_reserve.h"
@@ -124,7 +124,7 @@ TEST_F(OutOfMemory, AnyAllocationMayFail) {
   EXPECT_GT(num_ended, 10);
 }
 
-// The first of three alone in the house finds none when it is let in: the same plan lets the next one in.
+// The first of three alone in the engine finds none when it is admitted: the same plan lets the next one in.
 TEST_F(OutOfMemory, SiblingsOfOneThatCouldNotBegin) {
   if (!can_allocations_fail()) GTEST_SKIP();
   allocations_may_fail = true;

@@ -40,7 +40,7 @@ TEST_P(JudgeStop, AsVllmDoes) {
   seq.reserve_output(c.max_len, 16, 1);
   seq.output = c.output;
   seq.num_computed_ever = 2 + static_cast<int>(c.output.size());
-  StopVerdict verdict = judge_stop(seq, c.max_len);
+  StopVerdict verdict = check_stop(seq, c.max_len);
   EXPECT_EQ(verdict.finish, c.finish);
   EXPECT_EQ(verdict.stop_token, c.stop_token);
 }
@@ -102,7 +102,7 @@ TEST(JudgeStop, PromptOnlyEndsWhenItIsComputed) {
   seq.request = &state;
   seq.prompt = state.request->prompt;
   seq.num_computed_ever = 3;
-  EXPECT_EQ(judge_stop(seq, 100).finish, FinishReason::kLength);
+  EXPECT_EQ(check_stop(seq, 100).finish, FinishReason::kLength);
 }
 
 }  // namespace

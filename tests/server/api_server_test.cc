@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "http/client.h"
-#include "tests/server/site.h"
+#include "tests/server/server_harness.h"
 
 namespace pagoda {
 namespace {
@@ -21,21 +21,21 @@ using testing::json;
 using testing::kChat;
 using testing::kText;
 using testing::kUser;
-using testing::Site;
+using testing::ServerHarness;
 
 TEST(ApiServer, ChatWholeAndStreamed) {
-  Site site;
-  site.start();
-  Value whole = json(site.post(kChat, std::string("{") + kUser + R"(,"model":"second/name"})").body);
+  ServerHarness harness;
+  harness.start();
+  Value whole = json(harness.post(kChat, std::string("{") + kUser + R"(,"model":"second/name"})").body);
   EXPECT_EQ(at(whole, {"choices", "0", "message", "content"}).as_string(), "Hello, world.");
   EXPECT_EQ(at(whole, {"choices", "0", "finish_reason"}).as_string(), "stop");
-  EXPECT_EQ(at(whole, {"model"}), Value(site.house.model.served_names.front()));  // as vLLM
+  EXPECT_EQ(at(whole, {"model"}), Value(harness.scripted.model.served_names.front()));  // as vLLM
   EXPECT_EQ(at(whole, {"id"}).as_string().substr(0, 9), "chatcmpl-");
   EXPECT_EQ(at(whole, {"usage", "completion_tokens"}).as_int(), 14);
 
-  auto events = site.stream(kChat, std::string("{") + kUser +
-                                       R"(,"stream":true,"n":2,"stream_options":)"
-                                       R"({"include_usage":true,"continuous_usage_stats":true}})");
+  auto events = harness.stream(kChat, std::string("{") + kUser +
+                                          R"(,"stream":true,"n":2,"stream_options":)"
+                                          R"({"include_usage":true,"continuous_usage_stats":true}})");
   std::string text[2];
   for (std::size_t i = 0; i < events.size(); ++i) {
     Value chunk = json(events[i]);
@@ -60,10 +60,10 @@ TEST(ApiServer, ChatWholeAndStreamed) {
 }
 
 TEST(ApiServer, CompletionsWholeAndStreamed) {
-  Site site;
-  site.start();
+  ServerHarness harness;
+  harness.start();
   std::string body = R"({"prompt":["a","b"],"max_tokens":5,"echo":true,"logprobs":1,"n":2)";
-  Value whole = json(site.post(kText, body + "}").body);
+  Value whole = json(harness.post(kText, body + "}").body);
   ASSERT_EQ(at(whole, {"choices"}).as_array().size(), 4u);
   EXPECT_EQ(at(whole, {"choices", "3", "text"}).as_string(), "bHello");
   EXPECT_EQ(at(whole, {"choices", "3", "index"}).as_int(), 3);
@@ -74,8 +74,8 @@ TEST(ApiServer, CompletionsWholeAndStreamed) {
 
   std::string text[4];
   Array offsets[4];
-  auto events = site.stream(kText, body + R"(,"stream":true,"stream_options":)"
-                                          R"({"include_usage":true,"continuous_usage_stats":true}})");
+  auto events = harness.stream(kText, body + R"(,"stream":true,"stream_options":)"
+                                             R"({"include_usage":true,"continuous_usage_stats":true}})");
   for (const std::string& event : events) {
     Value chunk = json(event);
     EXPECT_NE(chunk.find("usage"), nullptr) << event;
@@ -99,8 +99,8 @@ struct ErrorCase {
 };
 
 TEST(ApiServer, Errors) {
-  Site site;
-  site.start();
+  ServerHarness harness;
+  harness.start();
   const ErrorCase cases[] = {
       {"POST", kChat, "{", 400, "Bad Request", "body.1"},
       {"POST", kChat, "", 400, "Bad Request", "body"},
@@ -121,7 +121,7 @@ TEST(ApiServer, Errors) {
       {"GET", "/v1/models/nothing", "", 404, "NotFoundError", "model"},
   };
   for (const ErrorCase& one : cases) {
-    HttpResponse response = site.call(one.method, one.path, one.body);
+    HttpResponse response = harness.call(one.method, one.path, one.body);
     EXPECT_EQ(response.status, one.status) << one.path << one.body << response.body;
     Value error = at(json(response.body), {"error"});
     EXPECT_EQ(at(error, {"code"}).as_int(), one.status);
@@ -132,21 +132,21 @@ TEST(ApiServer, Errors) {
 
 // What never reaches a route of vLLM's is answered by the framework under it.
 TEST(ApiServer, ErrorsOfTheFramework) {
-  Site site;
-  site.start();
-  EXPECT_EQ(site.get("/nothing").body, R"({"detail":"Not Found"})");
-  EXPECT_EQ(site.get(kChat).body, R"({"detail":"Method Not Allowed"})");
-  EXPECT_EQ(site.get(kChat).status, 405);
+  ServerHarness harness;
+  harness.start();
+  EXPECT_EQ(harness.get("/nothing").body, R"({"detail":"Not Found"})");
+  EXPECT_EQ(harness.get(kChat).body, R"({"detail":"Method Not Allowed"})");
+  EXPECT_EQ(harness.get(kChat).status, 405);
   for (const char* path : {kChat, kText, "/tokenize", "/detokenize"}) {
-    HttpResponse response = site.post(path, "{\"prompt\":\"\xff\"}");
+    HttpResponse response = harness.post(path, "{\"prompt\":\"\xff\"}");
     EXPECT_EQ(response.status, 400) << path;
     EXPECT_EQ(response.body, R"({"detail":"There was an error parsing the body"})") << path;
   }
 }
 
 TEST(ApiServer, BodiesAreSaidToBeJson) {
-  Site site;
-  site.start();
+  ServerHarness harness;
+  harness.start();
   const std::pair<const char*, int> cases[] = {
       {"application/json", 200},
       {"Application/JSON ; charset=utf-8", 200},
@@ -158,7 +158,7 @@ TEST(ApiServer, BodiesAreSaidToBeJson) {
   };
   for (const auto& [type, status] : cases)
     for (const char* path : {kText, "/tokenize"}) {
-      HttpResponse response = site.call("POST", path, R"({"prompt":"x"})", {{"Content-Type", type}});
+      HttpResponse response = harness.call("POST", path, R"({"prompt":"x"})", {{"Content-Type", type}});
       EXPECT_EQ(response.status, status) << type << path << response.body;
       if (status == 200) continue;
       Value error = at(json(response.body), {"error"});
@@ -168,26 +168,26 @@ TEST(ApiServer, BodiesAreSaidToBeJson) {
 }
 
 TEST(ApiServer, ForcedUsageIsOnEveryChunk) {
-  Site site;
-  site.config.limits.force_include_usage = true;
-  site.config.enable_per_request_metrics = true;
-  site.start();
+  ServerHarness harness;
+  harness.config.limits.force_include_usage = true;
+  harness.config.enable_per_request_metrics = true;
+  harness.start();
   for (const char* more : {"", R"(,"stream_options":{"include_usage":false})"}) {
     for (const std::string& event :
-         site.stream(kChat, std::string("{") + kUser + R"(,"stream":true)" + more + "}"))
+         harness.stream(kChat, std::string("{") + kUser + R"(,"stream":true)" + more + "}"))
       EXPECT_NE(json(event).find("usage"), nullptr) << event;
     std::vector<std::string> events =
-        site.stream(kText, std::string(R"({"prompt":"x","stream":true)") + more + "}");
+        harness.stream(kText, std::string(R"({"prompt":"x","stream":true)") + more + "}");
     for (const std::string& event : events) EXPECT_NE(json(event).find("usage"), nullptr) << event;
     EXPECT_TRUE(at(json(events.back()), {"metrics", "time_to_first_token_ms"}).is_number()) << events.back();
   }
 }
 
 TEST(ApiServer, ChatStreamTellsPromptTokensWithTheRole) {
-  Site site;
-  site.start();
+  ServerHarness harness;
+  harness.start();
   auto events =
-      site.stream(kChat, std::string("{") + kUser + R"(,"stream":true,"n":2,"return_token_ids":true})");
+      harness.stream(kChat, std::string("{") + kUser + R"(,"stream":true,"n":2,"return_token_ids":true})");
   for (std::size_t i = 0; i < events.size(); ++i) {
     Value chunk = json(events[i]);
     const bool is_role = at(chunk, {"choices", "0", "delta"}).find("role") != nullptr;
@@ -200,37 +200,39 @@ TEST(ApiServer, ChatStreamTellsPromptTokensWithTheRole) {
 }
 
 TEST(ApiServer, ModelMayNotSayMoreThanWholeCharacters) {
-  Site site;
-  site.house.script = [](const std::vector<TokenId>&, int32_t) { return bytes_of("a\xf0\x9f\x99\x82"); };
-  site.start();
+  ServerHarness harness;
+  harness.scripted.script = [](const std::vector<TokenId>&, int32_t) {
+    return bytes_of("a\xf0\x9f\x99\x82");
+  };
+  harness.start();
   const char* whole[] = {"a", "a", "a", "a", "a\xf0\x9f\x99\x82"};
   for (int tokens = 1; tokens <= 5; ++tokens) {
     std::string body = R"({"prompt":"x","max_tokens":)" + std::to_string(tokens);
-    EXPECT_EQ(at(json(site.post(kText, body + "}").body), {"choices", "0", "text"}).as_string(),
+    EXPECT_EQ(at(json(harness.post(kText, body + "}").body), {"choices", "0", "text"}).as_string(),
               whole[tokens - 1]);
     std::string text;
-    for (const std::string& event : site.stream(kText, body + R"(,"stream":true})"))
+    for (const std::string& event : harness.stream(kText, body + R"(,"stream":true})"))
       text += at(json(event), {"choices", "0", "text"}).as_string();
     EXPECT_EQ(text, whole[tokens - 1]);
   }
 }
 
 TEST(ApiServer, SmallRoutes) {
-  Site site;
-  site.start();
-  EXPECT_EQ(site.get("/health").status, 200);
-  EXPECT_EQ(site.get("/health").body, "");
-  EXPECT_EQ(site.get("/ping").status, 200);
-  EXPECT_EQ(site.post("/ping", "").status, 200);
-  EXPECT_EQ(site.get("/version").body, R"({"version":"1.2.3"})");
-  EXPECT_NE(site.get("/metrics").body.find("vllm:num_requests_running"), std::string::npos);
-  site.get("/v1/models");
-  site.get("/invented/" + std::string(100, 'x'));
+  ServerHarness harness;
+  harness.start();
+  EXPECT_EQ(harness.get("/health").status, 200);
+  EXPECT_EQ(harness.get("/health").body, "");
+  EXPECT_EQ(harness.get("/ping").status, 200);
+  EXPECT_EQ(harness.post("/ping", "").status, 200);
+  EXPECT_EQ(harness.get("/version").body, R"({"version":"1.2.3"})");
+  EXPECT_NE(harness.get("/metrics").body.find("vllm:num_requests_running"), std::string::npos);
+  harness.get("/v1/models");
+  harness.get("/invented/" + std::string(100, 'x'));
   // A request is counted when its answer has left, which may be after its reader has it.
   std::string metrics;
   auto has = [&](const char* line) { return metrics.find(line) != std::string::npos; };
   for (int i = 0; i < 500; ++i) {
-    metrics = site.get("/metrics").body;
+    metrics = harness.get("/metrics").body;
     if (has("http_requests_total{handler=\"none\"")) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
@@ -238,145 +240,149 @@ TEST(ApiServer, SmallRoutes) {
       << metrics;
   EXPECT_TRUE(has("http_requests_total{handler=\"none\",method=\"GET\",status=\"4xx\"} 1.0\n"));
   EXPECT_FALSE(has("invented") || has("handler=\"/health\""));
-  Value models = json(site.get("/v1/models").body);
+  Value models = json(harness.get("/v1/models").body);
   EXPECT_EQ(at(models, {"data", "0", "id"}).as_string(), "scripted");
   EXPECT_EQ(at(models, {"data", "1", "id"}).as_string(), "second/name");
-  EXPECT_EQ(at(json(site.get("/v1/models/second/name").body), {"max_model_len"}).as_int(), 256);
-  EXPECT_EQ(at(json(site.get("/v1/models/second%2Fname").body), {"id"}).as_string(), "second/name");
-  Value tokens = json(site.post("/tokenize", R"({"prompt":"hi","return_token_strs":true})").body);
+  EXPECT_EQ(at(json(harness.get("/v1/models/second/name").body), {"max_model_len"}).as_int(), 256);
+  EXPECT_EQ(at(json(harness.get("/v1/models/second%2Fname").body), {"id"}).as_string(), "second/name");
+  Value tokens = json(harness.post("/tokenize", R"({"prompt":"hi","return_token_strs":true})").body);
   EXPECT_EQ(write_json(tokens),
             R"({"count":3,"max_model_len":256,"tokens":[256,104,105],"token_strs":["<s>","h","i"]})");
-  EXPECT_EQ(site.post("/detokenize", R"({"tokens":[104,105]})").body, R"({"prompt":"hi"})");
-  Value chat = json(site.post("/tokenize", std::string("{") + kUser + "}").body);
+  EXPECT_EQ(harness.post("/detokenize", R"({"tokens":[104,105]})").body, R"({"prompt":"hi"})");
+  Value chat = json(harness.post("/tokenize", std::string("{") + kUser + "}").body);
   EXPECT_EQ(at(chat, {"tokens", "0"}).as_int(), 256);
 }
 
 TEST(ApiServer, TokenizingIsBoundedLikeACompletion) {
-  Site site;
-  site.config.api_keys = {"k"};
-  site.config.request_timeout_s = 60;
-  site.start();
+  ServerHarness harness;
+  harness.config.api_keys = {"k"};
+  harness.config.request_timeout_s = 60;
+  harness.start();
   const HttpHeaders key = {{"Authorization", "Bearer k"}};
-  for (const char* path : {"/tokenize", "/detokenize"}) EXPECT_EQ(site.post(path, "{}").status, 401);
+  for (const char* path : {"/tokenize", "/detokenize"}) EXPECT_EQ(harness.post(path, "{}").status, 401);
   // What could fit the context of 256 tokens, though it does not, and what never could.
   HttpResponse longer =
-      site.call("POST", "/tokenize", R"({"prompt":")" + std::string(1000, 'x') + R"("})", key);
+      harness.call("POST", "/tokenize", R"({"prompt":")" + std::string(1000, 'x') + R"("})", key);
   EXPECT_EQ(at(json(longer.body), {"count"}).as_int(), 1001);
   const std::string huge(1 << 20, 'x');
   for (const std::string& body :
        {R"({"prompt":")" + huge + R"("})", R"({"messages":[{"role":"user","content":")" + huge + R"("}]})"}) {
-    HttpResponse response = site.call("POST", "/tokenize", body, key);
+    HttpResponse response = harness.call("POST", "/tokenize", body, key);
     EXPECT_EQ(response.status, 400);
     EXPECT_NE(response.body.find("can not fit"), std::string::npos) << response.body.substr(0, 300);
   }
-  EXPECT_EQ(site.call("POST", "/tokenize",
+  EXPECT_EQ(harness
+                .call("POST", "/tokenize",
                       R"({"prompt":"","return_token_strs":true,"add_special_tokens":false})", key)
                 .body,
             R"({"count":0,"max_model_len":256,"tokens":[],"token_strs":[]})");
-  EXPECT_EQ(site.call("POST", "/detokenize", R"({"tokens":[34,92,10]})", key).body, R"({"prompt":"\"\\\n"})");
+  EXPECT_EQ(harness.call("POST", "/detokenize", R"({"tokens":[34,92,10]})", key).body,
+            R"({"prompt":"\"\\\n"})");
 }
 
 TEST(ApiServer, TokenizingTakesAPlaceOfTheQueue) {
-  Site site;
+  ServerHarness harness;
   Gate gate;
-  site.house.config.scheduler.max_num_queued_reqs = 1;
-  site.house.on_step = [&] { return gate.enter(); };
-  site.start();
-  std::thread client([&] { EXPECT_EQ(site.post(kText, R"({"prompt":"x"})").status, 200); });
+  harness.scripted.config.scheduler.max_num_queued_reqs = 1;
+  harness.scripted.on_step = [&] { return gate.enter(); };
+  harness.start();
+  std::thread client([&] { EXPECT_EQ(harness.post(kText, R"({"prompt":"x"})").status, 200); });
   gate.wait_entered();
-  HttpResponse response = site.post("/tokenize", R"({"prompt":"hi"})");
+  HttpResponse response = harness.post("/tokenize", R"({"prompt":"hi"})");
   EXPECT_EQ(response.status, 503);
   EXPECT_NE(response.body.find("queue is full"), std::string::npos);
   gate.open();
   client.join();
-  EXPECT_TRUE(site.house.engine->drain(60)) << "the place comes back with the last event";
+  EXPECT_TRUE(harness.scripted.engine->drain(60)) << "the place comes back with the last event";
 }
 
 TEST(ApiServer, KeysAndRequestIds) {
-  Site site;
-  site.config.api_keys = {"k1", "k2"};
-  site.config.system_fingerprint = "fp";
-  site.config.enable_prompt_tokens_details = true;
-  site.start();
-  EXPECT_EQ(site.get("/v1/models").status, 401);
-  EXPECT_EQ(site.get("/health").status, 200);
+  ServerHarness harness;
+  harness.config.api_keys = {"k1", "k2"};
+  harness.config.system_fingerprint = "fp";
+  harness.config.enable_prompt_tokens_details = true;
+  harness.start();
+  EXPECT_EQ(harness.get("/v1/models").status, 401);
+  EXPECT_EQ(harness.get("/health").status, 200);
   std::string body = R"({"prompt":"x","request_id":"mine"})";
-  HttpResponse response = site.call("POST", kText, body, {{"Authorization", "Bearer k2"}});
+  HttpResponse response = harness.call("POST", kText, body, {{"Authorization", "Bearer k2"}});
   Value answer = json(response.body);
   EXPECT_EQ(at(answer, {"id"}).as_string(), "cmpl-mine");
   EXPECT_EQ(at(answer, {"system_fingerprint"}).as_string(), "fp");
   EXPECT_EQ(at(answer, {"usage", "prompt_tokens_details", "cached_tokens"}).as_int(), 0);
   EXPECT_EQ(at(answer, {"usage", "prompt_tokens_details", "created_cache_tokens"}).as_int(), 0);
-  response = site.call("POST", kText, body, {{"Authorization", "Bearer k1"}, {"X-Request-Id", "theirs"}});
+  response = harness.call("POST", kText, body, {{"Authorization", "Bearer k1"}, {"X-Request-Id", "theirs"}});
   EXPECT_EQ(at(json(response.body), {"id"}).as_string(), "cmpl-theirs");
   body = R"({"prompt":"x","request_id":"mine\nINFO forged"})";
-  response = site.call("POST", kText, body, {{"Authorization", "Bearer k2"}});
+  response = harness.call("POST", kText, body, {{"Authorization", "Bearer k2"}});
   EXPECT_EQ(at(json(response.body), {"id"}).as_string().find("forged"), std::string::npos);
   for (const char* hidden : {"a\u009b31m", "a\u202eb", "a\u200bb"}) {
-    response = site.call("POST", kText, std::string(R"({"prompt":"x","request_id":")") + hidden + "\"}",
-                         {{"Authorization", "Bearer k2"}, {"X-Request-Id", hidden}});
+    response = harness.call("POST", kText, std::string(R"({"prompt":"x","request_id":")") + hidden + "\"}",
+                            {{"Authorization", "Bearer k2"}, {"X-Request-Id", hidden}});
     EXPECT_EQ(at(json(response.body), {"id"}).as_string().find(hidden), std::string::npos) << hidden;
   }
 }
 
 TEST(ApiServer, FullQueueIs503WithRetryAfter) {
-  Site site;
+  ServerHarness harness;
   Gate gate;
-  site.house.config.scheduler.max_num_queued_reqs = 1;
-  site.house.on_step = [&] { return gate.enter(); };
-  site.start();
-  std::thread first([&] { EXPECT_EQ(site.post(kText, R"({"prompt":"x"})").status, 200); });
+  harness.scripted.config.scheduler.max_num_queued_reqs = 1;
+  harness.scripted.on_step = [&] { return gate.enter(); };
+  harness.start();
+  std::thread first([&] { EXPECT_EQ(harness.post(kText, R"({"prompt":"x"})").status, 200); });
   gate.wait_entered();
-  HttpResponse response = site.post(kText, R"({"prompt":"x"})");
+  HttpResponse response = harness.post(kText, R"({"prompt":"x"})");
   EXPECT_EQ(response.status, 503);
   bool retry = false;
   for (const auto& [name, value] : response.headers)
     retry |= (name == "retry-after" || name == "Retry-After") && value != "0";
   EXPECT_TRUE(retry);
-  EXPECT_EQ(site.get("/health").status, 200);
+  EXPECT_EQ(harness.get("/health").status, 200);
   gate.open();
   first.join();
 }
 
 TEST(ApiServer, AClientThatLeavesIsCancelled) {
-  Site site;
-  site.house.script = [](const std::vector<TokenId>&, int32_t) { return std::vector<TokenId>(1000, 'a'); };
-  site.house.on_step = [] {
+  ServerHarness harness;
+  harness.scripted.script = [](const std::vector<TokenId>&, int32_t) {
+    return std::vector<TokenId>(1000, 'a');
+  };
+  harness.scripted.on_step = [] {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
     return Status();
   };
-  site.start();
+  harness.start();
   ClientRequest request;
   request.method = "POST";
-  request.url = site.url(kText);
+  request.url = harness.url(kText);
   request.body = R"({"prompt":"x","max_tokens":250,"stream":true,"n":3})";
   request.headers = {{"Content-Type", "application/json"}};
   auto started = std::chrono::steady_clock::now();
   (void)http_stream(request, [](std::string_view) { return false; });  // hangs up at the first piece
-  EXPECT_TRUE(site.wait_idle());
+  EXPECT_TRUE(harness.wait_idle());
   EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(4))
       << "the whole answer takes 5 s";
-  EXPECT_EQ(site.house.metrics.success_abort.value(), 3);
-  EXPECT_EQ(site.house.engine->stats().kv_usage, 0);
+  EXPECT_EQ(harness.scripted.metrics.success_abort.value(), 3);
+  EXPECT_EQ(harness.scripted.engine->stats().kv_usage, 0);
 }
 
 TEST(ApiServer, FailureInMidStreamIsAnEvent) {
-  Site site;
+  ServerHarness harness;
   std::atomic<int> steps{0};
-  site.house.on_step = [&] { return ++steps > 5 ? internal_error("secret detail") : Status(); };
-  site.start();
+  harness.scripted.on_step = [&] { return ++steps > 5 ? internal_error("secret detail") : Status(); };
+  harness.start();
   set_log_level(LogLevel::kOff);
-  auto events = site.stream(kText, R"({"prompt":"x","stream":true})");
+  auto events = harness.stream(kText, R"({"prompt":"x","stream":true})");
   Value last = json(events.back());
   EXPECT_EQ(at(last, {"error", "code"}).as_int(), 500);
   EXPECT_EQ(events.back().find("secret"), std::string::npos);
-  EXPECT_EQ(site.get("/health").status, 503);
-  EXPECT_EQ(site.post(kText, R"({"prompt":"x"})").status, 503);
+  EXPECT_EQ(harness.get("/health").status, 503);
+  EXPECT_EQ(harness.post(kText, R"({"prompt":"x"})").status, 503);
 }
 
 TEST(ApiServer, ManyClients) {
-  Site site;
-  site.start();
+  ServerHarness harness;
+  harness.start();
   std::vector<std::thread> clients;
   std::atomic<int> good{0};
   for (int c = 0; c < 8; ++c) {
@@ -384,7 +390,7 @@ TEST(ApiServer, ManyClients) {
       for (int i = 0; i < 6; ++i) {
         bool stream = (c + i) % 2 == 0;
         std::string body = std::string("{") + kUser + (stream ? R"(,"stream":true})" : "}");
-        HttpResponse response = site.post(kChat, body);
+        HttpResponse response = harness.post(kChat, body);
         bool whole = !stream && at(json(response.body), {"choices", "0", "message", "content"}) ==
                                     Value("Hello, world.");
         good += response.status == 200 && (whole || response.body.find("data: [DONE]") != std::string::npos);
@@ -393,7 +399,7 @@ TEST(ApiServer, ManyClients) {
   }
   for (std::thread& client : clients) client.join();
   EXPECT_EQ(good, 48);
-  EXPECT_TRUE(site.wait_idle());
+  EXPECT_TRUE(harness.wait_idle());
 }
 
 }  // namespace

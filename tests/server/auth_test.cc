@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/server/site.h"
+#include "tests/server/server_harness.h"
 
 namespace pagoda {
 namespace {
@@ -69,29 +69,19 @@ TEST(Auth, KeysGuardEverythingButProbes) {
 // Over HTTP, keys of any bytes that a header may have: alike are those whose bytes are, whatever text they
 // are meant to be.
 TEST(Auth, KeysAreBytes) {
-  testing::Site site;
-  site.config.api_keys = {"cl\u00e9", "\xff\xfe\x80", "\xc2\x85", "\U0001F511 k", "a\u00a0"};
-  site.start();
+  testing::ServerHarness harness;
+  harness.config.api_keys = {"cl\u00e9", "\xff\xfe\x80", "\xc2\x85", "\U0001F511 k", "a\u00a0"};
+  harness.start();
   const std::pair<std::string, int> cases[] = {
-      {"cl\u00e9", 200},
-      {"\xff\xfe\x80", 200},
-      {"\xc2\x85", 200},
-      {"\U0001F511 k", 200},
-      {"a\u00a0", 200},
-      {"cl\xe9", 401},     // Latin-1
-      {"cle\u0301", 401},  // decomposed
-      {"cl", 401},
-      {"cl\xc3", 401},
-      {"cl\u00e9\xc3", 401},
-      {"\xff\xfe", 401},
-      {"\xff\xfe\x80\x80", 401},
-      {"a", 401},
-      {"\u00c3\u00a9", 401},
-      {"\U0001F511", 401},
-      {"a\u00a0\u00a0", 401},
+      {"cl\u00e9", 200},     {"\xff\xfe\x80", 200},     {"\xc2\x85", 200},
+      {"\U0001F511 k", 200}, {"a\u00a0", 200},          {"cl\xe9", 401},  // Latin-1
+      {"cle\u0301", 401},                                                 // decomposed
+      {"cl", 401},           {"cl\xc3", 401},           {"cl\u00e9\xc3", 401},
+      {"\xff\xfe", 401},     {"\xff\xfe\x80\x80", 401}, {"a", 401},
+      {"\u00c3\u00a9", 401}, {"\U0001F511", 401},       {"a\u00a0\u00a0", 401},
   };
   for (const auto& [key, status] : cases) {
-    HttpResponse response = site.call("GET", "/v1/models", "", {{"Authorization", "Bearer " + key}});
+    HttpResponse response = harness.call("GET", "/v1/models", "", {{"Authorization", "Bearer " + key}});
     EXPECT_EQ(response.status, status) << escape_for_log(key);
   }
 }

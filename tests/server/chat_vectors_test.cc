@@ -11,7 +11,7 @@
 #include "base/mmap.h"
 #include "frontend/chat_prompt.h"
 #include "openai/requests.h"
-#include "tests/server/site.h"
+#include "tests/server/server_harness.h"
 #include "tests/testing/test_data.h"
 
 namespace pagoda {
@@ -87,13 +87,13 @@ TEST(ChatVectors, TheServerRendersAsTransformersDoes) {
 }
 
 // A server whose model has room for the longest prompt in bytes, which are its tokens.
-struct ChatSite : testing::Site {
-  explicit ChatSite(std::shared_ptr<const ChatTemplate> chat_template) {
-    house.model.chat_template = std::move(chat_template);
-    house.model.max_model_len = house.config.scheduler.max_model_len = 1 << 14;
-    house.config.scheduler.max_num_batched_tokens = 1 << 14;
-    house.num_blocks = 1 << 10;
-    house.model.trust_request_chat_template = true;
+struct ChatHarness : testing::ServerHarness {
+  explicit ChatHarness(std::shared_ptr<const ChatTemplate> chat_template) {
+    scripted.model.chat_template = std::move(chat_template);
+    scripted.model.max_model_len = scripted.config.scheduler.max_model_len = 1 << 14;
+    scripted.config.scheduler.max_num_batched_tokens = 1 << 14;
+    scripted.num_blocks = 1 << 10;
+    scripted.model.trust_request_chat_template = true;
     start();
   }
   // The text that these ids stand for, or what the server says instead of telling them.
@@ -104,7 +104,7 @@ struct ChatSite : testing::Site {
     std::vector<TokenId> tokens;
     for (const Value& id : testing::at(answer, {ids}).as_array())
       tokens.push_back(static_cast<TokenId>(id.as_int()));
-    return house.model.tokenizer->decode(tokens, false);
+    return scripted.model.tokenizer->decode(tokens, false);
   }
 };
 
@@ -129,11 +129,11 @@ TEST(ChatVectors, TheModelIsShownWhatTransformersRenders) {
   std::map<std::string, std::vector<const Value*>> by_template;
   for (const Value& vector : vectors->as_array())
     by_template[vector.find("template")->as_string()].push_back(&vector);
-  ChatSite other(testing::ScriptedHouse().model.chat_template);
+  ChatHarness other(testing::ScriptedEngine().model.chat_template);
   const std::time_t began = std::time(nullptr);
   std::size_t num_shown = 0;
   for (const auto& [name, of_template] : by_template) {
-    ChatSite site(model_with(dir + "/" + name).chat_template);
+    ChatHarness harness(model_with(dir + "/" + name).chat_template);
     const std::string source = read_file(dir + "/" + name).value();
     for (const Value* vector : of_template) {
       const std::string where = name + " / " + vector->find("case")->as_string();
@@ -144,7 +144,7 @@ TEST(ChatVectors, TheModelIsShownWhatTransformersRenders) {
                     where + ", /tokenize");
       body.set("max_tokens", 1);
       body.set("return_token_ids", true);
-      expect_prompt(*vector, site.prompt_of(testing::kChat, "prompt_token_ids", std::move(body)), began,
+      expect_prompt(*vector, harness.prompt_of(testing::kChat, "prompt_token_ids", std::move(body)), began,
                     where);
       ++num_shown;
     }

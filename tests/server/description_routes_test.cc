@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "openai/api_table.h"
-#include "tests/server/site.h"
+#include "tests/server/server_harness.h"
 
 namespace pagoda {
 namespace {
@@ -11,13 +11,13 @@ using testing::at;
 using ::testing::HasSubstr;
 using testing::json;
 using ::testing::Not;
-using testing::Site;
+using testing::ServerHarness;
 
 TEST(DescriptionRoutes, EveryRouteIsDescribed) {
-  Site site;
-  site.config.dev_mode = site.config.enable_tokenizer_info = true;
-  site.start();
-  const Value document = json(site.get("/openapi.json").body);
+  ServerHarness harness;
+  harness.config.dev_mode = harness.config.enable_tokenizer_info = true;
+  harness.start();
+  const Value document = json(harness.get("/openapi.json").body);
   std::size_t num_operations = 0;
   for (const Member& path : document.find("paths")->as_object())
     num_operations += path.value.as_object().size();
@@ -25,15 +25,15 @@ TEST(DescriptionRoutes, EveryRouteIsDescribed) {
   for (const ApiRoute& route : api_routes()) {
     const std::string path = route.path;
     if (path.ends_with("/*")) continue;
-    EXPECT_NE(site.call("PATCH", path).status, 404) << path;
+    EXPECT_NE(harness.call("PATCH", path).status, 404) << path;
   }
-  const HttpResponse page = site.get("/docs");
+  const HttpResponse page = harness.get("/docs");
   EXPECT_EQ(page.status, 200);
   EXPECT_THAT(page.body, HasSubstr("POST /pause"));
 }
 
 TEST(DescriptionRoutes, AreThereWhenAskedFor) {
-  Site plain;
+  ServerHarness plain;
   plain.start();
   const Value document = json(plain.get("/openapi.json").body);
   EXPECT_EQ(document.find("paths")->find("/pause"), nullptr);
@@ -42,13 +42,13 @@ TEST(DescriptionRoutes, AreThereWhenAskedFor) {
   EXPECT_EQ(plain.get("/server_info").status, 404);
   EXPECT_EQ(plain.get("/kv_event_sources").body, "{}");
 
-  Site closed;
+  ServerHarness closed;
   closed.config.enable_docs = false;
   closed.start();
   EXPECT_EQ(closed.get("/docs").status, 404);
   EXPECT_EQ(closed.get("/openapi.json").status, 404);
 
-  Site keys;
+  ServerHarness keys;
   keys.config.api_keys = {"k"};
   keys.config.dev_mode = true;
   keys.start();
@@ -60,24 +60,24 @@ TEST(DescriptionRoutes, AreThereWhenAskedFor) {
 }
 
 TEST(DescriptionRoutes, TellOfTheServer) {
-  Site site;
-  site.config.dev_mode = site.config.enable_tokenizer_info = true;
-  site.config.settings.set("max_num_seqs", int64_t{7});
-  site.config.environment.set("VLLM_LOG_STATS_INTERVAL", "5");
+  ServerHarness harness;
+  harness.config.dev_mode = harness.config.enable_tokenizer_info = true;
+  harness.config.settings.set("max_num_seqs", int64_t{7});
+  harness.config.environment.set("VLLM_LOG_STATS_INTERVAL", "5");
   Object source;
   source.set("endpoint", "tcp://*:5557");
-  site.config.kv_event_sources.set("0", std::move(source));
-  site.start();
-  const Value text = json(site.get("/server_info").body),
-              info = json(site.get("/server_info?config_format=json").body);
+  harness.config.kv_event_sources.set("0", std::move(source));
+  harness.start();
+  const Value text = json(harness.get("/server_info").body),
+              info = json(harness.get("/server_info?config_format=json").body);
   EXPECT_THAT(text.find("vllm_config")->as_string(), HasSubstr("max_num_seqs=7"));
   EXPECT_EQ(at(info, {"vllm_config", "max_num_seqs"}).as_int(), 7);
   EXPECT_EQ(at(info, {"vllm_config", "version"}).as_string(), "1.2.3");
   EXPECT_GT(at(info, {"vllm_config", "max_model_len"}).as_int(), 0);
   EXPECT_EQ(at(info, {"vllm_env", "VLLM_LOG_STATS_INTERVAL"}).as_string(), "5");
   EXPECT_GT(at(info, {"system_env", "num_cpus"}).as_int(), 0);
-  EXPECT_EQ(site.get("/kv_event_sources").body, R"({"0":{"endpoint":"tcp://*:5557"}})");
-  EXPECT_EQ(site.get("/tokenizer_info").status, 200);
+  EXPECT_EQ(harness.get("/kv_event_sources").body, R"({"0":{"endpoint":"tcp://*:5557"}})");
+  EXPECT_EQ(harness.get("/tokenizer_info").status, 200);
 }
 
 }  // namespace

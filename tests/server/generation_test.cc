@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "server/routes.h"
 #include "tests/testing/failing_new.h"
-#include "tests/testing/scripted_house.h"
+#include "tests/testing/scripted_engine.h"
 
 namespace pagoda {
 namespace {
@@ -61,11 +61,11 @@ class Writer : public ResponseWriter {
 
 TEST(Generation, WithoutMemoryToBeginItIsAnsweredAndForgotten) {
   if (!can_allocations_fail()) GTEST_SKIP() << "ThreadSanitizer has operators of its own";
-  testing::ScriptedHouse house;
-  house.start();
+  testing::ScriptedEngine scripted;
+  scripted.start();
   ApiServerConfig config;
   config.request_timeout_s = 1000;
-  RouteContext context{config, house.intake.get(), house.engine.get(), &house.registry, {}};
+  RouteContext context{config, scripted.intake.get(), scripted.engine.get(), &scripted.registry, {}};
   set_log_level(LogLevel::kOff);
   int num_refused = 0;
   bool failed = true;
@@ -100,7 +100,7 @@ TEST(Generation, WithoutMemoryToBeginItIsAnsweredAndForgotten) {
   }
   set_log_level(LogLevel::kInfo);
   EXPECT_GT(num_refused, 5);
-  EXPECT_TRUE(house.engine->drain(60));
+  EXPECT_TRUE(scripted.engine->drain(60));
 }
 
 }  // namespace

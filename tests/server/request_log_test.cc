@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
-#include "tests/server/site.h"
+#include "tests/server/server_harness.h"
 #include "tests/testing/allocations.h"
 
 namespace pagoda {
@@ -81,14 +81,14 @@ TEST(RequestLog, NothingLargeIsMadeOfSomethingLarge) {
 }
 
 TEST(RequestLog, ErrorsQuoteTheBeginning) {
-  testing::Site site;
-  site.start();
+  testing::ServerHarness harness;
+  harness.start();
   const std::string name(5 << 20, 'x');
   for (const char* path : {testing::kText, testing::kChat, "/tokenize", "/detokenize"}) {
     const std::string input = path == testing::kChat               ? testing::kUser
                               : std::string(path) == "/detokenize" ? R"("tokens":[1])"
                                                                    : R"("prompt":"hi")";
-    HttpResponse response = site.post(path, R"({"model":")" + name + "\"," + input + "}");
+    HttpResponse response = harness.post(path, R"({"model":")" + name + "\"," + input + "}");
     EXPECT_EQ(response.status, 404) << path;
     EXPECT_LT(response.body.size(), 1000U) << path;
     EXPECT_NE(response.body.find("xxx...` does not exist"), std::string::npos)

@@ -2,7 +2,7 @@
 // longer.
 #include <atomic>
 
-#include "tests/server/site.h"
+#include "tests/server/server_harness.h"
 
 namespace pagoda::testing {
 namespace {
@@ -15,18 +15,18 @@ std::string chat_of_values(int count = 30'000) {
 }
 
 TEST(RequestMemory, ValuesThatWaitAreCharged) {
-  Site site;
-  site.config.http.body_memory_max = std::size_t{5} << 20;
-  site.start();
+  ServerHarness harness;
+  harness.config.http.body_memory_max = std::size_t{5} << 20;
+  harness.start();
   Gate gate;
   for (int i = 0; i < 2; ++i)  // the threads of the text pool
-    ASSERT_TRUE(site.house.text_pool->submit([&] { static_cast<void>(gate.enter()); }).ok());
+    ASSERT_TRUE(harness.scripted.text_pool->submit([&] { static_cast<void>(gate.enter()); }).ok());
   gate.wait_entered(2);
   std::atomic<int> served{0}, refused{0}, small{0};
   std::vector<std::thread> clients;
   for (int i = 0; i < 4; ++i)
     clients.emplace_back([&] {
-      const HttpResponse answer = site.post(kChat, chat_of_values());
+      const HttpResponse answer = harness.post(kChat, chat_of_values());
       ++(answer.status == 503 ? refused : served);
       if (answer.status == 200) return;
       EXPECT_EQ(answer.status, 503) << answer.body;
@@ -37,20 +37,20 @@ TEST(RequestMemory, ValuesThatWaitAreCharged) {
   EXPECT_EQ(refused, 1) << "three fit, which wait";
   EXPECT_EQ(served, 0);
   clients.emplace_back([&] {
-    if (site.post(kChat, std::string("{") + kUser + R"(,"max_tokens":1})").status == 200) ++small;
+    if (harness.post(kChat, std::string("{") + kUser + R"(,"max_tokens":1})").status == 200) ++small;
   });
   gate.open();
   for (std::thread& client : clients) client.join();
   EXPECT_EQ(served, 3);
   EXPECT_EQ(small, 1) << "the small ones go through";
   for (int i = 0; i < 8; ++i)
-    EXPECT_EQ(site.post(kChat, chat_of_values()).status, 200) << "there is room again";
+    EXPECT_EQ(harness.post(kChat, chat_of_values()).status, 200) << "there is room again";
 }
 
 TEST(RequestMemory, WhatNeverFitsIsTooLarge) {
-  Site site;
-  site.config.http.body_memory_max = std::size_t{1} << 20;
-  site.start();
+  ServerHarness harness;
+  harness.config.http.body_memory_max = std::size_t{1} << 20;
+  harness.start();
   std::string ids = "[1";
   for (int i = 1; i < 30'000; ++i) ids += ",1";
   ids += "]";
@@ -63,7 +63,7 @@ TEST(RequestMemory, WhatNeverFitsIsTooLarge) {
                {"/tokenize", chat_of_values()},
                {"/detokenize", R"({"tokens":)" + ids + "}"}};
   for (const Case& one : cases) {
-    const HttpResponse answer = site.post(one.path, one.body);
+    const HttpResponse answer = harness.post(one.path, one.body);
     EXPECT_EQ(answer.status, 413) << one.path << answer.body;
     EXPECT_NE(answer.body.find("--max-body-memory"), std::string::npos) << one.path << answer.body;
   }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "tests/http/raw_client.h"
-#include "tests/server/site.h"
+#include "tests/server/server_harness.h"
 
 namespace pagoda {
 namespace {
@@ -21,40 +21,40 @@ using testing::json;
 using testing::kChat;
 using testing::kText;
 using testing::kUser;
-using testing::Site;
+using testing::ServerHarness;
 
 TEST(ApiServer, DrainsWhatIsRunning) {
-  Site site;
+  ServerHarness harness;
   Gate gate;
-  site.house.on_step = [&] { return gate.enter(); };
-  site.start();
+  harness.scripted.on_step = [&] { return gate.enter(); };
+  harness.start();
   std::string text;
   std::thread client([&] {
-    text = at(json(site.post(kText, R"({"prompt":"x"})").body), {"choices", "0", "text"}).as_string();
+    text = at(json(harness.post(kText, R"({"prompt":"x"})").body), {"choices", "0", "text"}).as_string();
   });
   gate.wait_entered();
   std::thread opener([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     gate.open();
   });
-  EXPECT_TRUE(site.server->drain_and_stop(60));
+  EXPECT_TRUE(harness.server->drain_and_stop(60));
   client.join();
   opener.join();
   EXPECT_EQ(text, "Hello, world.");
-  EXPECT_EQ(site.house.engine->reserve(1).status().code(), StatusCode::kUnavailable);
+  EXPECT_EQ(harness.scripted.engine->reserve(1).status().code(), StatusCode::kUnavailable);
 }
 
 TEST(ApiServer, StopsInTimeWithRequestsInside) {
-  Site site;
+  ServerHarness harness;
   Gate gate;
-  site.house.on_step = [&] { return gate.enter(); };
-  site.start();
+  harness.scripted.on_step = [&] { return gate.enter(); };
+  harness.start();
   HttpResponse whole, stream;
-  std::thread client([&] { whole = site.post(kText, R"({"prompt":"x"})"); });
-  std::thread reader([&] { stream = site.post(kText, R"({"prompt":"x","stream":true})"); });
+  std::thread client([&] { whole = harness.post(kText, R"({"prompt":"x"})"); });
+  std::thread reader([&] { stream = harness.post(kText, R"({"prompt":"x","stream":true})"); });
   gate.wait_entered();
-  EXPECT_TRUE(eventually([&] { return site.get("/load").body == R"({"server_load":2})"; }));
-  EXPECT_FALSE(site.server->drain_and_stop(0.05));
+  EXPECT_TRUE(eventually([&] { return harness.get("/load").body == R"({"server_load":2})"; }));
+  EXPECT_FALSE(harness.server->drain_and_stop(0.05));
   client.join();
   reader.join();
   EXPECT_EQ(whole.status, 503) << whole.body;
@@ -65,17 +65,17 @@ TEST(ApiServer, StopsInTimeWithRequestsInside) {
     EXPECT_NE(stream.body.find("data: [DONE]"), std::string::npos) << stream.body;
   }
   gate.open();
-  EXPECT_TRUE(site.house.engine->drain(60)) << "what was cut off is cancelled in the engine";
+  EXPECT_TRUE(harness.scripted.engine->drain(60)) << "what was cut off is cancelled in the engine";
 }
 
 TEST(ApiServer, AStreamThatIsCutOffEndsWithTheError) {
   for (const bool chat : {false, true}) {
-    Site site;
+    ServerHarness harness;
     Gate gate;
     int step = 0;
-    site.house.on_step = [&] { return ++step > 3 ? gate.enter() : Status(); };
-    site.start();
-    RawClient client(site.server->port());
+    harness.scripted.on_step = [&] { return ++step > 3 ? gate.enter() : Status(); };
+    harness.start();
+    RawClient client(harness.server->port());
     const std::string body = std::string("{") + (chat ? kUser : R"("prompt":"x")") + R"(,"stream":true})";
     client.send(std::string("POST ") + (chat ? kChat : kText) +
                 " HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
@@ -83,7 +83,7 @@ TEST(ApiServer, AStreamThatIsCutOffEndsWithTheError) {
     EXPECT_EQ(status_of(begin), 200);
     EXPECT_THAT(begin, EndsWith(":\"l\"")) << "the stream is open, and has said something";
     gate.wait_entered();
-    EXPECT_FALSE(site.server->drain_and_stop(0.05));
+    EXPECT_FALSE(harness.server->drain_and_stop(0.05));
     const std::string rest = client.read_all();
     EXPECT_TRUE(client.eof());
     EXPECT_THAT(rest, HasSubstr(R"(data: {"error":{)"));
@@ -91,17 +91,17 @@ TEST(ApiServer, AStreamThatIsCutOffEndsWithTheError) {
     EXPECT_THAT(rest, HasSubstr(R"("code":503)"));
     EXPECT_THAT(rest, EndsWith("data: [DONE]\n\n\r\n0\r\n\r\n"));
     gate.open();
-    EXPECT_TRUE(site.house.engine->drain(60)) << "what was cut off is cancelled in the engine";
+    EXPECT_TRUE(harness.scripted.engine->drain(60)) << "what was cut off is cancelled in the engine";
   }
 }
 
 // With the text pool and the engine at a standstill.
 TEST(ApiServer, WhateverARequestWaitsForItHearsThatItIsCutOff) {
-  Site site;
-  site.config.dev_mode = true;
+  ServerHarness harness;
+  harness.config.dev_mode = true;
   Gate step, text;
-  site.house.on_step = [&] { return step.enter(); };
-  site.start();
+  harness.scripted.on_step = [&] { return step.enter(); };
+  harness.start();
   const std::string padding(200 * 1024, ' ');
   const std::string large_answer = R"({"prompt":"x","n":16,"logprobs":20,"max_tokens":100})";
   const std::pair<std::string, std::string> requests[] = {
@@ -119,16 +119,16 @@ TEST(ApiServer, WhateverARequestWaitsForItHearsThatItIsCutOff) {
   };
   std::vector<std::future<HttpResponse>> answers;
   for (const auto& [path, body] : requests) {
-    answers.push_back(std::async(std::launch::async, [&, path, body] { return site.post(path, body); }));
+    answers.push_back(std::async(std::launch::async, [&, path, body] { return harness.post(path, body); }));
     if (answers.size() > 1) continue;
     step.wait_entered();
     for (int i = 0; i < 2; ++i)
-      EXPECT_TRUE(site.house.text_pool->submit([&] { static_cast<void>(text.enter()); }).ok());
+      EXPECT_TRUE(harness.scripted.text_pool->submit([&] { static_cast<void>(text.enter()); }).ok());
     text.wait_entered(2);
   }
-  EXPECT_TRUE(eventually([&] { return site.server->num_requests() == std::ssize(requests); }));
+  EXPECT_TRUE(eventually([&] { return harness.server->num_requests() == std::ssize(requests); }));
   step.open();
-  EXPECT_FALSE(site.server->drain_and_stop(0.3));
+  EXPECT_FALSE(harness.server->drain_and_stop(0.3));
   for (std::size_t i = 0; i < answers.size(); ++i) {
     const HttpResponse answer = answers[i].get();
     const auto& [path, body] = requests[i];

@@ -63,12 +63,12 @@ uint64_t World::content_at(RequestId id, std::size_t position) const {
 }
 
 // One wants more than its share, one comes rarely, the others come and go.
-int World::draw_client() {
-  const int last = config_.num_clients - 1;
+int World::draw_tenant() {
+  const int last = config_.num_tenants - 1;
   if (last > 0 && dice_.chance(0.05)) return last;
   const uint64_t times = SplitMix64(config_.seed + next_id_ / 200).next();
-  const int client = dice_.chance(0.4) ? 0 : dice_.pick(0, std::max(last - 1, 0));
-  return (times >> client & 1) != 0 ? client : 0;
+  const int tenant = dice_.chance(0.4) ? 0 : dice_.pick(0, std::max(last - 1, 0));
+  return (times >> tenant & 1) != 0 ? tenant : 0;
 }
 
 std::unique_ptr<Request> World::make_request() {
@@ -92,7 +92,7 @@ std::unique_ptr<Request> World::make_request() {
   request->read_prefix_cache = params.num_prompt_logprobs < 0;
   request->n = config_.has_forks && dice_.chance(0.3) ? dice_.pick(2, 10) : 1;
   request->priority = dice_.pick(0, 2);
-  request->tenant_key = static_cast<uint64_t>(draw_client());
+  request->tenant_key = static_cast<uint64_t>(draw_tenant());
   request->tenant_weight = config_.weight_of(request->tenant_key);
   const int scope = dice_.pick(0, config_.num_scopes - 1);
   request->lora_id = static_cast<uint32_t>(scope % 2);
@@ -140,7 +140,7 @@ void World::arrive() {
     live.prompt.assign(request->prompt.begin(), request->prompt.end());
     if (!request->extra_keys.empty()) images_[request->id] = request->extra_keys;
     live.params = request->params;
-    live.client = request->tenant_key;
+    live.tenant = request->tenant_key;
     live.root = live.prompt_prefix = root_of(*request);
     live.deadline = request->deadline;
     live.held = request->holds != kHoldNone;
@@ -161,7 +161,7 @@ void World::arrive() {
       choice.prefix = live.prompt_hash;
       choice.expected = oracle(live, i);
     }
-    if (!live.held) laws_->became_ready(&live.choices[0]);
+    if (!live.held) invariants_->became_ready(&live.choices[0]);
     scheduler_->submit(std::move(request), now_, &events_);
     take_events();
   }

@@ -29,10 +29,10 @@ void World::take_event(const TokenEvent& event) {
   EXPECT_LT(event.counts.num_cached, event.counts.num_prompt + (event.choice > 0))
       << "a hit covers the last token";
   if (event.choice == 0 && (choice.num_output == 1 || event.finish != FinishReason::kNone))
-    laws_->siblings_ready(&live);
+    invariants_->siblings_ready(&live);
   if (event.finish == FinishReason::kNone) return;
   check_ended(&live, &choice, event);
-  laws_->ended(&choice);
+  invariants_->ended(&choice);
   ++live.num_ended;
   if (!live.ended()) return;
   deadlines_.erase({live.deadline, event.id});
@@ -59,7 +59,7 @@ void World::take_token(const Live& live, Choice* choice, const TokenEvent& event
   choice->prefix = config_.model.extend(choice->prefix, token);
   ++choice->num_output;
   ++counts_->tokens;
-  laws_->took_token(*choice);
+  invariants_->took_token(*choice);
 }
 
 void World::take_prompt_rows(Live* live, const TokenEvent& event) {

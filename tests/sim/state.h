@@ -16,7 +16,7 @@ struct Counts {
   // Decisions: rows of work planned, admissions, preemptions, rejections, endings.
   int64_t rows = 0, admissions = 0, preemptions = 0, rejections = 0, endings = 0;
   int64_t decisions() const { return rows + admissions + preemptions + rejections + endings; }
-  int64_t overtakes = 0, forks = 0, failed_forks = 0, copies = 0, holds = 0, closings = 0, clearings = 0;
+  int64_t bypasses = 0, forks = 0, failed_forks = 0, copies = 0, holds = 0, closings = 0, clearings = 0;
   int64_t resets = 0;
   // Plans made while another was in flight; times that there was none; steps that computed nothing.
   int64_t overlapped = 0, drains = 0, lost_steps = 0;
@@ -53,9 +53,9 @@ struct Choice {
   uint64_t prefix = 0;  // hash of prompt and output so far
   FinishReason finish = FinishReason::kNone;
   uint64_t event_step = 0;  // the commit that spoke of it last
-  // Kept by the laws.
+  // Kept by the invariants.
   int64_t bound = -1;  // the step by which it must have ended; -1: not ready yet
-  int32_t row = -1, num_overtaken = 0;
+  int32_t row = -1, num_bypassed = 0;
   int32_t num_pending = 0;  // tokens that plans in flight sample
   int64_t num_planned = 0;  // tokens that plans have computed, also those in flight
   bool waiting = false, has_worked = false, was_admitted = false;
@@ -65,7 +65,7 @@ struct Live {
   RequestId id = 0;
   std::vector<TokenId> prompt;
   SamplingParams params;
-  uint64_t client = 0, root = 0;
+  uint64_t tenant = 0, root = 0;
   std::vector<Choice> choices;
   Time deadline = Time::max();
   bool held = false, cancelled = false;

@@ -17,7 +17,7 @@ World::World(const WorldConfig& config, Counts* counts)
   runner_->content_at = [this](RequestId id, std::size_t position) { return content_at(id, position); };
   if (config_.cache.offload_slots > 0) runner_->add_offload(config_.offload);
   max_len_ = scheduler_->max_sequence_len();
-  laws_ = std::make_unique<Laws>(config_, kv_.get(), max_len_, &live_, counts_);
+  invariants_ = std::make_unique<Invariants>(config_, kv_.get(), max_len_, &live_, counts_);
   ++counts_->worlds;
   counts_->windowed += config_.has_windows();
   counts_->with_states += config_.has_states();
@@ -37,7 +37,7 @@ void World::run() {
     disturb();
     if (dice_.chance(0.05)) finish_somebody();
     step();
-    EXPECT_LT(laws_->num_steps(), laws_->most_steps(num_choices_)) << "the world does not end";
+    EXPECT_LT(invariants_->num_steps(), invariants_->most_steps(num_choices_)) << "the world does not end";
     if (::testing::Test::HasFailure()) return;
   }
   check_end();
@@ -51,7 +51,7 @@ void World::check_end() {
     StepPlan& plan = scheduler_->plan(now_, &events_);
     if (plan.empty() && !is_disk_busy()) break;
     if (plan.empty()) continue;
-    laws_->plan(plan);
+    invariants_->plan(plan);
     launch(plan, 0);
     finish_step();
     if (::testing::Test::HasFailure()) return;
@@ -64,7 +64,7 @@ void World::check_end() {
   EXPECT_EQ(stats.num_running + stats.num_waiting + stats.num_deferred, 0);
   EXPECT_EQ(num_finished_stats_, num_choices_);
   EXPECT_EQ(num_last_of_request_, static_cast<int64_t>(next_id_) - 1);
-  counts_->steps += laws_->num_steps();
+  counts_->steps += invariants_->num_steps();
   counts_->replayed_tokens += static_cast<int64_t>(runner_->num_replayed());
   counts_->choices += num_choices_;
 }
@@ -84,13 +84,13 @@ void World::step() {
   counts_->overlapped += !in_flight_.empty() && !plan.empty();
   counts_->drains += plan.empty();
   if (!plan.empty()) {
-    laws_->plan(plan);
-    if (!open_) laws_->admission_is_closed();
-    launch(plan, laws_->step_ms());
+    invariants_->plan(plan);
+    if (!open_) invariants_->admission_is_closed();
+    launch(plan, invariants_->step_ms());
   }
   if (plan.empty() || static_cast<int>(in_flight_.size()) == config_.scheduler.max_in_flight) finish_step();
-  if (laws_->num_steps() % 64 == 0) laws_->check_starvation();
-  if (laws_->num_steps() >= next_audit_) {
+  if (invariants_->num_steps() % 64 == 0) invariants_->check_starvation();
+  if (invariants_->num_steps() >= next_audit_) {
     next_audit_ += 1000;
     audit();
   }
@@ -134,8 +134,8 @@ void World::finish_step() {
       std::chrono::duration_cast<Time::duration>(std::chrono::duration<double, std::milli>(flight.ms));
   now_ = std::max(now_, device_done_);
   if (dice_.chance(config_.cancel / 2)) cancel_somebody();  // also while a step is in flight
-  laws_->settle();
-  if (result.no_memory) laws_->lost_step();
+  invariants_->commit();
+  if (result.no_memory) invariants_->lost_step();
   counts_->lost_steps += result.no_memory;
   scheduler_->commit(plan, result, now_, &events_);
   check_step_stats();
@@ -178,7 +178,7 @@ void World::disturb() {
   if (dice_.chance(config_.preempt_all)) {
     finish_all_steps();
     scheduler_->preempt_all();
-    laws_->preempted_all();
+    invariants_->preempted_all();
     ++counts_->clearings;
     if (dice_.chance(0.5)) {
       kv_->reset_prefix_cache();
@@ -223,7 +223,7 @@ void World::release(RequestId id, Live* live) {
   scheduler_->release_hold(id, kHoldLora);
   live->held = false;
   held_.erase(id);
-  laws_->became_ready(&live->choices[0]);
+  invariants_->became_ready(&live->choices[0]);
   ++counts_->holds;
 }
 

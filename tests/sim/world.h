@@ -1,7 +1,7 @@
 // A seeded world around Scheduler + KvManager: random requests arrive, share prefixes, are cancelled, held
 // and expire, over caches so small that sequences push each other out, while a FakeRunner distrusts every
-// plan, Laws follow every choice, and each choice's tokens are compared with an oracle that never heard of
-// batches or blocks.
+// plan, Invariants follow every choice, and each choice's tokens are compared with an oracle that never heard
+// of batches or blocks.
 #pragma once
 #include <deque>
 #include <map>
@@ -13,7 +13,7 @@
 
 #include "kv/kv_manager.h"
 #include "schedule/scheduler.h"
-#include "tests/sim/laws.h"
+#include "tests/sim/invariants.h"
 #include "tests/sim/state.h"
 #include "tests/sim/world_config.h"
 #include "tests/testing/fake_runner.h"
@@ -51,7 +51,7 @@ class World {
   // ---- arrivals.cc
   void arrive();
   std::unique_ptr<Request> make_request();
-  int draw_client();
+  int draw_tenant();
   std::vector<TokenId> make_prompt(int longest);
   void remember(const Live& live, const Choice& choice);
   Outcome oracle(const Live& live, int choice) const;
@@ -78,7 +78,7 @@ class World {
   std::unique_ptr<KvManager> kv_;
   std::unique_ptr<Scheduler> scheduler_;
   std::unique_ptr<testing::FakeRunner> runner_;
-  std::unique_ptr<Laws> laws_;
+  std::unique_ptr<Invariants> invariants_;
   int32_t max_len_ = 0;
   int num_left_;
   bool open_ = true, lost_step_ = false;  // lost_step_: events are of a step that computed nothing

@@ -50,7 +50,7 @@ void draw_cache(Dice* dice, WorldConfig* world) {
   cache.hash_algo = static_cast<BlockHashAlgo>(dice->pick(0, 2));
   cache.hash_seed = "sim";
   cache.record_events = dice->chance(0.3);
-  cache.lifetime_sample = dice->chance(0.1) ? 0.5 : 0;
+  cache.residency_sample = dice->chance(0.1) ? 0.5 : 0;
   if (world->groups.size() > 1 && !world->has_states() && dice->chance(0.6))
     for (const KvGroupSpec& group : world->groups)
       cache.replay_tokens += std::max(group.window - 1, 0) * static_cast<int32_t>(group.layers.size());
@@ -64,10 +64,10 @@ void draw_cache(Dice* dice, WorldConfig* world) {
                     .seed = world->seed};
 }
 
-// Clients that compete all the time, and nothing that may go before its turn: the law of fairness is at its
-// sharpest.
+// Tenants that compete all the time, and nothing that may go before its turn: the fairness invariant is at
+// its sharpest.
 void make_contested(Dice* dice, WorldConfig* world) {
-  world->num_clients = dice->pick(2, 5);
+  world->num_tenants = dice->pick(2, 5);
   world->scheduler.max_overtakes = 0;
   world->has_forks = false;
   world->cache.offload_disk_slots = 0;
@@ -91,7 +91,7 @@ WorldConfig draw_world(uint64_t seed, int max_in_flight) {
   world.num_requests = world.large ? dice.pick(100, 400) : dice.pick(40, 120);
   world.max_live = dice.chance(0.3) ? dice.pick(1, 6) : dice.pick(6, world.large ? 120 : 30);
   world.arrival = dice.chance(0.5) ? 0.9 : 0.02 * dice.pick(2, 30);
-  world.num_clients = dice.pick(1, 4);
+  world.num_tenants = dice.pick(1, 4);
   world.num_scopes = dice.chance(0.4) ? 1 : dice.pick(2, 5);
   world.has_forks = dice.chance(0.7);
   world.has_images = dice.chance(0.3);

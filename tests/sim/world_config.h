@@ -44,7 +44,7 @@ struct WorldConfig {
   testing::FakeOffloadConfig offload;
   StepClock clock;
   int num_requests = 0, max_live = 0;
-  int num_clients = 1, num_scopes = 1;  // a scope: salt and adapter
+  int num_tenants = 1, num_scopes = 1;  // a scope: salt and adapter
   bool has_forks = true, has_images = false;
   double arrival = 0.5;                                      // chance of one more, per step and free place
   double cancel = 0, close = 0, preempt_all = 0, reset = 0;  // chances per step
@@ -53,7 +53,7 @@ struct WorldConfig {
   bool has_states() const { return has(KvKind::kRecurrentState); }
   bool has(KvKind kind) const { return std::ranges::count(groups, kind, &KvGroupSpec::kind) > 0; }
   bool has_disk() const { return cache.offload_disk_slots > 0; }
-  uint32_t weight_of(uint64_t client) const { return 1 + static_cast<uint32_t>((client + seed) % 3); }
+  uint32_t weight_of(uint64_t tenant) const { return 1 + static_cast<uint32_t>((tenant + seed) % 3); }
 };
 
 // The same world for plans in flight: 1 or 2.

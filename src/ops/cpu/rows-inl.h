@@ -138,13 +138,13 @@ PAGODA_INLINE int32_t codes_of(int8_t* y, const float* x, const float* factor, V
 static float quantize(int8_t* y, int32_t* offset_sums, int32_t offset, const float* x, const float* factor,
                       int64_t count, int64_t padded, int64_t group) {
   V high = zero(), bad = zero();
-  auto judge = [&](V v) __attribute__((always_inline)) {
+  auto check = [&](V v) __attribute__((always_inline)) {
     high = max(abs(v), high);
     bad = fma(v, zero(), bad);  // NaN as soon as a number is not finite
   };
   int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) judge(scaled(x, factor, i));
-  if (i < count) judge(scaled(x, factor, i, count));
+  for (; i + kLanes <= count; i += kLanes) check(scaled(x, factor, i));
+  if (i < count) check(scaled(x, factor, i, count));
   constexpr float kTiny = 1e-30f;  // a row of nothing; its inverse would not be finite
   const float largest = max_lanes(high), inverse = largest < kTiny ? 0.0f : 127.0f / largest;
   for (int64_t begin = 0; begin < padded; begin += group) {

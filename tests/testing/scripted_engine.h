@@ -1,6 +1,6 @@
-// A house with everything but a model: an engine whose runner says what a script wants, a byte-level
-// tokenizer made here, a small chat template. For tests of what stands between a client and the engine. In
-// the header alone: the helpers' library knows none of the rooms above base.
+// Everything of a server between HTTP and a model: an engine whose runner says what a script wants, a
+// byte-level tokenizer made here, a small chat template. For tests of what stands between a client and the
+// engine. In the header alone: the helpers' library knows none of the rooms above base.
 #pragma once
 #include <functional>
 #include <future>
@@ -48,7 +48,7 @@ class ScriptedRunner : public ModelRunner {
   std::vector<Row> rows_;
 };
 
-struct ScriptedHouse {
+struct ScriptedEngine {
   // Change what you like before start().
   ModelInfo model;
   EngineConfig config;
@@ -56,8 +56,8 @@ struct ScriptedHouse {
   int32_t num_blocks = 400;         // of 16 tokens
   std::function<Status()> on_step;  // in every step, on the engine thread; may wait, or fail
 
-  ScriptedHouse();
-  ~ScriptedHouse();
+  ScriptedEngine();
+  ~ScriptedEngine();
   void start();
   void restart_text_pool(int num_threads);
   // Until what has been handed to it is done. Requires: it has one thread.
@@ -166,7 +166,7 @@ inline Status ScriptedRunner::wait(uint64_t step_id, StepResult* out) {
   return {};
 }
 
-inline ScriptedHouse::ScriptedHouse() {
+inline ScriptedEngine::ScriptedEngine() {
   model.served_names = {"scripted", "second/name"};
   model.root = "/models/scripted";
   model.max_model_len = 256;
@@ -190,13 +190,13 @@ inline ScriptedHouse::ScriptedHouse() {
   script = [](const std::vector<TokenId>&, int32_t) { return bytes_of("Hello, world."); };
 }
 
-inline ScriptedHouse::~ScriptedHouse() {
+inline ScriptedEngine::~ScriptedEngine() {
   text_pool.reset();
   intake.reset();
   engine.reset();
 }
 
-inline void ScriptedHouse::start() {
+inline void ScriptedEngine::start() {
   constexpr int32_t kBlockSize = 16;
   const std::vector<KvGroupSpec> groups = {testing::full_group(kBlockSize)};
   engine = std::make_unique<Engine>(config, std::make_unique<KvManager>(groups, num_blocks),
@@ -204,13 +204,13 @@ inline void ScriptedHouse::start() {
   restart_text_pool(2);
 }
 
-inline void ScriptedHouse::restart_text_pool(int num_threads) {
+inline void ScriptedEngine::restart_text_pool(int num_threads) {
   text_pool.reset();
   text_pool = std::make_unique<TaskPool>(num_threads, 256);
   intake = std::make_unique<Intake>(std::make_shared<const ModelInfo>(model), engine.get(), text_pool.get());
 }
 
-inline void ScriptedHouse::await_text_pool() {
+inline void ScriptedEngine::await_text_pool() {
   std::promise<void> done;
   PAGODA_CHECK(text_pool->submit([&] { done.set_value(); }).ok(), "the text pool has room");
   done.get_future().wait();

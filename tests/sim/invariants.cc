@@ -1,4 +1,4 @@
-#include "tests/sim/laws.h"
+#include "tests/sim/invariants.h"
 
 #include <gtest/gtest.h>
 
@@ -7,21 +7,21 @@
 
 namespace pagoda::sim {
 
-Laws::Laws(const WorldConfig& config, const KvManager* kv, int32_t max_len, std::map<RequestId, Live>* live,
-           Counts* counts)
+Invariants::Invariants(const WorldConfig& config, const KvManager* kv, int32_t max_len,
+                       std::map<RequestId, Live>* live, Counts* counts)
     : config_(config),
       kv_(kv),
       max_len_(max_len),
       live_(live),
       counts_(counts),
       rows_(index(config.scheduler.max_num_seqs)),
-      clients_(index(config.num_clients)),
-      pairs_(index(config.num_clients) * index(config.num_clients)) {}
+      tenants_(index(config.num_tenants)),
+      pairs_(index(config.num_tenants) * index(config.num_tenants)) {}
 
 // The first in rank gets a chunk of its prompt or a token in every step and is never pushed out. The chunk:
 // half of what the decodes leave (the other half may be the shortest prompt's), at least a token; one that
 // ends with a block may be half of that again. Sized by time it may be no more than 16 tokens.
-int64_t Laws::steps_alone() const {
+int64_t Invariants::steps_alone() const {
   const SchedulerConfig& config = config_.scheduler;
   int64_t chunk = std::max(config.max_num_batched_tokens - config.max_num_seqs, 1);
   if (config.size_chunks_by_time) chunk = std::min<int64_t>(chunk, 16);
@@ -32,31 +32,31 @@ int64_t Laws::steps_alone() const {
   return (max_len_ + chunk - 1) / chunk + max_len_ + 1;
 }
 
-// Who has just become ready ends before all who are here, each after the other, and those who may overtake
-// it, would have ended; of other clients as many may come later, by weight.
-int64_t Laws::bound() const {
+// A choice that has just become ready ends before all that are here, each after the other, and those that may
+// bypass it, would have ended; of other tenants as many may come later, by weight.
+int64_t Invariants::bound() const {
   int64_t num_ahead = 0;
   for (const auto& [id, live] : *live_)
     num_ahead += live.held ? 0 : static_cast<int64_t>(live.choices.size());
   constexpr int64_t kMostWeight = 3;
-  const int64_t turns = config_.num_clients > 1 ? 1 + (config_.num_clients - 1) * kMostWeight : 1;
+  const int64_t turns = config_.num_tenants > 1 ? 1 + (config_.num_tenants - 1) * kMostWeight : 1;
   return num_steps_ - slack_ + (num_ahead + 1 + config_.scheduler.max_overtakes) * turns * steps_alone();
 }
 
-void Laws::wait(Choice* choice) {
+void Invariants::wait(Choice* choice) {
   choice->waiting = true;
   waiting_.insert(choice);
-  ++clients_[choice->live->client].num_waiting;
+  ++tenants_[choice->live->tenant].num_waiting;
 }
 
-void Laws::stop_waiting(Choice* choice) {
+void Invariants::stop_waiting(Choice* choice) {
   if (!choice->waiting) return;
   choice->waiting = false;
   waiting_.erase(choice);
-  --clients_[choice->live->client].num_waiting;
+  --tenants_[choice->live->tenant].num_waiting;
 }
 
-void Laws::became_ready(Choice* leader) {
+void Invariants::became_ready(Choice* leader) {
   wait(leader);
   leader->bound = bound();
   // It takes its place before some who thought that it was behind them: one that was held, or is of a better
@@ -67,29 +67,29 @@ void Laws::became_ready(Choice* leader) {
       if (choice.bound >= 0 && leader->rank < choice.rank) choice.bound += more;
 }
 
-void Laws::siblings_ready(Live* live) {
+void Invariants::siblings_ready(Live* live) {
   for (Choice& choice : live->choices)
     if (choice.bound < 0) choice.bound = bound();
 }
 
-void Laws::took_token(const Choice& choice) {
-  clients_[choice.live->client].served += 2.0 / config_.weight_of(choice.live->client);
+void Invariants::took_token(const Choice& choice) {
+  tenants_[choice.live->tenant].served += 2.0 / config_.weight_of(choice.live->tenant);
 }
 
-void Laws::ended(Choice* choice) {
+void Invariants::ended(Choice* choice) {
   stop_waiting(choice);
   if (choice->row >= 0) rows_[index(choice->row)].choice = nullptr;
   ++counts_->endings;
 }
 
-void Laws::preempted_all() {
+void Invariants::preempted_all() {
   preempted_all_ = true;
   slack_ += steps_alone() * static_cast<int64_t>(live_->size());
 }
 
 // Tokens that a plan may compute; none where a plan in flight samples the last one, or computes a prompt of
 // which nothing more is wanted.
-int64_t Laws::num_remaining(const Choice& choice) const {
+int64_t Invariants::num_remaining(const Choice& choice) const {
   const auto num_prompt = static_cast<int64_t>(choice.live->prompt.size());
   const int64_t num_output = static_cast<int64_t>(choice.num_output) + choice.num_pending;
   const int64_t max_tokens = choice.live->params.max_tokens;
@@ -99,7 +99,7 @@ int64_t Laws::num_remaining(const Choice& choice) const {
 }
 
 // But for those that are being forked, and those for which nothing is left to compute.
-const Choice* Laws::first_running(uint64_t step) const {
+const Choice* Invariants::first_running(uint64_t step) const {
   const Choice* first = nullptr;
   for (const RowState& row : rows_) {
     if (row.choice == nullptr) continue;
@@ -110,7 +110,7 @@ const Choice* Laws::first_running(uint64_t step) const {
   return first;
 }
 
-void Laws::free_rows(const StepPlan& plan) {
+void Invariants::free_rows(const StepPlan& plan) {
   const Choice* first = first_running(plan.step_id);
   for (int32_t freed : plan.freed_rows) {
     RowState& row = rows_[index(freed)];
@@ -130,7 +130,7 @@ void Laws::free_rows(const StepPlan& plan) {
 }
 
 // Returns who was admitted; the others have been forked.
-std::vector<Choice*> Laws::take_new_rows(const StepPlan& plan) {
+std::vector<Choice*> Invariants::take_new_rows(const StepPlan& plan) {
   for (const RowWork& work : plan.work) rows_[index(work.row)].work_step = plan.step_id;
   std::vector<Choice*> admitted;
   for (const NewRow& fresh : plan.new_rows) {
@@ -158,21 +158,21 @@ std::vector<Choice*> Laws::take_new_rows(const StepPlan& plan) {
   return admitted;
 }
 
-// No choice is bypassed by more than max_overtakes of those behind in rank of the same client; clients take
-// turns. Who waits for the disk may be passed freely.
-void Laws::check_overtaking(const std::vector<Choice*>& admitted) {
+// No choice is bypassed by more than max_overtakes of those behind in rank of the same tenant; tenants take
+// turns. One that waits for the disk may be bypassed freely.
+void Invariants::check_bypass(const std::vector<Choice*>& admitted) {
   if (admitted.empty() || config_.has_disk()) return;
   for (const Choice* one : admitted) {
     for (Choice* other : waiting_) {
       if (!(other->rank < one->rank)) break;
-      if (other->live->client != one->live->client) continue;
-      ++counts_->overtakes;
-      EXPECT_LE(++other->num_overtaken, config_.scheduler.max_overtakes) << "a barred one was passed";
+      if (other->live->tenant != one->live->tenant) continue;
+      ++counts_->bypasses;
+      EXPECT_LE(++other->num_bypassed, config_.scheduler.max_overtakes) << "bypassed beyond the limit";
     }
   }
 }
 
-void Laws::check_work(const StepPlan& plan) {
+void Invariants::check_work(const StepPlan& plan) {
   const SchedulerConfig& config = config_.scheduler;
   Shape shape;
   for (const RowWork& work : plan.work) {
@@ -199,8 +199,8 @@ void Laws::check_work(const StepPlan& plan) {
       counts_->prompt_tokens += num_prompt;
       counts_->hit_tokens += hit;
       if (config_.has_states()) counts_->state_hit_tokens += hit;
-      clients_[choice->live->client].served +=
-          static_cast<double>(num_prompt - hit) / config_.weight_of(choice->live->client);
+      tenants_[choice->live->tenant].served +=
+          static_cast<double>(num_prompt - hit) / config_.weight_of(choice->live->tenant);
     }
     shape.tokens += num;
     shape.num_waiting_for_it +=
@@ -225,7 +225,7 @@ void Laws::check_work(const StepPlan& plan) {
 }
 
 // What a choice may still be given is known in advance: no plan samples more.
-void Laws::check_samples(const StepPlan& plan) {
+void Invariants::check_samples(const StepPlan& plan) {
   in_flight_.emplace_back();
   for (const SampleWork& sample : plan.samples) {
     Choice* choice = rows_[index(sample.row)].choice;
@@ -238,7 +238,7 @@ void Laws::check_samples(const StepPlan& plan) {
   }
 }
 
-void Laws::settle() {
+void Invariants::commit() {
   for (const auto& [id, number] : in_flight_.front()) {
     const auto it = live_->find(id);
     if (it != live_->end()) --it->second.choices[index(number)].num_pending;
@@ -248,7 +248,7 @@ void Laws::settle() {
 
 // Without noise a step with a decode stays within the bound, unless 16 tokens of prompts beside
 // the decodes are too many already. The model of step times needs some steps first.
-void Laws::check_latency(const Shape& shape) {
+void Invariants::check_latency(const Shape& shape) {
   const double slo = config_.scheduler.itl_slo_ms;
   if (slo <= 0 || shape.num_waiting_for_it == 0 || ++num_timed_ < 100) return;
   const double least =
@@ -260,38 +260,38 @@ void Laws::check_latency(const Shape& shape) {
   EXPECT_LE(step_ms_ - config_.clock.pair_ms * shape.pairs, slo * 1.2) << "far above the latency bound";
 }
 
-// Two clients that both have waiting choices are served alike: each one's share, by cost and weight, exceeds
-// the other's by no more than one prompt and what those who run can still be given. For: who is let in is of
-// the client that was served least, and after that its rows' outputs are all that is added.
-void Laws::check_fairness() {
+// Two tenants that both have waiting choices are served alike: each one's share, by cost and weight, exceeds
+// the other's by no more than one prompt and what its running choices can still be given. For: what is
+// admitted is of the tenant that was served least, and after that its rows' outputs are all that is added.
+void Invariants::check_fairness() {
   const SchedulerConfig& config = config_.scheduler;
   if (config.policy != SchedulingPolicy::kFair || config.max_overtakes > 0 || config_.has_disk() ||
       config_.has_forks)
     return;
   const double most = max_len_ + 2.0 * max_len_ * config.max_num_seqs;
-  const auto n = clients_.size();
+  const auto n = tenants_.size();
   for (std::size_t a = 0; a < n; ++a) {
     for (std::size_t b = a + 1; b < n; ++b) {
       PairState& pair = pairs_[a * n + b];
-      const double difference = clients_[a].served - clients_[b].served;
-      const bool backlogged = clients_[a].num_waiting > 0 && clients_[b].num_waiting > 0;
+      const double difference = tenants_[a].served - tenants_[b].served;
+      const bool backlogged = tenants_[a].num_waiting > 0 && tenants_[b].num_waiting > 0;
       if (!pair.backlogged) pair.base = difference;
       pair.backlogged = backlogged;
       if (!backlogged) continue;
       ++counts_->fairness_checks;
       EXPECT_LE(std::abs(difference - pair.base), most / config_.weight_of(a) + most / config_.weight_of(b))
-          << "clients " << a << " and " << b << " are served unequally";
+          << "tenants " << a << " and " << b << " are served unequally";
     }
   }
 }
 
-void Laws::plan(const StepPlan& plan) {
+void Invariants::plan(const StepPlan& plan) {
   ++num_steps_;
   free_rows(plan);
   const bool had_running =
       std::ranges::any_of(rows_, [](const RowState& row) { return row.choice != nullptr; });
   const std::vector<Choice*> admitted = take_new_rows(plan);
-  check_overtaking(admitted);
+  check_bypass(admitted);
   check_work(plan);
   check_samples(plan);
   if (const Choice* first = first_running(plan.step_id); first != nullptr && !plan.work.empty()) {
@@ -306,7 +306,7 @@ void Laws::plan(const StepPlan& plan) {
 }
 
 // No choice waits for ever under fcfs and priority: within a class, and beside those of better ones.
-void Laws::check_starvation() {
+void Invariants::check_starvation() {
   if (config_.scheduler.policy == SchedulingPolicy::kFair || config_.has_disk()) return;
   for (const auto& [id, live] : *live_) {
     for (const Choice& choice : live.choices) {

@@ -1,5 +1,5 @@
 // Lives of blocks, as the cache tells of them.
-#include "kv/block_lives.h"
+#include "kv/residency_sampler.h"
 
 #include <gtest/gtest.h>
 
@@ -18,7 +18,7 @@ constexpr int32_t kBlockSize = 4;
 
 struct Cache {
   explicit Cache(double sample, int32_t num_blocks)
-      : kv({testing::full_group(kBlockSize)}, num_blocks, {.lifetime_sample = sample}) {
+      : kv({testing::full_group(kBlockSize)}, num_blocks, {.residency_sample = sample}) {
     at(0);
   }
   void at(int second) { kv.begin_step(Time{seconds(1000 + second)}); }
@@ -32,15 +32,15 @@ struct Cache {
     kv.cache_blocks(&seq, tokens, 0, kBlockSize + 1, {});
     kv.release(&seq);
   }
-  std::vector<BlockLife> lives() {
-    std::vector<BlockLife> out;
-    kv.take_lives(&out);
+  std::vector<BlockResidency> lives() {
+    std::vector<BlockResidency> out;
+    kv.take_residencies(&out);
     return out;
   }
   KvManager kv;
 };
 
-TEST(BlockLives, TellsOfABlockWhenItsContentGivesWay) {
+TEST(ResidencySampler, TellsOfABlockWhenItsContentGivesWay) {
   Cache cache(1, 4);  // three blocks
   cache.serve(100);
   for (int second : {10, 11, 13, 16, 20}) {
@@ -59,7 +59,7 @@ TEST(BlockLives, TellsOfABlockWhenItsContentGivesWay) {
   EXPECT_TRUE(cache.lives().empty()) << "told once";
 }
 
-TEST(BlockLives, ABlockThatNobodyFoundHasBeenIdleAllItsLife) {
+TEST(ResidencySampler, ABlockThatWasNotFoundHasBeenIdleAllItsLife) {
   Cache cache(1, 4);
   cache.serve(100);
   cache.at(7);
@@ -71,7 +71,7 @@ TEST(BlockLives, ABlockThatNobodyFoundHasBeenIdleAllItsLife) {
   EXPECT_TRUE(lives[0].reuse_gaps_s.empty());
 }
 
-TEST(BlockLives, AResetEndsNoLife) {
+TEST(ResidencySampler, AResetEndsNoLife) {
   Cache cache(1, 4);
   cache.serve(100);
   cache.kv.reset_prefix_cache();
@@ -79,7 +79,7 @@ TEST(BlockLives, AResetEndsNoLife) {
   EXPECT_TRUE(cache.lives().empty());
 }
 
-TEST(BlockLives, ASampleIsAboutAsLargeAsAskedFor) {
+TEST(ResidencySampler, ASampleIsAboutAsLargeAsAskedFor) {
   Cache none(0, 4), tenth(0.1, 64);
   for (TokenId i = 0; i < 5000; ++i) {
     none.serve(10 * i);

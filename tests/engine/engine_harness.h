@@ -118,7 +118,7 @@ class SleepyRunner : public FakeRunner {
   bool sleeping_ = false;
 };
 
-struct House {
+struct EngineHarness {
   MetricsRegistry registry;
   EngineMetrics metrics{&registry, "m", 64};
   EngineConfig config;
@@ -128,7 +128,7 @@ struct House {
   std::unique_ptr<Engine> engine;
 
   // 2: the runner is asynchronous, and two plans are in flight.
-  explicit House(int max_in_flight = 1) : asynchronous(max_in_flight > 1) {
+  explicit EngineHarness(int max_in_flight = 1) : asynchronous(max_in_flight > 1) {
     config.scheduler.max_in_flight = max_in_flight;
     config.scheduler.max_num_seqs = 4;
     config.scheduler.max_num_batched_tokens = 32;

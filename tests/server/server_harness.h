@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "http/client.h"
 #include "server/api_server.h"
-#include "tests/testing/scripted_house.h"
+#include "tests/testing/scripted_engine.h"
 
 namespace pagoda::testing {
 
@@ -24,12 +24,12 @@ inline constexpr char kChat[] = "/v1/chat/completions";
 inline constexpr char kText[] = "/v1/completions";
 inline constexpr char kUser[] = R"("messages":[{"role":"user","content":"hi"}])";
 
-struct Site {
-  ScriptedHouse house;
+struct ServerHarness {
+  ScriptedEngine scripted;
   ApiServerConfig config;
   std::unique_ptr<ApiServer> server;
 
-  Site() {
+  ServerHarness() {
     set_log_level(LogLevel::kWarning);
     config.http.host = "127.0.0.1";
     config.http.port = 0;
@@ -37,10 +37,11 @@ struct Site {
     config.http.access_log = false;
     config.version = "1.2.3";
   }
-  ~Site() { server.reset(); }
+  ~ServerHarness() { server.reset(); }
   void start() {
-    house.start();
-    server = std::make_unique<ApiServer>(config, house.intake.get(), house.engine.get(), &house.registry);
+    scripted.start();
+    server =
+        std::make_unique<ApiServer>(config, scripted.intake.get(), scripted.engine.get(), &scripted.registry);
     ASSERT_TRUE(server->bind().ok());
     ASSERT_TRUE(server->start().ok());
   }
@@ -83,7 +84,7 @@ struct Site {
   }
   bool wait_idle() const {
     for (int i = 0; i < 6000; ++i) {
-      SchedulerStats stats = house.engine->stats();
+      SchedulerStats stats = scripted.engine->stats();
       if (get("/load").body == R"({"server_load":0})" && stats.num_running + stats.num_waiting == 0)
         return true;
       std::this_thread::sleep_for(std::chrono::milliseconds(10));

@@ -1,5 +1,5 @@
-// What must hold in every step, seen from outside: the laws follow each choice through the plans, knowing
-// nothing of the scheduler's own books. A law that is broken is a test failure.
+// What must hold in every step, seen from outside: each choice is followed through the plans, knowing nothing
+// of the scheduler's own accounting. An invariant that is broken is a test failure.
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -15,10 +15,10 @@
 
 namespace pagoda::sim {
 
-class Laws {
+class Invariants {
  public:
-  Laws(const WorldConfig& config, const KvManager* kv, int32_t max_len, std::map<RequestId, Live>* live,
-       Counts* counts);
+  Invariants(const WorldConfig& config, const KvManager* kv, int32_t max_len, std::map<RequestId, Live>* live,
+             Counts* counts);
 
   // What happens to choices outside of plans.
   void became_ready(Choice* leader);  // it waits, under no hold
@@ -31,7 +31,7 @@ class Laws {
 
   void plan(const StepPlan& plan);
   // The oldest plan in flight is about to be committed.
-  void settle();
+  void commit();
   void check_starvation();
   // The step's time on the virtual clock, of the last plan.
   double step_ms() const { return step_ms_; }
@@ -53,11 +53,11 @@ class Laws {
     double pairs = 0, least_pairs = 0;
     double ms(const StepClock& clock) const { return clock.ms(tokens, decode_context, pairs); }
   };
-  struct ClientState {
+  struct TenantState {
     double served = 0;  // since the start, by cost and weight
     int32_t num_waiting = 0;
   };
-  struct PairState {  // of clients: both have had waiting choices since ...
+  struct PairState {  // of tenants: both have had waiting choices since ...
     bool backlogged = false;
     double base = 0;  // ... when this was the difference of what they had been served
   };
@@ -71,7 +71,7 @@ class Laws {
   const Choice* first_running(uint64_t step) const;
   void free_rows(const StepPlan& plan);
   std::vector<Choice*> take_new_rows(const StepPlan& plan);
-  void check_overtaking(const std::vector<Choice*>& admitted);
+  void check_bypass(const std::vector<Choice*>& admitted);
   void check_work(const StepPlan& plan);
   void check_samples(const StepPlan& plan);
   void check_latency(const Shape& shape);
@@ -85,7 +85,7 @@ class Laws {
   std::vector<RowState> rows_;
   std::deque<std::vector<std::pair<RequestId, int32_t>>> in_flight_;  // choices that each plan samples
   std::set<Choice*, ByRank> waiting_;  // those known to wait: leaders, and choices that have had a row
-  std::vector<ClientState> clients_;
+  std::vector<TenantState> tenants_;
   std::vector<PairState> pairs_;
   int64_t num_steps_ = 0, slack_ = 0;
   bool preempted_all_ = false;
