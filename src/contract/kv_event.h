@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -18,6 +19,14 @@ struct KvEvent {
   std::vector<TokenId> tokens;     // kStored: of all keys
   int32_t block_size = 0;
   uint32_t lora_id = 0;
+  // Content beside tokens that lies in keys[block]: its hash, and where it begins, in tokens from the block's
+  // first; below 0: in an earlier block.
+  struct Extra {
+    int32_t block, offset;
+    std::array<uint8_t, 32> hash;
+    bool operator==(const Extra&) const = default;
+  };
+  std::vector<Extra> extra_keys;  // kStored: in order
 };
 
 // Takes the cache's events from the engine, a batch a step.

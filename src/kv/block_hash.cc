@@ -35,7 +35,8 @@ std::span<const uint8_t> bytes_of(const T& value) {
   return {reinterpret_cast<const uint8_t*>(&value), sizeof value};
 }
 
-// Those that lie in positions begin .. end - 1, whole or in part.
+}  // namespace
+
 std::span<const ExtraKey> extra_keys_in(const CacheScope& scope, int32_t begin, std::size_t num_tokens) {
   const auto end = begin + static_cast<int32_t>(num_tokens);
   const auto first = std::ranges::partition_point(
@@ -44,8 +45,6 @@ std::span<const ExtraKey> extra_keys_in(const CacheScope& scope, int32_t begin, 
                                          [end](const ExtraKey& extra) { return extra.begin < end; });
   return {first, last};
 }
-
-}  // namespace
 
 // With a seed the root is what vLLM makes of PYTHONHASHSEED under sha256_cbor: the hash of the seed's text.
 BlockHasher::BlockHasher(BlockHashAlgo algo, const std::string& seed) : algo_(algo) {

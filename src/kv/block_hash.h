@@ -22,6 +22,9 @@ struct CacheScope {
   std::span<const ExtraKey> extra_keys{};  // in order; they do not overlap
 };
 
+// Those that lie in positions begin .. begin + num_tokens - 1, whole or in part.
+std::span<const ExtraKey> extra_keys_in(const CacheScope& scope, int32_t begin, std::size_t num_tokens);
+
 class BlockHasher {
  public:
   BlockHasher(BlockHashAlgo algo, const std::string& seed);

@@ -87,12 +87,12 @@ struct KvManager::Impl {
   int32_t resume_at(int32_t end) const;
   int32_t start_behind(SeqKv* seq, int32_t end);
   bool cache_block(SeqKv* seq, const TokenView& tokens, int32_t index_in_seq, bool* is_new);
-  void cache_checkpoint(SeqKv* seq, const TokenView& tokens, int32_t num_computed, uint32_t lora_id);
+  void cache_checkpoint(SeqKv* seq, const TokenView& tokens, int32_t num_computed, const CacheScope& scope);
   void insert(BlockId block, const SeqKv& seq, const TokenView& tokens, int32_t index_in_seq,
               std::size_t group, uint64_t content);
   BlockId find(const SeqKv& seq, const TokenView& tokens, int32_t index_in_seq, std::size_t group);
   void forget(BlockId block);
-  void note_stored(const SeqKv& seq, const TokenView& tokens, int32_t index_in_seq, uint32_t lora_id);
+  void note_stored(const SeqKv& seq, const TokenView& tokens, int32_t index_in_seq, const CacheScope& scope);
 
   // ---- offload.cc
   struct Offloaded {

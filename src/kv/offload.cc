@@ -131,8 +131,7 @@ int32_t KvManager::load_offloaded(SeqKv* seq, const TokenView& tokens, const Cac
   for (std::size_t g = 0; g < impl.groups.size(); ++g)
     if (impl.is_cached(g)) impl.free_out_of_window(g, &seq->groups[g], end * impl.block_size);
   for (int32_t i = begin; i < end; ++i)
-    if (impl.attach(seq, i, end) && impl.config.record_events)
-      impl.note_stored(*seq, tokens, i, scope.lora_id);
+    if (impl.attach(seq, i, end) && impl.config.record_events) impl.note_stored(*seq, tokens, i, scope);
   impl.offload_hits += static_cast<uint64_t>(end - begin);
   return impl.start_behind(seq, end);
 }

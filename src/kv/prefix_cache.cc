@@ -101,9 +101,9 @@ void KvManager::cache_blocks(SeqKv* seq, const TokenView& tokens, int32_t num_co
     bool is_new = false;
     if (!impl.cache_block(seq, tokens, i, &is_new)) break;
     seq->num_cached = i + 1;
-    if (is_new && impl.config.record_events) impl.note_stored(*seq, tokens, i, scope.lora_id);
+    if (is_new && impl.config.record_events) impl.note_stored(*seq, tokens, i, scope);
   }
-  impl.cache_checkpoint(seq, tokens, num_computed, scope.lora_id);
+  impl.cache_checkpoint(seq, tokens, num_computed, scope);
 }
 
 // Block i of the sequence in all groups but those of states. is_new: it could not be found before. False: its
@@ -142,7 +142,7 @@ bool KvManager::Impl::cache_block(SeqKv* seq, const TokenView& tokens, int32_t i
 
 // The states that lie at num_computed. They can be found once the blocks before them can.
 void KvManager::Impl::cache_checkpoint(SeqKv* seq, const TokenView& tokens, int32_t num_computed,
-                                       uint32_t lora_id) {
+                                       const CacheScope& scope) {
   const int32_t i = num_computed / block_size - 1;
   if (num_computed % block_size != 0 || i < 0 || i >= seq->num_cached) return;
   const auto at = static_cast<std::size_t>(i);
@@ -152,7 +152,7 @@ void KvManager::Impl::cache_checkpoint(SeqKv* seq, const TokenView& tokens, int3
     if (block == kNullBlock || index.holds(block)) continue;
     if (index.find(seq->keys[at], static_cast<int32_t>(g)) != kNullBlock) continue;
     insert(block, *seq, tokens, i, g, verifies() ? seq->contents[at] : 0);
-    if (is_told(g) && config.record_events) note_stored(*seq, tokens, i, lora_id);
+    if (is_told(g) && config.record_events) note_stored(*seq, tokens, i, scope);
   }
 }
 
@@ -191,19 +191,23 @@ void KvManager::Impl::forget(BlockId block) {
 }
 
 void KvManager::Impl::note_stored(const SeqKv& seq, const TokenView& tokens, int32_t index_in_seq,
-                                  uint32_t lora_id) {
+                                  const CacheScope& scope) {
   const auto i = static_cast<std::size_t>(index_in_seq);
   const bool follows = !events.empty() && events.back().kind == KvEvent::Kind::kStored && i > 0 &&
-                       events.back().lora_id == lora_id && events.back().keys.back() == seq.keys[i - 1];
+                       events.back().lora_id == scope.lora_id && events.back().keys.back() == seq.keys[i - 1];
   if (!follows) {
     KvEvent& event = events.emplace_back();
     event.block_size = block_size;
-    event.lora_id = lora_id;
+    event.lora_id = scope.lora_id;
     if (i > 0) event.parent = seq.keys[i - 1];
   }
-  events.back().keys.push_back(seq.keys[i]);
+  KvEvent& event = events.back();
+  const int32_t begin = index_in_seq * block_size;
+  for (const ExtraKey& extra : extra_keys_in(scope, begin, static_cast<std::size_t>(block_size)))
+    event.extra_keys.push_back({static_cast<int32_t>(event.keys.size()), extra.begin - begin, extra.hash});
+  event.keys.push_back(seq.keys[i]);
   const auto stored = block_tokens(tokens, i);
-  events.back().tokens.insert(events.back().tokens.end(), stored.begin(), stored.end());
+  event.tokens.insert(event.tokens.end(), stored.begin(), stored.end());
 }
 
 void KvManager::reset_prefix_cache() {

@@ -1,5 +1,6 @@
 #include "kv_events/kv_event_wire.h"
 
+#include <fmt/format.h>
 #include <msgpuck.h>
 
 #include <string_view>
@@ -12,12 +13,21 @@ namespace {
 // Where blocks of the cache are; vLLM's only word for it, and what routers weigh highest.
 constexpr std::string_view kMedium = "GPU";
 
+std::string hex(std::span<const uint8_t> bytes) {
+  std::string digits;
+  for (uint8_t byte : bytes) digits += fmt::format("{:02x}", byte);
+  return digits;
+}
+
 // msgpack into a string that grows.
 class Writer {
  public:
   void array(std::size_t size) { head(mp_encode_array(scratch_, static_cast<uint32_t>(size))); }
   void map(std::size_t size) { head(mp_encode_map(scratch_, static_cast<uint32_t>(size))); }
   void number(uint64_t value) { head(mp_encode_uint(scratch_, value)); }
+  void integer(int64_t value) {
+    value < 0 ? head(mp_encode_int(scratch_, value)) : number(static_cast<uint64_t>(value));
+  }
   void real(double value) { head(mp_encode_double(scratch_, value)); }
   void nil() { head(mp_encode_nil(scratch_)); }
   void text(std::string_view value) {
@@ -63,10 +73,11 @@ class EventWriter {
     }
   }
 
-  // vLLM leaves out fields that have their default; lora_name and what follows it.
+  // vLLM leaves out fields that have their default: what follows lora_name.
   void stored(const KvEvent& event) {
-    const bool is_windowed = format_.window > 0;
-    begin("BlockStored", format_.array_events ? 7 : is_windowed ? 10 : 9);
+    const bool is_windowed = format_.window > 0, has_extra_keys = !event.extra_keys.empty();
+    const std::size_t num_group_fields = format_.array_events ? 0 : is_windowed ? 3 : 2;
+    begin("BlockStored", 7 + (has_extra_keys ? 1 : 0) + num_group_fields);
     field("block_hashes");
     hashes(event);
     field("parent_block_hash");
@@ -82,6 +93,7 @@ class EventWriter {
     out_.text(kMedium);
     field("lora_name");
     out_.nil();
+    if (has_extra_keys) extra_keys(event);
     if (format_.array_events) return;
     field("group_idx");
     out_.number(0);
@@ -90,6 +102,28 @@ class EventWriter {
     if (!is_windowed) return;
     field("kv_cache_spec_sliding_window");
     out_.number(static_cast<uint64_t>(format_.window));
+  }
+
+  // Of each block nil, or [[identifier, offset], ...]; an identifier is the hash in hexadecimal digits.
+  void extra_keys(const KvEvent& event) {
+    field("extra_keys");
+    out_.array(event.keys.size());
+    std::span<const KvEvent::Extra> left = event.extra_keys;
+    for (int32_t block = 0; block < std::ssize(event.keys); ++block) {
+      std::size_t count = 0;
+      while (count < left.size() && left[count].block == block) ++count;
+      if (count == 0) {
+        out_.nil();
+        continue;
+      }
+      out_.array(count);
+      for (const KvEvent::Extra& extra : left.first(count)) {
+        out_.array(2);
+        out_.text(hex(extra.hash));
+        out_.integer(extra.offset);
+      }
+      left = left.subspan(count);
+    }
   }
 
   void removed(const KvEvent& event) {

@@ -337,6 +337,20 @@ TEST(PrefixCacheEvents, TellWhatCanBeFound) {
   EXPECT_EQ(events[1].kind, KvEvent::Kind::kCleared);
 }
 
+TEST(PrefixCacheEvents, TellWhichContentLiesInWhichBlock) {
+  KvManager kv({testing::full_group(2)}, 6, {.record_events = true});
+  const ExtraKey images[] = {{1, 4, sha256(bytes_of("image"))}, {5, 6, sha256(bytes_of("other"))}};
+  SeqKv seq;
+  compute(&kv, &seq, count_up(9), {.extra_keys = images});
+  std::vector<KvEvent> events;
+  kv.take_events(&events);
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].keys.size(), 4u);
+  EXPECT_EQ(
+      events[0].extra_keys,
+      (std::vector<KvEvent::Extra>{{0, 1, images[0].hash}, {1, -1, images[0].hash}, {2, 1, images[1].hash}}));
+}
+
 // Against a model that knows every token of every block.
 TEST_P(PrefixCache, EveryHitIsTheSamePrefix) {
   SplitMix64 random(17);

@@ -1,5 +1,6 @@
 #include "kv_events/kv_event_wire.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/json.h"
@@ -8,6 +9,7 @@
 namespace pagoda {
 namespace {
 
+using ::testing::HasSubstr;
 using testing::parse_msgpack;
 
 // Byte i of the key is first + i.
@@ -51,6 +53,20 @@ TEST(KvEventWire, TellsOfWindowsAdaptersAndFirstBlocks) {
             R"([1.5,[{"type":"BlockStored","block_hashes":[2387509390608836392],"parent_block_hash":null,)"
             R"("token_ids":[1],"block_size":1,"lora_id":7,"medium":"GPU","lora_name":null,"group_idx":0,)"
             R"("kv_cache_spec_kind":"sliding_window","kv_cache_spec_sliding_window":128}],0])");
+}
+
+// Where vLLM has them, in maps by name and in arrays behind lora_name: of each block null, or what lies in
+// it.
+TEST(KvEventWire, TellsOfContentBesideTokens) {
+  KvEvent event{KvEvent::Kind::kStored, {key_from(9), key_from(10), key_from(11)}, {}, {1, 1, 1}, 1, 0};
+  event.extra_keys = {{1, 0, key_from(0xa0).bytes}, {2, -1, key_from(0xa0).bytes}, {2, 0, key_from(3).bytes}};
+  const std::string image = R"(["a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf",)",
+                    other = R"(["030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f202122",0])";
+  const std::string extra_keys = "[null,[" + image + "0]],[" + image + "-1]," + other + "]]";
+  EXPECT_THAT(as_json({}, {event}),
+              HasSubstr(R"("lora_name":null,"extra_keys":)" + extra_keys + R"(,"group_idx":0)"));
+  EXPECT_THAT(as_json({.array_events = true}, {event}),
+              HasSubstr(R"(1,null,"GPU",null,)" + extra_keys + "]],0]"));
 }
 
 // The name is the last eight bytes of those that are in use, as one big-endian number; or all of them.
