@@ -1,4 +1,5 @@
-// Judging the values of flags one by one: each error names the flag and what it takes.
+// Reads flags that have no field of their own (flag_field.h), with the same checks: each error names the flag
+// and what it takes.
 #pragma once
 #include <string>
 #include <vector>

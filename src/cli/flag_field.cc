@@ -5,21 +5,19 @@
 namespace pagoda::flag_field {
 namespace {
 
-Status out_of_bounds(const FlagSpec& spec, const std::string& meant, const std::string& found) {
-  return invalid_argument("flag --" + std::string(spec.name) + " must be " + meant + ", not " + found,
-                          spec.name);
+Status out_of_bounds(const std::string& name, const std::string& meant, const std::string& found) {
+  return invalid_argument("flag --" + name + " must be " + meant + ", not " + found, name);
 }
 
 }  // namespace
 
-Status check_bounds(const FlagSpec& spec, const Value& value) {
-  const FlagBounds& bounds = spec.field.bounds;
+Status check_bounds(const std::string& name, const FlagBounds& bounds, const Value& value) {
   switch (bounds.kind) {
     case FlagBounds::Kind::kNone:
       return {};
     case FlagBounds::Kind::kBetween:
       if (value.as_int() >= bounds.low && value.as_int() <= bounds.high) return {};
-      return out_of_bounds(spec,
+      return out_of_bounds(name,
                            "between " + std::to_string(bounds.low) + " and " + std::to_string(bounds.high),
                            std::to_string(value.as_int()));
     case FlagBounds::Kind::kZeroOrAbove:
@@ -28,7 +26,7 @@ Status check_bounds(const FlagSpec& spec, const Value& value) {
     case FlagBounds::Kind::kAbove:
       if (value.as_double() > bounds.above && value.as_double() <= bounds.at_most) return {};
       return out_of_bounds(
-          spec,
+          name,
           "above " + python_float_repr(bounds.above) + " and at most " + python_float_repr(bounds.at_most),
           python_float_repr(value.as_double()));
   }
@@ -47,11 +45,9 @@ Status assign_texts(const FlagSpec& spec, const Value& value, std::vector<std::s
   return {};
 }
 
-Status assign_object(const FlagSpec& spec, const Value& value, Value* field) {
-  if (!value.is_null() && !value.is_object())
-    return invalid_argument("flag --" + std::string(spec.name) + " must be a JSON object", spec.name);
-  *field = value;
-  return {};
+Status check_object(const std::string& name, const Value& value) {
+  if (value.is_null() || value.is_object()) return {};
+  return invalid_argument("flag --" + name + " must be a JSON object", name);
 }
 
 std::string shown(bool value) {

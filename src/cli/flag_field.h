@@ -50,16 +50,17 @@ constexpr FlagKind kind_of() {
   if constexpr (std::same_as<T, Value>) return FlagKind::kJson;
 }
 
-Status check_bounds(const FlagSpec& spec, const Value& value);
+Status check_bounds(const std::string& name, const FlagBounds& bounds, const Value& value);
+// Null is one, too.
+Status check_object(const std::string& name, const Value& value);
 Status assign_texts(const FlagSpec& spec, const Value& value, std::vector<std::string>* field);
-Status assign_object(const FlagSpec& spec, const Value& value, Value* field);
 std::string shown(bool value);
 std::string shown(int64_t value);
 std::string shown(double value);
 
 template <class T>
 Status assign_as(const FlagSpec& spec, const Value& value, T* field) {
-  PAGODA_RETURN_IF_ERROR(check_bounds(spec, value));
+  PAGODA_RETURN_IF_ERROR(check_bounds(spec.name, spec.field.bounds, value));
   if constexpr (std::same_as<T, bool>) {
     *field = value.as_bool() != spec.field.is_inverted;
   } else if constexpr (std::integral<T>) {
@@ -71,7 +72,8 @@ Status assign_as(const FlagSpec& spec, const Value& value, T* field) {
   } else if constexpr (std::same_as<T, std::string>) {
     *field = value.as_string();
   } else if constexpr (std::same_as<T, Value>) {
-    return assign_object(spec, value, field);
+    PAGODA_RETURN_IF_ERROR(check_object(spec.name, value));
+    *field = value;
   } else if constexpr (Named<T>) {
     for (const auto& [name, named] : enum_names(T{}))
       if (value.as_string() == name) *field = named;
