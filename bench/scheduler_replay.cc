@@ -13,6 +13,8 @@ SchedulerConfig scheduler_config() {
   config.max_num_seqs = 256;
   config.max_num_batched_tokens = 8192;
   config.max_model_len = 65536;
+  config.adaptive_chunks = false;
+  config.watermark = 0;
   return config;
 }
 
@@ -67,9 +69,9 @@ std::vector<Scenario> scenarios(const Device& device, double stretch) {
   add("fcfs, memory without end", [=](Scenario* s) { s->num_blocks = unlimited; });
   add("fcfs, no prefix cache", no_cache);
   add("fcfs, chunks of 2048", [](Scenario* s) { s->scheduler.max_num_batched_tokens = 2048; });
-  add("fcfs, chunks by time", [](Scenario* s) { s->scheduler.size_chunks_by_time = true; });
+  add("fcfs, chunks by time", [](Scenario* s) { s->scheduler.adaptive_chunks = true; });
   add("fcfs, ITL bound 50 ms", [](Scenario* s) {
-    s->scheduler.size_chunks_by_time = true;
+    s->scheduler.adaptive_chunks = true;
     s->scheduler.itl_slo_ms = 50;
   });
   add("fcfs, no bypass", no_bypass);

@@ -1,6 +1,6 @@
 // What a step of many running sequences costs beside the model: Scheduler::plan and commit, and the runner's
-// bookkeeping (rows, block tables, flat batch, token histories). 256 sequences that decode, contexts from about
-// 1000 tokens up; nothing is computed, every sequence is given the same made-up token.
+// bookkeeping (rows, block tables, flat batch, token histories). 256 sequences that decode, contexts from
+// about 1000 tokens up; nothing is computed, every sequence is given the same made-up token.
 //   us_schedule: plan + commit; us_rows: RowTable::apply + InputBatch::build + the histories; Time is both.
 //   in_flight: plans made and not committed, at most.
 #include <benchmark/benchmark.h>
@@ -14,6 +14,7 @@
 #include "runner/row_table.h"
 #include "schedule/scheduler.h"
 #include "tests/testing/kv_specs.h"
+#include "tests/testing/scheduler_config.h"
 
 namespace pagoda {
 namespace {
@@ -99,11 +100,10 @@ class Loop {
     return groups;
   }
   static SchedulerConfig scheduler_config(int max_in_flight) {
-    SchedulerConfig config;
-    config.max_in_flight = max_in_flight;
-    config.max_num_seqs = kNumSeqs;
-    config.max_model_len = kMaxModelLen;
-    return config;
+    return testing::countable({.max_num_seqs = kNumSeqs,
+                               .max_in_flight = max_in_flight,
+                               .max_num_batched_tokens = 2048,
+                               .max_model_len = kMaxModelLen});
   }
   void submit(int32_t index) {
     auto request = std::make_unique<Request>();
@@ -130,8 +130,7 @@ class Loop {
 };
 
 void BM_DecodeStep(benchmark::State& state) {
-  Loop loop(state.range(0) != 0, static_cast<int>(state.range(1)),
-            static_cast<int>(state.range(2)));
+  Loop loop(state.range(0) != 0, static_cast<int>(state.range(1)), static_cast<int>(state.range(2)));
   for (auto _ : state) state.SetIterationTime(loop.step());
   PAGODA_CHECK(loop.num_tokens() == kNumSeqs, "every sequence has a token in every step");
   const double steps = static_cast<double>(state.iterations());

@@ -81,31 +81,18 @@ KvIdentity kv_identity(const EngineArgs& args, const ModelSource& source, const 
 }
 
 EngineConfig engine_config(const EngineArgs& args, const SizePlan& sizes) {
-  EngineConfig config;
-  // What the runner has room for, unless fewer are to be let in or fewer tokens computed at once.
+  EngineConfig config = args.config;
+  SchedulerConfig& scheduler = config.scheduler;
+  // What the runner has room for, unless fewer are to be admitted or fewer tokens computed at once.
   auto at_most = [](int32_t most, int64_t wanted) {
     return wanted > 0 ? static_cast<int32_t>(std::min<int64_t>(most, wanted)) : most;
   };
-  config.scheduler.max_num_seqs = at_most(sizes.max_num_seqs, args.scheduler.max_num_active_seqs);
-  config.scheduler.max_num_batched_tokens =
-      at_most(sizes.max_num_batched_tokens, args.scheduler.max_num_scheduled_tokens);
-  config.scheduler.long_prefill_token_threshold_adaptive =
-      args.scheduler.long_prefill_token_threshold_adaptive;
-  config.scheduler.max_model_len = sizes.max_model_len;
-  config.scheduler.long_prefill_token_threshold =
-      static_cast<int32_t>(args.scheduler.long_prefill_token_threshold);
-  config.scheduler.max_num_queued_reqs = static_cast<int32_t>(args.scheduler.max_num_queued_reqs);
-  config.scheduler.max_num_queued_tokens = args.scheduler.max_num_queued_tokens;
-  config.scheduler.policy = args.scheduler.policy;
-  config.scheduler.enable_chunked_prefill = args.scheduler.enable_chunked_prefill;
-  config.scheduler.size_chunks_by_time =
-      args.scheduler.adaptive_chunks && args.scheduler.enable_chunked_prefill;
-  config.scheduler.itl_slo_ms = args.scheduler.itl_slo_ms;
-  config.scheduler.watermark = args.scheduler.watermark;
-  config.scheduler.max_overtakes = static_cast<int32_t>(args.scheduler.max_overtakes);
-  config.watchdog_timeout_s = args.observability.watchdog_timeout_s;
-  config.log_stats = args.observability.log_stats;
-  config.stats_interval_s = args.observability.stats_interval_s;
+  scheduler.max_num_seqs = at_most(sizes.max_num_seqs, args.step_limits.max_num_active_seqs);
+  scheduler.max_num_batched_tokens =
+      at_most(sizes.max_num_batched_tokens, args.step_limits.max_num_scheduled_tokens);
+  scheduler.max_model_len = sizes.max_model_len;
+  scheduler.adaptive_chunks = scheduler.adaptive_chunks && scheduler.enable_chunked_prefill;
+  if (scheduler.max_in_flight > 1) log_info("Asynchronous scheduling is enabled.");
   return config;
 }
 
@@ -113,7 +100,7 @@ EngineConfig engine_config(const EngineArgs& args, const SizePlan& sizes) {
 int32_t replay_of(const CacheArgs& args, std::span<const KvGroupSpec> groups, int32_t max_model_len) {
   constexpr int64_t kMinShare = 8;  // of max_model_len
   const int64_t tokens = replay_tokens(groups);
-  if (!args.enable_prefix_caching || !args.swa_bounded_replay || tokens == 0) return 0;
+  if (!args.prefix_cache.enabled || !args.swa_bounded_replay || tokens == 0) return 0;
   if (tokens > max_model_len / kMinShare) {
     log_info("Sliding windows are in the prefix cache: to replay them would take {} tokens of a hit",
              with_commas(tokens));
@@ -125,16 +112,10 @@ int32_t replay_of(const CacheArgs& args, std::span<const KvGroupSpec> groups, in
 }
 
 PrefixCacheConfig prefix_cache_config(const EngineArgs& args, const SizePlan& sizes) {
-  PrefixCacheConfig config;
-  config.enabled = args.cache.enable_prefix_caching;
-  const std::string& algo = args.cache.prefix_caching_hash_algo;
-  config.hash_algo = algo == "sha256"        ? BlockHashAlgo::kSha256
-                     : algo == "sha256_cbor" ? BlockHashAlgo::kSha256Cbor
-                                             : BlockHashAlgo::kXxhash;
+  PrefixCacheConfig config = args.cache.prefix_cache;
   config.hash_seed = environment("PYTHONHASHSEED").value_or("");
   if (config.hash_seed == "random") config.hash_seed.clear();
   config.record_events = args.observability.kv_events.enabled;
-  config.residency_sample = args.observability.kv_cache_metrics_sample;
   config.replay_tokens = replay_of(args.cache, sizes.groups, sizes.max_model_len);
   return config;
 }
@@ -180,7 +161,7 @@ Result<std::unique_ptr<Assembly>> assemble(const EngineArgs& args) {
                                             *assembly->engine_metrics));
   PAGODA_TRY(auto runner,
              load_runner(args, &source, sizes, cpus, std::move(offload.config), &assembly->weight_bytes));
-  if (args.observability.log_stats) log_memory(sizes);
+  if (args.config.log_stats) log_memory(sizes);
   warn_of_scarce_memory(sizes);
 
   CpuBinding off_the_compute_cores(cpus.spare);  // threads started from here on, but the engine's own
@@ -191,7 +172,7 @@ Result<std::unique_ptr<Assembly>> assemble(const EngineArgs& args) {
                                               assembly->engine_metrics.get(), std::move(kv_events));
   assembly->text_pool =
       std::make_unique<TaskPool>(static_cast<int>(args.frontend.num_text_threads),
-                                 static_cast<std::size_t>(args.scheduler.max_num_queued_reqs));
+                                 static_cast<std::size_t>(args.config.scheduler.max_num_queued_reqs));
   assembly->intake =
       std::make_unique<Intake>(assembly->model, assembly->engine.get(), assembly->text_pool.get());
   return assembly;

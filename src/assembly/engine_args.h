@@ -1,5 +1,6 @@
 // What is served and how, in the words of the flags, cut into what each part of the start takes, in the order
-// in which assemble() builds them. The initializers are the flags' defaults: the one place that holds them.
+// in which assemble() builds them. The initializers, here and in contract/engine_config.h, are the flags'
+// defaults: the one place that holds each.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -49,27 +50,16 @@ struct CacheArgs {
   bool block_size_is_given = false;
   double gpu_memory_utilization = 0.5;
   std::optional<int64_t> kv_cache_memory_bytes, num_gpu_blocks_override;
-  bool enable_prefix_caching = true;
-  std::string prefix_caching_hash_algo = "sha256";  // sha256, sha256_cbor, xxhash
-  std::optional<int64_t> prefix_match_unit;         // tokens; only the block size is possible
-  int64_t prefix_cache_retention_interval = 0;      // tokens; 0: none is asked for
+  PrefixCacheConfig prefix_cache;
+  std::optional<int64_t> prefix_match_unit;     // tokens; only the block size is possible
+  int64_t prefix_cache_retention_interval = 0;  // tokens; 0: none is asked for
   bool swa_bounded_replay = true;
   KvOffloadArgs offload;
 };
 
-// A step and the queue.
-struct SchedulerArgs {
-  int64_t max_num_seqs = 128, max_num_batched_tokens = 256;       // what memory is laid out for
-  int64_t max_num_active_seqs = 0, max_num_scheduled_tokens = 0;  // what a step has at most; 0: those
-  int64_t max_num_queued_reqs = 4096;
-  int64_t max_num_queued_tokens = 0;  // 0: no bound
-  SchedulingPolicy policy = SchedulingPolicy::kFcfs;
-  int64_t long_prefill_token_threshold = 0;
-  bool long_prefill_token_threshold_adaptive = false;
-  bool enable_chunked_prefill = true, adaptive_chunks = true;
-  double itl_slo_ms = 0;  // 0: none
-  double watermark = 0.01;
-  int64_t max_overtakes = 64;
+// What a step has at most, of what memory is laid out for (SchedulerConfig); 0: all of it.
+struct StepLimits {
+  int64_t max_num_active_seqs = 0, max_num_scheduled_tokens = 0;
 };
 
 // From text to tokens and back.
@@ -86,21 +76,18 @@ struct FrontendArgs {
   int64_t num_text_threads = 2;
 };
 
-// What is told of the engine, and its watchdog.
+// What is told of the engine.
 struct ObservabilityArgs {
-  bool log_stats = true;
-  double stats_interval_s = 10;
-  double watchdog_timeout_s = 300;     // 0: none
-  KvEventsConfig kv_events;            // block hashes for routers
-  double kv_cache_metrics_sample = 0;  // share of the blocks whose lives are measured
-  HistogramBounds histogram_bounds;    // in place of the usual ones
+  KvEventsConfig kv_events;          // block hashes for routers
+  HistogramBounds histogram_bounds;  // in place of the usual ones
 };
 
 struct EngineArgs {
   CpuArgs cpu;
   ModelArgs model;
   CacheArgs cache;
-  SchedulerArgs scheduler;
+  EngineConfig config;  // scheduler, statistics, watchdog
+  StepLimits step_limits;
   FrontendArgs frontend;
   ObservabilityArgs observability;
 };

@@ -12,7 +12,7 @@ namespace pagoda {
 
 struct MemoryRequest {
   uint64_t usable_bytes = 0;        // what the process may use in all
-  double utilization = 0.9;         // how much of that is for weights, activations and cache
+  double utilization = 1;           // how much of that is for weights, activations and cache
   uint64_t kv_cache_bytes = 0;      // > 0: exactly this much cache, whatever the rest
   int32_t num_blocks_override = 0;  // > 0: exactly as many blocks, before everything else
   uint64_t weight_bytes = 0, activation_bytes = 0;

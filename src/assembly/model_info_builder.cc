@@ -94,7 +94,7 @@ Result<std::shared_ptr<const ModelInfo>> build_model_info(const EngineArgs& args
   info->accept_any_name = args.frontend.accept_any_model_name;
   if (info->served_names.empty()) info->served_names.push_back(info->root.empty() ? "dummy" : info->root);
   info->max_model_len = max_model_len;
-  if (args.cache.enable_prefix_caching) info->cache_block_size = static_cast<int32_t>(args.cache.block_size);
+  if (args.cache.prefix_cache.enabled) info->cache_block_size = static_cast<int32_t>(args.cache.block_size);
   info->vocab_size = static_cast<int32_t>(spec.config.vocab_size);
   PAGODA_TRY(Object generation, generation_config(args.frontend, files));
   Result<std::vector<TokenId>> ends = end_ids(spec, generation, assets);

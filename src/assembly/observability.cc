@@ -23,6 +23,10 @@ const char* kind_name(KvKind kind) {
   return kNames[static_cast<std::size_t>(kind)];
 }
 
+const char* algo_name(BlockHashAlgo algo) {
+  return std::ranges::find(kBlockHashAlgos, algo, &std::pair<const char*, BlockHashAlgo>::second)->first;
+}
+
 // vLLM's CacheConfig; of what it has for other kinds of models and caches, that there is none.
 Labels cache_config_labels(const CacheArgs& args, const Observed& engine) {
   int32_t window = 0;
@@ -34,7 +38,7 @@ Labels cache_config_labels(const CacheArgs& args, const Observed& engine) {
           {"cache_hit_alignment_tokens", "None"},
           {"effective_attention_block_size", std::to_string(args.block_size)},
           {"enable_mamba_shared_prefix_checkpoint", "False"},
-          {"enable_prefix_caching", python_bool(args.enable_prefix_caching)},
+          {"enable_prefix_caching", python_bool(args.prefix_cache.enabled)},
           {"engine", "0"},
           {"gpu_memory_utilization", python_float_repr(args.gpu_memory_utilization)},
           {"hash_block_size", "None"},
@@ -57,7 +61,7 @@ Labels cache_config_labels(const CacheArgs& args, const Observed& engine) {
           {"num_gpu_blocks", std::to_string(engine.memory.num_blocks)},
           {"num_gpu_blocks_override", or_none(args.num_gpu_blocks_override)},
           {"prefix_cache_retention_interval", std::to_string(args.prefix_cache_retention_interval)},
-          {"prefix_caching_hash_algo", args.prefix_caching_hash_algo},
+          {"prefix_caching_hash_algo", algo_name(args.prefix_cache.hash_algo)},
           {"prefix_match_unit", or_none(args.prefix_match_unit)},
           {"replayssm_buffer_len", "16"},
           {"skip_page_size_padded", "None"},

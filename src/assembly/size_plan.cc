@@ -14,7 +14,7 @@ constexpr double kGiB = 1024. * 1024 * 1024;
 
 // Flags of the prefix cache that would otherwise change nothing without a word, as vLLM checks them.
 Status check_prefix_cache(const CacheArgs& args, const ModelConfig& config) {
-  if (!args.enable_prefix_caching) return {};
+  if (!args.prefix_cache.enabled) return {};
   if (args.prefix_match_unit.value_or(args.block_size) != args.block_size)
     return invalid_argument(
         fmt::format("--prefix-match-unit {}: hits of the prefix cache land on blocks of {} tokens; leave it "
@@ -45,7 +45,7 @@ MemoryRequest memory_request(const CacheArgs& args, const ModelSource& source,
   request.usable_bytes = usable_memory_bytes();
   request.utilization = args.gpu_memory_utilization;
   request.kv_cache_bytes = static_cast<uint64_t>(args.kv_cache_memory_bytes.value_or(0));
-  request.keeps_unused = args.enable_prefix_caching;
+  request.keeps_unused = args.prefix_cache.enabled;
   request.num_blocks_override = static_cast<int32_t>(args.num_gpu_blocks_override.value_or(0));
   request.weight_bytes = estimate_weight_bytes(source.spec, source.formats, source.checkpoint.get());
   request.groups = groups;
@@ -58,10 +58,11 @@ Result<SizePlan> sizes_for(const EngineArgs& args, const ModelSource& source, Me
   SizePlan sizes;
   sizes.max_model_len = static_cast<int32_t>(max_model_len);
   // A prompt that is not computed in chunks must fit a step.
-  const int64_t step_tokens = args.scheduler.enable_chunked_prefill
-                                  ? args.scheduler.max_num_batched_tokens
-                                  : std::max<int64_t>(args.scheduler.max_num_batched_tokens, max_model_len);
-  int64_t seqs = std::min(args.scheduler.max_num_seqs, step_tokens);
+  const SchedulerConfig& wanted = args.config.scheduler;
+  const int64_t step_tokens = wanted.enable_chunked_prefill
+                                  ? wanted.max_num_batched_tokens
+                                  : std::max<int64_t>(wanted.max_num_batched_tokens, max_model_len);
+  const int64_t seqs = std::min<int64_t>(wanted.max_num_seqs, step_tokens);
   sizes.max_num_seqs = static_cast<int32_t>(seqs);
   sizes.max_num_batched_tokens = static_cast<int32_t>(std::min(step_tokens, seqs * max_model_len));
   request.activation_bytes = estimate_activation_bytes(source.spec.config, sizes.max_num_batched_tokens,

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <limits>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -130,13 +131,15 @@ std::vector<FlagSpec> with_engine_flags(std::vector<FlagSpec> own) {
 
 Result<EngineArgs> engine_args(const ParsedCommand& command) {
   PAGODA_TRY(ServeArgs args, serve_args(command));
-  args.engine.observability.log_stats = false;
+  args.engine.config.log_stats = false;
   return args.engine;
 }
 
 Result<std::unique_ptr<Assembly>> assemble_for_bench(EngineArgs args, int64_t num_answers) {
   // The places of one batch may still be on their way back when the next one asks for its own.
-  args.scheduler.max_num_queued_reqs = std::max(args.scheduler.max_num_queued_reqs, 2 * num_answers);
+  int32_t& places = args.config.scheduler.max_num_queued_reqs;
+  places =
+      static_cast<int32_t>(std::clamp<int64_t>(2 * num_answers, places, std::numeric_limits<int32_t>::max()));
   return assemble(args);
 }
 

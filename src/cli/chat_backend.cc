@@ -161,8 +161,8 @@ Result<std::unique_ptr<ChatBackend>> connect_chat(const std::string& base_url, c
 Result<std::unique_ptr<ChatBackend>> local_chat(const std::string& model) {
   EngineArgs options;
   options.model.path = model;
-  options.scheduler.max_num_seqs = 1;
-  options.observability.log_stats = false;
+  options.config.scheduler.max_num_seqs = 1;
+  options.config.log_stats = false;
   options.cache.kv_cache_memory_bytes = 256 << 20;
   PAGODA_TRY(std::unique_ptr<Assembly> assembly, assemble(options));
   return std::unique_ptr<ChatBackend>(std::make_unique<LocalChat>(std::move(assembly)));

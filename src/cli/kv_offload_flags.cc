@@ -39,10 +39,10 @@ Status read_kv_offload(const FlagValues& flags, CacheArgs* args) {
       return invalid_argument("--kv-offloading-disk-size needs --kv-offloading-path", kDiskSize);
     PAGODA_TRY(offload.disk_gib, real_above(flags, kDiskSize, 0, 0, kMostGib));
   }
-  if (!args->enable_prefix_caching)
+  if (!args->prefix_cache.enabled)
     return invalid_argument(
         "--kv-offloading-size keeps blocks of the prefix cache: it needs --enable-prefix-caching", kSize);
-  if (args->prefix_caching_hash_algo.starts_with("xxhash"))
+  if (args->prefix_cache.hash_algo == BlockHashAlgo::kXxhash)
     return invalid_argument(
         "--kv-offloading-size finds blocks by their names alone: it needs --prefix-caching-hash-algo sha256 "
         "or sha256_cbor, whose names cannot be forged",

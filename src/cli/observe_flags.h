@@ -10,7 +10,7 @@ namespace pagoda {
 // --kv-events-config, vLLM's KVEventsConfig as JSON, checked field by field;
 // VLLM_KV_EVENTS_USE_INT_BLOCK_HASHES.
 Result<KvEventsConfig> read_kv_events(const FlagValues& flags);
-// --kv-cache-metrics and its sample: the share of the blocks whose lives are measured; 0: none.
+// --kv-cache-metrics and its sample: the share of the blocks whose residency is measured; 0: none.
 Result<double> read_residency_sample(const FlagValues& flags);
 // --custom-histogram-buckets: bounds above 0 that ascend, by the names of vLLM's families.
 Result<HistogramBounds> read_histogram_bounds(const FlagValues& flags);

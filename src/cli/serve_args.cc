@@ -136,7 +136,8 @@ Status check_api(const FlagValues& flags, ApiServerConfig* api) {
   return read_client_weights(flags, &api->client_weights);
 }
 
-Status check_scheduler(const FlagValues& flags, const SchedulerArgs& args) {
+Status check_scheduler(const FlagValues& flags, const StepLimits& limits, SchedulerConfig* config) {
+  const SchedulerConfig& args = *config;
   if (!(args.itl_slo_ms >= 0 && args.itl_slo_ms < 1e9))
     return invalid_argument("--itl-slo-ms must be a number of milliseconds, 0 for none", "itl-slo-ms");
   if (args.itl_slo_ms > 0 && !(args.adaptive_chunks && args.enable_chunked_prefill))
@@ -148,10 +149,11 @@ Status check_scheduler(const FlagValues& flags, const SchedulerArgs& args) {
   PAGODA_RETURN_IF_ERROR(number_in(flags, "max-num-active-seqs", 1, 1, args.max_num_seqs).status());
   PAGODA_RETURN_IF_ERROR(
       number_in(flags, "max-num-scheduled-tokens", 1, 1, args.max_num_batched_tokens).status());
-  if (args.max_num_scheduled_tokens > 0 && !args.enable_chunked_prefill)
+  if (limits.max_num_scheduled_tokens > 0 && !args.enable_chunked_prefill)
     return invalid_argument(
         "--max-num-scheduled-tokens needs --enable-chunked-prefill: a prompt may have more tokens",
         "max-num-scheduled-tokens");
+  if (flags.given("async-scheduling")) config->max_in_flight = flags.flag("async-scheduling", false) ? 2 : 1;
   return {};
 }
 
@@ -208,22 +210,22 @@ Status check_model(const ParsedCommand& command, ModelArgs* args) {
   return {};
 }
 
-Status check_observability(const FlagValues& flags, ObservabilityArgs* args) {
-  PAGODA_TRY(args->kv_events, read_kv_events(flags));
-  PAGODA_TRY(args->kv_cache_metrics_sample, read_residency_sample(flags));
-  PAGODA_TRY(args->histogram_bounds, read_histogram_bounds(flags));
+Status check_observability(const FlagValues& flags, EngineArgs* args) {
+  PAGODA_TRY(args->observability.kv_events, read_kv_events(flags));
+  PAGODA_TRY(args->cache.prefix_cache.residency_sample, read_residency_sample(flags));
+  PAGODA_TRY(args->observability.histogram_bounds, read_histogram_bounds(flags));
   PAGODA_TRY(auto interval_s, variable_real("VLLM_LOG_STATS_INTERVAL", -1e9, 1e9));
-  if (interval_s.value_or(0) > 0) args->stats_interval_s = std::max(*interval_s, 0.1);
+  if (interval_s.value_or(0) > 0) args->config.stats_interval_s = std::max(*interval_s, 0.1);
   PAGODA_TRY(auto step_timeout_s, variable_real("VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS", 1, 1e9));
   if (!flags.given("watchdog-timeout"))
-    args->watchdog_timeout_s = step_timeout_s.value_or(args->watchdog_timeout_s);
+    args->config.watchdog_timeout_s = step_timeout_s.value_or(args->config.watchdog_timeout_s);
   return {};
 }
 
 Status check_engine(const ParsedCommand& command, EngineArgs* args) {
   PAGODA_RETURN_IF_ERROR(check_model(command, &args->model));
-  PAGODA_RETURN_IF_ERROR(check_observability(command.flags, &args->observability));
-  PAGODA_RETURN_IF_ERROR(check_scheduler(command.flags, args->scheduler));
+  PAGODA_RETURN_IF_ERROR(check_observability(command.flags, args));
+  PAGODA_RETURN_IF_ERROR(check_scheduler(command.flags, args->step_limits, &args->config.scheduler));
   PAGODA_RETURN_IF_ERROR(check_cache(command.flags, &args->cache));
   PAGODA_TRY(args->frontend.accept_any_model_name, variable_switch("VLLM_SKIP_MODEL_NAME_VALIDATION", false));
   return check_cpu(command.flags, &args->cpu);
@@ -267,7 +269,7 @@ Result<ServeArgs> serve_args(const ParsedCommand& command) {
   PAGODA_TRY(args.log, read_log_flags(command.flags));
   // More choices than the queue holds would be refused for ever.
   args.api.limits.n_max = static_cast<int32_t>(
-      std::min<int64_t>(args.api.limits.n_max, args.engine.scheduler.max_num_queued_reqs));
+      std::min<int64_t>(args.api.limits.n_max, args.engine.config.scheduler.max_num_queued_reqs));
   args.quiet = args.log.level == LogLevel::kError;
   return args;
 }

@@ -41,6 +41,7 @@ Scheduler::Impl::Impl(const SchedulerConfig& scheduler_config, KvManager* manage
       rows(scheduler_config.max_num_seqs),
       budget(config) {
   PAGODA_CHECK(config.max_num_seqs > 0 && config.max_num_batched_tokens > 0, "a step has room for something");
+  PAGODA_CHECK(config.max_model_len > 0, "a sequence has room for something");
   PAGODA_CHECK(config.max_in_flight == 1 || config.max_in_flight == 2, "one plan in flight, or two");
   PAGODA_CHECK(config.enable_chunked_prefill || config.max_num_batched_tokens >= max_len,
                "a prompt in one piece fits a step");

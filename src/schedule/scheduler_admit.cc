@@ -118,7 +118,7 @@ Scheduler::Impl::Verdict Scheduler::Impl::admit(Sequence* seq, StepAllotment* al
 // A prompt whose beginning was found attends to all of it: fewer of its tokens fit the step than of one that
 // begins.
 void Scheduler::Impl::size_for_context(StepAllotment* allotment, int32_t num_computed) const {
-  if (!config.size_chunks_by_time || num_computed <= allotment->demand.prefill_context) return;
+  if (!config.adaptive_chunks || num_computed <= allotment->demand.prefill_context) return;
   allotment->demand.prefill_context = num_computed;
   const int64_t given = allotment->total - allotment->prefills;
   const int64_t total = std::max<int64_t>(budget.prefill_tokens(allotment->demand), given + 1);

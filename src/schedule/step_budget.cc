@@ -24,7 +24,7 @@ double StepBudget::limit_ms(const StepDemand& demand) const {
 
 int32_t StepBudget::prefill_tokens(const StepDemand& demand) const {
   const int64_t most = std::max<int64_t>(config_.max_num_batched_tokens - demand.num_decoding, 1);
-  if (!config_.size_chunks_by_time || demand.num_decoding == 0) return static_cast<int32_t>(most);
+  if (!config_.adaptive_chunks || demand.num_decoding == 0) return static_cast<int32_t>(most);
   if (!model_.is_ready()) return static_cast<int32_t>(std::min<int64_t>(most, 2 * kLeastChunk));
   const double limit = limit_ms(demand);
   auto fits = [&](int64_t tokens) {
@@ -41,7 +41,7 @@ int32_t StepBudget::prefill_tokens(const StepDemand& demand) const {
 }
 
 bool StepBudget::has_room_for_more(const StepDemand& demand) const {
-  if (config_.itl_slo_ms <= 0 || !config_.size_chunks_by_time || demand.num_decoding == 0) return true;
+  if (config_.itl_slo_ms <= 0 || !config_.adaptive_chunks || demand.num_decoding == 0) return true;
   StepShape shape = demand.decodes;
   shape.add_prefill(demand.prefill_context, kLeastChunk);
   return !model_.is_ready() || model_.predict_ms(shape) <= config_.itl_slo_ms * kShareOfSteps;

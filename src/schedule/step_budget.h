@@ -1,5 +1,5 @@
 // How much of a step is for prompts. Decoding sequences wait for the whole step, so its prefill tokens set
-// their inter-token latency: with `size_chunks_by_time` it is sized from the learned step time.
+// their inter-token latency: with `adaptive_chunks` it is sized from the learned step time.
 #pragma once
 #include <cstdint>
 

@@ -34,9 +34,9 @@ EngineArgs small_options(const std::string& model) {
   options.model.path = model;
   options.model.tokenizer = "pagoda-demo";
   options.cache.kv_cache_memory_bytes = 4 << 20;
-  options.scheduler.max_num_batched_tokens = 64;
+  options.config.scheduler.max_num_batched_tokens = 64;
   options.cpu.num_threads = 1;
-  options.observability.log_stats = false;
+  options.config.log_stats = false;
   return options;
 }
 
@@ -72,6 +72,24 @@ class Sink : public EventSink {
   std::vector<float> logprobs_;
   FinishReason finish_ = FinishReason::kNone;
 };
+
+TEST(Assemble, TheEngineHasWhatTheFlagsSay) {
+  TempDir folder;
+  write_tiny(folder.path());
+  EngineArgs options = small_options(folder.path());
+  options.config.scheduler.max_in_flight = 2;
+  options.config.scheduler.watermark = 0.25;
+  options.config.scheduler.enable_chunked_prefill = false;
+  options.step_limits.max_num_active_seqs = 3;
+  auto assembly = assemble(options);
+  ASSERT_TRUE(assembly.ok()) << assembly.status().message();
+  const SchedulerConfig& config = (*assembly)->engine->config().scheduler;
+  EXPECT_EQ(config.max_in_flight, 2);
+  EXPECT_EQ(config.watermark, 0.25);
+  EXPECT_FALSE(config.adaptive_chunks) << "there are none to size";
+  EXPECT_EQ(config.max_num_seqs, 3);
+  EXPECT_EQ(config.max_num_batched_tokens, 256) << "a prompt in one piece fits a step";
+}
 
 TEST(Assemble, AFolderBecomesAnEngineThatSaysWhatTheDefinitionSays) {
   TempDir folder;

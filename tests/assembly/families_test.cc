@@ -71,10 +71,10 @@ TEST_P(FamiliesServed, AnswersAreThoseOfTransformers) {
   args.model.max_model_len = fixture.max_positions;
   args.cache.kv_cache_memory_bytes = 4 << 20;
   args.cache.block_size = 4;
-  args.scheduler.max_num_batched_tokens = 11;  // longer prompts come in chunks
-  args.scheduler.max_num_seqs = 4;
+  args.config.scheduler.max_num_batched_tokens = 11;  // longer prompts come in chunks
+  args.config.scheduler.max_num_seqs = 4;
   args.cpu.num_threads = 2;
-  args.observability.log_stats = false;
+  args.config.log_stats = false;
   auto assembly = assemble(args);
   ASSERT_TRUE(assembly.ok()) << assembly.status().message();
   Engine* engine = (*assembly)->engine.get();

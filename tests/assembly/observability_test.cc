@@ -30,7 +30,7 @@ TEST(Observability, TellsEveryFieldOfTheCache) {
   EngineArgs options;
   options.cache.num_gpu_blocks_override = 101;
   options.cache.offload.memory_gib = 0.5;
-  options.observability.kv_cache_metrics_sample = 0.25;
+  options.cache.prefix_cache.residency_sample = 0.25;
   const PrefixCacheConfig cache = {.residency_sample = 0.25, .offload_slots = 7};
   auto metrics = declare_metrics(
       &registry, options,

@@ -51,7 +51,7 @@ EngineArgs whole_model(const TempDir& folder) {
   options.model.path = folder.path();
   options.cache.kv_cache_memory_bytes = 4 << 20;
   options.cpu.num_threads = 1;
-  options.observability.log_stats = false;
+  options.config.log_stats = false;
   return options;
 }
 

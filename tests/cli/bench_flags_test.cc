@@ -158,8 +158,8 @@ TEST(BenchFlags, EveryEngineFlagOfServeComesAlong) {
   EngineArgs options = engine_args(command).value();
   EXPECT_EQ(options.model.load_format, "dummy");
   EXPECT_EQ(options.model.hf_config, "c.json");
-  EXPECT_EQ(options.scheduler.max_num_seqs, 3);
-  EXPECT_FALSE(options.observability.log_stats);
+  EXPECT_EQ(options.config.scheduler.max_num_seqs, 3);
+  EXPECT_FALSE(options.config.log_stats);
 }
 
 TEST(BenchFlags, ResultFiles) {

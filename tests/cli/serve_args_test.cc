@@ -20,11 +20,11 @@ TEST(ServeArgs, WithoutFlags) {
   EXPECT_EQ(options.engine.model.path, "");
   EXPECT_FALSE(options.engine.model.max_model_len.has_value());
   EXPECT_FALSE(options.engine.cache.kv_cache_memory_bytes.has_value());
-  EXPECT_EQ(options.engine.scheduler.max_num_seqs, 128);
-  EXPECT_EQ(options.engine.scheduler.max_num_batched_tokens, 256);
+  EXPECT_EQ(options.engine.config.scheduler.max_num_seqs, 128);
+  EXPECT_EQ(options.engine.config.scheduler.max_num_batched_tokens, 256);
   EXPECT_EQ(options.api.http.port, 8000);
   EXPECT_EQ(options.shutdown_timeout_s, 30);
-  EXPECT_TRUE(options.engine.observability.log_stats && options.api.http.access_log);
+  EXPECT_TRUE(options.engine.config.log_stats && options.api.http.access_log);
   EXPECT_TRUE(options.api.http.cors.allowed_origins.empty());
   EXPECT_EQ(options.api.http.connections_max, 4096);
   EXPECT_EQ(options.api.http.body_memory_max, std::size_t{256} << 20);
@@ -114,7 +114,7 @@ TEST(ServeArgs, EachFlagReachesItsPlace) {
   const EngineArgs& engine = options.engine;
   EXPECT_EQ(engine.model.path, "folder");
   EXPECT_EQ(engine.model.max_model_len, -1);
-  EXPECT_EQ(engine.scheduler.max_num_seqs, 7);
+  EXPECT_EQ(engine.config.scheduler.max_num_seqs, 7);
   EXPECT_EQ(engine.cache.block_size, 32);
   EXPECT_EQ(engine.cache.kv_cache_memory_bytes, 1 << 30);
   EXPECT_EQ(engine.cache.num_gpu_blocks_override, 9);
@@ -127,7 +127,7 @@ TEST(ServeArgs, EachFlagReachesItsPlace) {
   EXPECT_EQ(engine.cpu.list, "0-3,8");
   EXPECT_EQ(engine.model.packed_cache, "kept");
   EXPECT_EQ(engine.cpu.tune, "tuned.json");
-  EXPECT_FALSE(engine.observability.log_stats);
+  EXPECT_FALSE(engine.config.log_stats);
   EXPECT_EQ(options.api.api_keys, std::vector<std::string>{"k"});
   EXPECT_EQ(options.api.max_log_len, 12);
   EXPECT_FALSE(options.api.enable_log_outputs);  // not without --enable-log-requests
@@ -155,17 +155,26 @@ TEST(ServeArgs, WhatRunsCanBeLessThanThereIsRoomFor) {
                              "512", "--max-num-scheduled-tokens", "100", "--long-prefill-token-threshold",
                              "32", "--long-prefill-token-threshold-adaptive"});
   ASSERT_TRUE(options.ok()) << options.status().message();
-  EXPECT_EQ(options->engine.scheduler.max_num_seqs, 8);
-  EXPECT_EQ(options->engine.scheduler.max_num_active_seqs, 3);
-  EXPECT_EQ(options->engine.scheduler.max_num_scheduled_tokens, 100);
-  EXPECT_TRUE(options->engine.scheduler.long_prefill_token_threshold_adaptive);
-  EXPECT_EQ(options_of({}).value().engine.scheduler.max_num_active_seqs, 0);
+  EXPECT_EQ(options->engine.config.scheduler.max_num_seqs, 8);
+  EXPECT_EQ(options->engine.step_limits.max_num_active_seqs, 3);
+  EXPECT_EQ(options->engine.step_limits.max_num_scheduled_tokens, 100);
+  EXPECT_TRUE(options->engine.config.scheduler.long_prefill_token_threshold_adaptive);
+  EXPECT_EQ(options_of({}).value().engine.step_limits.max_num_active_seqs, 0);
   const std::vector<std::string> wrong[] = {
       {"--max-num-seqs", "8", "--max-num-active-seqs", "9"},
       {"--max-num-active-seqs", "0"},
       {"--max-num-batched-tokens", "64", "--max-num-scheduled-tokens", "65"},
       {"--max-num-scheduled-tokens", "64", "--no-enable-chunked-prefill"}};
   for (const auto& arguments : wrong) EXPECT_FALSE(options_of(arguments).ok()) << arguments[1];
+}
+
+TEST(ServeArgs, AsynchronousSchedulingIsTwoPlansInFlight) {
+  auto depth = [](const std::vector<std::string>& arguments) {
+    return options_of(arguments).value().engine.config.scheduler.max_in_flight;
+  };
+  EXPECT_EQ(depth({}), 1);
+  EXPECT_EQ(depth({"--async-scheduling"}), 2);
+  EXPECT_EQ(depth({"--no-async-scheduling"}), 1);
 }
 
 TEST(ServeArgs, OneBoundOnN) {
@@ -189,17 +198,17 @@ TEST(ServeArgs, QueuesTimesAndClients) {
                   "2.5", "--client-weights", R"({"a":2})", "--stream-interval", "8", "--engine-stall-timeout",
                   "0", "--watchdog-timeout", "12", "--enable-sleep-mode", "--enable-per-request-metrics"})
           .value();
-  EXPECT_EQ(options.engine.scheduler.max_num_queued_tokens, 10'000);
-  EXPECT_EQ(options.engine.scheduler.policy, SchedulingPolicy::kPriority);
-  EXPECT_EQ(options.engine.observability.watchdog_timeout_s, 12);
+  EXPECT_EQ(options.engine.config.scheduler.max_num_queued_tokens, 10'000);
+  EXPECT_EQ(options.engine.config.scheduler.policy, SchedulingPolicy::kPriority);
+  EXPECT_EQ(options.engine.config.watchdog_timeout_s, 12);
   EXPECT_EQ(options.api.request_timeout_s, 2.5);
   EXPECT_EQ(options.api.client_weights.at("a"), 2u);
   EXPECT_EQ(options.api.stream_interval, 8);
   EXPECT_EQ(options.api.stall_timeout_s, 0);
   EXPECT_TRUE(options.api.enable_per_request_metrics);
   options = options_of({}).value();
-  EXPECT_EQ(options.engine.scheduler.max_num_queued_tokens, 0);
-  EXPECT_EQ(options.engine.observability.watchdog_timeout_s, 300);
+  EXPECT_EQ(options.engine.config.scheduler.max_num_queued_tokens, 0);
+  EXPECT_EQ(options.engine.config.watchdog_timeout_s, 300);
   EXPECT_EQ(options.api.stall_timeout_s, 60);
   EXPECT_EQ(options.api.request_timeout_s, 0);
   EXPECT_FALSE(options.api.dev_mode);

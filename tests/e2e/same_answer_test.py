@@ -70,6 +70,10 @@ class SameAnswer(unittest.TestCase):
         self.check("--scheduling-policy", "fair", "--no-adaptive-chunks", "--prefix-caching-hash-algo", "xxhash")
         self.check("--itl-slo-ms", "5", "--watermark", "0.1")
 
+    def test_two_plans_in_flight(self):
+        _, counters = self.check("--async-scheduling")
+        self.assertGreater(counters["vllm:num_preemptions_total"], 0)
+
     def test_offload(self):
         with tempfile.TemporaryDirectory() as folder:
             _, counters = self.check("--kv-offloading-size", "0.01", "--kv-offloading-path", os.path.join(folder, "kv"),

@@ -16,6 +16,7 @@
 #include "tests/testing/async_runner.h"
 #include "tests/testing/fake_runner.h"
 #include "tests/testing/kv_specs.h"
+#include "tests/testing/scheduler_config.h"
 
 namespace pagoda::testing {
 
@@ -121,7 +122,8 @@ class SleepyRunner : public FakeRunner {
 struct EngineHarness {
   MetricsRegistry registry;
   EngineMetrics metrics{&registry, "m", 64};
-  EngineConfig config;
+  EngineConfig config = countable_engine(
+      {.max_num_seqs = 4, .max_num_batched_tokens = 32, .max_model_len = 64, .max_num_queued_reqs = 64});
   FakeModel model{.seed = 5, .vocab_size = 50, .bad_one_in = 0};
   std::function<Status(const StepPlan&)> on_wait, on_launch;  // on_launch: of an asynchronous runner
   AsyncRunner* async = nullptr;                               // the engine's
@@ -130,11 +132,6 @@ struct EngineHarness {
   // 2: the runner is asynchronous, and two plans are in flight.
   explicit EngineHarness(int max_in_flight = 1) : asynchronous(max_in_flight > 1) {
     config.scheduler.max_in_flight = max_in_flight;
-    config.scheduler.max_num_seqs = 4;
-    config.scheduler.max_num_batched_tokens = 32;
-    config.scheduler.max_model_len = 64;
-    config.scheduler.max_num_queued_reqs = 64;
-    config.log_stats = false;
   }
   int block_size = 4, num_blocks = 40;
   bool can_sleep = false, asynchronous;

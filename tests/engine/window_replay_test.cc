@@ -13,6 +13,7 @@
 #include "runner/local_model_runner.h"
 #include "schedule/scheduler.h"
 #include "tests/testing/guarded_backend.h"
+#include "tests/testing/scheduler_config.h"
 #include "tests/testing/tiny_model.h"
 #include "weights/checkpoint.h"
 
@@ -49,11 +50,9 @@ class WindowedEngine {
                                         .kv_dtype = kv_dtype},
                                        std::move(stream), std::move(decoder))
                   .value();
-    SchedulerConfig config;
-    config.max_num_seqs = 8;
-    config.max_num_batched_tokens = step_tokens;
-    config.max_model_len = 200;
-    scheduler_ = std::make_unique<Scheduler>(config, kv_.get());
+    scheduler_ = std::make_unique<Scheduler>(
+        testing::countable({.max_num_seqs = 8, .max_num_batched_tokens = step_tokens, .max_model_len = 200}),
+        kv_.get());
   }
 
   void submit(const std::vector<TokenId>& prompt) {

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "tests/testing/fake_runner.h"
 #include "tests/testing/kv_specs.h"
+#include "tests/testing/scheduler_config.h"
 
 namespace pagoda {
 namespace {
@@ -21,12 +22,8 @@ struct Harness {
   std::unique_ptr<Engine> engine;
 
   explicit Harness(std::function<Status(const StepPlan&)> on_wait = nullptr) {
-    EngineConfig config;
-    config.scheduler.max_num_seqs = 4;
-    config.scheduler.max_num_batched_tokens = 32;
-    config.scheduler.max_model_len = 64;
-    config.scheduler.max_num_queued_reqs = 40;
-    config.log_stats = false;
+    const EngineConfig config = testing::countable_engine(
+        {.max_num_seqs = 4, .max_num_batched_tokens = 32, .max_model_len = 64, .max_num_queued_reqs = 40});
     testing::FakeModel model{.seed = 5, .vocab_size = 50};
     auto runner = std::make_unique<testing::FakeRunner>(
         model, std::vector<KvGroupSpec>{testing::full_group(4, 1)}, 60, 4);

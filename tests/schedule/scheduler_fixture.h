@@ -11,6 +11,7 @@
 
 #include "schedule/scheduler.h"
 #include "tests/testing/kv_specs.h"
+#include "tests/testing/scheduler_config.h"
 
 namespace pagoda {
 
@@ -19,7 +20,10 @@ inline constexpr TokenId kEos = 99;
 
 class SchedulerTest : public ::testing::Test {
  protected:
-  void make(SchedulerConfig config, int block_size = 4, int num_blocks = 101) {
+  void make(const SchedulerConfig& config, int block_size = 4, int num_blocks = 101) {
+    make_as_is(testing::countable(config), block_size, num_blocks);
+  }
+  void make_as_is(const SchedulerConfig& config, int block_size = 4, int num_blocks = 101) {
     in_flight_.clear();
     kv_ = std::make_unique<KvManager>(std::vector<KvGroupSpec>{testing::full_group(block_size)}, num_blocks);
     scheduler_ = std::make_unique<Scheduler>(config, kv_.get());

@@ -58,7 +58,7 @@ Outcome run(StepBudget* budget, Machine* machine, int num_decoding, double limit
 }
 
 TEST(StepBudget, KeepsTheLatencyBoundOnANoisyMachine) {
-  SchedulerConfig config{.max_num_batched_tokens = 512, .size_chunks_by_time = true, .itl_slo_ms = 150};
+  SchedulerConfig config{.max_num_batched_tokens = 512, .adaptive_chunks = true, .itl_slo_ms = 150};
   for (uint64_t seed : {1, 2, 3}) {
     StepBudget budget(config);
     Machine machine(seed);
@@ -69,7 +69,7 @@ TEST(StepBudget, KeepsTheLatencyBoundOnANoisyMachine) {
 }
 
 TEST(StepBudget, WithoutABoundDecodingSlowsDownToAboutHalf) {
-  SchedulerConfig config{.max_num_batched_tokens = 512, .size_chunks_by_time = true};
+  SchedulerConfig config{.max_num_batched_tokens = 512, .adaptive_chunks = true};
   StepBudget budget(config);
   Machine machine(7);
   for (int i = 0; i < 40; ++i) {
@@ -92,17 +92,17 @@ TEST(StepBudget, WithoutABoundDecodingSlowsDownToAboutHalf) {
 
 TEST(StepBudget, GivesTheWholeStepWhereNobodyDecodes) {
   for (bool by_time : {false, true}) {
-    SchedulerConfig config{.max_num_batched_tokens = 512, .size_chunks_by_time = by_time, .itl_slo_ms = 50};
+    SchedulerConfig config{.max_num_batched_tokens = 512, .adaptive_chunks = by_time, .itl_slo_ms = 50};
     StepBudget budget(config);
     EXPECT_EQ(budget.prefill_tokens(demand_of(0, 0, 3, 0)), 512);
     EXPECT_TRUE(budget.has_room_for_more(demand_of(0, 0, 3, 0)));
   }
-  SchedulerConfig fixed{.max_num_batched_tokens = 512};
+  SchedulerConfig fixed{.max_num_batched_tokens = 512, .adaptive_chunks = false};
   EXPECT_EQ(StepBudget(fixed).prefill_tokens(demand_of(12, 100, 1, 0)), 500);
 }
 
 TEST(StepBudget, ABoundThatIsBrokenAlreadyLetsNobodyIn) {
-  SchedulerConfig config{.max_num_batched_tokens = 512, .size_chunks_by_time = true, .itl_slo_ms = 40};
+  SchedulerConfig config{.max_num_batched_tokens = 512, .adaptive_chunks = true, .itl_slo_ms = 40};
   StepBudget budget(config);
   Machine machine(7);
   run(&budget, &machine, 4, 1e9, 0, 100);

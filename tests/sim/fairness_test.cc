@@ -7,6 +7,7 @@
 #include "kv/kv_manager.h"
 #include "schedule/scheduler.h"
 #include "tests/testing/kv_specs.h"
+#include "tests/testing/scheduler_config.h"
 
 namespace pagoda {
 namespace {
@@ -47,7 +48,10 @@ class FairnessHarness {
 
  private:
   static SchedulerConfig config() {
-    return {.max_num_seqs = 3, .max_num_batched_tokens = 512, .policy = SchedulingPolicy::kFair};
+    return testing::countable({.max_num_seqs = 3,
+                               .max_num_batched_tokens = 512,
+                               .max_model_len = 2048,
+                               .policy = SchedulingPolicy::kFair});
   }
   // The steady one wants little at a time, for long; the others large prompts with short answers.
   void submit(uint64_t tenant) {

@@ -24,7 +24,7 @@ Invariants::Invariants(const WorldConfig& config, const KvManager* kv, int32_t m
 int64_t Invariants::steps_alone() const {
   const SchedulerConfig& config = config_.scheduler;
   int64_t chunk = std::max(config.max_num_batched_tokens - config.max_num_seqs, 1);
-  if (config.size_chunks_by_time) chunk = std::min<int64_t>(chunk, 16);
+  if (config.adaptive_chunks) chunk = std::min<int64_t>(chunk, 16);
   chunk = std::max<int64_t>((chunk + 1) / 4, 1);
   if (config.long_prefill_token_threshold > 0)
     chunk = std::min<int64_t>(chunk, (config.long_prefill_token_threshold + 1) / 2);

@@ -27,7 +27,7 @@ World::World(const WorldConfig& config, Counts* counts)
   counts_->fair += config_.scheduler.policy == SchedulingPolicy::kFair;
   counts_->priority += config_.scheduler.policy == SchedulingPolicy::kPriority;
   counts_->unchunked += !config_.scheduler.enable_chunked_prefill;
-  counts_->by_time += config_.scheduler.size_chunks_by_time;
+  counts_->by_time += config_.scheduler.adaptive_chunks;
   counts_->no_memory += config_.model.no_memory_one_in > 0;
 }
 

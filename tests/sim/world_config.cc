@@ -21,13 +21,13 @@ void draw_scheduler(Dice* dice, WorldConfig* world) {
     config.enable_chunked_prefill = false;
     config.max_num_batched_tokens = std::max(config.max_num_batched_tokens, config.max_model_len);
   }
-  config.size_chunks_by_time = dice->chance(0.4);
+  config.adaptive_chunks = dice->chance(0.4);
   StepClock& clock = world->clock;
   clock.base_ms = 0.5 + 0.1 * dice->pick(0, 60);
   clock.token_ms = clock.base_ms * 0.001 * dice->pick(1, 60);
   clock.context_ms = clock.base_ms * 1e-5 * dice->pick(0, 60);
   clock.pair_ms = clock.base_ms * 1e-5 * dice->pick(0, 60);
-  if (config.size_chunks_by_time && dice->chance(0.5))
+  if (config.adaptive_chunks && dice->chance(0.5))
     config.itl_slo_ms = clock.base_ms * (1 + 0.05 * dice->pick(4, 80));
 }
 

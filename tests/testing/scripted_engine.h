@@ -14,6 +14,7 @@
 #include "frontend/intake.h"
 #include "runner/model_runner.h"
 #include "tests/testing/kv_specs.h"
+#include "tests/testing/scheduler_config.h"
 
 namespace pagoda::testing {
 
@@ -51,7 +52,8 @@ class ScriptedRunner : public ModelRunner {
 struct ScriptedEngine {
   // Change what you like before start().
   ModelInfo model;
-  EngineConfig config;
+  EngineConfig config = countable_engine(
+      {.max_num_seqs = 16, .max_num_batched_tokens = 512, .max_model_len = 256, .max_num_queued_reqs = 64});
   Script script;
   int32_t num_blocks = 400;         // of 16 tokens
   std::function<Status()> on_step;  // in every step, on the engine thread; may wait, or fail
@@ -182,11 +184,6 @@ inline ScriptedEngine::ScriptedEngine() {
       "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}");
   PAGODA_CHECK(parsed.ok(), parsed.status().message().c_str());
   model.chat_template = *parsed;
-  config.scheduler.max_num_seqs = 16;
-  config.scheduler.max_num_batched_tokens = 512;
-  config.scheduler.max_model_len = 256;
-  config.scheduler.max_num_queued_reqs = 64;
-  config.log_stats = false;
   script = [](const std::vector<TokenId>&, int32_t) { return bytes_of("Hello, world."); };
 }
 
