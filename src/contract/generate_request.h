@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/memory_budget.h"
@@ -31,10 +32,38 @@ struct SamplingFields {
   std::vector<std::string> bad_words;
 };
 
+// A message's content is made of two kinds of parts: {"type": "text", "text": ...} ...
+inline Value text_part(std::string text) {
+  Object part;
+  part.append("type", "text");
+  part.append("text", std::move(text));
+  return Value(std::move(part));
+}
+
+// ... and {"type": "tool_reference", "name": ...}, a tool that the template is to tell of in this place.
+inline Value tool_reference_part(std::string name) {
+  Object part;
+  part.append("type", "tool_reference");
+  part.append("name", std::move(name));
+  return Value(std::move(part));
+}
+
+inline bool is_text_part(const Value& part) {
+  return part.find("text") != nullptr;
+}
+
+// What the part is where content is one string.
+inline const std::string& text_of_part(const Value& part) {
+  return part.find(is_text_part(part) ? "text" : "name")->as_string();
+}
+inline std::string& text_of_part(Value* part) {
+  return part->as_object().find(is_text_part(*part) ? "text" : "name")->as_string();
+}
+
 // A chat, before its template is rendered.
 struct ChatPrompt {
-  Array messages;  // each an object with a role; content a string, null or an array of parts (content_part.h)
-  Value tools;     // null or an array of tool objects
+  Array messages;          // each an object with a role; content a string, null or an array of parts
+  Value tools;             // null or an array of tool objects
   Object template_kwargs;  // chat_template_kwargs, documents, reasoning_effort...
   Value chat_template;     // what the request brings as one, whatever it is; null: nothing
   bool add_generation_prompt = true, continue_final_message = false;

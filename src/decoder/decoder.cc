@@ -4,8 +4,8 @@
 #include <new>
 
 #include "model/rope_frequencies.h"
-#include "ops/gather_rows.h"
-#include "ops/soft_cap.h"
+#include "ops/elementwise.h"
+#include "ops/gather.h"
 #include "weights/check_tensors.h"
 
 namespace pagoda {

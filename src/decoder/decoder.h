@@ -8,7 +8,7 @@
 
 #include "base/status.h"
 #include "decoder/activations.h"
-#include "layers/residual.h"
+#include "layers/norm.h"
 #include "layers/vocabulary.h"
 #include "model/config.h"
 

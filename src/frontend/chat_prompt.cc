@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "base/excerpt.h"
-#include "contract/content_part.h"
 
 namespace pagoda {
 namespace {

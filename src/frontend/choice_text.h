@@ -1,12 +1,53 @@
+// The text of a choice as its tokens come, its stop strings, and where its tokens lie in it. Internal to this
+// room; one thread.
 #pragma once
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
-#include "frontend/stop_matcher.h"
+#include "base/utf8.h"
+#include "contract/text_delta.h"
 #include "tokenizer/detokenizer.h"
 
 namespace pagoda {
+
+// The stop strings of a request with their failure tables (Knuth, Morris, Pratt 1977); shared by its choices.
+class StopStrings {
+ public:
+  explicit StopStrings(std::vector<std::string> strings);
+  const std::vector<std::string>& strings() const { return strings_; }
+
+ private:
+  friend class StopMatcher;
+  std::vector<std::string> strings_;
+  std::vector<std::vector<int32_t>> failure_;  // [string][matched bytes] -> the next shorter match
+};
+
+// Follows one choice's text byte by byte through all stop strings at once, in time linear to the text (per
+// string) whatever the pieces are.
+class StopMatcher {
+ public:
+  explicit StopMatcher(std::shared_ptr<const StopStrings> stops);
+
+  struct Match {
+    std::size_t index;  // of the stop string
+    std::size_t end;    // bytes of `text` up to and including the stop string's last one
+  };
+  // The first stop string that ends in `text` (of several ending at one byte the first listed), if
+  // `may_stop`; those that end while it is false do not count. After a match nothing more is fed.
+  std::optional<Match> feed(std::string_view text, bool may_stop);
+  // Bytes at the end of the text so far that may be the beginning of a stop string: at most those are to be
+  // held back.
+  std::size_t held() const;
+
+ private:
+  std::shared_ptr<const StopStrings> stops_;
+  std::vector<int32_t> state_;  // [string]: bytes matched
+};
 
 // The text of one choice as its tokens come: detokenized, searched for stop strings, held back no longer than
 // a stop string may still be complete.
@@ -35,6 +76,22 @@ class ChoiceText {
   int32_t min_tokens_;
   std::string held_;
   std::optional<std::size_t> stopped_by_;
+};
+
+// Gives each token of a text, in their order, its name and its place for log-probabilities.
+class TokenPlaces {
+ public:
+  // The token has taken the text from so many characters to so many. What a token is called need not all be
+  // in the text (special tokens are left out, a leading space goes).
+  void place(std::size_t before, std::size_t after, TokenLogprobText* token) {
+    const std::size_t length = count_code_points(token_name(open_, token->token.bytes));
+    token->text_offset = static_cast<int32_t>(std::max(before, after - std::min(after, length)));
+    token->open = open_;
+    open_ = open_after(open_, token->token.bytes);
+  }
+
+ private:
+  std::string open_;
 };
 
 }  // namespace pagoda

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 
+#include "base/cancel.h"
 #include "base/rng.h"
 #include "base/status.h"
 #include "base/thread_pool.h"
@@ -18,7 +19,6 @@
 #include "engine/engine.h"
 #include "frontend/deadlines.h"
 #include "frontend/model_info.h"
-#include "frontend/text_job.h"
 
 namespace pagoda {
 
@@ -49,6 +49,47 @@ class OutputStream {
 
  private:
   std::shared_ptr<StreamCore> core_;
+};
+
+// What a request is told whose answer is too large for the memory that there is.
+inline Status no_memory_for_answer() {
+  return {StatusCode::kExhausted,
+          "There is too little memory for the answer to this request: ask for fewer choices (n) or "
+          "log-probabilities (logprobs, top_logprobs, prompt_logprobs), or try again later."};
+}
+
+// ... and whose time limit has passed with nothing of the answer told.
+inline Status no_time_for_answer() {
+  return {StatusCode::kTimeout, "The request's time ran out before there was an answer: the server is busy."};
+}
+
+// Work on text without the engine (tokenizing for its own sake), on the text pool and in a place of the
+// queue. Either run() is called, or fail(), or fail() while it runs: the first answer counts.
+class TextJob : public Expirable {
+ public:
+  TextJob(const Tenant& tenant, Time deadline) : tenant_(tenant), deadline_(deadline) {}
+  // Its answer is no longer wanted. Any thread.
+  void cancel() { unwanted_.cancel(); }
+  // It is not to be done, or not to its end. Any thread. The answer comes first: work that is cancelled may
+  // return with half of its result.
+  void give_up(const Status& why) {
+    fail(why);
+    cancel();
+  }
+  void expire() final { give_up(no_time_for_answer()); }
+  const CancelToken* unwanted() const { return &unwanted_; }
+  const Tenant& tenant() const { return tenant_; }
+  Time deadline() const { return deadline_; }
+
+  virtual void run() = 0;
+
+ protected:
+  virtual void fail(const Status& why) = 0;
+
+ private:
+  const Tenant tenant_;
+  const Time deadline_;
+  CancelToken unwanted_;
 };
 
 class Intake {

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/memory_reserve.h"
 #include "base/utf8.h"
-#include "frontend/answer_errors.h"
+#include "frontend/intake.h"
 
 namespace pagoda {
 namespace {

@@ -15,7 +15,6 @@
 #include "frontend/choice_text.h"
 #include "frontend/deadlines.h"
 #include "frontend/model_info.h"
-#include "frontend/token_places.h"
 
 namespace pagoda {
 

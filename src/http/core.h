@@ -1,5 +1,5 @@
-// What all connections of one server share and only read: the configuration, the routes, the hooks. Internal
-// to this room.
+// What all connections of one server share and only read: the configuration, the routes, the hooks. Made by
+// HttpServer; bodies in server.cc. Internal to this room.
 #pragma once
 #include <atomic>
 #include <functional>

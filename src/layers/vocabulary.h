@@ -1,6 +1,6 @@
 #pragma once
 #include "layers/linear.h"
-#include "ops/embedding.h"
+#include "ops/gather.h"
 
 namespace pagoda {
 

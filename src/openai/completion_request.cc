@@ -2,8 +2,7 @@
 
 #include <algorithm>
 
-#include "openai/common_fields.h"
-#include "openai/request_rules.h"
+#include "openai/request_fields.h"
 
 namespace pagoda {
 namespace {

@@ -3,8 +3,7 @@
 #include <optional>
 
 #include "base/json.h"
-#include "contract/content_part.h"
-#include "openai/common_fields.h"
+#include "openai/request_fields.h"
 
 namespace pagoda {
 namespace {
@@ -30,7 +29,7 @@ Status join_thoughts(Value* thoughts, const std::string& where) {
   return {};
 }
 
-// One content part as content_part.h has it; nothing where its text is null, as agents send it.
+// One content part as a ChatPrompt has it; nothing where its text is null, as agents send it.
 Result<std::optional<Value>> parse_part(Value* part, const std::string& where) {
   using Part = std::optional<Value>;
   if (part->is_string()) return Part(text_part(std::move(part->as_string())));

@@ -6,7 +6,6 @@
 
 #include "base/json.h"
 #include "base/value.h"
-#include "contract/token_name.h"
 
 namespace pagoda {
 namespace {

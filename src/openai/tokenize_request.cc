@@ -1,4 +1,4 @@
-#include "openai/common_fields.h"
+#include "openai/request_fields.h"
 
 namespace pagoda {
 

@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <span>
 
-#include "openai/common_fields.h"
-#include "openai/request_rules.h"
+#include "openai/request_fields.h"
 
 namespace pagoda {
 namespace {

@@ -32,7 +32,7 @@ struct OpTable {
   void (*matmul)(const Tensor& y, const MatmulInput& x, const PackedWeight& w, DeviceSpan<const float> bias,
                  Epilogue epilogue, ComputeStream& stream);
 
-  // embedding.h, norm.h, rope.h, gather_rows.h
+  // gather.h, norm.h, rope.h
   void (*embedding)(const Tensor& y, DeviceSpan<const int32_t> input_ids, const PackedWeight& table,
                     float scale, ComputeStream& stream);
   void (*rms_norm)(const MatmulInput& y, const Tensor& x, DeviceSpan<const float> weight, float eps,
@@ -60,7 +60,7 @@ struct OpTable {
   void (*paged_attention)(const Tensor& out, const Tensor& q, const KvLayerView& kv, const AttnBatch& batch,
                           int32_t num_heads, ComputeStream& stream);
 
-  // logits.h, soft_cap.h, add_scaled.h
+  // logits.h, elementwise.h
   void (*argmax)(std::span<RowMax> out, const Tensor& logits, ComputeStream& stream);
   void (*mask_logits)(const Tensor& out, const Tensor& logits, DeviceSpan<const int32_t> rows,
                       DeviceSpan<const uint32_t> masks, ComputeStream& stream);

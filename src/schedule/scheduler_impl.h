@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "schedule/row_pool.h"
 #include "schedule/scheduler.h"
 #include "schedule/sequence.h"
 #include "schedule/step_budget.h"

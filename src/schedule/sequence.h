@@ -1,12 +1,15 @@
-// One choice of a request as the scheduler sees it, and the request they share. Private to the schedule room.
+// One choice of a request as the scheduler sees it, the request they share, and what holds sequences: queues
+// and rows. Private to the schedule room.
 #pragma once
 #include <algorithm>
 #include <compare>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
 
+#include "base/check.h"
 #include "contract/request.h"
 #include "contract/token_event.h"
 #include "contract/token_view.h"
@@ -113,5 +116,79 @@ void Sequence::reserve_output(int32_t max_len, int32_t block_size, std::size_t n
   kv.keys.reserve(num_blocks);
   output.reserve(room - prompt.size());  // last: it says that the rest is there
 }
+
+// A queue of sequences, linked through the sequences themselves: taking one out of the middle (a
+// cancellation) is O(1) and nothing allocates. A sequence is in at most one queue.
+class SequenceQueue {
+ public:
+  bool empty() const { return head_ == nullptr; }
+  int32_t size() const { return size_; }
+  Sequence* front() const { return head_; }
+  void push_back(Sequence* seq) { insert_before(nullptr, seq); }
+  // By rank. New sequences append, preempted ones go near the front: both are O(1) amortised.
+  void insert(Sequence* seq) {
+    if (head_ != nullptr && seq->rank < head_->rank) return insert_before(head_, seq);
+    Sequence* earlier = tail_;
+    while (earlier != nullptr && seq->rank < earlier->rank) earlier = earlier->prev;
+    insert_before(earlier != nullptr ? earlier->next : head_, seq);
+  }
+  void remove(Sequence* seq) {
+    (seq->prev != nullptr ? seq->prev->next : head_) = seq->next;
+    (seq->next != nullptr ? seq->next->prev : tail_) = seq->prev;
+    seq->prev = seq->next = nullptr;
+    --size_;
+  }
+
+ private:
+  void insert_before(Sequence* later, Sequence* seq) {  // null: at the end
+    Sequence* earlier = later != nullptr ? later->prev : tail_;
+    seq->prev = earlier;
+    seq->next = later;
+    (earlier != nullptr ? earlier->next : head_) = seq;
+    (later != nullptr ? later->prev : tail_) = seq;
+    ++size_;
+  }
+
+  Sequence *head_ = nullptr, *tail_ = nullptr;
+  int32_t size_ = 0;
+};
+
+// Which sequence has which row. The lowest free row is given out first, so that the rows in use stay dense.
+class RowPool {
+ public:
+  explicit RowPool(int32_t num_rows) : owner_(static_cast<std::size_t>(num_rows)) {
+    for (int32_t row = 0; row < num_rows; ++row) free_.push_back(row);
+    unannounced_.reserve(owner_.size());
+  }
+
+  int32_t num_free() const { return static_cast<int32_t>(free_.size()); }
+  Sequence* owner(int32_t row) const { return owner_[static_cast<std::size_t>(row)]; }
+
+  void take(Sequence* seq) {
+    PAGODA_CHECK(!free_.empty() && seq->row < 0, "no free row, or a second one for the same sequence");
+    std::pop_heap(free_.begin(), free_.end(), std::greater<>());
+    seq->row = free_.back();
+    free_.pop_back();
+    owner_[static_cast<std::size_t>(seq->row)] = seq;
+  }
+  void give_back(Sequence* seq) {
+    owner_[static_cast<std::size_t>(seq->row)] = nullptr;
+    free_.push_back(seq->row);
+    std::push_heap(free_.begin(), free_.end(), std::greater<>());
+    unannounced_.push_back(seq->row);
+    seq->row = -1;
+  }
+  // Rows given back since the last plan that was run, for that plan to tell. A row that was taken and given
+  // back between two plans is not in here twice: a row is taken only for a plan that is run.
+  void announce_freed(std::vector<int32_t>* freed_rows) {
+    freed_rows->insert(freed_rows->end(), unannounced_.begin(), unannounced_.end());
+    unannounced_.clear();
+  }
+
+ private:
+  std::vector<Sequence*> owner_;      // [num_rows]
+  std::vector<int32_t> free_;         // min-heap
+  std::vector<int32_t> unannounced_;  // given back, not yet told to the runner
+};
 
 }  // namespace pagoda

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "contract/engine_config.h"
-#include "schedule/queue.h"
+#include "schedule/sequence.h"
 
 namespace pagoda {
 

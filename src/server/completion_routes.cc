@@ -1,5 +1,3 @@
-#include "server/parse_body.h"
-#include "server/reply.h"
 #include "server/routes.h"
 
 namespace pagoda {

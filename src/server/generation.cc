@@ -9,7 +9,6 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/memory_reserve.h"
-#include "frontend/answer_errors.h"
 #include "frontend/chat_prompt.h"
 #include "server/caller.h"
 #include "server/reply.h"

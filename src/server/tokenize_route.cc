@@ -5,7 +5,6 @@
 #include "base/cancel.h"
 #include "openai/responses.h"
 #include "server/caller.h"
-#include "server/parse_body.h"
 #include "server/reply.h"
 #include "server/routes.h"
 

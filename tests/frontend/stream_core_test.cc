@@ -5,7 +5,7 @@
 #include <atomic>
 #include <thread>
 
-#include "contract/token_name.h"
+#include "contract/text_delta.h"
 #include "tests/frontend/asking.h"
 
 namespace pagoda {

@@ -7,7 +7,7 @@
 
 #include "base/json.h"
 #include "openai/api_table.h"
-#include "openai/common_fields.h"
+#include "openai/request_fields.h"
 #include "openai/requests.h"
 
 namespace pagoda {

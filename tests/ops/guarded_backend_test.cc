@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "ops/gather_rows.h"
+#include "ops/gather.h"
 #include "tests/testing/cpu_spans.h"
 
 namespace pagoda {

@@ -5,12 +5,11 @@
 #include <limits>
 #include <numbers>
 
-#include "ops/add_scaled.h"
 #include "ops/cpu/run.h"
+#include "ops/elementwise.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
 #include "ops/rope.h"
-#include "ops/soft_cap.h"
 #include "tests/ops/packed.h"
 
 namespace pagoda {

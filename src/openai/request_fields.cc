@@ -1,4 +1,4 @@
-#include "openai/common_fields.h"
+#include "openai/request_fields.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "base/utf8.h"
-#include "openai/request_rules.h"
 
 namespace pagoda {
 namespace {

@@ -1,7 +1,10 @@
-#include "ops/embedding.h"
+#include "ops/gather.h"
+
+#include <cstring>
 
 #include "ops/cpu/ops.h"
 #include "ops/cpu/packed_weight.h"
+#include "ops/cpu/run.h"
 
 namespace pagoda::cpu {
 
@@ -20,6 +23,16 @@ void embedding(const Tensor& y, DeviceSpan<const int32_t> input_ids, const Packe
         for (int64_t i = 0; i < table.k(); ++i) row[i] = row[i] * column_scale[i];
       if (scale != 1)
         for (int64_t i = 0; i < table.k(); ++i) row[i] = row[i] * scale;
+    }
+  });
+}
+
+void gather_rows(const Tensor& y, const Tensor& x, DeviceSpan<const int32_t> rows, ComputeStream& stream) {
+  split(stream, rows.size, x.columns(), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      PAGODA_CHECK(rows.data[i] >= 0 && rows.data[i] < x.rows(), "a row of the matrix");
+      std::memcpy(y.row<float>(i), x.row<float>(rows.data[i]),
+                  static_cast<std::size_t>(x.columns()) * sizeof(float));
     }
   });
 }

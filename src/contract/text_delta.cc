@@ -1,4 +1,4 @@
-#include "contract/token_name.h"
+#include "contract/text_delta.h"
 
 #include "base/utf8.h"
 

@@ -1,4 +1,4 @@
-#include "schedule/queue.h"
+#include "schedule/sequence.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "base/rng.h"
-#include "schedule/row_pool.h"
 
 namespace pagoda {
 namespace {

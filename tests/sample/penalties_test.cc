@@ -1,4 +1,4 @@
-#include "sample/token_counts.h"
+#include "sample/penalties.h"
 
 #include <gtest/gtest.h>
 

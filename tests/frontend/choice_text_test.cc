@@ -1,4 +1,4 @@
-#include "frontend/stop_matcher.h"
+#include "frontend/choice_text.h"
 
 #include <gtest/gtest.h>
 

@@ -15,4 +15,8 @@ class PackedWeight;
 void embedding(const Tensor& y, DeviceSpan<const int32_t> input_ids, const PackedWeight& table, float scale,
                ComputeStream& stream);
 
+// y[i] = x[rows[i]]. y: [rows.size, >= k], x: [any, k] float32. Requires: rows within x; y and x do not
+// overlap.
+void gather_rows(const Tensor& y, const Tensor& x, DeviceSpan<const int32_t> rows, ComputeStream& stream);
+
 }  // namespace pagoda
