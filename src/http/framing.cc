@@ -10,14 +10,11 @@ namespace {
 constexpr std::size_t kMethodBytesMax = 32;
 constexpr std::size_t kRequestLineOverhead = kMethodBytesMax + 16;  // method, two spaces, version, CRLF
 
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-}
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 bool is_alnum(char c) {
-  return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'z');
+  return is_digit(c) || (lower_case(c) >= 'a' && lower_case(c) <= 'z');
 }
 bool is_control(char c) {
   auto byte = static_cast<unsigned char>(c);
@@ -197,13 +194,8 @@ HttpError check_framing(const FramingFields& fields, MessageHead* out) {
 
 int hex_digit(char c) {
   if (is_digit(c)) return c - '0';
-  char l = lower(c);
+  char l = lower_case(c);
   return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
-}
-
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
 }
 
 std::string_view trim_blanks(std::string_view text) {

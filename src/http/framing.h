@@ -72,7 +72,6 @@ HttpError check_answer_head(std::string_view head, AnswerHead* out);
 
 // nullopt for an incomplete or non-hexadecimal escape and for %00.
 std::optional<std::string> percent_decode(std::string_view text);
-bool equal_ignoring_case(std::string_view a, std::string_view b);
 // Whether a comma-separated list (Connection) has the token, compared without case.
 bool list_has_token(std::string_view list, std::string_view token);
 // Without spaces and tabs around it.

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -10,6 +11,15 @@
 #include "base/memory_budget.h"
 
 namespace pagoda {
+
+// Of ASCII letters; other bytes stay.
+inline char lower_case(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+inline bool equal_ignoring_case(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](char x, char y) { return lower_case(x) == lower_case(y); });
+}
 
 using HttpHeaders =
     std::vector<std::pair<std::string, std::string>>;  // names as received; compared without case
@@ -26,7 +36,11 @@ struct HttpRequest {
   std::string body;
   std::string remote_address;  // "127.0.0.1:50312", or "unix"
   // The first header of that name; nullopt if there is none.
-  std::optional<std::string_view> header(std::string_view name) const;
+  std::optional<std::string_view> header(std::string_view name) const {
+    for (const auto& [key, value] : headers)
+      if (equal_ignoring_case(key, name)) return std::string_view(value);
+    return std::nullopt;
+  }
 };
 
 struct HttpResponse {

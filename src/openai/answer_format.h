@@ -3,9 +3,11 @@
 #pragma once
 #include <cmath>
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "contract/generate_request.h"
@@ -46,7 +48,26 @@ struct AnswerEnd {
 struct ChoiceResult {
   int32_t index = 0;  // in the whole answer: prompt_index * n + choice
   TextDelta whole;    // text, token_ids, logprobs, ... of all deltas together
-  void append(TextDelta&& delta);
+  void append(TextDelta&& delta) {
+    auto move_to = [](auto* to, auto* from) {
+      if (to->empty())
+        *to = std::move(*from);
+      else
+        to->insert(to->end(), std::make_move_iterator(from->begin()), std::make_move_iterator(from->end()));
+    };
+    move_to(&whole.token_ids, &delta.token_ids);
+    move_to(&whole.logprobs, &delta.logprobs);
+    move_to(&whole.prompt_logprobs, &delta.prompt_logprobs);
+    if (!delta.prompt_token_ids.empty()) whole.prompt_token_ids = std::move(delta.prompt_token_ids);
+    whole.text += delta.text;
+    whole.prompt_text += delta.prompt_text;
+    whole.prompt_index = delta.prompt_index;
+    whole.choice = delta.choice;
+    whole.finish = delta.finish;
+    whole.stop_reason = std::move(delta.stop_reason);
+    whole.counts = delta.counts;
+    whole.timings = delta.timings;
+  }
 };
 
 // How a route answers: whole, or as a stream of server-sent events (WHATWG HTML, section 9.2). Each route has

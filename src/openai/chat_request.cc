@@ -26,13 +26,11 @@ void read_logprobs(Fields* fields, ParsedRequest* request) {
 // Answers are text.
 void refuse_other_media(Fields* fields) {
   const char* why = "Only text can be generated";
-  Array modalities;
   if (const Value* given = fields->get("modalities"); given != nullptr && given->is_array())
-    modalities = given->as_array();
-  for (const Value& item : modalities)
-    if (!(item == Value("text")))
-      fields->fail(
-          invalid_argument(std::string("modalities: ") + why + ", " + describe_value(item), "modalities"));
+    for (const Value& item : given->as_array())
+      if (!(item == Value("text")))
+        fields->fail(
+            invalid_argument(std::string("modalities: ") + why + ", " + describe_value(item), "modalities"));
   fields->refuse("audio", why);
   fields->refuse("web_search_options", "The server can not search the web");
   refuse_media_settings(fields);

@@ -183,7 +183,6 @@ void read_thinking_budget(Fields* fields) {
 }
 
 void read_transfer_params(Fields* fields) {
-  Object params;
   for (const char* name : {"kv_transfer_params", "ec_transfer_params"}) {
     if (const Value* value = fields->get(name); value != nullptr && !value->is_object())
       fields->fail(type_error(name, "a valid dictionary", *value));

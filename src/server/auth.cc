@@ -16,12 +16,7 @@ constexpr std::array<std::string_view, 7> kOpen = {"/health",  "/ping", "/versio
 // 9110, 11.1).
 std::string_view bearer_token(std::string_view header) {
   constexpr std::string_view kScheme = "bearer ";
-  if (header.size() < kScheme.size()) return {};
-  for (std::size_t i = 0; i < kScheme.size(); ++i) {
-    char c = header[i];
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    if (c != kScheme[i]) return {};
-  }
+  if (!equal_ignoring_case(header.substr(0, kScheme.size()), kScheme)) return {};
   header.remove_prefix(kScheme.size());
   while (!header.empty() && header.front() == ' ') header.remove_prefix(1);
   return header;

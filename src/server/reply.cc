@@ -16,13 +16,6 @@ namespace {
 
 constexpr std::size_t kRequestIdMax = 256;
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return out;
-}
-
 // Unique, not secret.
 std::string random_id() {
   static std::mutex mutex;
@@ -74,7 +67,8 @@ std::string plain_error_body(int http_status, const std::string& message) {
 
 std::optional<HttpResponse> check_content_type(const HttpRequest& request) {
   std::string_view header = request.header("content-type").value_or("");
-  std::string type = lower(header.substr(0, header.find(';')));
+  std::string type(header.substr(0, header.find(';')));
+  std::transform(type.begin(), type.end(), type.begin(), lower_case);
   while (!type.empty() && (type.back() == ' ' || type.back() == '\t')) type.pop_back();
   if (type == "application/json" || type.empty()) return std::nullopt;
   return error_response(

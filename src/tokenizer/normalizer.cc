@@ -93,23 +93,17 @@ Status Normalizer::add_replace(const Value& json, const std::string& path) {
   PAGODA_TRY(std::string to, string_field(json, path, "content"));
   if (to.size() > kContentBytesMax)
     return invalid_argument("tokenizer.json: " + path + ".content is too long");
-  const Value* pattern = optional_member(json, "pattern");
-  if (pattern == nullptr || !pattern->is_object())
-    return wrong_type(path + ".pattern", "an object with String or Regex", pattern);
-  if (optional_member(*pattern, "Regex") != nullptr) {
-    PAGODA_TRY(std::string source, string_field(*pattern, path + ".pattern", "Regex"));
-    Result<Regex> regex = Regex::compile(source);
-    if (!regex.ok()) return regex.status().with_context("tokenizer.json: " + path + ".pattern");
+  PAGODA_TRY(StepPattern from, pattern_field(json, path));
+  const auto added = static_cast<double>(to.size());
+  if (from.regex) {
     // Where it matches nothing, something is put in before every character.
-    double shortest = regex->min_chars(), added = static_cast<double>(to.size());
+    const double shortest = from.regex->min_chars();
     growth_ *= shortest == 0 ? 1 + added : std::max(1.0, added / shortest);
-    steps_.push_back(ReplaceRegex{std::move(regex).value(), std::move(to)});
-    return check_growth(path, growth_);
+    steps_.push_back(ReplaceRegex{std::move(*from.regex), std::move(to)});
+  } else {
+    growth_ *= std::max(1.0, added / static_cast<double>(from.text.size()));
+    steps_.push_back(ReplaceText{std::move(from.text), std::move(to)});
   }
-  PAGODA_TRY(std::string from, string_field(*pattern, path + ".pattern", "String"));
-  if (from.empty()) return invalid_argument("tokenizer.json: " + path + ".pattern.String is empty");
-  growth_ *= std::max(1.0, static_cast<double>(to.size()) / static_cast<double>(from.size()));
-  steps_.push_back(ReplaceText{std::move(from), std::move(to)});
   return check_growth(path, growth_);
 }
 

@@ -68,19 +68,11 @@ Status PreTokenizer::add(const Value& json, const std::string& path, int depth) 
 Status PreTokenizer::add_split(const Value& json, const std::string& path) {
   PAGODA_TRY(SplitBehavior behavior, behavior_field(json, path));
   PAGODA_TRY(bool invert, bool_field_or(json, path, "invert", false));
-  const Value* pattern = optional_member(json, "pattern");
-  if (pattern == nullptr || !pattern->is_object())
-    return wrong_type(path + ".pattern", "an object with String or Regex", pattern);
-  if (optional_member(*pattern, "Regex") != nullptr) {
-    PAGODA_TRY(std::string source, string_field(*pattern, path + ".pattern", "Regex"));
-    Result<Regex> regex = Regex::compile(source);
-    if (!regex.ok()) return regex.status().with_context("tokenizer.json: " + path + ".pattern");
-    steps_.push_back(SplitRegex{std::move(regex).value(), Scanner::for_pattern(source), behavior, invert});
-    return Status();
-  }
-  PAGODA_TRY(std::string separator, string_field(*pattern, path + ".pattern", "String"));
-  if (separator.empty()) return invalid_argument("tokenizer.json: " + path + ".pattern.String is empty");
-  steps_.push_back(SplitText{std::move(separator), behavior, invert});
+  PAGODA_TRY(StepPattern at, pattern_field(json, path));
+  if (at.regex)
+    steps_.push_back(SplitRegex{std::move(*at.regex), Scanner::for_pattern(at.text), behavior, invert});
+  else
+    steps_.push_back(SplitText{std::move(at.text), behavior, invert});
   return Status();
 }
 

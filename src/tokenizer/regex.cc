@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "tokenizer/json_fields.h"
+
 namespace pagoda {
 namespace {
 
@@ -169,6 +171,24 @@ bool Regex::Search::find(std::size_t from, std::size_t* begin, std::size_t* end)
     steps_left_ -= steps;
     if (steps == kMatchSteps || steps_left_ < 0) return false;
   }
+}
+
+Result<StepPattern> pattern_field(const Value& step, const std::string& path) {
+  const std::string where = path + ".pattern";
+  const Value* pattern = optional_member(step, "pattern");
+  if (pattern == nullptr || !pattern->is_object())
+    return wrong_type(where, "an object with String or Regex", pattern);
+  StepPattern out;
+  if (optional_member(*pattern, "Regex") == nullptr) {
+    PAGODA_TRY(out.text, string_field(*pattern, where, "String"));
+    if (out.text.empty()) return invalid_argument("tokenizer.json: " + where + ".String is empty");
+    return out;
+  }
+  PAGODA_TRY(out.text, string_field(*pattern, where, "Regex"));
+  Result<Regex> regex = Regex::compile(out.text);
+  if (!regex.ok()) return regex.status().with_context("tokenizer.json: " + where);
+  out.regex = std::move(*regex);
+  return out;
 }
 
 }  // namespace pagoda

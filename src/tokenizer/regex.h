@@ -3,10 +3,12 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/status.h"
+#include "base/value.h"
 
 namespace pagoda {
 
@@ -45,6 +47,15 @@ class Regex {
   explicit Regex(std::shared_ptr<const Code> code) : code_(std::move(code)) {}
   std::shared_ptr<const Code> code_;
 };
+
+// What the `pattern` of a step in tokenizer.json matches: {"String": a text, not empty} or {"Regex": its
+// source}.
+struct StepPattern {
+  std::string text;  // or source
+  std::optional<Regex> regex;
+};
+// Of the step at `path`. Errors kInvalidArgument name what is wrong with it.
+Result<StepPattern> pattern_field(const Value& step, const std::string& path);
 
 // The pattern in PCRE2's dialect. Exposed for tests.
 Result<std::string> translate_pattern(std::string_view pattern);
