@@ -97,10 +97,8 @@ void Generation::begin(RouteContext* context, const HttpRequest& http, ParsedReq
   RequestContext known = request_context(http, config, head.id, request.user, request.timeout_s,
                                          std::chrono::steady_clock::now());
   auto shape = std::make_shared<const ResponseShape>(std::move(request.shape));
-  const auto num_choices =
-      static_cast<std::size_t>(shape->n) * static_cast<std::size_t>(request.generate.num_prompts());
   auto self = std::make_shared<Generation>(context, format, std::move(shape), std::move(head),
-                                           known.tenant.key, num_choices, writer);
+                                           known.tenant.key, writer);
   std::weak_ptr<Generation> weak = self;
   auto wake = [weak, writer] {
     writer->post([weak] {
@@ -118,12 +116,16 @@ void Generation::open(GenerateRequest request, RequestContext known, std::functi
   // Before admission: from then on the first delta may come at any time. Tasks of this connection wait for
   // this one.
   context_->generations.add(shared_from_this());
+  const auto num_choices =
+      static_cast<std::size_t>(shape_->n) * static_cast<std::size_t>(request.num_prompts());
   auto stream = context_->intake->admit(std::move(request), shape_, std::move(known), std::move(wake));
   if (!stream.ok()) return fail(stream.status());
   {
     std::lock_guard lock(stream_mutex_);
     stream_ = std::move(*stream);
   }
+  choices_.resize(num_choices);  // no more than the queue holds: a small body may ask for very many
+  for (std::size_t i = 0; i < num_choices; ++i) choices_[i].result.index = static_cast<int32_t>(i);
   writer_->on_close([weak = weak_from_this()] {
     if (auto alive = weak.lock()) alive->cancel();
   });
@@ -131,16 +133,13 @@ void Generation::open(GenerateRequest request, RequestContext known, std::functi
 
 Generation::Generation(RouteContext* context, const AnswerFormat& format,
                        std::shared_ptr<const ResponseShape> shape, ResponseHead head, uint64_t tenant_key,
-                       std::size_t num_choices, std::shared_ptr<ResponseWriter> writer)
+                       std::shared_ptr<ResponseWriter> writer)
     : context_(context),
       format_(format),
       shape_(std::move(shape)),
       head_(std::move(head)),
       tenant_key_(tenant_key),
-      writer_(std::move(writer)),
-      choices_(num_choices) {
-  for (std::size_t i = 0; i < num_choices; ++i) choices_[i].result.index = static_cast<int32_t>(i);
-}
+      writer_(std::move(writer)) {}
 
 std::string_view Generation::bare_id() const {
   return id().substr(id().find('-') + 1);

@@ -51,8 +51,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
                     const AnswerFormat& format, std::shared_ptr<ResponseWriter> writer);
 
   Generation(RouteContext* context, const AnswerFormat& format, std::shared_ptr<const ResponseShape> shape,
-             ResponseHead head, uint64_t tenant_key, std::size_t num_choices,
-             std::shared_ptr<ResponseWriter> writer);
+             ResponseHead head, uint64_t tenant_key, std::shared_ptr<ResponseWriter> writer);
   void cancel();
   // Ends what is unfinished; the client gets what there is. Any thread.
   void abort();
@@ -101,7 +100,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   const std::shared_ptr<ResponseWriter> writer_;
   OutputStream stream_;          // set once, under stream_mutex_
   std::mutex stream_mutex_;      // for abort(), which may come from elsewhere
-  std::vector<Choice> choices_;  // [prompt * n + choice]
+  std::vector<Choice> choices_;  // [prompt * n + choice]; none before admission
   std::string events_;           // of this pump, not yet written
   bool streaming_ = false, begun_ = false, ended_ = false;
 };

@@ -103,5 +103,27 @@ TEST(Generation, WithoutMemoryToBeginItIsAnsweredAndForgotten) {
   EXPECT_TRUE(scripted.engine->drain(60));
 }
 
+// 4096 prompts of a byte, each with 4096 choices: nothing is made for a choice that the queue has no place
+// for.
+TEST(Generation, ChoicesTakeNoMemoryBeforeAdmission) {
+  if (!can_allocations_fail()) GTEST_SKIP() << "ThreadSanitizer has operators of its own";
+  testing::ScriptedEngine scripted;
+  scripted.start();
+  RouteContext context{{}, scripted.intake.get(), scripted.engine.get(), &scripted.registry, {}};
+  ParsedRequest request;
+  request.generate.prompt = std::vector<TextPrompt>(4096, "a");
+  request.shape.n = 4096;
+  auto writer = std::make_shared<Writer>();
+  const int64_t before = num_failures;
+  smallest_failure = 1 << 20;
+  allocations_may_fail = true;
+  Generation::begin(&context, {}, std::move(request), completion_format(), writer);
+  allocations_may_fail = false;
+  smallest_failure = SIZE_MAX;
+  EXPECT_EQ(num_failures, before);
+  EXPECT_EQ(writer->status, 400);
+  EXPECT_EQ(context.generations.size(), 0U);
+}
+
 }  // namespace
 }  // namespace pagoda
