@@ -47,7 +47,7 @@ TEST(ModelFiles, ANameIsLookedUpInTheHuggingFaceCache) {
   EXPECT_THAT(absent, HasSubstr(cache.path()));
   EXPECT_THAT(absent, HasSubstr("hf download org/other"));
   // What is a path can not be downloaded.
-  for (const char* reference : {"/no/such", "/nonexistent", "./org/name", "org/../name", "../org/name",
+  for (const char* reference : {"/no/such", "/no such folder", "./org/name", "org/../name", "../org/name",
                                 "name", "a/b/c", "~/models/x", "org/", "C:\\models"}) {
     const std::string message = ModelFiles::open(reference).status().message();
     EXPECT_THAT(message, HasSubstr("there is no folder '" + std::string(reference) + "'"));

@@ -40,8 +40,8 @@ class Variables(unittest.TestCase):
 
 class Mistakes(unittest.TestCase):
     def test_a_path_is_not_downloaded(self):
-        _, error = run("serve", "/nonexistent", code=1)
-        self.assertIn("there is no folder '/nonexistent'", error)
+        _, error = run("serve", "/no such folder", code=1)
+        self.assertIn("there is no folder '/no such folder'", error)
         self.assertNotIn("ownload", error)
 
     def test_a_model_behind_a_list_is_told_of(self):
