@@ -253,7 +253,7 @@ TEST_P(EngineLoop, DestructorEndsEverythingWithAbort) {
   EngineHarness harness(GetParam());
   harness.config.scheduler.max_num_seqs = 2;
   harness.on_wait = [](const StepPlan&) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
     return Status::ok_status();
   };
   harness.start();

@@ -21,9 +21,9 @@ struct Case {
   TokenId stop_token = -1;
 };
 
-class JudgeStop : public ::testing::TestWithParam<Case> {};
+class CheckStop : public ::testing::TestWithParam<Case> {};
 
-TEST_P(JudgeStop, AsVllmDoes) {
+TEST_P(CheckStop, AsVllmDoes) {
   const Case& c = GetParam();
   RequestState state;
   state.request = std::make_unique<Request>();
@@ -46,7 +46,7 @@ TEST_P(JudgeStop, AsVllmDoes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Table, JudgeStop,
+    Table, CheckStop,
     ::testing::Values(
         Case{.name = "goes_on", .output = {kWord}},
         Case{.name = "eos", .output = {kWord, kEos}, .finish = FinishReason::kStop},
@@ -93,7 +93,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{.name = "prompt_only_unfinished", .output = {}, .max_tokens = 0}),
     [](const auto& test) { return test.param.name; });
 
-TEST(JudgeStop, PromptOnlyEndsWhenItIsComputed) {
+TEST(CheckStop, PromptOnlyEndsWhenItIsComputed) {
   RequestState state;
   state.request = std::make_unique<Request>();
   state.request->prompt = {1, 2, 3};

@@ -100,7 +100,7 @@ void print(const Counts& c) {
 
 class SchedulerSim : public ::testing::TestWithParam<int> {};
 
-TEST_P(SchedulerSim, LawsHoldInEveryWorld) {
+TEST_P(SchedulerSim, InvariantsHoldInEveryWorld) {
   const uint64_t only = number_from("PAGODA_SIM_SEED", 0);
   const auto most = static_cast<int64_t>(number_from("PAGODA_SIM_DECISIONS", 300'000));
   std::signal(SIGABRT, tell_seed);
