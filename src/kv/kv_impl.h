@@ -37,8 +37,6 @@ struct KvManager::Impl {
     pool.unref(block, index.holds(block));
     num_used[group] -= pool.ref_count(block) == 0;
   }
-  // Whether events tell of the group's blocks: of states only where there is nothing else.
-  bool is_told(std::size_t group) const { return group == 0 || !is_state(group); }
   bool is_state(std::size_t group) const { return groups[group].kind == KvKind::kRecurrentState; }
 
   // ---- prefix_cache.cc

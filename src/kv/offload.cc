@@ -136,17 +136,15 @@ int32_t KvManager::load_offloaded(SeqKv* seq, const TokenView& tokens, const Cac
   return impl.start_behind(seq, end);
 }
 
-// Appends block i of `end`, which is pinned, to the tables of the cached groups. True: it could not be found
-// before.
+// Appends block i of `end`, which is pinned, to the tables of the cached groups. True: events tell of it.
 bool KvManager::Impl::attach(SeqKv* seq, int32_t i, int32_t end) {
   const BlockKey& key = seq->keys[static_cast<std::size_t>(i)];
-  bool is_new = false, is_known = false, was_on_disk = false;
+  bool is_new = false, was_on_disk = false;
   for (std::size_t g = 0; g < groups.size(); ++g) {
     if (!is_cached(g)) continue;
     const auto group = static_cast<int32_t>(g);
     GroupTable& table = seq->groups[g];
     BlockId block = index.find(key, group);
-    is_known |= block != kNullBlock && is_told(g);
     if (!is_needed(g, i, end)) {
       table.blocks.push_back(kNullBlock);
       table.num_out_of_window = i + 1;
@@ -156,12 +154,12 @@ bool KvManager::Impl::attach(SeqKv* seq, int32_t i, int32_t end) {
       block = allocate(g);
       was_on_disk |= offload->load(key, group, block);
       index.insert(block, key, group);
-      is_new |= is_told(g);
+      is_new |= g == 0;
     }
     table.blocks.push_back(block);
   }
   offload_disk_hits += was_on_disk;
-  return is_new && !is_known;
+  return is_new;
 }
 
 void KvManager::take_moves(std::vector<OffloadMove>* moves) {

@@ -1,10 +1,12 @@
-// The part of KvManager that finds: keys of full blocks, matches, publication and forgetting.
+// The part of KvManager that finds: keys of full blocks, matches, what is cached and uncached, and the events
+// that tell of it. Events are those of the first group, whose blocks every hit needs: a content is stored and
+// removed with its block there.
 #include <algorithm>
 
-#include "base/check.h"
 #include "kv/kv_impl.h"
 
 namespace pagoda {
+
 // Keys of the first num_blocks full blocks; those that are known stay.
 void KvManager::Impl::make_keys(SeqKv* seq, const TokenView& tokens, const CacheScope& scope,
                                 int32_t num_blocks) {
@@ -106,8 +108,8 @@ void KvManager::cache_blocks(SeqKv* seq, const TokenView& tokens, int32_t num_co
   impl.cache_checkpoint(seq, tokens, num_computed, scope);
 }
 
-// Block i of the sequence in all groups but those of states. is_new: it could not be found before. False: its
-// key belongs to another content.
+// Block i of the sequence in all groups but those of states. is_new: events tell of it. False: its key
+// belongs to another content.
 bool KvManager::Impl::cache_block(SeqKv* seq, const TokenView& tokens, int32_t index_in_seq, bool* is_new) {
   const auto at = static_cast<std::size_t>(index_in_seq);
   uint64_t content = 0;
@@ -123,17 +125,14 @@ bool KvManager::Impl::cache_block(SeqKv* seq, const TokenView& tokens, int32_t i
     const BlockId same = known();
     content = same != kNullBlock ? contents[static_cast<std::size_t>(same)].id : next_content++;
   }
-  bool is_known = false;
   for (std::size_t g = 0; g < groups.size(); ++g) {
     if (is_state(g) || !is_cached(g)) continue;
-    const BlockId block = seq->groups[g].blocks[at],
-                  owner = index.find(seq->keys[at], static_cast<int32_t>(g));
-    is_known |= owner != kNullBlock;
-    if (block == kNullBlock || owner != kNullBlock || index.holds(block)) continue;
+    const BlockId block = seq->groups[g].blocks[at];
+    if (block == kNullBlock || index.holds(block)) continue;
+    if (index.find(seq->keys[at], static_cast<int32_t>(g)) != kNullBlock) continue;
     insert(block, *seq, tokens, index_in_seq, g, content);
-    *is_new = true;
+    *is_new |= g == 0;
   }
-  *is_new &= !is_known;
   if (!verifies()) return true;
   if (known() == kNullBlock) return false;
   seq->contents.push_back(content);
@@ -152,7 +151,7 @@ void KvManager::Impl::cache_checkpoint(SeqKv* seq, const TokenView& tokens, int3
     if (block == kNullBlock || index.holds(block)) continue;
     if (index.find(seq->keys[at], static_cast<int32_t>(g)) != kNullBlock) continue;
     insert(block, *seq, tokens, i, g, verifies() ? seq->contents[at] : 0);
-    if (is_told(g) && config.record_events) note_stored(*seq, tokens, i, scope);
+    if (g == 0 && config.record_events) note_stored(*seq, tokens, i, scope);
   }
 }
 

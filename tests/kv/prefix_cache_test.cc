@@ -351,6 +351,33 @@ TEST(PrefixCacheEvents, TellWhichContentLiesInWhichBlock) {
       (std::vector<KvEvent::Extra>{{0, 1, images[0].hash}, {1, -1, images[0].hash}, {2, 1, images[1].hash}}));
 }
 
+// The first group loses its blocks, the second keeps them; then all is computed again.
+TEST(PrefixCacheEvents, TellOfTheFirstGroupWhateverTheOthersHold) {
+  KvManager kv({testing::full_group(2), testing::window_group(2, 4)}, 9, {.record_events = true});
+  SeqKv seq, other;
+  const Tokens tokens = count_up(5);
+  std::vector<KvEvent> events;
+  auto take = [&] {
+    std::vector<std::pair<KvEvent::Kind, std::vector<BlockKey>>> told;
+    kv.take_events(&events);
+    for (const KvEvent& event : events) told.emplace_back(event.kind, event.keys);
+    events.clear();
+    return told;
+  };
+  using Told = std::vector<std::pair<KvEvent::Kind, std::vector<BlockKey>>>;
+  compute(&kv, &seq, tokens);
+  const std::vector<BlockKey> keys = seq.keys, backwards = {keys[1], keys[0]};
+  EXPECT_EQ(take(), (Told{{KvEvent::Kind::kStored, keys}}));
+  kv.release(&seq);
+  ASSERT_TRUE(kv.reserve(&other, 0, 6));
+  EXPECT_EQ(take(), (Told{{KvEvent::Kind::kRemoved, backwards}}));
+  EXPECT_EQ(kv.num_cached(), 2);
+  kv.release(&other);
+  compute(&kv, &seq, tokens);
+  EXPECT_EQ(kv.num_cached(), 4);
+  EXPECT_EQ(take(), (Told{{KvEvent::Kind::kStored, keys}}));
+}
+
 // Against a model that knows every token of every block.
 TEST_P(PrefixCache, EveryHitIsTheSamePrefix) {
   SplitMix64 random(17);
