@@ -79,8 +79,9 @@ class KvManager {
   // can be the recurrent state that the steps before have left at num_computed, if a block ends there.
   void cache_blocks(SeqKv* seq, const TokenView& tokens, int32_t num_computed, int32_t num_tokens,
                     const CacheScope& scope);
-  // What was computed from position num_tokens on is not fit to be read again: it leaves the cache.
-  void uncache(SeqKv* seq, int32_t num_tokens);
+  // What was computed of this sequence is not fit to be read again: its content leaves the cache and the
+  // offload memory, also where its tables do not hold it any more.
+  void uncache(const SeqKv& seq);
   // Table entries that no plan has carried to the runner, as entries of `row`. That a block is out of the
   // window is not carried: the runner's old entry stays and is not read.
   void append_new_blocks(SeqKv* seq, int32_t row, std::vector<NewBlocks>* new_blocks,

@@ -164,20 +164,19 @@ void KvManager::Impl::insert(BlockId block, const SeqKv& seq, const TokenView& t
   std::ranges::copy(block_tokens(tokens, at), tokens_of(block).begin());
 }
 
-void KvManager::uncache(SeqKv* seq, int32_t num_tokens) {
-  const auto first = static_cast<std::size_t>(num_tokens / impl_->block_size);
-  for (GroupTable& table : seq->groups) {
-    for (std::size_t i = first; i < table.blocks.size(); ++i)
-      if (impl_->index.holds(table.blocks[i])) {
-        const BlockId block = table.blocks[i];
-        if (impl_->offload) impl_->offload->erase(impl_->index.key(block), impl_->index.group(block));
-        impl_->forget(block);
-      }
+void KvManager::uncache(const SeqKv& seq) {
+  Impl& impl = *impl_;
+  for (const BlockKey& key : seq.keys) {
+    for (std::size_t g = 0; g < impl.groups.size(); ++g) {
+      const auto group = static_cast<int32_t>(g);
+      if (impl.offload) impl.offload->erase(key, group);
+      const BlockId block = impl.index.find(key, group);
+      if (block != kNullBlock) impl.forget(block);
+    }
   }
 }
 
-// Its content can no longer be found. A content is gone when its last group has forgotten it; the first
-// group's word is enough for the events.
+// Its content can no longer be found.
 void KvManager::Impl::forget(BlockId block) {
   if (config.record_events && index.group(block) == 0) {
     if (events.empty() || events.back().kind != KvEvent::Kind::kRemoved) {

@@ -287,7 +287,7 @@ void Scheduler::Impl::reject_unschedulable(RequestState* state, Time now, std::v
 
 void Scheduler::preempt_all() {
   PAGODA_CHECK(impl_->num_in_flight() == 0, "a plan is in flight");
-  while (!impl_->running.empty()) impl_->preempt(impl_->running.back());
+  impl_->preempt_all();
   impl_->last_preemption = impl_->num_plans + 1;
 }
 

@@ -49,7 +49,7 @@ void Scheduler::Impl::commit(const StepPlan& plan, const StepResult& result, Tim
   step_stats.num_computed_tokens = plan.num_tokens;
   step_stats.first_token_s.clear();
   step_stats.inter_token_s.clear();
-  release_retired(!result.no_memory);
+  release_retired(!result.no_memory && plan.step_id > lost_until);
   if (plan.step_id <= lost_until) return recompute_all(plan);
 
   for (const RowWork& work : plan.work) {
@@ -71,6 +71,8 @@ void Scheduler::Impl::commit(const StepPlan& plan, const StepResult& result, Tim
     end_all(seq->request, FinishReason::kLength, {}, now, out);
   }
   flush_ended();
+  // A plan that came to nothing may have found, for what runs on, blocks that the lost step was to write.
+  if (result.no_memory && num_in_flight() == 0) preempt_all();
 }
 
 // The sequence that had the row in this plan; null: it has ended since.
@@ -83,7 +85,7 @@ Sequence* Scheduler::Impl::owner(const StepPlan& plan, int32_t row) const {
 // of them is not there.
 void Scheduler::Impl::release_retired(bool were_computed) {
   for (Retired& one : retired) {
-    if (!were_computed) kv->uncache(&one.kv, 0);
+    if (!were_computed) kv->uncache(one.kv);
     if (one.last_step <= num_committed) kv->release(&one.kv);
   }
   std::erase_if(retired, [&](const Retired& one) { return one.last_step <= num_committed; });
@@ -93,7 +95,7 @@ void Scheduler::Impl::release_retired(bool were_computed) {
 // planned behind it may have read that.
 void Scheduler::Impl::lose_work(const StepPlan& plan, Time now, std::vector<TokenEvent>* out) {
   for (const RowWork& work : plan.work)
-    if (Sequence* seq = owner(plan, work.row)) kv->uncache(&seq->kv, 0);
+    if (const Sequence* seq = owner(plan, work.row)) kv->uncache(seq->kv);
   for (const RowWork& work : plan.work)
     if (Sequence* seq = owner(plan, work.row))
       end_all(seq->request, FinishReason::kError, {}, now, out, true);
@@ -101,16 +103,18 @@ void Scheduler::Impl::lose_work(const StepPlan& plan, Time now, std::vector<Toke
   lost_until = num_plans;
 }
 
-// What the lost step was to write may also lie in blocks that have left the tables since: all is forgotten.
+// The plan has run behind a lost one and may have read what that did not write: what it has computed itself
+// is not there either. None of what runs goes on, since it may share blocks that were lost.
 void Scheduler::Impl::recompute_all(const StepPlan& plan) {
+  for (const RowWork& work : plan.work)
+    if (const Sequence* seq = owner(plan, work.row)) kv->uncache(seq->kv);
   for (const SampleWork& sample : plan.samples) {
     Sequence* seq = owner(plan, sample.row);
     if (seq == nullptr) continue;
     seq->num_output_placeholders = 0;
     if (seq->state == SequenceState::kForking) wait_again(seq);
   }
-  while (!running.empty()) preempt(running.back());
-  kv->reset_prefix_cache();
+  preempt_all();
 }
 
 // Settles the samples of one choice, which lie together: log-probabilities of its prompt, then its token.
@@ -140,7 +144,7 @@ std::size_t Scheduler::Impl::commit_samples(const StepPlan& plan, const StepResu
     verdict = {FinishReason::kError};
     event.error = "no token could be sampled: the logits are not finite";
     ++step_stats.num_bad;
-    kv->uncache(&seq->kv, 0);
+    kv->uncache(seq->kv);
   } else if (nothing_allowed) {  // the request wants no token that there is: its answer is complete
     if (seq->num_output() == 0) count_prompt(seq, seq->state == SequenceState::kForking);
     verdict = {FinishReason::kStop};

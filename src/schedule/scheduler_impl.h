@@ -54,6 +54,7 @@ struct Scheduler::Impl {
   Sequence* cheapest_victim(std::size_t place, bool is_front, int32_t num_missing);
   bool may_preempt();
   void preempt(Sequence* seq);
+  void preempt_all();
   void write_sequence(Flight* flight, Sequence* seq);
   void write_copies(StepPlan* plan);
   void sample_siblings(StepPlan* plan, Sequence* leader, int32_t flat_index);

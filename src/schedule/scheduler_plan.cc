@@ -250,6 +250,10 @@ void Scheduler::Impl::preempt(Sequence* seq) {
   ++seq->num_preemptions;
 }
 
+void Scheduler::Impl::preempt_all() {
+  while (!running.empty()) preempt(running.back());
+}
+
 void Scheduler::Impl::write_sequence(Flight* flight, Sequence* seq) {
   StepPlan* plan = &flight->plan;
   if (!seq->row_announced) write_new_row(plan, seq);

@@ -175,11 +175,22 @@ TEST(Offload, UnfitContentIsForgotten) {
   harness.serve(prompt(1000, 21));
   SeqKv seq;
   ASSERT_EQ(harness.kv.load_offloaded(&seq, prompt(0, 21), {}), 20);
-  harness.kv.uncache(&seq, 8);  // from its third block on
+  harness.kv.uncache(seq);
   harness.step();
   harness.kv.release(&seq);
   harness.serve(prompt(2000, 21));
-  EXPECT_EQ(harness.serve(prompt(0, 21)).loaded, 8);
+  EXPECT_EQ(harness.serve(prompt(0, 21)).loaded, 0);
+}
+
+// As where a window has given its blocks back.
+TEST(Offload, UnfitContentIsForgottenThoughNoTableHoldsIt) {
+  Harness harness({testing::full_group(kBlock, 100)}, 1 + 6, with_offload(16, 0), {.num_slots = 16});
+  harness.serve(prompt(0, 21));
+  harness.serve(prompt(1000, 21));
+  SeqKv seq;
+  ASSERT_EQ(harness.kv.match(&seq, prompt(0, 21), {}), 0);
+  harness.kv.uncache(seq);
+  EXPECT_EQ(harness.serve(prompt(0, 21)).loaded, 0);
 }
 
 TEST(Offload, TooFewFreeBlocksLoadNothing) {

@@ -203,14 +203,31 @@ TEST_P(PrefixCache, WhatIsNotFitToBeReadIsForgotten) {
   SeqKv seq;
   const Tokens tokens = count_up(21);
   compute(&kv, &seq, tokens);
-  kv.uncache(&seq, 8);
-  EXPECT_EQ(match_alone(&kv, tokens), 8);
+  SeqKv other;
+  compute(&kv, &other, count_up(9, 100));
+  kv.uncache(seq);
+  EXPECT_EQ(match_alone(&kv, tokens), 0);
   kv.release(&seq);
-  EXPECT_EQ(kv.num_cached(), 2);
+  EXPECT_EQ(kv.num_cached(), 2) << "another's content stays";
   kv.reset_prefix_cache();
   EXPECT_EQ(match_alone(&kv, tokens), 0);
   EXPECT_EQ(kv.num_cached(), 0);
   kv.check();
+}
+
+// The blocks that a window has given back are in no table, but can be found.
+TEST_P(PrefixCache, WhatIsOutOfTheWindowIsForgottenToo) {
+  KvManager kv({testing::window_group(2, 4)}, 30, config());
+  SeqKv seq;
+  const Tokens tokens = count_up(17);
+  for (int computed = 0; computed < 17; ++computed) {
+    ASSERT_TRUE(kv.reserve(&seq, computed, computed + 1));
+    kv.cache_blocks(&seq, tokens, computed, computed + 1, {});
+  }
+  EXPECT_EQ(match_alone(&kv, count_up(9)), 8);
+  kv.uncache(seq);
+  EXPECT_EQ(match_alone(&kv, count_up(9)), 0);
+  EXPECT_EQ(kv.num_cached(), 0);
 }
 
 TEST_P(PrefixCache, OffMeansOff) {

@@ -9,12 +9,23 @@ namespace {
 
 class OverlapTest : public SchedulerTest {
  protected:
-  void make_overlapped(int max_num_batched_tokens = 64, int num_blocks = 101, int max_model_len = 100) {
+  void make_overlapped(int max_num_batched_tokens = 64, int num_blocks = 101, int max_model_len = 100,
+                       const std::vector<KvGroupSpec>& groups = {testing::full_group(4)}) {
     make({.max_num_seqs = 8,
           .max_in_flight = 2,
           .max_num_batched_tokens = max_num_batched_tokens,
           .max_model_len = max_model_len},
-         4, num_blocks);
+         groups, num_blocks);
+  }
+  // With the prompt of another request.
+  void submit_as(RequestId id, RequestId other, int num_prompt) {
+    auto request = std::make_unique<Request>();
+    request->id = id;
+    std::vector<TokenId> prompt(static_cast<std::size_t>(num_prompt));
+    std::iota(prompt.begin(), prompt.end(), 1000 * static_cast<int>(other));
+    request->prompt = std::move(prompt);
+    request->params.max_tokens = 3;
+    scheduler_->submit(std::move(request), now_, &events_);
   }
   TokenId token_of(std::size_t i) const {
     return plan_->tokens[static_cast<std::size_t>(plan_->work[i].token_begin)];
@@ -141,6 +152,22 @@ TEST_F(OverlapTest, PreemptionWaitsUntilNothingIsInFlight) {
   commit();
 }
 
+TEST_F(OverlapTest, WhatACommitFreesIsTakenFromNone) {
+  make_overlapped(64, 1 + 10, 40);
+  submit(15, 25);
+  submit(15, 25);
+  plan();
+  submit(5, 1);
+  plan();  // 4 + 4 + 2 blocks: full
+  commit();
+  EXPECT_TRUE(plan().empty()) << "the first needs a fifth block";
+  commit();
+  EXPECT_EQ(kv_->num_free(), 2) << "the third has ended";
+  plan();
+  EXPECT_EQ(work(), (std::vector<Ints>{{0, 16, 1}, {1, 16, 1}}));
+  EXPECT_EQ(scheduler_->stats().num_preemptions, 0u);
+}
+
 TEST_F(OverlapTest, NothingGoesOnUntilChoicesAreForked) {
   make_overlapped();
   submit(3);
@@ -199,15 +226,14 @@ TEST_F(OverlapTest, PromptsInPiecesEndWithTheirLast) {
 
 TEST_F(OverlapTest, WhatRanBehindALostStepIsComputedAgain) {
   make_overlapped();
+  submit(12, 1);
+  plan();
+  commit();
+  take_events();
+  ASSERT_EQ(kv_->num_cached(), 3);
   submit(20);
   plan();
-  auto same = std::make_unique<Request>();
-  same->id = 2;
-  std::vector<TokenId> prompt(20);
-  std::iota(prompt.begin(), prompt.end(), 1000);
-  same->prompt = std::move(prompt);
-  same->params.max_tokens = 3;
-  scheduler_->submit(std::move(same), now_, &events_);
+  submit_as(3, 2, 20);
   plan();
   EXPECT_EQ(work(), (std::vector<Ints>{{0, 20, 1}, {1, 16, 4}})) << "it shares what the first plan computes";
   StepResult lost = result_of(0, kNoMemory);
@@ -215,16 +241,45 @@ TEST_F(OverlapTest, WhatRanBehindALostStepIsComputedAgain) {
   commit(lost);
   std::vector<TokenEvent> events = take_events();
   ASSERT_EQ(events.size(), 1u);
-  EXPECT_TRUE(events[0].id == 1 && events[0].no_memory);
+  EXPECT_TRUE(events[0].id == 2 && events[0].no_memory);
   EXPECT_TRUE(plan().empty());
   commit();
   EXPECT_TRUE(take_events().empty()) << "its token came from keys and values that are not there";
   EXPECT_EQ(kv_->num_free(), 100);
-  EXPECT_EQ(kv_->num_cached(), 0);
+  EXPECT_EQ(kv_->num_cached(), 3) << "what the two plans had nothing to do with";
   plan();
   EXPECT_EQ(work(), (std::vector<Ints>{{0, 0, 20}}));
   commit();
   EXPECT_EQ(take_events().size(), 1u);
+}
+
+// The second plan finds no block for the first in rank, and comes to nothing; but the last in rank has found
+// in the cache what the first plan is to compute.
+TEST_F(OverlapTest, WhatAPlanThatCameToNothingHasFoundIsLostWithItsStep) {
+  make({.max_num_seqs = 8,
+        .max_in_flight = 2,
+        .max_num_batched_tokens = 64,
+        .max_model_len = 60,
+        .long_prefill_token_threshold = 4},
+       4, 1 + 12);
+  submit(2);                              // needs its second block in the fourth plan
+  for (int i = 0; i < 4; ++i) submit(3);  // in the third
+  plan();
+  submit_as(7, submit(16), 16);
+  plan();
+  commit();
+  plan();
+  EXPECT_EQ(work().back(), (Ints{5, 8, 4}));
+  EXPECT_EQ(kv_->num_free(), 0);
+  commit();
+  EXPECT_TRUE(plan().empty());
+  take_events();
+  StepResult lost = result_of(0, kNoMemory);
+  lost.no_memory = true;
+  commit(lost);
+  EXPECT_EQ(take_events().size(), 6u);
+  plan();
+  EXPECT_EQ(work(), (std::vector<Ints>{{0, 0, 4}}));
 }
 
 }  // namespace

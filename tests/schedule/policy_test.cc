@@ -172,7 +172,7 @@ TEST_F(PolicyTest, TheWatermarkStaysFreeWhileAnyoneRuns) {
   SchedulerConfig config =
       testing::countable({.max_num_seqs = 4, .max_num_batched_tokens = 64, .max_model_len = 60});
   config.watermark = 0.5;
-  make_as_is(config, 4, 1 + 19);
+  make_as_is(config, {testing::full_group(4)}, 1 + 19);
   submit(40, 2);  // ten of nineteen blocks: none runs, so it is admitted
   step();
   EXPECT_EQ(admitted().size(), 1u);
@@ -247,7 +247,7 @@ TEST_F(PolicyTest, ChunksFollowTheLearnedStepTime) {
   for (auto [slo, depth] : {std::pair(0., 1), {60., 1}, {0., 2}, {60., 2}}) {
     config.itl_slo_ms = slo;
     config.max_in_flight = depth;
-    make_as_is(config, 16, 4000);
+    make_as_is(config, {testing::full_group(16)}, 4000);
     for (int i = 0; i < 8; ++i) submit(20, 2000);
     int64_t most_beside_decodes = 0;
     for (int i = 0; i < 400; ++i) {

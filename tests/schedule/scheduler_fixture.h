@@ -21,11 +21,14 @@ inline constexpr TokenId kEos = 99;
 class SchedulerTest : public ::testing::Test {
  protected:
   void make(const SchedulerConfig& config, int block_size = 4, int num_blocks = 101) {
-    make_as_is(testing::countable(config), block_size, num_blocks);
+    make(config, {testing::full_group(block_size)}, num_blocks);
   }
-  void make_as_is(const SchedulerConfig& config, int block_size = 4, int num_blocks = 101) {
+  void make(const SchedulerConfig& config, const std::vector<KvGroupSpec>& groups, int num_blocks) {
+    make_as_is(testing::countable(config), groups, num_blocks);
+  }
+  void make_as_is(const SchedulerConfig& config, const std::vector<KvGroupSpec>& groups, int num_blocks) {
     in_flight_.clear();
-    kv_ = std::make_unique<KvManager>(std::vector<KvGroupSpec>{testing::full_group(block_size)}, num_blocks);
+    kv_ = std::make_unique<KvManager>(groups, num_blocks);
     scheduler_ = std::make_unique<Scheduler>(config, kv_.get());
   }
   RequestId submit(int num_prompt, int max_tokens = 16, int n = 1, uint8_t holds = kHoldNone) {
