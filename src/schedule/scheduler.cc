@@ -368,7 +368,7 @@ void Scheduler::check() const {
 
 SchedulerStats Scheduler::stats() const {
   SchedulerStats stats;
-  stats.num_running = static_cast<int32_t>(impl_->running.size());
+  stats.num_running = impl_->config.max_num_seqs - impl_->rows.num_free();  // those that fork, too
   stats.num_waiting = impl_->waiting.size() + impl_->num_attached;
   for (Sequence* seq = impl_->held.front(); seq != nullptr; seq = seq->next) {
     stats.num_deferred += 1 + seq->request->num_attached;

@@ -232,13 +232,13 @@ void Scheduler::Impl::wait_again(Sequence* seq) {
   waiting.insert(seq);
 }
 
-// Choice 0 may have ended with this very step: its blocks are still its own until flush_ended(). A recurrent
-// state behind which a plan in flight has gone on is no longer the prompt's.
+// Choice 0 may have ended with this very step: its blocks are still its own until flush_ended(). No plan in
+// flight has gone on behind the prompt: its recurrent state is still there to be shared, or copied.
 void Scheduler::Impl::fork_from_leader(Sequence* seq) {
   Sequence* leader = &seq->request->choices[0];
   std::vector<BlockCopy> copies;
-  const bool has_gone_on = kv->has_states() && leader->num_computed > seq->num_prompt();
-  if (has_gone_on || !kv->fork(leader->kv, seq->num_prompt(), &seq->kv, &copies)) {
+  PAGODA_CHECK(leader->num_computed == seq->num_prompt(), "choice 0 has gone on before its choices forked");
+  if (!kv->fork(leader->kv, seq->num_prompt(), &seq->kv, &copies)) {
     wait_again(seq);
     return;
   }

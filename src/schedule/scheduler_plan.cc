@@ -25,7 +25,7 @@ StepPlan& Scheduler::Impl::plan(Time now, std::vector<TokenEvent>* out) {
   StepAllotment allotment = allot();
   plan_running(&allotment);
   if (!allotment.short_of_blocks && allotment.may_admit) {
-    // One that found no memory to begin leaves its siblings in the line, whom the walk may have passed.
+    // One that found no memory to begin leaves its siblings in the queue, which the walk may have passed.
     do {
       lost_waiting = false;
       plan_waiting(&allotment, now, out);
@@ -122,8 +122,7 @@ void Scheduler::Impl::rematch_prefix(Sequence* seq) {
 }
 
 // The next tokens of a prompt, at most `limit` of them. A chunk that is not the last, or leaves a recurrent
-// state, ends with a block:
-// a sequence that shares the prompt goes on from there.
+// state, ends with a block: a sequence that shares the prompt goes on from there.
 int32_t Scheduler::Impl::chunk(const Sequence& seq, int64_t limit) const {
   const int32_t begin = seq.num_computed + seq.num_scheduled;
   const int32_t remaining = seq.num_remaining() - seq.num_scheduled;
@@ -171,7 +170,7 @@ void Scheduler::Impl::plan_leftover(StepAllotment* allotment) {
   }
 }
 
-// Reserves the blocks; those behind in rank, for whom nothing is planned yet, give theirs up where too few
+// Reserves the blocks; those behind in rank for which nothing is planned yet give theirs up where too few
 // are free. False: even so there are too few.
 bool Scheduler::Impl::make_room(Sequence* seq, int32_t num_scheduled, std::size_t place,
                                 StepAllotment* allotment) {

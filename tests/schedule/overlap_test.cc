@@ -175,6 +175,7 @@ TEST_F(OverlapTest, NothingGoesOnUntilChoicesAreForked) {
   submit(10, 16, 3);
   plan();
   EXPECT_EQ(plan_->samples.size(), 1u + 3);
+  EXPECT_EQ(scheduler_->stats().num_running, 4) << "two of them wait for the fork";
   commit();
   EXPECT_TRUE(plan().empty());
   commit();
@@ -185,6 +186,21 @@ TEST_F(OverlapTest, NothingGoesOnUntilChoicesAreForked) {
   EXPECT_EQ(work(), (std::vector<Ints>{{0, 5, 1}, {1, 11, 1}, {2, 11, 1}, {3, 11, 1}}));
   for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(token_of(i), kFromLastStep);
   EXPECT_TRUE(plan_->copies.empty());
+}
+
+// A state is shared where the prompt ends with a block, else copied; none is computed again.
+TEST_F(OverlapTest, AForkHasTheRecurrentStateOfItsPrompt) {
+  for (const auto& [num_prompt, num_copies] : {std::pair{8, 0u}, {10, 4u}}) {
+    make_overlapped(64, 101, 100, {testing::full_group(4), testing::state_group(4)});
+    submit(num_prompt, 16, 3);
+    while (plan().samples.empty()) commit();
+    EXPECT_TRUE(plan().empty());
+    while (!in_flight_.empty()) commit();
+    plan();
+    EXPECT_EQ(work(), (std::vector<Ints>{{0, num_prompt, 1}, {1, num_prompt, 1}, {2, num_prompt, 1}}));
+    EXPECT_EQ(plan_->copies.size(), num_copies);
+    while (!in_flight_.empty()) commit();
+  }
 }
 
 TEST_F(OverlapTest, TheTargetOfACopyInFlightStaysThoughItsChoiceHasNoWork) {

@@ -139,6 +139,42 @@ TEST_F(PolicyTest, FairCountsTokensByWeight) {
   EXPECT_NEAR(static_cast<double>(count[10]) / count[40], 42. / 12, 0.7);
 }
 
+// Tenant 1 has given a seat to tenant 2 and may not have it back for a while. Tenant 2, which was served
+// more, does not get the seat a second time before tenant 1 has been served as much; a third, which was
+// served less, does.
+TEST_F(PolicyTest, FairLetsNoneInPastOneThatIsHeldBackForLess) {
+  make({.max_num_seqs = 3,
+        .max_num_batched_tokens = 256,
+        .max_model_len = 200,
+        .policy = SchedulingPolicy::kFair},
+       4, 301);
+  tenant_ = 1;
+  for (int i = 0; i < 6; ++i) submit(10, 180);
+  step();
+  tenant_ = 2;
+  const RequestId large = submit(90, 1), second = submit(10, 1);
+  for (int i = 0; i < 2 && admitted() != std::vector{large}; ++i) step();
+  ASSERT_EQ(admitted(), std::vector{large});
+  EXPECT_EQ(scheduler_->stats().num_preemptions, 1u);
+  EXPECT_EQ(ended(), std::vector{large});
+  step();
+  EXPECT_EQ(work().size(), 2u) << "its seat stays free";
+  tenant_ = 3;
+  const RequestId fresh = submit(10, 1);
+  std::vector<RequestId> came;
+  int num_steps = 0;
+  for (; came.size() < 2 && num_steps < 100; ++num_steps) {
+    step();
+    for (RequestId id : admitted()) came.push_back(id);
+  }
+  ASSERT_EQ(came.size(), 2u);
+  EXPECT_EQ(came[0], fresh);
+  EXPECT_EQ(came[1], second);
+  EXPECT_NEAR(num_steps, (128 - 50) / 4, 2)
+      << "each of its two running ones is given a token a step, at a cost of two";
+  EXPECT_EQ(scheduler_->stats().num_preemptions, 1u);
+}
+
 TEST_F(PolicyTest, AShortPromptGoesWithALongOne) {
   make({.max_num_seqs = 4, .max_num_batched_tokens = 16, .max_model_len = 400});
   submit(200);
