@@ -20,6 +20,7 @@ class ConfigReader {
   explicit ConfigReader(const Value& object, std::string where = {});
 
   bool has(std::string_view key) const { return members_.get(key) != nullptr; }
+  bool is_null(std::string_view key) const { return members_.find(key) != nullptr && !has(key); }
   // Without a fallback the field is required.
   int64_t integer(std::string_view key, std::optional<int64_t> fallback, int64_t min, int64_t max);
   double number(std::string_view key, std::optional<double> fallback, double min, double max);

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <functional>
@@ -50,7 +48,7 @@ class SafetensorsCheckpoint : public Checkpoint {
   }
 
  private:
-  std::vector<MappedFile> files_;  // by address; none: the bytes belong to someone else
+  std::vector<MappedFile> files_;  // by address; none: the bytes are the caller's
 };
 
 Result<std::unique_ptr<Checkpoint>> open_files(const std::vector<std::string>& paths) {
@@ -232,9 +230,14 @@ Result<std::vector<float>> read_floats(const Checkpoint& checkpoint, std::string
   if (from.quant.scheme != QuantScheme::kNone || !is_float_kind(from.dtype))
     return invalid_argument(fmt::format("tensor '{}' of '{}': expected F32, F16, BF16 or F64, found {}",
                                         from.name, checkpoint.find(name)->file, dtype_name(from.dtype)));
-  std::vector<float> numbers(static_cast<std::size_t>(from.rows * from.columns));
-  for (std::size_t i = 0; i < numbers.size(); ++i)
-    numbers[i] = widen(from.dtype, from.data.data() + i * dtype_bytes(from.dtype));
+  PAGODA_RETURN_IF_ERROR(check_weight(from));
+  std::vector<float> numbers;
+  numbers.reserve(static_cast<std::size_t>(from.rows * from.columns));
+  for (int64_t row = 0; row < from.rows; ++row) {
+    const std::byte* at = from.data.data() + row * from.row_stride;
+    for (int64_t i = 0; i < from.columns; ++i, at += dtype_bytes(from.dtype))
+      numbers.push_back(widen(from.dtype, at));
+  }
   return numbers;
 }
 

@@ -73,10 +73,6 @@ void fill(const Table<Bits>& table, uint64_t key, Bits* out, int64_t begin, int6
   for (uint64_t word = random.next(); i < end; ++i, word >>= 16) out[i] = table[word >> 4 & (kQuantiles - 1)];
 }
 
-bool ends_with(std::string_view text, std::string_view end) {
-  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
-}
-
 class DummyCheckpoint : public Checkpoint {
  public:
   DummyCheckpoint(std::vector<StoredTensor> tensors, uint64_t seed, ComputePool* pool)
@@ -100,7 +96,7 @@ class DummyCheckpoint : public Checkpoint {
  private:
   template <class Bits>
   void fill_all(const Weight& weight, Bits* out, int64_t count) const {
-    const Table<Bits> table = make_table<Bits>(weight.dtype, ends_with(weight.name, "norm.weight"));
+    const Table<Bits> table = make_table<Bits>(weight.dtype, weight.name.ends_with("norm.weight"));
     const uint64_t key = SplitMix64(name_hash(weight.name) ^ SplitMix64(seed_).next()).next();
     auto fill_range = [&](int64_t begin, int64_t end) { fill(table, key, out, begin, end); };
     if (pool_ != nullptr)

@@ -149,7 +149,6 @@ TEST(ModelConfig, RefusesWhatIsHostile) {
   EXPECT_THAT(read_model_spec("{", "x/config.json").status().message(), HasSubstr("x/config.json"));
 }
 
-// Ids that the model does not have are never met: -1 stands for none, others for tokens without room.
 TEST(ModelConfig, WindowsOfSomeLayersAndExperts) {
   const std::string qwen =
       R"({"architectures":["Qwen2ForCausalLM"],"max_position_embeddings":8192,"sliding_window":64)";
@@ -161,6 +160,8 @@ TEST(ModelConfig, WindowsOfSomeLayersAndExperts) {
   };
   EXPECT_EQ(windows("}"), (std::vector<int32_t>{0, 0}));
   EXPECT_EQ(windows(R"(,"use_sliding_window":true,"max_window_layers":1})"), (std::vector<int32_t>{0, 64}));
+  EXPECT_EQ(windows(R"(,"use_sliding_window":true,"max_window_layers":0,"sliding_window":null})"),
+            (std::vector<int32_t>{0, 0}));
   EXPECT_EQ(windows(R"(,"use_sliding_window":true,"layer_types":["sliding_attention","full_attention"]})"),
             (std::vector<int32_t>{64, 0}));
   struct Case {
@@ -183,6 +184,11 @@ TEST(ModelConfig, WindowsOfSomeLayersAndExperts) {
        "`rope_scaling.short_factor`: expected a list of 4 numbers"},
       {R"({"architectures":["Gemma3ForCausalLM"],"rope_parameters":{"full_attention":7}})",
        "expected an object"},
+      {R"({"architectures":["MixtralForCausalLM"],"num_local_experts":1024,"num_hidden_layers":2048})",
+       "1024 experts in each of 2048 layers"},
+      {R"({"architectures":["Gemma3ForCausalLM"],"rope_parameters":{"sliding_attention":[]}})",
+       "`rope_parameters.sliding_attention`: expected an object"},
+      {R"({"architectures":["Gemma3ForCausalLM"],"use_bidirectional_attention":true})", "only causal"},
       {R"({"architectures":["Gemma2ForCausalLM"],"query_pre_attn_scalar":0})", "`query_pre_attn_scalar`"},
       {R"({"architectures":["Gemma2ForCausalLM"],"final_logit_softcapping":-1})",
        "`final_logit_softcapping`"},
@@ -220,6 +226,92 @@ TEST(ModelConfig, DefaultsOfGemma) {
   }
 }
 
+// What transformers' configuration classes have where config.json says nothing.
+TEST(ModelConfig, DefaultsOfEveryFamily) {
+  struct Case {
+    const char* architecture;
+    float eps;
+    double theta;
+    int64_t context_length;
+    int32_t head_dim;  // 8: hidden_size / heads
+    bool tied_head;
+  };
+  const Case cases[] = {
+      {"LlamaForCausalLM", 1e-6f, 1e4, 2048, 8, false},
+      {"MistralForCausalLM", 1e-6f, 1e4, 131072, 8, false},
+      {"MixtralForCausalLM", 1e-5f, 1e6, 131072, 8, false},
+      {"Qwen2ForCausalLM", 1e-6f, 1e4, 32768, 8, false},
+      {"Qwen3ForCausalLM", 1e-6f, 1e4, 32768, 128, false},
+      {"Phi3ForCausalLM", 1e-5f, 1e4, 4096, 8, false},
+      {"Gemma2ForCausalLM", 1e-6f, 1e4, 8192, 256, true},
+      {"Gemma3ForCausalLM", 1e-6f, 1e6, 131072, 256, true},
+      {"Olmo2ForCausalLM", 1e-5f, 1e4, 2048, 8, false},
+      {"GraniteForCausalLM", 1e-6f, 1e4, 2048, 8, false},
+  };
+  EXPECT_EQ(std::size(cases), supported_architectures().size());
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.architecture);
+    auto spec = read_with(std::string(R"({"architectures":[")") + c.architecture + R"("]})");
+    ASSERT_TRUE(spec.ok()) << spec.status().message();
+    const ModelConfig& config = spec->config;
+    EXPECT_EQ(config.layers[0].norms.eps, c.eps);
+    EXPECT_EQ(config.final_norm.eps, c.eps);
+    EXPECT_EQ(config.ropes[0].theta, c.theta);
+    EXPECT_EQ(config.context_length, c.context_length);
+    EXPECT_EQ(config.layers[0].attention.head_dim, c.head_dim);
+    EXPECT_EQ(config.ropes[0].rotary_dim, c.head_dim);
+    EXPECT_EQ(config.tied_head, c.tied_head);
+  }
+}
+
+// An object for each kind of layer, or parts of one, with what stands beside them.
+TEST(ModelConfig, AnglesOfGemma3) {
+  struct Case {
+    const char* changes;
+    double global, local;
+    RopeConfig::Scaling scaling;
+  };
+  using enum RopeConfig::Scaling;
+  const Case cases[] = {
+      {R"({"rope_parameters":{"full_attention":{"rope_type":"linear","factor":8}}})", 1e6, 1e4, kLinear},
+      {R"({"rope_parameters":{"full_attention":{"rope_type":"default"},
+           "sliding_attention":{"rope_type":"default"}},"rope_theta":500000,"rope_local_base_freq":20000})",
+       5e5, 2e4, kNone},
+      {R"({"rope_parameters":{"full_attention":null,"sliding_attention":{"rope_theta":30000}}})", 1e6, 3e4,
+       kNone},
+      {R"({"rope_parameters":{"full_attention":{"rope_theta":7},"sliding_attention":{"rope_theta":8}},
+           "rope_theta":500000})",
+       7, 8, kNone},
+      {R"({"rope_scaling":{"rope_type":"linear","factor":8},"rope_local_base_freq":20000})", 1e6, 2e4,
+       kLinear},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.changes);
+    Value changes = parse_json(c.changes).value();
+    changes.as_object().set("architectures", parse_json(R"(["Gemma3ForCausalLM"])").value());
+    auto spec = read_with(write_json(changes));
+    ASSERT_TRUE(spec.ok()) << spec.status().message();
+    ASSERT_EQ(spec->config.ropes.size(), 2u);
+    EXPECT_EQ(spec->config.ropes[0].theta, c.global);
+    EXPECT_EQ(spec->config.ropes[0].scaling, c.scaling);
+    EXPECT_EQ(spec->config.ropes[1].theta, c.local);
+    EXPECT_EQ(spec->config.ropes[1].scaling, kNone);
+  }
+}
+
+TEST(ModelConfig, TheOriginalContextBesideTheScalingComesFirst) {
+  const std::string scaling =
+      R"("rope_scaling":{"type":"longrope","short_factor":[1,1,1,1],"long_factor":[2,2,2,2],
+                         "original_max_position_embeddings":64})";
+  const std::string phi = R"({"architectures":["Phi3ForCausalLM"],)";
+  EXPECT_EQ(read_with(phi + scaling + "}")->config.ropes[0].original_max_position_embeddings, 64);
+  EXPECT_EQ(read_with(phi + scaling + R"(,"original_max_position_embeddings":16})")
+                ->config.ropes[0]
+                .original_max_position_embeddings,
+            16);
+}
+
+// Ids that the model does not have are never met: -1 stands for none, others for tokens without room.
 TEST(ModelConfig, SpecialIdsInEverySpelling) {
   struct Case {
     const char* json;

@@ -57,6 +57,25 @@ TEST(Checkpoint, ShardsAndOneFileHoldTheSame) {
   EXPECT_EQ((*single)->find("model.norm"), nullptr);
 }
 
+// A format of its own may keep the rows of a weight apart from one another.
+class Strided : public Checkpoint {
+ public:
+  Strided() : Checkpoint({{.name = "w", .file = "memory", .shape = {2, 2}}}) {}
+  Result<Weight> weight(std::string_view name) const override {
+    Weight weight = plain_weight(std::string(name), DType::kF32, 2, 2, std::as_bytes(std::span(numbers_)));
+    weight.row_stride = 3 * sizeof(float);
+    return weight;
+  }
+  void release(std::span<const std::byte>) const override {}
+
+ private:
+  std::vector<float> numbers_ = {1, 2, -1, 3, 4};
+};
+
+TEST(Checkpoint, FloatsOfRowsThatLieApart) {
+  EXPECT_EQ(read_floats(Strided(), "w").value(), (std::vector<float>{1, 2, 3, 4}));
+}
+
 TEST(Checkpoint, AFolderWithoutIndexIsAllItsFiles) {
   TempDir dir;
   write_file(dir.file("b.safetensors"), one_tensor("b"));

@@ -12,19 +12,19 @@ constexpr int64_t kVocabMax = 1 << 24, kHiddenMax = 1 << 18, kIntermediateMax = 
 constexpr int64_t kHeadsMax = 4096, kPositionsMax = 1 << 24;
 constexpr int64_t kHeadDimMax = 1024;  // what ops/attention.h takes
 
-AttentionConfig read_attention(ConfigReader* reader, int64_t hidden_size) {
+AttentionConfig read_attention(ConfigReader* reader, int64_t hidden_size, int64_t default_head_dim) {
   const int64_t heads = reader->integer("num_attention_heads", {}, 1, kHeadsMax);
   const int64_t kv_heads = reader->integer("num_key_value_heads", heads, 1, kHeadsMax);
   if (heads % kv_heads != 0)
     reader->fail(fmt::format("`num_attention_heads` ({}) is not a multiple of `num_key_value_heads` ({})",
                              heads, kv_heads));
-  if (!reader->has("head_dim") && hidden_size % heads != 0)
+  if (!reader->has("head_dim") && default_head_dim == 0 && hidden_size % heads != 0)
     reader->fail(
         fmt::format("`hidden_size` ({}) is not a multiple of `num_attention_heads` ({}), and there is "
                     "no `head_dim`",
                     hidden_size, heads));
-  const int64_t head_dim =
-      reader->integer("head_dim", std::max<int64_t>(hidden_size / heads, 2), 2, kHeadDimMax);
+  if (default_head_dim == 0) default_head_dim = std::max<int64_t>(hidden_size / heads, 2);
+  const int64_t head_dim = reader->integer("head_dim", default_head_dim, 2, kHeadDimMax);
   if (head_dim > kHeadDimMax)
     reader->fail(
         fmt::format("heads of {} dimensions (`hidden_size` / `num_attention_heads`) are too "
@@ -40,7 +40,7 @@ AttentionConfig read_attention(ConfigReader* reader, int64_t hidden_size) {
 
 }  // namespace
 
-ModelSpec read_common_fields(ConfigReader* reader) {
+ModelSpec read_common_fields(ConfigReader* reader, const CommonDefaults& defaults) {
   ModelSpec spec;
   ModelConfig& c = spec.config;
   c.vocab_size = reader->integer("vocab_size", {}, 1, kVocabMax);
@@ -49,12 +49,12 @@ ModelSpec read_common_fields(ConfigReader* reader) {
   layer.mlp.intermediate_size = reader->integer("intermediate_size", {}, 1, kIntermediateMax);
   layer.mlp.activation = read_activation(reader, "hidden_act", "silu");
   const int64_t num_layers = reader->integer("num_hidden_layers", {}, 1, kLayersMax);
-  layer.attention = read_attention(reader, c.hidden_size);
-  layer.norms.eps = static_cast<float>(reader->number("rms_norm_eps", 1e-6, 0, 1));
+  layer.attention = read_attention(reader, c.hidden_size, defaults.head_dim);
+  layer.norms.eps = static_cast<float>(reader->number("rms_norm_eps", defaults.rms_norm_eps, 0, 1));
   c.layers.assign(static_cast<std::size_t>(num_layers), layer);
   c.final_norm = layer.norms;
-  c.context_length = reader->integer("max_position_embeddings", 2048, 1, kPositionsMax);
-  c.tied_head = reader->boolean("tie_word_embeddings", false);
+  c.context_length = reader->integer("max_position_embeddings", defaults.context_length, 1, kPositionsMax);
+  c.tied_head = reader->boolean("tie_word_embeddings", defaults.tied_head);
   if (reader->has("quantization_config"))
     reader->fail(
         "`quantization_config`: quantized checkpoints are not supported; use the float32, "
@@ -75,8 +75,10 @@ Activation read_activation(ConfigReader* reader, const char* key, const char* fa
   return Activation::kSilu;
 }
 
-std::vector<bool> read_windows(ConfigReader* reader, ModelConfig* config, int64_t window,
+std::vector<bool> read_windows(ConfigReader* reader, ModelConfig* config, int64_t default_window,
                                const std::function<bool(std::size_t)>& slides) {
+  const int64_t fallback = reader->is_null("sliding_window") ? 0 : default_window;
+  const int64_t window = reader->integer("sliding_window", fallback, 1, INT32_MAX);
   std::vector<std::string> types = reader->strings("layer_types");
   if (!types.empty() && types.size() != config->layers.size()) {
     reader->fail(

@@ -11,10 +11,12 @@ namespace {
 constexpr const char* kLayer = "model.layers.{layer}.";
 
 // But for windows and rotary positions.
-ModelSpec read_gemma_fields(ConfigReader* reader) {
-  ModelSpec spec = read_common_fields(reader);
+ModelSpec read_gemma_fields(ConfigReader* reader, int64_t default_context) {
+  ModelSpec spec =
+      read_common_fields(reader, {.context_length = default_context, .head_dim = 256, .tied_head = true});
   ModelConfig& c = spec.config;
-  c.tied_head = reader->boolean("tie_word_embeddings", true);
+  if (reader->boolean("use_bidirectional_attention", false))
+    reader->fail("`use_bidirectional_attention`: only causal attention is supported");
   c.embedding_scale = static_cast<float>(std::sqrt(static_cast<double>(c.hidden_size)));
   c.final_norm.adds_one = true;
   LayerConfig layer = c.layers[0];
@@ -29,48 +31,50 @@ ModelSpec read_gemma_fields(ConfigReader* reader) {
   return spec;
 }
 
-// 0: none.
+// Absent: `fallback`; null or 0: none.
 float read_cap(ConfigReader* reader, const char* key, double fallback) {
-  return static_cast<float>(reader->number(key, fallback, 0, 1e6));
+  return static_cast<float>(reader->number(key, reader->is_null(key) ? 0 : fallback, 0, 1e6));
+}
+
+// Of the global layers and of the local ones: an object of `rope_parameters` each, or, in older files,
+// `rope_scaling` for the global ones alone.
+std::vector<RopeConfig> read_gemma3_ropes(ConfigReader* reader, const ModelConfig& config) {
+  const double global = read_theta(reader, "rope_theta", 1e6);
+  const double local = read_theta(reader, "rope_local_base_freq", 10000);
+  const Value* parameters = reader->object("rope_parameters");
+  if (parameters == nullptr)
+    return {read_rope_object(reader, reader->object("rope_scaling"), "rope_scaling", config, global),
+            read_rope_object(reader, nullptr, "", config, local)};
+  const std::string where = "rope_parameters";
+  ConfigReader by_type(*parameters, where);
+  const Value *full = by_type.object("full_attention"), *sliding = by_type.object("sliding_attention");
+  if (!by_type.status().ok()) reader->fail(by_type.status().message());
+  return {read_rope_object(reader, full, where + ".full_attention", config, global),
+          read_rope_object(reader, sliding, where + ".sliding_attention", config, local)};
 }
 
 }  // namespace
 
 Result<ModelSpec> read_gemma2_spec(const Value& config) {
   ConfigReader reader(config);
-  ModelSpec spec = read_gemma_fields(&reader);
+  ModelSpec spec = read_gemma_fields(&reader, 8192);
   read_rope(&reader, &spec.config);
-  const int64_t window = reader.integer("sliding_window", 4096, 1, INT32_MAX);
-  read_windows(&reader, &spec.config, window, [](std::size_t layer) { return layer % 2 == 0; });
-  // Absent is the configuration class's default; null is none.
-  const auto cap = [&](const char* key, double fallback) {
-    return read_cap(&reader, key, config.find(key) == nullptr ? fallback : 0);
-  };
-  for (LayerConfig& layer : spec.config.layers) layer.attention.softcap = cap("attn_logit_softcapping", 50);
-  spec.config.logit_softcap = cap("final_logit_softcapping", 30);
+  read_windows(&reader, &spec.config, 4096, [](std::size_t layer) { return layer % 2 == 0; });
+  for (LayerConfig& layer : spec.config.layers)
+    layer.attention.softcap = read_cap(&reader, "attn_logit_softcapping", 50);
+  spec.config.logit_softcap = read_cap(&reader, "final_logit_softcapping", 30);
   if (!reader.status().ok()) return reader.status();
   return spec;
 }
 
 Result<ModelSpec> read_gemma3_spec(const Value& config) {
   ConfigReader reader(config);
-  ModelSpec spec = read_gemma_fields(&reader);
+  ModelSpec spec = read_gemma_fields(&reader, 131072);
   ModelConfig& c = spec.config;
-  const int64_t window = reader.integer("sliding_window", 4096, 1, INT32_MAX);
   const auto pattern = static_cast<std::size_t>(reader.integer("sliding_window_pattern", 6, 1, 1 << 20));
   const std::vector<bool> is_local =
-      read_windows(&reader, &c, window, [&](std::size_t layer) { return (layer + 1) % pattern != 0; });
-  const Value* parameters = reader.object("rope_parameters");
-  const Value* full = parameters == nullptr ? nullptr : parameters->find("full_attention");
-  if (full != nullptr) {
-    c.ropes = {read_rope_object(&reader, full, "rope_parameters.full_attention", c),
-               read_rope_object(&reader, parameters->find("sliding_attention"),
-                                "rope_parameters.sliding_attention", c)};
-  } else {
-    c.ropes = {read_rope_object(&reader, reader.object("rope_scaling"), "rope_scaling", c, 1e6),
-               read_rope_object(&reader, nullptr, "", c)};
-    c.ropes[1].theta = reader.number("rope_local_base_freq", 10000, 1, 1e12);
-  }
+      read_windows(&reader, &c, 4096, [&](std::size_t layer) { return (layer + 1) % pattern != 0; });
+  c.ropes = read_gemma3_ropes(&reader, c);
   for (std::size_t i = 0; i < c.layers.size(); ++i) {
     c.layers[i].attention.qk_norm = QkNorm::kHead;
     c.layers[i].attention.softcap = read_cap(&reader, "attn_logit_softcapping", 0);

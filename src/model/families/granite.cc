@@ -6,7 +6,7 @@ namespace pagoda {
 
 Result<ModelSpec> read_granite_spec(const Value& config) {
   ConfigReader reader(config);
-  ModelSpec spec = read_common_fields(&reader);
+  ModelSpec spec = read_common_fields(&reader, {});
   read_rope(&reader, &spec.config);
   const auto multiplier = [&](const char* key) {
     return static_cast<float>(reader.number(key, 1, 1e-6, 1e6));

@@ -6,7 +6,7 @@ namespace pagoda {
 
 Result<ModelSpec> read_llama_spec(const Value& config) {
   ConfigReader reader(config);
-  ModelSpec spec = read_common_fields(&reader);
+  ModelSpec spec = read_common_fields(&reader, {});
   read_rope(&reader, &spec.config);
   for (LayerConfig& layer : spec.config.layers) {
     layer.attention.qkv_bias = layer.attention.o_bias = reader.boolean("attention_bias", false);

@@ -5,12 +5,9 @@ namespace pagoda {
 
 Result<ModelSpec> read_mistral_spec(const Value& config) {
   ConfigReader reader(config);
-  ModelSpec spec = read_common_fields(&reader);
+  ModelSpec spec = read_common_fields(&reader, {.context_length = 131072});
   read_rope(&reader, &spec.config);
-  // Absent is the configuration class's default; null is none.
-  const int64_t fallback = config.find("sliding_window") == nullptr ? 4096 : 0;
-  const int64_t window = reader.integer("sliding_window", fallback, 1, INT32_MAX);
-  read_windows(&reader, &spec.config, window, [](std::size_t) { return true; });
+  read_windows(&reader, &spec.config, 4096, [](std::size_t) { return true; });
   if (!reader.status().ok()) return reader.status();
   return spec;
 }

@@ -1,16 +1,21 @@
 // Mixtral (Jiang et al., 2024): Mistral's attention, and a mixture of experts in place of the MLP.
+#include <fmt/format.h>
+
 #include "model/families/common.h"
 
 namespace pagoda {
 
 Result<ModelSpec> read_mixtral_spec(const Value& config) {
-  constexpr int64_t kExpertsMax = 1024;
+  constexpr int64_t kExpertsMax = 1024, kAllExpertsMax = 1 << 17;  // of a layer, of all
   ConfigReader reader(config);
-  ModelSpec spec = read_common_fields(&reader);
-  read_rope(&reader, &spec.config);
-  const int64_t window = reader.integer("sliding_window", 0, 1, INT32_MAX);
-  read_windows(&reader, &spec.config, window, [](std::size_t) { return true; });
+  ModelSpec spec = read_common_fields(&reader, {.rms_norm_eps = 1e-5, .context_length = 131072});
+  read_rope(&reader, &spec.config, 1e6);
+  read_windows(&reader, &spec.config, 0, [](std::size_t) { return true; });
   const int64_t num_experts = reader.integer("num_local_experts", 8, 1, kExpertsMax);
+  const auto num_layers = static_cast<int64_t>(spec.config.layers.size());
+  if (num_experts * num_layers > kAllExpertsMax)
+    reader.fail(fmt::format("`num_local_experts`: {} experts in each of {} layers are more than {}",
+                            num_experts, num_layers, kAllExpertsMax));
   const int64_t per_token = reader.integer("num_experts_per_tok", 2, 1, num_experts);
   for (LayerConfig& layer : spec.config.layers) {
     layer.mlp.num_experts = static_cast<int32_t>(num_experts);

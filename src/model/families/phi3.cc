@@ -7,10 +7,9 @@ namespace pagoda {
 
 Result<ModelSpec> read_phi3_spec(const Value& config) {
   ConfigReader reader(config);
-  ModelSpec spec = read_common_fields(&reader);
+  ModelSpec spec = read_common_fields(&reader, {.rms_norm_eps = 1e-5, .context_length = 4096});
   read_rope(&reader, &spec.config);
-  const int64_t window = reader.integer("sliding_window", 0, 1, INT32_MAX);
-  read_windows(&reader, &spec.config, window, [](std::size_t) { return true; });
+  read_windows(&reader, &spec.config, 0, [](std::size_t) { return true; });
   const std::string layer = "model.layers.{layer}.";
   for (TensorRole role : {TensorRole::kQuery, TensorRole::kKey, TensorRole::kValue})
     spec.names[role] = layer + "self_attn.qkv_proj";

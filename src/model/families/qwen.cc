@@ -5,14 +5,14 @@
 namespace pagoda {
 namespace {
 
-ModelSpec read_qwen_fields(ConfigReader* reader) {
-  ModelSpec spec = read_common_fields(reader);
+ModelSpec read_qwen_fields(ConfigReader* reader, int64_t default_head_dim) {
+  ModelSpec spec = read_common_fields(reader, {.context_length = 32768, .head_dim = default_head_dim});
   read_rope(reader, &spec.config);
-  const bool has_windows = reader->boolean("use_sliding_window", false);
-  const int64_t window = reader->integer("sliding_window", has_windows ? 4096 : 0, 1, INT32_MAX);
   const int64_t first = reader->integer("max_window_layers", 28, 0, INT32_MAX);
-  read_windows(reader, &spec.config, has_windows ? window : 0,
+  read_windows(reader, &spec.config, 4096,
                [&](std::size_t layer) { return static_cast<int64_t>(layer) >= first; });
+  if (!reader->boolean("use_sliding_window", false))
+    for (LayerConfig& layer : spec.config.layers) layer.attention.window = 0;
   return spec;
 }
 
@@ -20,7 +20,7 @@ ModelSpec read_qwen_fields(ConfigReader* reader) {
 
 Result<ModelSpec> read_qwen2_spec(const Value& config) {
   ConfigReader reader(config);
-  ModelSpec spec = read_qwen_fields(&reader);
+  ModelSpec spec = read_qwen_fields(&reader, 0);
   for (LayerConfig& layer : spec.config.layers) layer.attention.qkv_bias = true;
   if (!reader.status().ok()) return reader.status();
   return spec;
@@ -28,7 +28,7 @@ Result<ModelSpec> read_qwen2_spec(const Value& config) {
 
 Result<ModelSpec> read_qwen3_spec(const Value& config) {
   ConfigReader reader(config);
-  ModelSpec spec = read_qwen_fields(&reader);
+  ModelSpec spec = read_qwen_fields(&reader, 128);
   const bool has_bias = reader.boolean("attention_bias", false);
   for (LayerConfig& layer : spec.config.layers) {
     layer.attention.qkv_bias = layer.attention.o_bias = has_bias;

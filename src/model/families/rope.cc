@@ -8,7 +8,7 @@ namespace pagoda {
 namespace {
 
 constexpr int64_t kPositionsMax = 1 << 24;
-constexpr double kThetaMin = 1, kThetaMax = 1e12;
+constexpr const char* kOriginal = "original_max_position_embeddings";
 
 void read_rotary_dim(ConfigReader* reader, const ModelConfig& config, RopeConfig* rope) {
   const int32_t head_dim = config.layers[0].attention.head_dim;
@@ -46,20 +46,20 @@ void read_longrope_scaling(ConfigReader* scaling, const ModelConfig& config, Rop
 }  // namespace
 
 RopeConfig read_rope_object(ConfigReader* reader, const Value* object, const std::string& where,
-                            const ModelConfig& config, double default_theta) {
+                            const ModelConfig& config, double theta) {
   RopeConfig rope;
   read_rotary_dim(reader, config, &rope);
-  rope.theta = reader->number("rope_theta", default_theta, kThetaMin, kThetaMax);
-  const int64_t original =
-      reader->integer("original_max_position_embeddings", config.context_length, 1, kPositionsMax);
+  rope.theta = theta;
+  const int64_t original = reader->integer(kOriginal, config.context_length, 1, kPositionsMax);
   rope.original_max_position_embeddings = static_cast<double>(original);
   if (object == nullptr) return rope;
 
   ConfigReader scaling(*object, where);
   if (scaling.has("partial_rotary_factor")) read_rotary_dim(&scaling, config, &rope);
-  rope.theta = scaling.number("rope_theta", rope.theta, kThetaMin, kThetaMax);
-  rope.original_max_position_embeddings =
-      static_cast<double>(scaling.integer("original_max_position_embeddings", original, 1, kPositionsMax));
+  rope.theta = read_theta(&scaling, "rope_theta", theta);
+  if (!reader->has(kOriginal))  // as transformers has it, what stands beside the object comes first
+    rope.original_max_position_embeddings =
+        static_cast<double>(scaling.integer(kOriginal, original, 1, kPositionsMax));
   const std::string type = scaling.string("rope_type", scaling.string("type", "default"));
   if (type == "linear") {
     rope.scaling = RopeConfig::Scaling::kLinear;
@@ -76,16 +76,14 @@ RopeConfig read_rope_object(ConfigReader* reader, const Value* object, const std
   return rope;
 }
 
-void read_rope(ConfigReader* reader, ModelConfig* config) {
-  const Value* object = nullptr;
-  std::string where;
-  for (const char* key :
-       {"rope_scaling", "rope_parameters"}) {  // a config that has both tells the same twice
-    if (object != nullptr) continue;
-    object = reader->object(key);
-    where = key;
-  }
-  config->ropes = {read_rope_object(reader, object, where, *config)};
+double read_theta(ConfigReader* reader, const char* key, double fallback) {
+  return reader->number(key, fallback, 1, 1e12);
+}
+
+void read_rope(ConfigReader* reader, ModelConfig* config, double default_theta) {
+  const char* where = reader->has("rope_scaling") ? "rope_scaling" : "rope_parameters";
+  const double theta = read_theta(reader, "rope_theta", default_theta);
+  config->ropes = {read_rope_object(reader, reader->object(where), where, *config, theta)};
   const RopeConfig& rope = config->ropes[0];
   if (rope.scaling != RopeConfig::Scaling::kLinear) return;
   config->context_length = static_cast<int64_t>(static_cast<double>(config->context_length) * rope.factor);
