@@ -58,16 +58,14 @@ std::shared_ptr<Answer> ask(Engine* engine, const FamilyPrompt& prompt) {
   return answer;
 }
 
-class FamiliesServed : public ::testing::TestWithParam<const char*> {};
-
-TEST_P(FamiliesServed, AnswersAreThoseOfTransformers) {
-  const FamilyFixture fixture = testing::read_family_fixture(GetParam());
+Result<std::unique_ptr<Assembly>> serve(const FamilyFixture& fixture, const std::string& quantization) {
   testing::TempDir tokenizer;
   testing::write_file(tokenizer.file("tokenizer.json"), tokenizer_json());
   EngineArgs args;
   args.model.path = fixture.folder;
   args.model.tokenizer = tokenizer.path();
   args.model.dtype = "float32";
+  args.model.quantization = quantization;
   args.model.max_model_len = fixture.max_positions;
   args.cache.kv_cache_memory_bytes = 4 << 20;
   args.cache.block_size = 4;
@@ -75,15 +73,50 @@ TEST_P(FamiliesServed, AnswersAreThoseOfTransformers) {
   args.config.scheduler.max_num_seqs = 4;
   args.cpu.num_threads = 2;
   args.config.log_stats = false;
-  auto assembly = assemble(args);
+  return assemble(args);
+}
+
+using Answers = std::vector<std::vector<TokenId>>;
+
+Answers one_by_one(Engine* engine, const std::vector<FamilyPrompt>& prompts) {
+  Answers answers;
+  for (const FamilyPrompt& prompt : prompts) answers.push_back(ask(engine, prompt)->wait());
+  return answers;
+}
+
+Answers together(Engine* engine, const std::vector<FamilyPrompt>& prompts) {
+  std::vector<std::shared_ptr<Answer>> asked;
+  for (const FamilyPrompt& prompt : prompts) asked.push_back(ask(engine, prompt));
+  Answers answers;
+  for (const std::shared_ptr<Answer>& answer : asked) answers.push_back(answer->wait());
+  return answers;
+}
+
+class FamiliesServed : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(FamiliesServed, AnswersAreThoseOfTransformers) {
+  const FamilyFixture fixture = testing::read_family_fixture(GetParam());
+  auto assembly = serve(fixture, "none");
   ASSERT_TRUE(assembly.ok()) << assembly.status().message();
   Engine* engine = (*assembly)->engine.get();
-  for (const FamilyPrompt& prompt : fixture.prompts) EXPECT_EQ(ask(engine, prompt)->wait(), prompt.greedy);
-  for (int round = 0; round < 2; ++round) {
-    std::vector<std::shared_ptr<Answer>> answers;
-    for (const FamilyPrompt& prompt : fixture.prompts) answers.push_back(ask(engine, prompt));
-    for (std::size_t i = 0; i < answers.size(); ++i)
-      EXPECT_EQ(answers[i]->wait(), fixture.prompts[i].greedy) << round << " " << i;
+  Answers expected;
+  for (const FamilyPrompt& prompt : fixture.prompts) expected.push_back(prompt.greedy);
+  EXPECT_EQ(one_by_one(engine, fixture.prompts), expected);
+  for (int round = 0; round < 2; ++round) EXPECT_EQ(together(engine, fixture.prompts), expected) << round;
+}
+
+TEST_P(FamiliesServed, QuantizedAnswersAreTheSameUnderAnyLoad) {
+  const FamilyFixture fixture = testing::read_family_fixture(GetParam());
+  for (const char* quantization : {"int8", "int4"}) {
+    SCOPED_TRACE(quantization);
+    auto assembly = serve(fixture, quantization);
+    ASSERT_TRUE(assembly.ok()) << assembly.status().message();
+    Engine* engine = (*assembly)->engine.get();
+    const Answers batched = together(engine, fixture.prompts);
+    EXPECT_EQ(one_by_one(engine, fixture.prompts), batched) << "alone, their beginnings cached";
+    auto fresh = serve(fixture, quantization);
+    ASSERT_TRUE(fresh.ok()) << fresh.status().message();
+    EXPECT_EQ(one_by_one((*fresh)->engine.get(), fixture.prompts), batched) << "alone";
   }
 }
 

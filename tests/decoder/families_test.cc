@@ -38,7 +38,9 @@ Logits rows_of(const Checkpoint& checkpoint, const std::string& name) {
   return rows;
 }
 
-Result<Fixture> load_fixture(const std::string& name, Backend backend = Backend::kCpu) {
+// quantization: as --quantization names it, with its head of 8 bits; empty: none.
+Result<Fixture> load_fixture(const std::string& name, Backend backend = Backend::kCpu,
+                             const std::string& quantization = {}) {
   const FamilyFixture files = read_family_fixture(name);
   Fixture fixture{.prompts = files.prompts};
   PAGODA_TRY(auto logits, Checkpoint::open(files.folder + "/expected.safetensors"));
@@ -50,6 +52,8 @@ Result<Fixture> load_fixture(const std::string& name, Backend backend = Backend:
   const std::unique_ptr<ComputeStream> stream = testing::make_stream(backend, 1);
   DecoderOptions options;
   options.max_positions = files.max_positions;
+  options.layers_format = quantized_format(quantization);
+  if (options.layers_format) options.vocabulary_format = WeightFormat{WeightScheme::kInt8};
   PAGODA_TRY(fixture.decoder, Decoder::load(spec, *checkpoint, options, *stream));
   return fixture;
 }
@@ -91,18 +95,72 @@ TEST_P(Families, GivesTheLogitsOfTransformers) {
 }
 
 TEST_P(Families, ChunkedAndBatchedNoBitDiffers) {
-  Result<Fixture> fixture = load_fixture(GetParam());
-  ASSERT_TRUE(fixture.ok()) << fixture.status().message();
-  const FamilyPrompt& longest = fixture->prompts.back();
-  const Logits alone = DrivenDecoder(*fixture->decoder, DType::kF32, 1).run(longest.ids, longest.ids.size());
-  for (std::size_t chunk : {1, 5, 16, 39})
-    EXPECT_TRUE(DrivenDecoder(*fixture->decoder, DType::kF32, 2).run(longest.ids, chunk) == alone) << chunk;
+  for (const char* quantization : {"", "int8", "int4", "int4-g32-zp"}) {
+    SCOPED_TRACE(quantization);
+    Result<Fixture> fixture = load_fixture(GetParam(), Backend::kCpu, quantization);
+    ASSERT_TRUE(fixture.ok()) << fixture.status().message();
+    const FamilyPrompt& longest = fixture->prompts.back();
+    const Decoder& decoder = *fixture->decoder;
+    const Logits alone = DrivenDecoder(decoder, DType::kF32, 1).run(longest.ids, longest.ids.size());
+    for (std::size_t chunk : {1, 5, 16, 39})
+      EXPECT_TRUE(DrivenDecoder(decoder, DType::kF32, 2).run(longest.ids, chunk) == alone) << chunk;
 
-  DrivenDecoder driven(*fixture->decoder, DType::kF32, 2, fixture->prompts.size());
-  std::vector<Piece> pieces;
-  for (std::size_t i = 0; i < fixture->prompts.size(); ++i) pieces.push_back({i, fixture->prompts[i].ids});
-  const Logits together = driven.step(pieces);
-  EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.end() - std::ssize(alone)));
+    DrivenDecoder driven(decoder, DType::kF32, 2, fixture->prompts.size());
+    std::vector<Piece> pieces;
+    for (std::size_t i = 0; i < fixture->prompts.size(); ++i) pieces.push_back({i, fixture->prompts[i].ids});
+    const Logits together = driven.step(pieces);
+    EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.end() - std::ssize(alone)));
+  }
+}
+
+// Rounding to steps misses step / sqrt(12) on average. The greatest of so few numbers as a row of these
+// models has is about 2.5 times their root mean square, and the codes are spread over that.
+double rounding_error(double codes_of_one_sign) {
+  constexpr double kGreatest = 2.5;
+  return kGreatest / codes_of_one_sign / std::sqrt(12.0);
+}
+
+// The root mean square of what each token's logits differ by, relative to that of the expected ones.
+std::vector<double> relative_errors(const Logits& found, const Logits& expected) {
+  std::vector<double> errors;
+  for (std::size_t t = 0; t < expected.size(); ++t) {
+    double difference = 0, square = 0;
+    for (std::size_t i = 0; i < expected[t].size(); ++i) {
+      difference += std::pow(double{found[t][i]} - double{expected[t][i]}, 2);
+      square += std::pow(double{expected[t][i]}, 2);
+    }
+    errors.push_back(std::sqrt(difference / square));
+  }
+  return errors;
+}
+
+// A product misses what the rounding of its weights and that of its inputs miss together, and the products of
+// a model, four in a layer and the head, as many independent errors. Where two inexact numbers are multiplied
+// (gate and up, Q and K, probabilities and V) the next product begins with more: at most twice that in all.
+// The middle one of the tokens counts, for a token that a router gives to another expert differs by anything.
+TEST_P(Families, QuantizedLogitsAreAsNearAsTheFormat) {
+  struct Scheme {
+    const char* quantization;
+    double codes_of_one_sign;
+  };
+  constexpr Scheme kSchemes[] = {{"int8", 127}, {"int4", 8}, {"int4-zp", 7.5}, {"int4-g32-zp", 7.5}};
+  for (const Scheme& scheme : kSchemes) {
+    SCOPED_TRACE(scheme.quantization);
+    Result<Fixture> fixture = load_fixture(GetParam(), Backend::kCpu, scheme.quantization);
+    ASSERT_TRUE(fixture.ok()) << fixture.status().message();
+    std::vector<double> errors;
+    for (std::size_t i = 0; i < fixture->prompts.size(); ++i) {
+      const std::vector<int32_t>& ids = fixture->prompts[i].ids;
+      const Logits found = DrivenDecoder(*fixture->decoder, DType::kF32, 1).run(ids, ids.size());
+      for (double error : relative_errors(found, fixture->logits[i])) errors.push_back(error);
+    }
+    const auto middle = errors.begin() + std::ssize(errors) / 2;
+    std::nth_element(errors.begin(), middle, errors.end());
+    const double of_product = std::hypot(rounding_error(scheme.codes_of_one_sign), rounding_error(127));
+    const auto num_products = static_cast<double>(4 * fixture->decoder->config().layers.size() + 1);
+    EXPECT_LT(*middle, 2 * of_product * std::sqrt(num_products));
+    EXPECT_GT(*middle, of_product / 3) << "quantized at all";
+  }
 }
 
 TEST_P(Families, AnotherBackendGivesTheSameBits) {
