@@ -42,12 +42,13 @@ class Setting {
     const auto [name, heads, kv_heads, dim] = shape.heads;
     const int32_t blocks = (shape.context + kBlock - 1) / kBlock;
     const KvLayout layout{dtype, kv_heads, dim, dim, kBlock};
-    const std::size_t bytes = layout.bytes() * static_cast<std::size_t>(blocks * shape.seqs);
+    const std::size_t bytes =
+        kv_block_bytes(layout, cpu_ops()) * static_cast<std::size_t>(blocks * shape.seqs);
     layer_bytes_ = static_cast<double>(bytes);
     const std::size_t layers = shape.queries > 64 ? 1 : (kCacheBytes + bytes - 1) / bytes;
     for (std::size_t i = 0; i < layers; ++i) {
       buffers_.emplace_back(bytes);
-      views_.push_back({buffers_.back().data(), layout.bytes(), layout});
+      views_.push_back({buffers_.back().data(), kv_block_bytes(layout, cpu_ops()), layout});
     }
     for (int32_t seq = 0; seq < shape.seqs; ++seq) {
       starts_.push_back(starts_.back() + shape.queries);

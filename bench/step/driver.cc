@@ -48,14 +48,15 @@ Result<DecoderOptions> decoder_options(const DriverOptions& options) {
 
 double kv_token_bytes(const ModelConfig& config, DType kv_dtype) {
   std::size_t block = 0;
-  for (const KvLayout& layout : kv_layouts(config, kv_dtype, kBlockSize)) block += layout.bytes();
+  for (const KvLayout& layout : kv_layouts(config, kv_dtype, kBlockSize))
+    block += kv_block_bytes(layout, cpu_ops());
   return static_cast<double>(block) / kBlockSize;
 }
 
 // Of a matrix [vocab_size, hidden_size]: the embedding, or the head.
 double vocabulary_bytes(const ModelConfig& config, const DecoderOptions& options) {
   return static_cast<double>(
-      packed_bytes({config.vocab_size, config.hidden_size, *options.vocabulary_format}));
+      packed_bytes({config.vocab_size, config.hidden_size, *options.vocabulary_format}, cpu_ops()));
 }
 
 Result<ModelSpec> read_spec(const DriverOptions& options) {
@@ -73,9 +74,10 @@ Result<ModelBytes> model_bytes(const DriverOptions& options) {
   const int64_t matrix = config.vocab_size * config.hidden_size, num_tables = config.tied_head ? 1 : 2;
   // Like one matrix with as many weights as all layers have, of the usual number of columns.
   const int64_t rows = (num_parameters(tensor_list(spec)) - num_tables * matrix) / config.hidden_size;
-  return ModelBytes{static_cast<double>(packed_bytes({rows, config.hidden_size, *decoder.layers_format})) +
-                        static_cast<double>(num_tables) * vocabulary_bytes(config, decoder),
-                    kv_token_bytes(config, kv_dtype)};
+  return ModelBytes{
+      static_cast<double>(packed_bytes({rows, config.hidden_size, *decoder.layers_format}, cpu_ops())) +
+          static_cast<double>(num_tables) * vocabulary_bytes(config, decoder),
+      kv_token_bytes(config, kv_dtype)};
 }
 
 int64_t in_whole_blocks(int64_t num_tokens) {
@@ -117,7 +119,7 @@ Result<std::unique_ptr<StepDriver>> StepDriver::create(const DriverOptions& opti
     driver->tunings_.push_back(std::move(tuning));
   }
   driver->tune(0);
-  driver->num_groups_ = static_cast<int32_t>(kv_groups(spec.config, kv_dtype, kBlockSize).size());
+  driver->num_groups_ = static_cast<int32_t>(kv_groups(spec.config, kv_dtype, kBlockSize, cpu_ops()).size());
   RunnerSizes config;
   config.max_num_seqs = options.max_num_seqs;
   config.max_num_batched_tokens = options.max_num_batched_tokens;

@@ -120,7 +120,7 @@ Result<MemoryPlan> plan_memory(const MemoryRequest& request) {
 }
 
 uint64_t estimate_weight_bytes(const ModelSpec& spec, const WeightFormats& formats,
-                               const Checkpoint* checkpoint) {
+                               const Checkpoint* checkpoint, const OpTable& ops) {
   uint64_t total = 0;
   for (const TensorSpec& tensor : tensor_list(spec)) {
     if (tensor.optional) continue;
@@ -129,17 +129,17 @@ uint64_t estimate_weight_bytes(const ModelSpec& spec, const WeightFormats& forma
       continue;
     }
     const StoredTensor* stored = checkpoint == nullptr ? nullptr : checkpoint->find(tensor.sources[0].name);
-    total += packed_bytes({tensor.shape[0], tensor.shape[1], formats.of(tensor.role, stored)});
+    total += packed_bytes({tensor.shape[0], tensor.shape[1], formats.of(tensor.role, stored)}, ops);
   }
   return total;
 }
 
 uint64_t estimate_activation_bytes(const ModelConfig& config, int32_t max_num_batched_tokens,
-                                   int32_t input_parts) {
+                                   int32_t input_parts, const OpTable& ops) {
   const auto row_bytes = static_cast<uint64_t>(config.vocab_size) * sizeof(float);
   // Scratch of the workers, tokenizer, server; and what is put by for the hour without memory.
   constexpr uint64_t kRest = (64ull << 20) + kReserveBytes;
-  return Activations::bytes(config, max_num_batched_tokens, input_parts) +
+  return Activations::bytes(config, max_num_batched_tokens, input_parts, ops) +
          std::max<uint64_t>(kLogitsBytes, row_bytes) + kRest;
 }
 

@@ -36,11 +36,12 @@ struct MemoryPlan {
 Result<MemoryPlan> plan_memory(const MemoryRequest& request);
 
 // Before anything is loaded: bytes of the weights in these formats, and of what the runner needs beside
-// weights and cache. checkpoint: null for dummy weights. input_parts: as for Activations.
+// weights and cache, on the backend with these ops. checkpoint: null for dummy weights. input_parts: as for
+// Activations.
 uint64_t estimate_weight_bytes(const ModelSpec& spec, const WeightFormats& formats,
-                               const Checkpoint* checkpoint);
+                               const Checkpoint* checkpoint, const OpTable& ops);
 uint64_t estimate_activation_bytes(const ModelConfig& config, int32_t max_num_batched_tokens,
-                                   int32_t input_parts);
+                                   int32_t input_parts, const OpTable& ops);
 uint64_t estimate_position_bytes(const ModelConfig& config, std::span<const KvGroupSpec> groups,
                                  int32_t max_num_seqs);
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "model/kv_groups.h"
 #include "runner/kv_storage.h"
+#include "runner/make_runner.h"
 
 namespace pagoda {
 namespace {
@@ -47,7 +48,8 @@ MemoryRequest memory_request(const CacheArgs& args, const ModelSource& source,
   request.kv_cache_bytes = static_cast<uint64_t>(args.kv_cache_memory_bytes.value_or(0));
   request.keeps_unused = args.prefix_cache.enabled;
   request.num_blocks_override = static_cast<int32_t>(args.num_gpu_blocks_override.value_or(0));
-  request.weight_bytes = estimate_weight_bytes(source.spec, source.formats, source.checkpoint.get());
+  request.weight_bytes =
+      estimate_weight_bytes(source.spec, source.formats, source.checkpoint.get(), device_ops());
   request.groups = groups;
   return request;
 }
@@ -66,7 +68,7 @@ Result<SizePlan> sizes_for(const EngineArgs& args, const ModelSource& source, Me
   sizes.max_num_seqs = static_cast<int32_t>(seqs);
   sizes.max_num_batched_tokens = static_cast<int32_t>(std::min(step_tokens, seqs * max_model_len));
   request.activation_bytes = estimate_activation_bytes(source.spec.config, sizes.max_num_batched_tokens,
-                                                       source.used.max_input_parts());
+                                                       source.used.max_input_parts(), device_ops());
   request.position_bytes = estimate_position_bytes(source.spec.config, request.groups, sizes.max_num_seqs);
   request.max_model_len = sizes.max_model_len;
   request.max_num_seqs = sizes.max_num_seqs;
@@ -118,7 +120,7 @@ Result<SizePlan> plan_sizes(const EngineArgs& args, const ModelSource& source) {
   PAGODA_TRY(DType kv_dtype, parse_kv_dtype(args.cache.kv_cache_dtype, source.formats.dtype));
   PAGODA_RETURN_IF_ERROR(check_prefix_cache(args.cache, source.spec.config));
   const auto block_size = static_cast<int32_t>(args.cache.block_size);
-  std::vector<KvGroupSpec> groups = kv_groups(source.spec.config, kv_dtype, block_size);
+  std::vector<KvGroupSpec> groups = kv_groups(source.spec.config, kv_dtype, block_size, device_ops());
   PAGODA_TRY(SizePlan sizes, plan_lengths(args, source, memory_request(args.cache, source, groups)));
   sizes.kv_dtype = kv_dtype;
   sizes.block_size = block_size;

@@ -35,13 +35,13 @@ struct Sizes {
   }
 };
 
-Sizes sizes_of(const ModelConfig& config, int64_t max_tokens, int32_t input_parts) {
+Sizes sizes_of(const ModelConfig& config, int64_t max_tokens, int32_t input_parts, const OpTable& ops) {
   const Widths widest = widths_of(config);
   const auto floats = [&](int64_t columns) {
     return static_cast<std::size_t>(max_tokens * columns) * sizeof(float);
   };
   const auto inputs = [&](int64_t columns) {
-    return static_cast<std::size_t>(input_parts) * max_input_bytes(columns, max_tokens);
+    return static_cast<std::size_t>(input_parts) * max_input_bytes(columns, max_tokens, ops);
   };
   Sizes sizes{.residual = floats(config.hidden_size),
               .qkv = floats(widest.qkv),
@@ -53,7 +53,7 @@ Sizes sizes_of(const ModelConfig& config, int64_t max_tokens, int32_t input_part
     sizes.router_logits = floats(widest.experts);
     sizes.expert_input = inputs(config.hidden_size);
     sizes.expert_output = floats(config.hidden_size);
-    sizes.routing = 5 * floats(widest.experts_per_token);
+    sizes.routing = ExpertRouting::bytes(max_tokens * widest.experts_per_token);
   }
   if (widest.has_sublayer) sizes.sublayer = floats(config.hidden_size);
   return sizes;
@@ -62,11 +62,11 @@ Sizes sizes_of(const ModelConfig& config, int64_t max_tokens, int32_t input_part
 }  // namespace
 
 Activations::Activations(const ModelConfig& config, int32_t max_tokens, int32_t input_parts,
-                         DeviceMemory& memory)
+                         ComputeStream& stream)
     : max_tokens_(max_tokens) {
-  const Sizes sizes = sizes_of(config, max_tokens, input_parts);
+  const Sizes sizes = sizes_of(config, max_tokens, input_parts, stream.ops());
   const Widths widest = widths_of(config);
-  const auto room = [&](std::size_t bytes) { return DeviceBuffer(memory, bytes); };
+  const auto room = [&](std::size_t bytes) { return DeviceBuffer(stream.memory(), bytes); };
   residual_ = room(sizes.residual);
   attention_ = {room(sizes.qkv), room(sizes.attended), room(sizes.input)};
   mlp_ = {
@@ -79,8 +79,9 @@ Activations::Activations(const ModelConfig& config, int32_t max_tokens, int32_t 
   sublayer_ = room(sizes.sublayer);
 }
 
-uint64_t Activations::bytes(const ModelConfig& config, int32_t max_tokens, int32_t input_parts) {
-  return sizes_of(config, max_tokens, input_parts).total();
+uint64_t Activations::bytes(const ModelConfig& config, int32_t max_tokens, int32_t input_parts,
+                            const OpTable& ops) {
+  return sizes_of(config, max_tokens, input_parts, ops).total();
 }
 
 }  // namespace pagoda

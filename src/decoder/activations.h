@@ -13,8 +13,10 @@ class Activations {
  public:
   // input_parts: Decoder::max_input_parts(), 1 where a model's matrices are all packed alike.
   // Throws std::bad_alloc.
-  Activations(const ModelConfig& config, int32_t max_tokens, int32_t input_parts, DeviceMemory& memory);
-  static uint64_t bytes(const ModelConfig& config, int32_t max_tokens, int32_t input_parts);
+  Activations(const ModelConfig& config, int32_t max_tokens, int32_t input_parts, ComputeStream& stream);
+  // On the backend with these ops.
+  static uint64_t bytes(const ModelConfig& config, int32_t max_tokens, int32_t input_parts,
+                        const OpTable& ops);
   int32_t max_tokens() const { return max_tokens_; }
 
  private:

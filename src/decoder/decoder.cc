@@ -97,6 +97,8 @@ void Decoder::forward(const ForwardInputs& inputs, std::span<const KvLayerView> 
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
     const LayerConfig& config = config_.layers[i];
+    PAGODA_DCHECK(static_cast<std::size_t>(config.kv_group) < inputs.groups.size(),
+                  "a batch for every group");
     const AttentionStep step{inputs.positions, ropes_[static_cast<std::size_t>(config.rope)], kv[i],
                              inputs.groups[static_cast<std::size_t>(config.kv_group)], scratch};
     const LinearInput attention_input = layer.attention.input().input(scratch.input, n);

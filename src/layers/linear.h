@@ -1,9 +1,8 @@
 // The layers room: the pieces that a decoder is made of, each a few weights and a call or two of ops.
 // Activations are float32 matrices [num_tokens, features], or LinearInputs where a product reads them; the
-// residual stream is added to in place. A layer
-// owns its packed weights, is immutable once loaded and holds no state of a request; it allocates nothing
-// while a step runs. It knows its own row of the layer table, not the model around it, and never switches on
-// a weight's scheme.
+// residual stream is added to in place. A layer owns its packed weights, is immutable once loaded and holds
+// no state of a request; it allocates nothing while a step runs. It knows its own row of the layer table, not
+// the model around it, and never switches on a weight's scheme.
 #pragma once
 #include <array>
 #include <initializer_list>
@@ -56,7 +55,10 @@ struct PackedPart {
 class LinearInput {
  public:
   explicit LinearInput(int64_t rows) : rows_(rows) {}
-  void add(const MatmulInput& form) { forms_[num_forms_++] = form; }
+  void add(const MatmulInput& form) {
+    PAGODA_DCHECK(num_forms_ < forms_.size(), "a form for each part");
+    forms_[num_forms_++] = form;
+  }
   int64_t rows() const { return rows_; }
   std::span<const MatmulInput> forms() const { return {forms_.data(), num_forms_}; }
   // The rows as a matrix that an op may write to, where that is all there is to them; nullopt: write float32

@@ -19,24 +19,23 @@ struct AttnBatch {
 };
 
 // What one layer keeps in a block of block_size tokens: K and V of all heads together. Their order inside of
-// a block is the backend's own.
+// a block, and so its size, is the backend's own.
 struct KvLayout {
   DType dtype = DType::kF32;  // F32, F16, BF16: K and V are rounded to it when stored; I8, F8E4M3: below
   int32_t num_kv_heads = 0;
   int32_t k_dim = 0, v_dim = 0;  // of a head; the ops below take equal ones
   int32_t block_size = 16;
-  std::size_t bytes() const;  // of one block of one layer: K, V and their scales
   bool operator==(const KvLayout&) const = default;
 };
-// One layer's cache: block b is the layout's bytes from data + b * block_stride on. What lies between two of
+// Of one block of one layer, on the backend with these ops: K, V and their scales.
+std::size_t kv_block_bytes(const KvLayout& layout, const OpTable& ops);
+// One layer's cache: block b is kv_block_bytes() from data + b * block_stride on. What lies between two of
 // its blocks belongs to other layers.
 struct KvLayerView {
   void* data = nullptr;
   std::size_t block_stride = 0;  // bytes
   KvLayout layout;
 };
-// Whether a cache can be of this dtype.
-bool is_kv_dtype(DType dtype);
 
 // Writes this step's K and V to their slots. k, v: [num_tokens, num_kv_heads * head_dim] float32. All rows
 // are stored before any row attends.

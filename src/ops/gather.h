@@ -8,9 +8,8 @@ namespace pagoda {
 
 class PackedWeight;
 
-// y[t] = row input_ids[t] of the table, widened to float32, times `scale`. y: [input_ids.size, k]
-// float32. The
-// table is [vocab, k]; it may be a tied head, held once. Requires: ids within the table (checked by the
+// y[t] = row input_ids[t] of the table, widened to float32, times `scale`. y: [input_ids.size, k] float32.
+// The table is [vocab, k]; it may be a tied head, held once. Requires: ids within the table (checked by the
 // caller at admission).
 void embedding(const Tensor& y, DeviceSpan<const int32_t> input_ids, const PackedWeight& table, float scale,
                ComputeStream& stream);

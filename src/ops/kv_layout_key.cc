@@ -8,7 +8,7 @@
 namespace pagoda {
 
 Hash128 kv_layout_key(const KvLayout& layout, ComputeStream& stream) {
-  const DeviceBuffer block(stream.memory(), layout.bytes());
+  const DeviceBuffer block(stream.memory(), kv_block_bytes(layout, stream.ops()));
   const int64_t row_size = int64_t{layout.num_kv_heads} * layout.k_dim;
   std::vector<float> numbers(static_cast<std::size_t>(layout.block_size * row_size));
   SplitMix64 random(1);
@@ -21,7 +21,7 @@ Hash128 kv_layout_key(const KvLayout& layout, ComputeStream& stream) {
   const DeviceBuffer mapping = DeviceBuffer::copy_of(stream.memory(), std::as_bytes(std::span(slots)));
   batch.slot_mapping = mapping.span<const int64_t>();
   batch.num_tokens = batch.block_size = layout.block_size;
-  kv_store({block.data(), layout.bytes(), layout}, rows, rows, batch, stream);
+  kv_store({block.data(), block.bytes(), layout}, rows, rows, batch, stream);
   std::vector<std::byte> bytes(block.bytes());
   block.copy_to_host(0, bytes);
   return hash128(bytes);

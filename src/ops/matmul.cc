@@ -57,7 +57,8 @@ Result<std::unique_ptr<PackedWeight>> pack_weight(std::span<const Weight> parts,
 std::unique_ptr<PackedWeight> adopt_packed(const PackedWeight::Header& header,
                                            std::span<const std::byte> payload,
                                            std::shared_ptr<const void> owner, ComputeStream& stream) {
-  PAGODA_CHECK(payload.size() == packed_bytes(header) && payload.size() > 0, "payload of another weight");
+  PAGODA_CHECK(payload.size() == packed_bytes(header, stream.ops()) && payload.size() > 0,
+               "payload of another weight");
   PAGODA_CHECK(reinterpret_cast<uintptr_t>(payload.data()) % 64 == 0, "payload is aligned");
   return stream.ops().adopt_packed(header, payload, std::move(owner), stream);
 }
@@ -71,10 +72,12 @@ std::size_t input_bytes(const PackedWeight& weight, int64_t rows) {
   return weight.input_bytes(rows);
 }
 
-std::size_t max_input_bytes(int64_t k, int64_t rows) {
-  // float32 rows are the largest but for padding: to 128 inputs, to a cache line, and scale and sums in whole
-  // lines.
-  return static_cast<std::size_t>(rows * ((4 * k + 63) / 64 * 64 + 1024) + 128);
+std::size_t packed_bytes(const PackedWeight::Header& header, const OpTable& ops) {
+  return ops.packed_bytes(header);
+}
+
+std::size_t max_input_bytes(int64_t k, int64_t rows, const OpTable& ops) {
+  return ops.max_input_bytes(k, rows);
 }
 
 MatmulInput make_input(const PackedWeight& weight, DeviceSpan<std::byte> memory, int64_t rows) {

@@ -15,9 +15,8 @@ namespace pagoda {
 //   kF32, kF16   float32 activations; weights widened exactly.
 //   kBF16        activations rounded to bfloat16; products exact, sums in float32.
 //   kInt8        weights: 8 bits and a scale per output; activations: 8 bits and a scale per token.
-//   kInt4        weights: 4 bits, a float16 scale per output and group of inputs, and a zero point if asked
-//   for;
-//                activations as for kInt8.
+//   kInt4        weights: 4 bits, a float16 scale per output and group of inputs, and, if asked for, a zero
+//                point; activations as for kInt8.
 enum class WeightScheme : uint8_t { kF32, kF16, kBF16, kInt8, kInt4 };
 struct WeightFormat {
   WeightScheme scheme = WeightScheme::kF32;
@@ -80,11 +79,12 @@ class PackedWeight {
 // float16 cannot hold, kExhausted.
 Result<std::unique_ptr<PackedWeight>> pack_weight(std::span<const Weight> parts, const WeightFormat& format,
                                                   bool gated, ComputeStream& stream);
-// The payload's size for this header; 0: no such header (sizes or format out of range).
-std::size_t packed_bytes(const PackedWeight::Header& header);
+// The payload's size for this header on the backend with these ops; 0: no such header (sizes or format out of
+// range).
+std::size_t packed_bytes(const PackedWeight::Header& header, const OpTable& ops);
 // A weight whose payload lies in host memory already (a file of packed weights), 64-byte aligned: used there
 // and kept alive by `owner` where the device reads host memory, else copied. Requires: payload.size() ==
-// packed_bytes(header).
+// packed_bytes(header, stream.ops()).
 std::unique_ptr<PackedWeight> adopt_packed(const PackedWeight::Header& header,
                                            std::span<const std::byte> payload,
                                            std::shared_ptr<const void> owner, ComputeStream& stream);
@@ -102,8 +102,8 @@ struct MatmulInput {
   } layout;  // the backend's
 };
 std::size_t input_bytes(const PackedWeight& weight, int64_t rows);
-// Enough for any weight of k inputs.
-std::size_t max_input_bytes(int64_t k, int64_t rows);
+// Enough for any weight of k inputs on the backend with these ops.
+std::size_t max_input_bytes(int64_t k, int64_t rows, const OpTable& ops);
 // Requires: `memory` holds input_bytes(weight, rows). Contents undefined.
 MatmulInput make_input(const PackedWeight& weight, DeviceSpan<std::byte> memory, int64_t rows);
 // Fills `input` from x [rows, k] float32. int8: scale = max |x| / 127 of the row, numbers rounded to nearest

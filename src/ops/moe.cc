@@ -17,6 +17,12 @@ ExpertRouting::ExpertRouting(int32_t max_experts, int64_t max_choices) {
   is_first_.host().reserve(most);
 }
 
+std::size_t ExpertRouting::bytes(int64_t max_choices) {
+  constexpr std::size_t kChosen = sizeof(int32_t) + sizeof(float);
+  constexpr std::size_t kShare = sizeof(int32_t) + sizeof(float) + sizeof(uint8_t);
+  return static_cast<std::size_t>(max_choices) * (kChosen + 2 * kShare);
+}
+
 void ExpertRouting::route(const Tensor& logits, int32_t experts_per_token, bool normalize,
                           ComputeStream& stream) {
   const int64_t num_experts = logits.columns();

@@ -25,6 +25,7 @@ class ExpertRouting {
   ExpertRouting() = default;
   // Room for so many, summed over the tokens of a step.
   ExpertRouting(int32_t max_experts, int64_t max_choices);
+  static std::size_t bytes(int64_t max_choices);  // of its arrays, on the host and on the device
 
   // Chooses for each token the `experts_per_token` experts with the greatest softmax of its logits (of equal
   // ones the lowest), which are their weights; `normalize`: divided by their sum. logits: [num_tokens,

@@ -1,5 +1,5 @@
-// What a backend does: its body of every op. Shapes have been checked by ops/x.cc before one is called, and
-// its time is taken there.
+// What a backend does: its body of every op, and the sizes of what it keeps in layouts of its own. Shapes
+// have been checked by ops/x.cc before an op is called, and its time is taken there.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -14,11 +14,17 @@ namespace pagoda {
 struct AttnBatch;
 struct ExpertShare;
 struct KvLayerView;
+struct KvLayout;
 struct RowMax;
 class RopeTable;
 
 struct OpTable {
   const char* name;  // "cpu"
+
+  // Sizes, of the host: matmul.h, attention.h
+  std::size_t (*packed_bytes)(const PackedWeight::Header& header);
+  std::size_t (*max_input_bytes)(int64_t k, int64_t rows);
+  std::size_t (*kv_block_bytes)(const KvLayout& layout);
 
   // matmul.h
   Result<std::unique_ptr<PackedWeight>> (*pack_weight)(std::span<const Weight> parts,

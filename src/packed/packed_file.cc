@@ -86,9 +86,10 @@ PackedEntry entry_of(const EntryRecord& record) {
   return entry;
 }
 
-bool is_sound(const EntryRecord& record, const PackedEntry& entry, uint64_t table_offset) {
+bool is_sound(const EntryRecord& record, const PackedEntry& entry, uint64_t table_offset,
+              const OpTable& ops) {
   return record.zero_points <= 1 && record.is_gated <= 1 && record.zero == 0 && entry.bytes > 0 &&
-         entry.bytes == packed_bytes(entry.header) && entry.offset >= kPayloadOffset &&
+         entry.bytes == packed_bytes(entry.header, ops) && entry.offset >= kPayloadOffset &&
          entry.offset % kPayloadAlignment == 0 && entry.offset <= table_offset &&
          entry.bytes <= table_offset - entry.offset;
 }
@@ -109,17 +110,17 @@ void remove_abandoned(const std::filesystem::path& path) {
 }  // namespace
 
 Result<std::shared_ptr<const PackedFile>> PackedFile::open(const std::string& path, const Hash128& key,
-                                                           ComputePool& pool) {
+                                                           ComputeStream& stream) {
   PAGODA_TRY(MappedFile mapped, MappedFile::open(path));
   std::shared_ptr<PackedFile> file(new PackedFile(std::move(mapped)));
-  PAGODA_RETURN_IF_ERROR(file->read_table(key));
+  PAGODA_RETURN_IF_ERROR(file->read_table(key, stream.ops()));
   for (const auto& [name, entry] : file->entries_)
-    if (parallel_hash128(file->payload(entry), pool) != entry.hash)
+    if (parallel_hash128(file->payload(entry), stream.pool()) != entry.hash)
       return no_file_error(("has damaged numbers in '" + name + "'").c_str());
   return std::shared_ptr<const PackedFile>(std::move(file));
 }
 
-Status PackedFile::read_table(const Hash128& key) {
+Status PackedFile::read_table(const Hash128& key, const OpTable& ops) {
   const std::span<const std::byte> bytes = file_.bytes();
   FileHeader header;
   if (bytes.size() < sizeof header) return no_file_error("is cut off");
@@ -137,7 +138,8 @@ Status PackedFile::read_table(const Hash128& key) {
     std::string name(reinterpret_cast<const char*>(table.data()), record.name_bytes);
     table = table.subspan(record.name_bytes);
     const PackedEntry entry = entry_of(record);
-    if (!is_sound(record, entry, header.table_offset) || !entries_.emplace(std::move(name), entry).second)
+    if (!is_sound(record, entry, header.table_offset, ops) ||
+        !entries_.emplace(std::move(name), entry).second)
       return no_file_error("has a weight that cannot be");
   }
   return table.empty() ? Status() : no_file_error("has more in its table than weights");

@@ -30,7 +30,7 @@ class PackedFile {
   // Reads and checks all of it. Errors: kNotFound; kIo; kInvalidArgument saying what is wrong: another kind
   // of file, version or key, torn, damaged.
   static Result<std::shared_ptr<const PackedFile>> open(const std::string& path, const Hash128& key,
-                                                        ComputePool& pool);
+                                                        ComputeStream& stream);
   // The weight of this name, on the CPU in the file's own pages, which it keeps mapped; nullptr: none.
   static std::unique_ptr<PackedWeight> find(const std::shared_ptr<const PackedFile>& file,
                                             const std::string& name, ComputeStream& stream);
@@ -39,7 +39,7 @@ class PackedFile {
 
  private:
   explicit PackedFile(MappedFile file) : file_(std::move(file)) {}
-  Status read_table(const Hash128& key);
+  Status read_table(const Hash128& key, const OpTable& ops);
   std::span<const std::byte> payload(const PackedEntry& entry) const {
     return file_.bytes().subspan(entry.offset, entry.bytes);
   }

@@ -58,7 +58,7 @@ PackedStore::PackedStore(const std::string& folder, const Hash128& key, bool cop
       stream_(stream) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);  // what is wrong with it shows below
-  Result<std::shared_ptr<const PackedFile>> file = PackedFile::open(path_, key, stream.pool());
+  Result<std::shared_ptr<const PackedFile>> file = PackedFile::open(path_, key, stream);
   if (file.ok()) {
     file_ = *std::move(file);
     if (!copy_ && !file_->keep_resident())

@@ -17,19 +17,21 @@ std::vector<KvLayout> kv_layouts(const ModelConfig& config, DType dtype, int32_t
   return layouts;
 }
 
-std::vector<KvGroupSpec> kv_groups(const ModelConfig& config, DType dtype, int32_t block_size) {
+std::vector<KvGroupSpec> kv_groups(const ModelConfig& config, DType dtype, int32_t block_size,
+                                   const OpTable& ops) {
   std::vector<uint64_t> layer_bytes;
-  for (const KvLayout& layout : kv_layouts(config, dtype, block_size)) layer_bytes.push_back(layout.bytes());
+  for (const KvLayout& layout : kv_layouts(config, dtype, block_size))
+    layer_bytes.push_back(kv_block_bytes(layout, ops));
   return kv_groups(config, block_size, layer_bytes);
 }
 
 Result<KvStorage> KvStorage::allocate(std::span<const KvGroupSpec> groups, std::span<const KvLayout> layouts,
-                                      int32_t num_blocks, DeviceMemory& memory) {
+                                      int32_t num_blocks, ComputeStream& stream) {
   KvStorage storage;
   storage.page_bytes_ = groups[0].block_bytes;
   const std::size_t total = storage.page_bytes_ * static_cast<std::size_t>(num_blocks);
   try {
-    storage.memory_ = DeviceBuffer(memory, total);
+    storage.memory_ = DeviceBuffer(stream.memory(), total);
   } catch (const std::bad_alloc&) {
     return Status(
         StatusCode::kExhausted,
@@ -44,7 +46,7 @@ Result<KvStorage> KvStorage::allocate(std::span<const KvGroupSpec> groups, std::
     for (int32_t layer : group.layers) {
       const KvLayout& layout = layouts[static_cast<std::size_t>(layer)];
       storage.layers_[static_cast<std::size_t>(layer)] = {data + offset, storage.page_bytes_, layout};
-      offset += layout.bytes();
+      offset += kv_block_bytes(layout, stream.ops());
     }
     PAGODA_CHECK(offset <= storage.page_bytes_ && group.block_bytes == storage.page_bytes_,
                  "a page holds a block of any group");

@@ -12,8 +12,9 @@ namespace pagoda {
 
 // What each layer keeps in a block.
 std::vector<KvLayout> kv_layouts(const ModelConfig& config, DType dtype, int32_t block_size);
-// The model's groups, for the KvManager and the cache alike.
-std::vector<KvGroupSpec> kv_groups(const ModelConfig& config, DType dtype, int32_t block_size);
+// The model's groups on the backend with these ops, for the KvManager and the cache alike.
+std::vector<KvGroupSpec> kv_groups(const ModelConfig& config, DType dtype, int32_t block_size,
+                                   const OpTable& ops);
 
 // The bytes of the cache: num_blocks pages of equal size. A page holds a block of the group that it belongs
 // to at the time: [layer of the group][its KvLayout]; what is left of it is unused. Zero at first; memory
@@ -22,7 +23,7 @@ class KvStorage {
  public:
   // Error kExhausted: the system does not give so much memory.
   static Result<KvStorage> allocate(std::span<const KvGroupSpec> groups, std::span<const KvLayout> layouts,
-                                    int32_t num_blocks, DeviceMemory& memory);
+                                    int32_t num_blocks, ComputeStream& stream);
 
   std::span<const KvLayerView> layers() const { return layers_; }
   std::size_t page_bytes() const { return page_bytes_; }

@@ -27,8 +27,9 @@ Result<std::unique_ptr<ModelRunner>> LocalModelRunner::create(const RunnerSizes&
                                                               std::unique_ptr<Decoder> decoder,
                                                               DecoderLoader reload, OffloadConfig offload) {
   const std::vector<KvLayout> layouts = kv_layouts(decoder->config(), sizes.kv_dtype, sizes.block_size);
-  const std::vector<KvGroupSpec> groups = kv_groups(decoder->config(), sizes.kv_dtype, sizes.block_size);
-  PAGODA_TRY(KvStorage storage, KvStorage::allocate(groups, layouts, sizes.num_blocks, stream->memory()));
+  const std::vector<KvGroupSpec> groups =
+      kv_groups(decoder->config(), sizes.kv_dtype, sizes.block_size, stream->ops());
+  PAGODA_TRY(KvStorage storage, KvStorage::allocate(groups, layouts, sizes.num_blocks, *stream));
   try {
     std::unique_ptr<LocalModelRunner> runner(new LocalModelRunner(
         sizes, groups, std::move(stream), std::move(decoder), std::move(reload), std::move(storage)));
@@ -58,7 +59,7 @@ LocalModelRunner::LocalModelRunner(const RunnerSizes& sizes, std::span<const KvG
       rows_(row_limits(sizes, *decoder_, groups.size()), stream_->memory()),
       batch_(model_, groups, decoder_->max_positions(), stream_->memory()),
       activations_(std::in_place, model_, sizes.max_num_batched_tokens, decoder_->max_input_parts(),
-                   stream_->memory()),
+                   *stream_),
       sampler_(stream_->pool().num_threads()),
       asked_(static_cast<std::size_t>(sizes.max_num_seqs)) {}
 
@@ -127,8 +128,7 @@ Status LocalModelRunner::wake() {
   stream_->pool().bind_caller();
   try {
     PAGODA_TRY(std::unique_ptr<Decoder> decoder, reload_(*stream_));
-    activations_.emplace(model_, sizes_.max_num_batched_tokens, decoder->max_input_parts(),
-                         stream_->memory());
+    activations_.emplace(model_, sizes_.max_num_batched_tokens, decoder->max_input_parts(), *stream_);
     decoder_ = std::move(decoder);
     return {};
   } catch (const std::bad_alloc&) {

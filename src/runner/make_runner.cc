@@ -25,6 +25,10 @@ Status select_kernels(const std::string& name) {
   return {};
 }
 
+const OpTable& device_ops() {
+  return cpu_ops();
+}
+
 std::unique_ptr<ComputeStream> make_compute_stream(const CpuPlan& cpus) {
   return make_cpu_stream(cpus);
 }

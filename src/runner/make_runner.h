@@ -12,6 +12,8 @@ namespace pagoda {
 // Error kInvalidArgument: this CPU lacks them.
 Status select_kernels(const std::string& name);
 
+// The device's ops, for sizes that are planned before there is a stream.
+const OpTable& device_ops();
 // A stream of the device, with the host's threads as planned.
 std::unique_ptr<ComputeStream> make_compute_stream(const CpuPlan& cpus);
 

@@ -15,7 +15,7 @@ inline constexpr std::size_t kLogitsBytes = 64ull << 20;
 struct RunnerSizes {
   int32_t max_num_seqs = 0, max_num_batched_tokens = 0;
   int32_t block_size = 16, num_blocks = 0;  // including the null block
-  DType kv_dtype = DType::kF32;             // any that is_kv_dtype()
+  DType kv_dtype = DType::kF32;             // any that KvLayout takes
   std::size_t logits_bytes = kLogitsBytes;
 };
 

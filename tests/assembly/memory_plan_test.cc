@@ -126,12 +126,14 @@ TEST(MemoryPlan, CountsABlocksBytes) {
       testing::make_tiny_model({.layers = 3, .heads = 4, .kv_heads = 2, .head_dim = 16});
   auto spec = read_model_spec(tiny.config_json(), "config.json");
   ASSERT_TRUE(spec.ok()) << spec.status().message();
-  auto groups = kv_groups(spec->config, DType::kBF16, 16);
+  auto groups = kv_groups(spec->config, DType::kBF16, 16, cpu_ops());
   ASSERT_EQ(groups.size(), 1u);
   EXPECT_EQ(groups[0].block_bytes, 2u * 16 * 2 * 16 * 2 * 3);  // K and V, tokens, heads, dims, bytes, layers
-  EXPECT_GT(estimate_activation_bytes(spec->config, 2048, 1), estimate_activation_bytes(spec->config, 64, 1));
-  EXPECT_GT(estimate_activation_bytes(spec->config, 64, 4), estimate_activation_bytes(spec->config, 64, 1))
-      << "room for each form of an input";
+  const auto activations = [&](int32_t num_tokens, int32_t input_parts) {
+    return estimate_activation_bytes(spec->config, num_tokens, input_parts, cpu_ops());
+  };
+  EXPECT_GT(activations(2048, 1), activations(64, 1));
+  EXPECT_GT(activations(64, 4), activations(64, 1)) << "room for each form of an input";
   EXPECT_GE(estimate_position_bytes(spec->config, groups, 64), 16u * 4 + 64 * 4 / 16);
 }
 
@@ -150,7 +152,7 @@ TEST(MemoryPlan, CountsTheWeightsAsTheyWillBeHeld) {
     auto decoder =
         Decoder::load(*spec, *checkpoint, {.layers_format = format, .vocabulary_format = format}, stream);
     ASSERT_TRUE(decoder.ok()) << decoder.status().message();
-    const uint64_t estimate = estimate_weight_bytes(*spec, {DType::kF32, format, format}, nullptr),
+    const uint64_t estimate = estimate_weight_bytes(*spec, {DType::kF32, format, format}, nullptr, cpu_ops()),
                    held = (*decoder)->weight_bytes();
     EXPECT_NEAR(static_cast<double>(estimate), static_cast<double>(held), 0.15 * static_cast<double>(held))
         << format_name(format);

@@ -30,13 +30,14 @@ class DrivenDecoder {
                 std::size_t num_sequences = 1)
       : decoder_(decoder),
         stream_(std::move(stream)),
-        activations_(decoder.config(), kMaxTokens, decoder.max_input_parts(), stream_->memory()) {
+        activations_(decoder.config(), kMaxTokens, decoder.max_input_parts(), *stream_) {
     const std::size_t num_blocks = num_sequences * kBlocks + 1;
     for (const LayerConfig& layer : decoder.config().layers) {
       const AttentionConfig& shape = layer.attention;
       const KvLayout layout{kv_dtype, shape.num_kv_heads, shape.head_dim, shape.head_dim, kBlockSize};
-      buffers_.emplace_back(stream_->memory(), num_blocks * layout.bytes());
-      views_.push_back({buffers_.back().data(), layout.bytes(), layout});
+      const std::size_t bytes = kv_block_bytes(layout, stream_->ops());
+      buffers_.emplace_back(stream_->memory(), num_blocks * bytes);
+      views_.push_back({buffers_.back().data(), bytes, layout});
     }
     // Blocks of all sequences mixed, in no order.
     tables_.resize(num_sequences);

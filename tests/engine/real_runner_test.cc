@@ -38,7 +38,7 @@ struct RealHarness : EngineHarness {
                             .block_size = kBlockSize,
                             .num_blocks = kNumBlocks,
                             .kv_dtype = DType::kI8};
-    const std::vector<KvGroupSpec> groups = kv_groups(spec.config, sizes.kv_dtype, kBlockSize);
+    const std::vector<KvGroupSpec> groups = kv_groups(spec.config, sizes.kv_dtype, kBlockSize, stream->ops());
     auto runner = LocalModelRunner::create(sizes, std::move(stream), std::move(decoder), {},
                                            {.num_slots = kOffloadSlots, .disk = nullptr});
     PrefixCacheConfig cache;

@@ -39,7 +39,7 @@ class WindowedEngine {
     auto checkpoint = Checkpoint::open(folder).value();
     auto stream = testing::make_stream(testing::Backend::kCpu, 1);
     auto decoder = Decoder::load(spec, *checkpoint, {}, *stream).value();
-    const std::vector<KvGroupSpec> groups = kv_groups(spec.config, kv_dtype, kBlock);
+    const std::vector<KvGroupSpec> groups = kv_groups(spec.config, kv_dtype, kBlock, stream->ops());
     PrefixCacheConfig cache{.enabled = enabled};
     if (replays) cache.replay_tokens = static_cast<int32_t>(replay_tokens(groups));
     kv_ = std::make_unique<KvManager>(groups, kNumBlocks, cache);

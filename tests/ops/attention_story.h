@@ -93,7 +93,7 @@ class Cache {
     table_ = std::make_unique<Guarded<int32_t>>(story.num_seqs() * max_blocks_);
     for (int64_t i = 0; i < table_->size(); ++i) (*table_)[i] = ids[static_cast<std::size_t>(i)];
     const KvLayout layout{c.dtype, c.kv_heads, c.head_dim, c.head_dim, block_size};
-    stride_ = static_cast<int64_t>(layout.bytes()) + gap;
+    stride_ = static_cast<int64_t>(kv_block_bytes(layout, cpu_ops())) + gap;
     bytes_ = std::make_unique<Guarded<uint8_t>>(stride_ * num_blocks, uint8_t{0xFF});
     view = {bytes_->data() + gap, static_cast<std::size_t>(stride_), layout};
   }

@@ -239,7 +239,7 @@ TEST(Attention, EmptyBatchesAndUnusedSlotsAreFine) {
   batch.slot_mapping = span_of(&slot, 1);
   batch.num_tokens = 1;
   kv_store(cache.view, k.tensor(), v.tensor(), batch, machine.stream);
-  const std::size_t bytes = cache.view.layout.bytes();
+  const std::size_t bytes = kv_block_bytes(cache.view.layout, cpu_ops());
   for (std::size_t i = 0; i < bytes; ++i) ASSERT_EQ(static_cast<uint8_t*>(cache.view.data)[i], 0xFF);
 }
 

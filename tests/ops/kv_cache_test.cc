@@ -17,8 +17,8 @@ class OneHead {
   OneHead(DType dtype, int32_t head_dim, int32_t num_seqs)
       : num_seqs_(num_seqs),
         layout_{dtype, 1, head_dim, head_dim, 16},
-        bytes_(static_cast<int64_t>(layout_.bytes()) * num_seqs, 0xFF),
-        view_{bytes_.data(), layout_.bytes(), layout_} {
+        bytes_(static_cast<int64_t>(kv_block_bytes(layout_, cpu_ops())) * num_seqs, 0xFF),
+        view_{bytes_.data(), kv_block_bytes(layout_, cpu_ops()), layout_} {
     for (int32_t i = 0; i < num_seqs; ++i) {
       table_.push_back(i);
       starts_.push_back(i + 1);
@@ -71,11 +71,8 @@ TEST(KvCache, ABlocksBytesAreThoseOfItsNumbersAndScales) {
       {DType::kF16, 8, 64, 32, 2 * 8 * 64 * 32 * 2},    {DType::kI8, 8, 64, 16, 2 * 8 * (64 + 4) * 16},
       {DType::kI8, 2, 128, 20, 2 * 2 * (128 + 4) * 32}, {DType::kF8E4M3, 8, 64, 16, 2 * 8 * (64 + 4) * 16}};
   for (const auto& block : kBlocks)
-    EXPECT_EQ((KvLayout{block.dtype, block.heads, block.dim, block.dim, block.block_size}.bytes()),
+    EXPECT_EQ(kv_block_bytes({block.dtype, block.heads, block.dim, block.dim, block.block_size}, cpu_ops()),
               block.bytes);
-  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kI8, DType::kF8E4M3})
-    EXPECT_TRUE(is_kv_dtype(dtype));
-  EXPECT_FALSE(is_kv_dtype(DType::kF8E5M2));
 }
 
 // All finite codes of both signs: head_dim 256 with two to spare.

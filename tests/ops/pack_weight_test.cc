@@ -87,7 +87,7 @@ TEST(PackWeight, ExactFormatsHoldTheGivenNumbers) {
                         rounded_to(held, (row < 70 ? a : b).values.row(row % 70)[i]))
                   << format_name(format) << " of " << dtype_name(dtype) << (gated ? " gated" : "") << ' '
                   << row << ',' << i;
-          EXPECT_EQ((*packed)->bytes(), packed_bytes((*packed)->header()));
+          EXPECT_EQ((*packed)->bytes(), packed_bytes((*packed)->header(), cpu_ops()));
           for (int64_t row = 140; row < 192 && !gated; ++row) ASSERT_EQ(panels.weight_at(row, 0), 0);
         }
       }
@@ -213,6 +213,9 @@ TEST(AdoptPacked, GivesTheSameProducts) {
 }
 
 TEST(PackedBytes, RefusesHeadersThatNoWeightHas) {
+  const auto packed_bytes = [](const PackedWeight::Header& header) {
+    return pagoda::packed_bytes(header, cpu_ops());
+  };
   constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();
   for (const WeightFormat& format : kFormats) {
     EXPECT_GT(packed_bytes({1, 1, format}), 0u);
@@ -246,7 +249,7 @@ TEST(PackedBytes, RefusesHeadersThatNoWeightHas) {
     EXPECT_EQ(packed_bytes({8, 8, unknown}), 0u);
   }
   // Bits per weight of large ones, scales and all.
-  auto bits = [](const WeightFormat& format) {
+  auto bits = [&](const WeightFormat& format) {
     return static_cast<double>(packed_bytes({4096, 4096, format})) * 8 / (4096.0 * 4096);
   };
   const double expected[] = {32, 16, 16, 8, 4 + 16.0 / 128, 4.5, 4 + 24.0 / 128, 4.75};
@@ -258,14 +261,14 @@ TEST(AdoptPackedDeathTest, BytesOfAnotherWeightAreABug) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const PackedWeight::Header header{70, 200, kInt8Format};
   Machine machine(1);
-  Buffer buffer(packed_bytes(header) + 64);
+  Buffer buffer(packed_bytes(header, cpu_ops()) + 64);
   auto adopt = [&](std::size_t offset, std::size_t bytes, const PackedWeight::Header& of) {
     return adopt_packed(of, {static_cast<const std::byte*>(buffer.data()) + offset, bytes}, nullptr,
                         machine.stream);
   };
-  EXPECT_DEATH(adopt(0, packed_bytes(header) - 1, header), "payload of another weight");
+  EXPECT_DEATH(adopt(0, packed_bytes(header, cpu_ops()) - 1, header), "payload of another weight");
   EXPECT_DEATH(adopt(0, 0, {0, 0, kInt8Format}), "payload of another weight");
-  EXPECT_DEATH(adopt(4, packed_bytes(header), header), "aligned");
+  EXPECT_DEATH(adopt(4, packed_bytes(header, cpu_ops()), header), "aligned");
 }
 
 TEST(WeightFormat, NamesThatAUserGives) {

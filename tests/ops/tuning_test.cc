@@ -97,7 +97,7 @@ TEST_P(TuningOfAttention, ChangesNoBit) {
   for (std::size_t i = 0; i < table.size(); ++i)
     table[i] = static_cast<int32_t>(i * 7 % table.size());  // 7 shares no factor with 135
   const KvLayout layout{GetParam(), kKvHeads, kDim, kDim, kBlock};
-  const std::size_t block = layout.bytes();
+  const std::size_t block = kv_block_bytes(layout, cpu_ops());
   Buffer memory(block * table.size());
   const KvLayerView kv{memory.data(), block, layout};
   Machine machine(3);

@@ -81,7 +81,7 @@ class PackedStoreTest : public ::testing::Test {
   }
   void write(const std::string& text) const { std::ofstream(file(), std::ios::binary) << text; }
   std::string refusal(const Hash128& key) {
-    auto opened = PackedFile::open(file().string(), key, pool_);
+    auto opened = PackedFile::open(file().string(), key, stream_);
     return opened.ok() ? "" : opened.status().message();
   }
   std::size_t num_files() const {
@@ -149,7 +149,7 @@ TEST_F(PackedStoreTest, AFlippedBitIsFound) {
   for (std::size_t i = table; i < text.size(); ++i) places.push_back(i);
   std::size_t offset = payload;
   for (const WeightFormat& format : kFormats) {
-    const std::size_t length = packed_bytes(header(format));
+    const std::size_t length = packed_bytes(header(format), stream_.ops());
     for (std::size_t i = 0; i < 25; ++i) places.push_back(offset + length * i / 25);
     places.push_back(offset + length - 1);
     offset = (offset + length + 4095) / 4096 * 4096;

@@ -176,8 +176,16 @@ inline std::unique_ptr<PackedWeight> adopt_by_copy(const PackedWeight::Header& h
   return cpu_ops().adopt_packed(header, there, std::move(buffer), stream);
 }
 
+// Its blocks of the cache are larger than the CPU's: sizes, too, are those of the backend at hand.
+inline std::size_t guarded_kv_block_bytes(const KvLayout& layout) {
+  return cpu_ops().kv_block_bytes(layout) + 192;
+}
+
 inline const OpTable& guarded_ops() {
   static constexpr OpTable kTable{.name = "guarded",
+                                  .packed_bytes = GuardedOp<&OpTable::packed_bytes>::call,
+                                  .max_input_bytes = GuardedOp<&OpTable::max_input_bytes>::call,
+                                  .kv_block_bytes = guarded_kv_block_bytes,
                                   .pack_weight = GuardedOp<&OpTable::pack_weight>::call,
                                   .adopt_packed = adopt_by_copy,
                                   .pack_bias = GuardedOp<&OpTable::pack_bias>::call,

@@ -275,17 +275,8 @@ void paged_attention(const Tensor& out, const Tensor& q, const KvLayerView& kv, 
   Plan(out, q, kv, batch, num_heads, cpu_stream(stream)).run();
 }
 
+std::size_t kv_block_bytes(const KvLayout& layout) {
+  return static_cast<std::size_t>(panels_of(layout).block_bytes);
+}
+
 }  // namespace pagoda::cpu
-
-namespace pagoda {
-
-bool is_kv_dtype(DType dtype) {
-  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 || dtype == DType::kI8 ||
-         dtype == DType::kF8E4M3;
-}
-
-std::size_t KvLayout::bytes() const {
-  return static_cast<std::size_t>(cpu::panels_of(*this).block_bytes);
-}
-
-}  // namespace pagoda

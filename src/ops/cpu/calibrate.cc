@@ -190,7 +190,7 @@ class Workload {
     return {model_.kv_dtype, model_.num_kv_heads, model_.head_dim, model_.head_dim, model_.block_size};
   }
   void make_cache() {
-    const std::size_t block = layout().bytes();
+    const std::size_t block = kv_block_bytes(layout(), cpu_ops());
     num_blocks_ = static_cast<int32_t>(std::max<std::size_t>(kCacheBytes / block, kSeqs));
     cache_ = DeviceBuffer(stream_.memory(), static_cast<std::size_t>(num_blocks_) * block);
     const auto tokens =
@@ -269,7 +269,7 @@ class Workload {
                     .max_blocks = blocks,
                     .block_size = model_.block_size,
                     .scale = 0.1f};
-    const KvLayerView kv{cache_.data(), layout().bytes(), layout()};
+    const KvLayerView kv{cache_.data(), kv_block_bytes(layout(), cpu_ops()), layout()};
     const int64_t width = int64_t{model_.num_heads} * model_.head_dim;
     paged_attention(Tensor::matrix(attended_.data(), DType::kF32, starts.back(), width),
                     Tensor::matrix(queries_.data(), DType::kF32, starts.back(), width), kv, batch,

@@ -83,6 +83,12 @@ std::size_t PanelWeight::input_bytes(int64_t rows) const {
   return static_cast<std::size_t>(input_layout(layout_, rows).total);
 }
 
+std::size_t max_input_bytes(int64_t k, int64_t rows) {
+  // float32 rows are the largest but for padding: to 128 inputs, to a cache line, and scale and sums in whole
+  // lines.
+  return static_cast<std::size_t>(rows * ((4 * k + 63) / 64 * 64 + 1024) + 128);
+}
+
 MatmulInput PanelWeight::input_at(void* memory, int64_t rows) const {
   const InputLayout layout = input_layout(layout_, rows);
   MatmulInput input{rows, k(), header().format};

@@ -5,6 +5,9 @@ namespace pagoda {
 
 const OpTable& cpu_ops() {
   static constexpr OpTable kTable{.name = "cpu",
+                                  .packed_bytes = cpu::packed_bytes,
+                                  .max_input_bytes = cpu::max_input_bytes,
+                                  .kv_block_bytes = cpu::kv_block_bytes,
                                   .pack_weight = cpu::pack_weight,
                                   .adopt_packed = cpu::adopt_packed,
                                   .pack_bias = cpu::pack_bias,

@@ -5,6 +5,10 @@
 
 namespace pagoda::cpu {
 
+std::size_t packed_bytes(const PackedWeight::Header& header);
+std::size_t max_input_bytes(int64_t k, int64_t rows);
+std::size_t kv_block_bytes(const KvLayout& layout);
+
 Result<std::unique_ptr<PackedWeight>> pack_weight(std::span<const Weight> parts, const WeightFormat& format,
                                                   bool gated, ComputeStream& stream);
 std::unique_ptr<PackedWeight> adopt_packed(const PackedWeight::Header& header,
@@ -38,7 +42,6 @@ void paged_attention(const Tensor& out, const Tensor& q, const KvLayerView& kv, 
 void argmax(std::span<RowMax> out, const Tensor& logits, ComputeStream& stream);
 void mask_logits(const Tensor& out, const Tensor& logits, DeviceSpan<const int32_t> rows,
                  DeviceSpan<const uint32_t> masks, ComputeStream& stream);
-
 void soft_cap(const Tensor& x, float cap, ComputeStream& stream);
 void add_scaled(const Tensor& y, const Tensor& x, float scale, ComputeStream& stream);
 

@@ -280,6 +280,23 @@ int64_t packed_row(const PackedWeight::Header& header, int64_t panel, int64_t la
   return output >= header.n / 2 ? -1 : lane < kHalf ? output : header.n / 2 + output;
 }
 
+std::size_t packed_bytes(const PackedWeight::Header& header) {
+  const WeightFormat& format = header.format;
+  constexpr int64_t kMost = int64_t{1} << 31, kProductMost = int64_t{1} << 45;
+  if (header.n <= 0 || header.k <= 0 || header.n > kMost || header.k > kMost ||
+      header.n > kProductMost / header.k)
+    return 0;
+  if (static_cast<uint8_t>(format.scheme) > static_cast<uint8_t>(WeightScheme::kInt4)) return 0;
+  const bool is_int4 = format.scheme == WeightScheme::kInt4;
+  if (is_int4 ? format.group_columns != 32 && format.group_columns != 128
+              : format.group_columns != 0 || format.zero_points)
+    return 0;
+  if (format.group_rows != 1) return 0;
+  if (is_quantized(format) && header.k > kMaxK) return 0;
+  if (header.is_gated && header.n % 2 != 0) return 0;
+  return PanelLayout(header).total_bytes;
+}
+
 std::unique_ptr<PackedWeight> adopt_packed(const PackedWeight::Header& header,
                                            std::span<const std::byte> payload,
                                            std::shared_ptr<const void> owner, ComputeStream&) {
@@ -324,25 +341,3 @@ DeviceBuffer pack_bias(const PackedWeight& weight, std::span<const float> bias, 
 }
 
 }  // namespace pagoda::cpu
-
-namespace pagoda {
-
-std::size_t packed_bytes(const PackedWeight::Header& header) {
-  using namespace cpu;
-  const WeightFormat& format = header.format;
-  constexpr int64_t kMost = int64_t{1} << 31, kProductMost = int64_t{1} << 45;
-  if (header.n <= 0 || header.k <= 0 || header.n > kMost || header.k > kMost ||
-      header.n > kProductMost / header.k)
-    return 0;
-  if (static_cast<uint8_t>(format.scheme) > static_cast<uint8_t>(WeightScheme::kInt4)) return 0;
-  const bool is_int4 = format.scheme == WeightScheme::kInt4;
-  if (is_int4 ? format.group_columns != 32 && format.group_columns != 128
-              : format.group_columns != 0 || format.zero_points)
-    return 0;
-  if (format.group_rows != 1) return 0;
-  if (is_quantized(format) && header.k > kMaxK) return 0;
-  if (header.is_gated && header.n % 2 != 0) return 0;
-  return PanelLayout(header).total_bytes;
-}
-
-}  // namespace pagoda
