@@ -19,6 +19,8 @@ const Case kCases[] = {
     {"tiny head", 2, 1, 1, 16, {{0, 33}}},
     {"several partitions", 4, 2, 16, 64, {{1100, 1}, {1000, 40}, {511, 1}, {512, 1}}},
     {"one long sequence", 4, 2, 16, 16, {{2000, 1}}},  // its partitions go to different threads
+    {"long with many heads", 8, 8, 64, 16, {{1100, 1}, {1, 1}}},  // so do groups of a partition's heads
+    {"very long with three heads", 3, 3, 64, 16, {{2600, 1}}},
     {"f16 cache", 8, 4, 48, 16, {{0, 80}, {77, 5}}, DType::kF16},
     {"blocks that are no panels", 4, 2, 24, 5, {{0, 70}, {90, 3}}, DType::kBF16},
     {"long and short together", 8, 2, 16, 16, {{2500, 1}, {3, 1}, {0, 130}, {700, 9}, {0, 1}}},
@@ -32,6 +34,7 @@ const Case kCases[] = {
 // For the caches that have kernels of their own.
 const Case kNarrowCases[] = {
     {"groups of 4", 8, 2, 64, 16, {{0, 80}, {600, 1}, {1030, 1}}},
+    {"long with many heads", 16, 8, 64, 16, {{1100, 1}, {1, 1}}},
     {"groups of 3", 6, 2, 80, 32, {{0, 100}, {63, 1}, {64, 1}}},
     {"groups of 8", 8, 1, 96, 8, {{0, 70}, {127, 3}}},
     {"no grouping", 2, 2, 128, 16, {{0, 67}, {90, 1}}},

@@ -91,7 +91,7 @@ INSTANTIATE_TEST_SUITE_P(Caches, TuningOfAttention,
 
 // A prompt's end, a few tokens and a decode, behind contexts of more than one partition.
 TEST_P(TuningOfAttention, ChangesNoBit) {
-  constexpr int32_t kHeads = 8, kKvHeads = 2, kDim = 48, kBlock = 16, kSeqs = 3, kBlocksEach = 45;
+  constexpr int32_t kHeads = 8, kKvHeads = 4, kDim = 48, kBlock = 16, kSeqs = 3, kBlocksEach = 45;
   const std::vector<int32_t> starts = {0, 70, 75, 76}, lengths = {700, 130, 577};
   std::vector<int32_t> table(kSeqs * kBlocksEach);
   for (std::size_t i = 0; i < table.size(); ++i)

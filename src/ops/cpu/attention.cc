@@ -135,8 +135,8 @@ class Plan {
       const int64_t cost = cut ? whole.cost / parts : whole.cost;
       int32_t heads = whole.num_heads;
       while (heads > 2 && cost * heads / whole.num_heads > largest_) heads = (heads + 1) / 2;
-      Item item = whole;
       for (int32_t head = 0; head < whole.num_heads; head += heads) {
+        Item item = whole;
         item.head = whole.head + head;
         item.num_heads = std::min(heads, whole.num_heads - head);
         item.cost = cost * item.num_heads / whole.num_heads;
@@ -144,7 +144,7 @@ class Plan {
           f(item, false);
           continue;
         }
-        Item merge = item;
+        Item merge = item;  // of all its partitions
         merge.partial = floats;
         for (int32_t part = whole.part_begin; part < whole.part_end; ++part) {
           item.part_begin = part;
