@@ -4,8 +4,11 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mmap.h"
+#include "model/config_overrides.h"
+#include "model/kv_groups.h"
 #include "model/registry.h"
 #include "model/tensor_list.h"
+#include "weights/check_tensors.h"
 
 namespace pagoda {
 namespace {
@@ -41,8 +44,7 @@ Result<Object> read_config(const ModelArgs& args, const ModelFiles& files) {
       return invalid_argument("'" + args.hf_config + "' must hold a JSON object", "hf-config");
     config = std::move(value->as_object());
   }
-  if (args.hf_overrides.is_object())
-    for (const Member& member : args.hf_overrides.as_object()) config.set(member.key, member.value);
+  if (args.hf_overrides.is_object()) override_config(&config, args.hf_overrides.as_object());
   return config;
 }
 
@@ -61,19 +63,13 @@ DType widest_dtype(const Checkpoint& checkpoint) {
 // --dtype auto: all weights as config.json names it, as vLLM does, but never wider than the checkpoint has
 // any: that would cost memory and tell nothing new.
 Result<DType> auto_dtype(const ModelSource& source) {
-  std::string name = source.spec.config.stored_dtype;
-  if (name.starts_with("torch.")) name.erase(0, 6);
-  if (name == "float64" || name == "double") name = "float32";
-  Result<std::optional<DType>> named = parse_dtype_flag(name);
-  if (!source.checkpoint) {
-    if (!named.ok()) return named.status();
-    return named->value_or(DType::kBF16);
-  }
+  PAGODA_TRY(std::optional<DType> named, parse_dtype_flag(source.spec.config.stored_dtype));
+  if (!source.checkpoint) return named.value_or(DType::kBF16);
   const DType widest = widest_dtype(*source.checkpoint);
-  if (!named.ok() || !named->has_value() || **named == widest || **named == DType::kF32) return widest;
+  if (!named || *named == widest || *named == DType::kF32) return widest;
   log_info("Casting weights of {} to {}, as config.json says; --dtype chooses another.", dtype_name(widest),
-           dtype_name(**named));
-  return **named;
+           dtype_name(*named));
+  return *named;
 }
 
 }  // namespace
@@ -95,8 +91,12 @@ Result<ModelSource> open_model(const ModelArgs& args) {
     return std::move(spec.status()).with_context("'" + where + "'");
   }
   source.spec = *std::move(spec);
+  const int64_t context = source.spec.config.context_length, length = args.max_model_len.value_or(context);
+  drop_idle_windows(&source.spec.config, length > 0 ? length : context);
+  const std::vector<TensorSpec> tensors = tensor_list(source.spec);
   if (!dummy) {
     PAGODA_TRY(source.checkpoint, source.files.open_checkpoint());
+    PAGODA_RETURN_IF_ERROR(check_tensors(*source.checkpoint, tensors, source.spec.ignored));
   }
   PAGODA_TRY(std::optional<DType> wanted, parse_dtype_flag(args.dtype));
   if (wanted) {
@@ -110,7 +110,7 @@ Result<ModelSource> open_model(const ModelArgs& args) {
   // The head decides between neighbouring tokens: 8 bits unless asked otherwise.
   if (source.formats.layers && args.lm_head_quantization.empty())
     source.formats.vocabulary = WeightFormat{WeightScheme::kInt8};
-  source.used = source.formats.used(tensor_list(source.spec), source.checkpoint.get());
+  source.used = source.formats.used(tensors, source.checkpoint.get());
   return source;
 }
 

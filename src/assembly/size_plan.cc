@@ -27,8 +27,8 @@ Status check_prefix_cache(const CacheArgs& args, const ModelConfig& config) {
   if (std::ranges::all_of(config.layers,
                           [](const LayerConfig& layer) { return layer.attention.window == 0; }))
     return invalid_argument(
-        "--prefix-cache-retention-interval has no effect: no layer of this model has a sliding window; set "
-        "it to 0",
+        "--prefix-cache-retention-interval has no effect: no layer of this model has a sliding window below "
+        "--max-model-len; set it to 0",
         "prefix-cache-retention-interval");
   if (interval % args.block_size != 0)
     return invalid_argument(

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/excerpt.h"
+#include "base/log.h"
 
 namespace pagoda {
 namespace {
@@ -97,8 +98,10 @@ std::vector<std::string> ConfigReader::strings(std::string_view key) {
   if (value->is_array())
     for (const Value& item : value->as_array())
       if (item.is_string()) strings.push_back(item.as_string());
-  if (!value->is_array() || strings.size() != value->as_array().size())
+  if (!value->is_array() || strings.size() != value->as_array().size()) {
     expected(key, "a list of strings", *value);
+    strings.clear();
+  }
   return strings;
 }
 
@@ -109,13 +112,20 @@ std::vector<int32_t> ConfigReader::token_ids(std::string_view key, int64_t vocab
   const Array one{*value};
   const Array& items = value->is_array() ? value->as_array() : one;
   std::vector<int32_t> ids;
+  std::vector<int64_t> unknown;
   for (const Value& item : items) {
     if (!item.is_int() || items.size() > kIdsMax) {
       expected(key, "a token id or a list of them", *value);
       return {};
     }
-    if (item.as_int() >= 0 && item.as_int() < vocab_size) ids.push_back(static_cast<int32_t>(item.as_int()));
+    if (item.as_int() >= 0 && item.as_int() < vocab_size)
+      ids.push_back(static_cast<int32_t>(item.as_int()));
+    else if (item.as_int() != -1)
+      unknown.push_back(item.as_int());
   }
+  if (!unknown.empty())
+    log_warning("`{}`: not used: {}: the vocabulary has {} tokens", members_.location(key),
+                fmt::join(unknown, ", "), vocab_size);
   return ids;
 }
 

@@ -30,8 +30,8 @@ class ConfigReader {
   std::vector<double> numbers(std::string_view key, std::size_t count, double min, double max);
   // Empty if absent.
   std::vector<std::string> strings(std::string_view key);
-  // One id or a list of them; without those that the model does not have (-1 stands for none, and an added
-  // token that has no room is never met).
+  // One id or a list of them; without those that the model does not have: -1 stands for none, others are
+  // never met, which a warning says.
   std::vector<int32_t> token_ids(std::string_view key, int64_t vocab_size);
   // A nested object; nullptr if absent.
   const Value* object(std::string_view key);

@@ -165,6 +165,12 @@ void assign_kv_groups(ModelConfig* config) {
       config->layers[static_cast<std::size_t>(layer)].kv_group = static_cast<int32_t>(g);
 }
 
+void drop_idle_windows(ModelConfig* config, int64_t max_model_len) {
+  for (LayerConfig& layer : config->layers)
+    if (layer.attention.window >= max_model_len) layer.attention.window = 0;
+  assign_kv_groups(config);
+}
+
 std::vector<KvGroupSpec> kv_groups(const ModelConfig& config, int32_t block_size,
                                    std::span<const uint64_t> layer_bytes) {
   PAGODA_CHECK(layer_bytes.size() == config.layers.size(), "bytes of every layer");

@@ -43,6 +43,10 @@ int64_t replay_tokens(std::span<const KvGroupSpec> groups);
 // Fills LayerConfig.kv_group. The groups depend on the shapes of the layers alone, not on the cache's dtype.
 void assign_kv_groups(ModelConfig* config);
 
+// Makes full attention of windows that hide nothing in sequences of up to max_model_len tokens: their layers
+// share its groups.
+void drop_idle_windows(ModelConfig* config, int64_t max_model_len);
+
 // The groups that LayerConfig.kv_group says. layer_bytes: of one block of each layer.
 std::vector<KvGroupSpec> kv_groups(const ModelConfig& config, int32_t block_size,
                                    std::span<const uint64_t> layer_bytes);

@@ -167,7 +167,6 @@ TEST(Assemble, TheConfigChoosesTheDtype) {
       {"float32", R"({"torch_dtype":"torch.float16"})", "auto", "float16"},
       {"float32", R"({"torch_dtype":"float32","dtype":"bfloat16"})", "auto", "bfloat16"},
       {"float32", R"({"torch_dtype":null})", "auto", "float32"},
-      {"float32", R"({"torch_dtype":"int3"})", "auto", "float32"},
       {"float32", R"({"torch_dtype":"bfloat16"})", "float32", "float32"},
       {"bfloat16", R"({"torch_dtype":"float32"})", "auto", "bfloat16"},
       {"bfloat16", R"({"torch_dtype":"float64"})", "auto", "bfloat16"},
@@ -289,6 +288,13 @@ TEST(Assemble, WhatIsWrongIsNamed) {
        [](auto* o, auto&) { o->model.path = "no/such-model"; }},
       {"is not a folder", [](auto* o, auto& dir) { o->model.path = dir.file("config.json"); }},
       {"dtype 'int3'", [](auto* o, auto&) { o->model.dtype = "int3"; }},
+      {"`torch_dtype`: 'int3' is not one of",
+       [](auto* o, auto&) { o->model.hf_overrides = parse_json(R"({"torch_dtype":"int3"})").value(); }},
+      {"tensors are missing: model.layers.",  // and not that memory is too small for so many layers
+       [](auto* o, auto&) {
+         o->model.hf_overrides = parse_json(R"({"num_hidden_layers":2048})").value();
+         o->cache.kv_cache_memory_bytes = 1;
+       }},
       {"--max-model-len 257 is more than the 256", [](auto* o, auto&) { o->model.max_model_len = 257; }},
       {"--prefix-match-unit 8: hits of the prefix cache land on blocks of 16",
        [](auto* o, auto&) { o->cache.prefix_match_unit = 8; }},
@@ -306,7 +312,10 @@ TEST(Assemble, WhatIsWrongIsNamed) {
        [](auto* o, auto& dir) { o->model.path.clear(), o->model.hf_config = dir.file("config.json"); }},
       {"tokenizer.json' is missing", [](auto* o, auto&) { o->model.tokenizer.clear(); }},
       {"do not belong together",
-       [](auto* o, auto&) { o->model.hf_overrides = parse_json(R"({"vocab_size":100})").value(); }},
+       [](auto* o, auto&) {
+         o->model.load_format = "dummy";
+         o->model.hf_overrides = parse_json(R"({"vocab_size":100})").value();
+       }},
       {"quantized checkpoints",
        [](auto* o, auto&) { o->model.hf_overrides = parse_json(R"({"quantization_config":{}})").value(); }},
       {"does not fit the model",

@@ -3,7 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/json.h"
+#include "base/log.h"
+#include "model/config_overrides.h"
+#include "model/kv_groups.h"
 #include "model/registry.h"
 #include "model/tensor_list.h"
 #include "tests/testing/test_data.h"
@@ -16,7 +21,7 @@ using ::testing::HasSubstr;
 
 constexpr const char* kBase =
     R"({"architectures":["LlamaForCausalLM"],"vocab_size":100,"hidden_size":32,"intermediate_size":48,
-        "num_hidden_layers":2,"num_attention_heads":4})";
+        "num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":null})";
 
 // kBase with some members replaced; null stays null.
 Result<ModelSpec> read_with(const std::string& changes) {
@@ -128,6 +133,15 @@ TEST(ModelConfig, RefusesWhatIsHostile) {
       {R"({"rope_scaling":{"type":"llama3","factor":8,"low_freq_factor":4,"high_freq_factor":1}})",
        "must be above"},
       {R"({"rope_scaling":{"type":7}})", "`rope_scaling.type`: expected a string"},
+      {R"({"rope_scaling":{"type":"linear","rope_type":"default","factor":2}})",
+       "`rope_scaling.rope_type` is 'default', but `rope_scaling.type` is 'linear'"},
+      {R"({"rope_scaling":{"rope_type":"linear","factor":2},"rope_parameters":{"rope_theta":"x"}})",
+       "`rope_parameters.rope_theta`: expected a number"},
+      {R"({"rope_theta":"x","rope_parameters":{"rope_theta":50}})", "`rope_theta`: expected a number"},
+      {R"({"rope_parameters":{"rope_type":"yarn"}})", "`rope_parameters.rope_type`: type 'yarn'"},
+      {R"({"rope_parameters":{"full_attention":{"rope_theta":50}}})", "`rope_parameters.full_attention`"},
+      {R"({"dtype":"banana"})", "`dtype`: 'banana' is not one of float32"},
+      {R"({"torch_dtype":"torch.int8"})", "`torch_dtype`: 'int8' is not one of float32"},
       {R"({"partial_rotary_factor":0})", "rotates 0 of 8"},
       {R"({"hidden_act":"gelu"})", "'gelu' is not supported"},
       {R"({"quantization_config":{"quant_method":"awq"}})", "quantized checkpoints"},
@@ -169,6 +183,7 @@ TEST(ModelConfig, WindowsOfSomeLayersAndExperts) {
   };
   const Case cases[] = {
       {qwen + R"(,"layer_types":["full_attention"]})", "`layer_types` has 1 entries for 2 layers"},
+      {qwen + R"(,"layer_types":[]})", "`layer_types` has 0 entries for 2 layers"},
       {qwen + R"(,"layer_types":["full_attention","linear"]})", "`layer_types`: 'linear' is not supported"},
       {qwen + R"(,"layer_types":["full_attention",7]})", "`layer_types`: expected a list of strings"},
       {R"({"architectures":["MixtralForCausalLM"],"num_local_experts":0})", "`num_local_experts`"},
@@ -183,9 +198,16 @@ TEST(ModelConfig, WindowsOfSomeLayersAndExperts) {
           "long_factor":[1,1,1,1]}})",
        "`rope_scaling.short_factor`: expected a list of 4 numbers"},
       {R"({"architectures":["Gemma3ForCausalLM"],"rope_parameters":{"full_attention":7}})",
-       "expected an object"},
-      {R"({"architectures":["MixtralForCausalLM"],"num_local_experts":1024,"num_hidden_layers":2048})",
-       "1024 experts in each of 2048 layers"},
+       "`rope_parameters.full_attention`: expected an object, found 7"},
+      {R"({"architectures":["MixtralForCausalLM"],"num_local_experts":1024,"num_hidden_layers":65})",
+       "1024 experts in each of 65 layers"},
+      {R"({"architectures":["Gemma3ForCausalLM"],"rope_parameters":{"rope_type":"linear","factor":8}})",
+       "`rope_parameters.rope_type`: expected in the objects `full_attention` or `sliding_attention`"},
+      {R"({"architectures":["Gemma3ForCausalLM"],"rope_local_base_freq":"x"})", "`rope_local_base_freq`"},
+      {R"({"architectures":["Gemma3ForCausalLM"],"rope_scaling":7,"rope_parameters":{"full_attention":{}}})",
+       "`rope_scaling`: expected an object"},
+      {R"({"architectures":["Gemma3ForCausalLM"],"rope_parameters":{"full_attention":{"rope_theta":"x"}}})",
+       "`rope_parameters.full_attention.rope_theta`: expected a number"},
       {R"({"architectures":["Gemma3ForCausalLM"],"rope_parameters":{"sliding_attention":[]}})",
        "`rope_parameters.sliding_attention`: expected an object"},
       {R"({"architectures":["Gemma3ForCausalLM"],"use_bidirectional_attention":true})", "only causal"},
@@ -232,35 +254,127 @@ TEST(ModelConfig, DefaultsOfEveryFamily) {
     const char* architecture;
     float eps;
     double theta;
-    int64_t context_length;
+    int64_t context_length, original_context;
     int32_t head_dim;  // 8: hidden_size / heads
+    int32_t kv_heads;  // 64: as many as heads
     bool tied_head;
   };
   const Case cases[] = {
-      {"LlamaForCausalLM", 1e-6f, 1e4, 2048, 8, false},
-      {"MistralForCausalLM", 1e-6f, 1e4, 131072, 8, false},
-      {"MixtralForCausalLM", 1e-5f, 1e6, 131072, 8, false},
-      {"Qwen2ForCausalLM", 1e-6f, 1e4, 32768, 8, false},
-      {"Qwen3ForCausalLM", 1e-6f, 1e4, 32768, 128, false},
-      {"Phi3ForCausalLM", 1e-5f, 1e4, 4096, 8, false},
-      {"Gemma2ForCausalLM", 1e-6f, 1e4, 8192, 256, true},
-      {"Gemma3ForCausalLM", 1e-6f, 1e6, 131072, 256, true},
-      {"Olmo2ForCausalLM", 1e-5f, 1e4, 2048, 8, false},
-      {"GraniteForCausalLM", 1e-6f, 1e4, 2048, 8, false},
+      {"LlamaForCausalLM", 1e-6f, 1e4, 2048, 2048, 8, 64, false},
+      {"MistralForCausalLM", 1e-6f, 1e4, 131072, 131072, 8, 8, false},
+      {"MixtralForCausalLM", 1e-5f, 1e6, 131072, 131072, 8, 8, false},
+      {"Qwen2ForCausalLM", 1e-6f, 1e4, 32768, 32768, 8, 32, false},
+      {"Qwen3ForCausalLM", 1e-6f, 1e4, 32768, 32768, 128, 32, false},
+      {"Phi3ForCausalLM", 1e-5f, 1e4, 4096, 4096, 8, 64, false},
+      {"Gemma2ForCausalLM", 1e-6f, 1e4, 8192, 8192, 256, 4, true},
+      {"Gemma3ForCausalLM", 1e-6f, 1e6, 131072, 131072, 256, 4, true},
+      {"Olmo2ForCausalLM", 1e-5f, 1e4, 2048, 2048, 8, 64, false},
+      {"GraniteForCausalLM", 1e-6f, 1e4, 2048, 2048, 8, 64, false},
   };
   EXPECT_EQ(std::size(cases), supported_architectures().size());
   for (const Case& c : cases) {
     SCOPED_TRACE(c.architecture);
-    auto spec = read_with(std::string(R"({"architectures":[")") + c.architecture + R"("]})");
+    const std::string sizes = R"({"vocab_size":100,"hidden_size":512,"intermediate_size":48,
+        "num_hidden_layers":2,"num_attention_heads":64,"architectures":[")";
+    auto spec = read_model_spec(sizes + c.architecture + R"("]})", "config.json");
     ASSERT_TRUE(spec.ok()) << spec.status().message();
     const ModelConfig& config = spec->config;
     EXPECT_EQ(config.layers[0].norms.eps, c.eps);
     EXPECT_EQ(config.final_norm.eps, c.eps);
     EXPECT_EQ(config.ropes[0].theta, c.theta);
     EXPECT_EQ(config.context_length, c.context_length);
+    EXPECT_EQ(config.ropes[0].original_max_position_embeddings, c.original_context);
     EXPECT_EQ(config.layers[0].attention.head_dim, c.head_dim);
+    EXPECT_EQ(config.layers[0].attention.num_kv_heads, c.kv_heads);
     EXPECT_EQ(config.ropes[0].rotary_dim, c.head_dim);
     EXPECT_EQ(config.tied_head, c.tied_head);
+    auto null = read_model_spec(sizes + c.architecture + R"("],"num_key_value_heads":null})", "config.json");
+    EXPECT_EQ(null->config.layers[0].attention.num_kv_heads, 64);
+  }
+  auto phi = read_with(R"({"architectures":["Phi3ForCausalLM"],"max_position_embeddings":131072})");
+  EXPECT_EQ(phi->config.ropes[0].original_max_position_embeddings, 4096);
+}
+
+// A field of `rope_scaling` before that of `rope_parameters`, before what stands beside them; an override
+// before all of them, however config.json spells it.
+TEST(ModelConfig, PrecedenceOfRopeFields) {
+  struct Case {
+    const char *changes, *overrides;
+    double theta, factor;  // 1: no scaling
+  };
+  const std::string llama = R"({"rope_parameters":{"rope_type":"default","rope_theta":50}})";
+  const std::string linear =
+      R"({"rope_parameters":{"rope_type":"linear","factor":4,"rope_theta":50},"rope_theta":60})";
+  const std::string gemma = R"({"architectures":["Gemma3ForCausalLM"],"rope_parameters":{
+      "full_attention":{"rope_type":"linear","factor":8,"rope_theta":50},
+      "sliding_attention":{"rope_type":"default","rope_theta":70}}})";
+  const Case cases[] = {
+      {llama.c_str(), "{}", 50, 1},
+      {linear.c_str(), "{}", 50, 4},
+      {linear.c_str(), R"({"rope_theta":80})", 80, 4},
+      {linear.c_str(), R"({"rope_scaling":null})", 50, 1},
+      {linear.c_str(), R"({"rope_scaling":{"type":"linear","factor":2}})", 50, 2},
+      {linear.c_str(), R"({"rope_parameters":{"rope_type":"default"}})", 60, 1},
+      {linear.c_str(), R"({"rope_theta":80,"rope_parameters":{"rope_type":"linear","factor":3}})", 80, 3},
+      {R"({"rope_scaling":{"type":"linear","factor":4},"rope_theta":50})",
+       R"({"rope_parameters":{"rope_type":"default","rope_theta":90}})", 90, 1},
+      {R"({"rope_scaling":{"type":"linear","factor":4},"rope_parameters":{"rope_type":"default","rope_theta":50}})",
+       "{}", 50, 4},
+      {R"({"rope_scaling":{"type":"linear","factor":4,"rope_theta":40},"rope_parameters":{"rope_theta":50}})",
+       "{}", 40, 4},
+      {R"({"rope_scaling":{},"rope_parameters":{"rope_theta":50}})", "{}", 50, 1},
+      {gemma.c_str(), R"({"rope_theta":80})", 80, 8},
+      {gemma.c_str(), R"({"rope_scaling":{"type":"linear","factor":3}})", 50, 3},
+      {gemma.c_str(), R"({"rope_scaling":null})", 50, 1},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(std::string(c.changes) + c.overrides);
+    Value config = parse_json(kBase).value();
+    override_config(&config.as_object(), parse_json(c.changes)->as_object());
+    override_config(&config.as_object(), parse_json(c.overrides)->as_object());
+    auto spec = read_model_spec(config);
+    ASSERT_TRUE(spec.ok()) << spec.status().message();
+    EXPECT_EQ(spec->config.ropes[0].theta, c.theta);
+    EXPECT_EQ(spec->config.ropes[0].factor, c.factor);
+    if (spec->config.ropes.size() > 1) {
+      EXPECT_EQ(spec->config.ropes[1].theta, 70);
+    }
+  }
+}
+
+TEST(ModelConfig, OverridesReplaceOtherSpellings) {
+  struct Case {
+    const char *config, *overrides, *result;
+  };
+  const Case cases[] = {
+      {R"({"a":1,"b":{"c":2,"d":3}})", R"({"b":{"c":4},"e":5})", R"({"a":1,"b":{"c":4},"e":5})"},
+      {R"({"dtype":"bfloat16"})", R"({"torch_dtype":"float32"})", R"({"torch_dtype":"float32"})"},
+      {R"({"torch_dtype":"bfloat16"})", R"({"dtype":"float32"})", R"({"dtype":"float32"})"},
+      {R"({"rope_parameters":{"full_attention":{"rope_theta":1},"sliding_attention":{"rope_theta":2}}})",
+       R"({"rope_local_base_freq":3})",
+       R"({"rope_parameters":{"full_attention":{"rope_theta":1},"sliding_attention":{}},"rope_local_base_freq":3})"},
+      {R"({"rope_parameters":7})", R"({"rope_theta":3,"rope_scaling":null})",
+       R"({"rope_parameters":7,"rope_theta":3,"rope_scaling":null})"},
+      {R"({"rope_parameters":{"partial_rotary_factor":0.5}})", R"({"partial_rotary_factor":1})",
+       R"({"rope_parameters":{},"partial_rotary_factor":1})"},
+  };
+  for (const Case& c : cases) {
+    Value config = parse_json(c.config).value();
+    override_config(&config.as_object(), parse_json(c.overrides)->as_object());
+    EXPECT_EQ(config, parse_json(c.result).value()) << write_json(config);
+  }
+}
+
+// A window is the model's, however long it is; only the length that is served makes it idle.
+TEST(ModelConfig, WindowsAsLongAsTheServedLengthAreFullAttention) {
+  const char* gemma =
+      R"({"architectures":["Gemma2ForCausalLM"],"sliding_window":64,"max_position_embeddings":64})";
+  for (const auto& [length, window] : {std::pair(200, 64), {65, 64}, {64, 0}, {16, 0}}) {
+    ModelConfig config = read_with(gemma)->config;
+    drop_idle_windows(&config, length);
+    EXPECT_EQ(config.layers[0].attention.window, window) << length;
+    EXPECT_EQ(config.layers[1].attention.window, 0) << length;
+    EXPECT_EQ(config.layers[0].kv_group == config.layers[1].kv_group, window == 0) << length;
   }
 }
 
@@ -311,6 +425,15 @@ TEST(ModelConfig, TheOriginalContextBesideTheScalingComesFirst) {
             16);
 }
 
+TEST(ModelConfig, SaysWhichSpecialIdsAreNotUsed) {
+  ::testing::internal::CaptureStderr();
+  auto spec = read_with(R"({"bos_token_id":-1,"eos_token_id":[100,2,-7]})");
+  EXPECT_TRUE(flush_log(std::chrono::seconds(5)));
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, HasSubstr("`eos_token_id`: not used: 100, -7: the vocabulary has 100 tokens"));
+  EXPECT_EQ(std::ranges::count(log, '\n'), 1) << log;
+}
+
 // Ids that the model does not have are never met: -1 stands for none, others for tokens without room.
 TEST(ModelConfig, SpecialIdsInEverySpelling) {
   struct Case {
@@ -347,7 +470,7 @@ TEST(ModelConfig, FamiliesByTypeAndWindow) {
   };
   EXPECT_EQ(windows(R"(,"sliding_window":null})"), (std::vector<int32_t>{0, 0}));
   EXPECT_EQ(windows(R"(,"sliding_window":1024})"), (std::vector<int32_t>{1024, 1024}));
-  EXPECT_EQ(windows(R"(,"sliding_window":8192})"), (std::vector<int32_t>{0, 0}));
+  EXPECT_EQ(windows(R"(,"sliding_window":8192})"), (std::vector<int32_t>{8192, 8192}));
   EXPECT_EQ(windows("}"), (std::vector<int32_t>{4096, 4096}));
   EXPECT_FALSE(read_with(std::string(head) + R"(,"sliding_window":-1})").ok());
 }

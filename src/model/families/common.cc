@@ -12,9 +12,12 @@ constexpr int64_t kVocabMax = 1 << 24, kHiddenMax = 1 << 18, kIntermediateMax = 
 constexpr int64_t kHeadsMax = 4096, kPositionsMax = 1 << 24;
 constexpr int64_t kHeadDimMax = 1024;  // what ops/attention.h takes
 
-AttentionConfig read_attention(ConfigReader* reader, int64_t hidden_size, int64_t default_head_dim) {
+AttentionConfig read_attention(ConfigReader* reader, int64_t hidden_size, const CommonDefaults& defaults) {
+  int64_t default_head_dim = defaults.head_dim;
   const int64_t heads = reader->integer("num_attention_heads", {}, 1, kHeadsMax);
-  const int64_t kv_heads = reader->integer("num_key_value_heads", heads, 1, kHeadsMax);
+  const bool is_grouped = defaults.num_kv_heads > 0 && !reader->is_null("num_key_value_heads");
+  const int64_t kv_heads =
+      reader->integer("num_key_value_heads", is_grouped ? defaults.num_kv_heads : heads, 1, kHeadsMax);
   if (heads % kv_heads != 0)
     reader->fail(fmt::format("`num_attention_heads` ({}) is not a multiple of `num_key_value_heads` ({})",
                              heads, kv_heads));
@@ -38,6 +41,18 @@ AttentionConfig read_attention(ConfigReader* reader, int64_t hidden_size, int64_
           .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim)))};
 }
 
+// By its usual name; an older file's may be `torch.bfloat16`.
+std::string read_dtype(ConfigReader* reader, const char* key, const std::string& fallback) {
+  std::string name = reader->string(key, fallback);
+  if (name.starts_with("torch.")) name.erase(0, 6);
+  if (name == "float" || name == "float64" || name == "double") return "float32";
+  if (name == "half") return "float16";
+  if (name != fallback && name != "float32" && name != "bfloat16" && name != "float16")
+    reader->fail(
+        fmt::format("`{}`: '{}' is not one of float32, bfloat16, float16, float64", key, name.substr(0, 80)));
+  return name;
+}
+
 }  // namespace
 
 ModelSpec read_common_fields(ConfigReader* reader, const CommonDefaults& defaults) {
@@ -49,7 +64,7 @@ ModelSpec read_common_fields(ConfigReader* reader, const CommonDefaults& default
   layer.mlp.intermediate_size = reader->integer("intermediate_size", {}, 1, kIntermediateMax);
   layer.mlp.activation = read_activation(reader, "hidden_act", "silu");
   const int64_t num_layers = reader->integer("num_hidden_layers", {}, 1, kLayersMax);
-  layer.attention = read_attention(reader, c.hidden_size, defaults.head_dim);
+  layer.attention = read_attention(reader, c.hidden_size, defaults);
   layer.norms.eps = static_cast<float>(reader->number("rms_norm_eps", defaults.rms_norm_eps, 0, 1));
   c.layers.assign(static_cast<std::size_t>(num_layers), layer);
   c.final_norm = layer.norms;
@@ -59,7 +74,7 @@ ModelSpec read_common_fields(ConfigReader* reader, const CommonDefaults& default
     reader->fail(
         "`quantization_config`: quantized checkpoints are not supported; use the float32, "
         "bfloat16 or float16 one");
-  c.stored_dtype = reader->string("dtype", reader->string("torch_dtype", ""));
+  c.stored_dtype = read_dtype(reader, "dtype", read_dtype(reader, "torch_dtype", ""));
   std::vector<int32_t> bos = reader->token_ids("bos_token_id", c.vocab_size);
   if (!bos.empty()) c.bos_token_id = bos[0];
   c.eos_token_ids = reader->token_ids("eos_token_id", c.vocab_size);
@@ -80,20 +95,19 @@ std::vector<bool> read_windows(ConfigReader* reader, ModelConfig* config, int64_
   const int64_t fallback = reader->is_null("sliding_window") ? 0 : default_window;
   const int64_t window = reader->integer("sliding_window", fallback, 1, INT32_MAX);
   std::vector<std::string> types = reader->strings("layer_types");
-  if (!types.empty() && types.size() != config->layers.size()) {
+  if (reader->has("layer_types") && types.size() != config->layers.size()) {
     reader->fail(
         fmt::format("`layer_types` has {} entries for {} layers", types.size(), config->layers.size()));
     types.clear();
   }
   std::vector<bool> sliding;
-  const bool hides = window < config->context_length;
   for (std::size_t i = 0; i < config->layers.size(); ++i) {
     if (!types.empty() && types[i] != "sliding_attention" && types[i] != "full_attention")
       reader->fail(
           fmt::format("`layer_types`: '{}' is not supported, only full_attention and sliding_attention",
                       types[i].substr(0, 80)));
     sliding.push_back(types.empty() ? slides(i) : types[i] == "sliding_attention");
-    config->layers[i].attention.window = hides && sliding[i] ? static_cast<int32_t>(window) : 0;
+    config->layers[i].attention.window = sliding[i] ? static_cast<int32_t>(window) : 0;
   }
   return sliding;
 }

@@ -13,6 +13,7 @@ namespace pagoda {
 // What a family's configuration class has where config.json says nothing.
 struct CommonDefaults {
   double rms_norm_eps = 1e-6;
+  int64_t num_kv_heads = 0;  // 0: num_attention_heads, as null is
   int64_t context_length = 2048;
   int64_t head_dim = 0;  // 0: hidden_size / num_attention_heads
   bool tied_head = false;
@@ -25,8 +26,7 @@ ModelSpec read_common_fields(ConfigReader* reader, const CommonDefaults& default
 Activation read_activation(ConfigReader* reader, const char* key, const char* fallback);
 
 // Gives `sliding_window` (absent: `default_window`; null: none) to the layers that `layer_types` calls
-// sliding; without such a list, to those of which `slides` is true. A window that covers the whole context
-// hides nothing. Returns which layers slide.
+// sliding; without such a list, to those of which `slides` is true. Returns which layers slide.
 std::vector<bool> read_windows(ConfigReader* reader, ModelConfig* config, int64_t default_window,
                                const std::function<bool(std::size_t)>& slides);
 

@@ -12,8 +12,8 @@ constexpr const char* kLayer = "model.layers.{layer}.";
 
 // But for windows and rotary positions.
 ModelSpec read_gemma_fields(ConfigReader* reader, int64_t default_context) {
-  ModelSpec spec =
-      read_common_fields(reader, {.context_length = default_context, .head_dim = 256, .tied_head = true});
+  ModelSpec spec = read_common_fields(
+      reader, {.num_kv_heads = 4, .context_length = default_context, .head_dim = 256, .tied_head = true});
   ModelConfig& c = spec.config;
   if (reader->boolean("use_bidirectional_attention", false))
     reader->fail("`use_bidirectional_attention`: only causal attention is supported");
@@ -34,23 +34,6 @@ ModelSpec read_gemma_fields(ConfigReader* reader, int64_t default_context) {
 // Absent: `fallback`; null or 0: none.
 float read_cap(ConfigReader* reader, const char* key, double fallback) {
   return static_cast<float>(reader->number(key, reader->is_null(key) ? 0 : fallback, 0, 1e6));
-}
-
-// Of the global layers and of the local ones: an object of `rope_parameters` each, or, in older files,
-// `rope_scaling` for the global ones alone.
-std::vector<RopeConfig> read_gemma3_ropes(ConfigReader* reader, const ModelConfig& config) {
-  const double global = read_theta(reader, "rope_theta", 1e6);
-  const double local = read_theta(reader, "rope_local_base_freq", 10000);
-  const Value* parameters = reader->object("rope_parameters");
-  if (parameters == nullptr)
-    return {read_rope_object(reader, reader->object("rope_scaling"), "rope_scaling", config, global),
-            read_rope_object(reader, nullptr, "", config, local)};
-  const std::string where = "rope_parameters";
-  ConfigReader by_type(*parameters, where);
-  const Value *full = by_type.object("full_attention"), *sliding = by_type.object("sliding_attention");
-  if (!by_type.status().ok()) reader->fail(by_type.status().message());
-  return {read_rope_object(reader, full, where + ".full_attention", config, global),
-          read_rope_object(reader, sliding, where + ".sliding_attention", config, local)};
 }
 
 }  // namespace
@@ -74,7 +57,7 @@ Result<ModelSpec> read_gemma3_spec(const Value& config) {
   const auto pattern = static_cast<std::size_t>(reader.integer("sliding_window_pattern", 6, 1, 1 << 20));
   const std::vector<bool> is_local =
       read_windows(&reader, &c, 4096, [&](std::size_t layer) { return (layer + 1) % pattern != 0; });
-  c.ropes = read_gemma3_ropes(&reader, c);
+  read_ropes_by_kind(&reader, &c, {.theta = 1e6}, {.theta = 1e4});
   for (std::size_t i = 0; i < c.layers.size(); ++i) {
     c.layers[i].attention.qk_norm = QkNorm::kHead;
     c.layers[i].attention.softcap = read_cap(&reader, "attn_logit_softcapping", 0);

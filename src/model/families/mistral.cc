@@ -5,7 +5,7 @@ namespace pagoda {
 
 Result<ModelSpec> read_mistral_spec(const Value& config) {
   ConfigReader reader(config);
-  ModelSpec spec = read_common_fields(&reader, {.context_length = 131072});
+  ModelSpec spec = read_common_fields(&reader, {.num_kv_heads = 8, .context_length = 131072});
   read_rope(&reader, &spec.config);
   read_windows(&reader, &spec.config, 4096, [](std::size_t) { return true; });
   if (!reader.status().ok()) return reader.status();

@@ -6,10 +6,11 @@
 namespace pagoda {
 
 Result<ModelSpec> read_mixtral_spec(const Value& config) {
-  constexpr int64_t kExpertsMax = 1024, kAllExpertsMax = 1 << 17;  // of a layer, of all
+  constexpr int64_t kExpertsMax = 1024, kAllExpertsMax = 1 << 16;  // of a layer, of all
   ConfigReader reader(config);
-  ModelSpec spec = read_common_fields(&reader, {.rms_norm_eps = 1e-5, .context_length = 131072});
-  read_rope(&reader, &spec.config, 1e6);
+  ModelSpec spec =
+      read_common_fields(&reader, {.rms_norm_eps = 1e-5, .num_kv_heads = 8, .context_length = 131072});
+  read_rope(&reader, &spec.config, {.theta = 1e6});
   read_windows(&reader, &spec.config, 0, [](std::size_t) { return true; });
   const int64_t num_experts = reader.integer("num_local_experts", 8, 1, kExpertsMax);
   const auto num_layers = static_cast<int64_t>(spec.config.layers.size());

@@ -8,7 +8,7 @@ namespace pagoda {
 Result<ModelSpec> read_phi3_spec(const Value& config) {
   ConfigReader reader(config);
   ModelSpec spec = read_common_fields(&reader, {.rms_norm_eps = 1e-5, .context_length = 4096});
-  read_rope(&reader, &spec.config);
+  read_rope(&reader, &spec.config, {.original_context = 4096});
   read_windows(&reader, &spec.config, 0, [](std::size_t) { return true; });
   const std::string layer = "model.layers.{layer}.";
   for (TensorRole role : {TensorRole::kQuery, TensorRole::kKey, TensorRole::kValue})

@@ -6,7 +6,8 @@ namespace pagoda {
 namespace {
 
 ModelSpec read_qwen_fields(ConfigReader* reader, int64_t default_head_dim) {
-  ModelSpec spec = read_common_fields(reader, {.context_length = 32768, .head_dim = default_head_dim});
+  ModelSpec spec =
+      read_common_fields(reader, {.num_kv_heads = 32, .context_length = 32768, .head_dim = default_head_dim});
   read_rope(reader, &spec.config);
   const int64_t first = reader->integer("max_window_layers", 28, 0, INT32_MAX);
   read_windows(reader, &spec.config, 4096,

@@ -1,22 +1,26 @@
 #pragma once
-#include <string>
-
-#include "base/value.h"
 #include "model/config.h"
 #include "model/config_reader.h"
 
 namespace pagoda {
 
-// The rotary positions of all layers alike, as config->ropes: `rope_theta`, `partial_rotary_factor`, and the
-// scaling under `rope_scaling` or the newer `rope_parameters`. Linear scaling stretches config's
-// context_length. Requires: the layers.
-void read_rope(ConfigReader* reader, ModelConfig* config, double default_theta = 10000);
+// Rotary positions are told in `rope_scaling`, in the newer `rope_parameters` and beside them. A field of
+// `rope_scaling` comes before that of `rope_parameters`, and either before `rope_theta` and
+// `partial_rotary_factor` beside them; `original_max_position_embeddings` beside them comes first, as
+// transformers has it. Requires: the layers.
 
-// One table of angles: what `object` says (scaling by `rope_type` or the older `type`; null: nothing), else
-// `theta` and what `reader` says beside it. `where` names the object in messages.
-RopeConfig read_rope_object(ConfigReader* reader, const Value* object, const std::string& where,
-                            const ModelConfig& config, double theta);
+// What a family's configuration class has where config.json says nothing.
+struct RopeDefaults {
+  double theta = 10000;
+  int64_t original_context = 0;  // 0: the context's length
+};
 
-double read_theta(ConfigReader* reader, const char* key, double fallback);
+// The angles of all layers alike, as config->ropes. Linear scaling stretches config's context_length.
+void read_rope(ConfigReader* reader, ModelConfig* config, const RopeDefaults& defaults = {});
+
+// Those of full attention and of sliding windows: `rope_parameters` has an object for each kind of layer.
+// `rope_scaling` and `rope_theta` are for the first, `rope_local_base_freq` is for the second.
+void read_ropes_by_kind(ConfigReader* reader, ModelConfig* config, const RopeDefaults& full_defaults,
+                        const RopeDefaults& sliding_defaults);
 
 }  // namespace pagoda
