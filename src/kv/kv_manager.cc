@@ -37,7 +37,7 @@ KvManager::Impl::Impl(std::vector<KvGroupSpec> specs, int32_t num_blocks, const 
       "a state cannot be replayed from a window");
   PAGODA_CHECK(config.replay_tokens == 0 || sees_all(groups[0]), "a replay needs a cached group, the first");
   if (config.enabled && !verifies() && config.offload_slots > 0)
-    offload.emplace(config.offload_slots, config.offload_disk_slots);
+    offload.emplace(config.offload_slots, config.offload_disk_slots, groups.size());
   if (config.residency_sample > 0) residency.emplace(config.residency_sample);
   if (!config.enabled || !verifies()) return;
   contents.resize(static_cast<std::size_t>(num_blocks));

@@ -188,9 +188,7 @@ void KvManager::flush_to_disk() {
 
 void KvManager::adopt_offload_files(std::span<const OffloadFile> files) {
   if (!impl_->offload) return;
-  for (const OffloadFile& file : files)
-    if (file.group >= 0 && static_cast<std::size_t>(file.group) < impl_->groups.size())
-      impl_->offload->adopt(file);
+  for (const OffloadFile& file : files) impl_->offload->adopt(file);
 }
 
 OffloadStats KvManager::offload_stats() const {

@@ -8,14 +8,14 @@
 
 namespace pagoda {
 
-OffloadIndex::OffloadIndex(int32_t num_slots, int64_t num_disk_slots)
+OffloadIndex::OffloadIndex(int32_t num_slots, int64_t num_disk_slots, std::size_t num_groups)
     : num_disk_slots_(num_disk_slots),
       entry_of_slot_(index(num_slots)),
-      used_slots_(kMaxGroups),
-      used_disk_(kMaxGroups) {
-  PAGODA_CHECK(num_slots > 0 && num_disk_slots >= 0, "offloading has slots");
+      used_slots_(num_groups),
+      used_disk_(num_groups) {
+  PAGODA_CHECK(num_slots > 0 && num_disk_slots >= 0 && num_groups > 0, "offloading has slots");
   for (int32_t slot = num_slots; slot-- > 0;) free_slots_.push_back(slot);
-  for (auto& counts : num_moves_) counts.resize(kMaxGroups);
+  for (auto& counts : num_moves_) counts.resize(num_groups);
 }
 
 OffloadIndex::Entry* OffloadIndex::find(const BlockKey& key, int32_t group) const {
@@ -31,7 +31,7 @@ OffloadIndex::Where OffloadIndex::where(const BlockKey& key, int32_t group) cons
 }
 
 OffloadIndex::Entry* OffloadIndex::add(const BlockKey& key, int32_t group) {
-  PAGODA_CHECK(group >= 0 && group < kMaxGroups, "few groups");
+  PAGODA_CHECK(is_group(group), "group of the model");
   Entry& entry = entries_.emplace_back();
   entry.id = {key, group};
   entry.self = std::prev(entries_.end());
@@ -217,7 +217,7 @@ void OffloadIndex::clear() {
 }
 
 void OffloadIndex::adopt(const OffloadFile& file) {
-  if (num_disk_slots_ == 0 || file.group < 0 || file.group >= kMaxGroups) return;
+  if (num_disk_slots_ == 0 || !is_group(file.group)) return;
   if (find(file.key, file.group) != nullptr) return;
   if (num_used_disk_ >= num_disk_slots_) {
     if (disk_lru_.empty()) return;

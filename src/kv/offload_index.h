@@ -19,8 +19,8 @@ class OffloadIndex {
   // In the order of how soon it can be in the cache. kComing: being fetched to memory.
   enum class Where : uint8_t { kNowhere, kDisk, kComing, kMemory };
 
-  // Requires: num_slots > 0. num_disk_slots 0: no disk.
-  OffloadIndex(int32_t num_slots, int64_t num_disk_slots);
+  // Requires: num_slots, num_groups > 0. num_disk_slots 0: no disk.
+  OffloadIndex(int32_t num_slots, int64_t num_disk_slots, std::size_t num_groups);
 
   Where where(const BlockKey& key, int32_t group) const;
   // The block holds this content and is about to hold another. False: there is no copy and no slot for
@@ -38,7 +38,8 @@ class OffloadIndex {
   // Can no longer be found.
   void erase(const BlockKey& key, int32_t group);
   void clear();
-  // A file of an earlier process, in LRU order. More than fit evict the first ones.
+  // A file of an earlier process, in LRU order; of no group of ours: left alone. More than fit evict the
+  // first ones.
   void adopt(const OffloadFile& file);
 
   // A spill or a fetch has ended.
@@ -60,8 +61,6 @@ class OffloadIndex {
   int64_t num_used_disk_slots(int32_t group) const { return used_disk_[index(group)]; }
   // Aborts where the accounting disagrees. O(entries); tests only.
   void check() const;
-
-  static constexpr int32_t kMaxGroups = 16;
 
  private:
   enum class Move : uint8_t { kNone, kSpill, kFetch };
@@ -92,6 +91,7 @@ class OffloadIndex {
     uint64_t fetch_number = 0;
   };
   static std::size_t index(int32_t value) { return static_cast<std::size_t>(value); }
+  bool is_group(int32_t group) const { return group >= 0 && index(group) < used_slots_.size(); }
   Entry* find(const BlockKey& key, int32_t group) const;
   Entry* add(const BlockKey& key, int32_t group);
   int32_t take_slot();

@@ -14,6 +14,8 @@ namespace {
 
 using Where = OffloadIndex::Where;
 
+constexpr std::size_t kNumGroups = 20;
+
 BlockKey key_of(uint64_t number) {
   BlockKey key;
   std::memcpy(key.bytes.data(), &number, sizeof number);
@@ -31,7 +33,7 @@ void end(OffloadIndex* offload, const OffloadMove& move, bool ok = true) {
 }
 
 TEST(OffloadIndex, TheLongestUnwantedGivesItsSlot) {
-  OffloadIndex offload(2, 0);
+  OffloadIndex offload(2, 0, kNumGroups);
   EXPECT_TRUE(offload.store(7, key_of(1), 0));
   EXPECT_TRUE(offload.store(8, key_of(2), 0));
   EXPECT_TRUE(offload.store(9, key_of(1), 0));  // has it: most recently used
@@ -48,7 +50,7 @@ TEST(OffloadIndex, TheLongestUnwantedGivesItsSlot) {
 }
 
 TEST(OffloadIndex, ALoadedSlotIsLeftAloneUntilTheMovesAreTaken) {
-  OffloadIndex offload(1, 0);
+  OffloadIndex offload(1, 0, kNumGroups);
   ASSERT_TRUE(offload.store(1, key_of(1), 0));
   offload.load(key_of(1), 0, 5);
   EXPECT_FALSE(offload.store(2, key_of(2), 0));
@@ -58,7 +60,7 @@ TEST(OffloadIndex, ALoadedSlotIsLeftAloneUntilTheMovesAreTaken) {
 }
 
 TEST(OffloadIndex, WritesThroughAndFetches) {
-  OffloadIndex offload(1, 8);
+  OffloadIndex offload(1, 8, kNumGroups);
   ASSERT_TRUE(offload.store(1, key_of(1), 0));
   std::vector<OffloadMove> moves = take(&offload);
   ASSERT_EQ(moves.size(), 2u);
@@ -81,7 +83,7 @@ TEST(OffloadIndex, WritesThroughAndFetches) {
 }
 
 TEST(OffloadIndex, WhatCannotBeReadIsForgotten) {
-  OffloadIndex offload(2, 8);
+  OffloadIndex offload(2, 8, kNumGroups);
   offload.adopt({key_of(1), 0});
   ASSERT_EQ(offload.where(key_of(1), 0), Where::kDisk);
   ASSERT_TRUE(offload.fetch(key_of(1), 0));
@@ -95,7 +97,7 @@ TEST(OffloadIndex, WhatCannotBeReadIsForgotten) {
 }
 
 TEST(OffloadIndex, AFullDiskDropsItsOldest) {
-  OffloadIndex offload(4, 2);
+  OffloadIndex offload(4, 2, kNumGroups);
   for (uint64_t key : {1, 2, 3}) offload.adopt({key_of(key), 0});
   std::vector<OffloadMove> moves = take(&offload);
   ASSERT_EQ(moves.size(), 1u);
@@ -109,8 +111,22 @@ TEST(OffloadIndex, AFullDiskDropsItsOldest) {
   EXPECT_EQ(moves[2].kind, OffloadMoveKind::kSpill);
 }
 
+TEST(OffloadIndex, HasAsManyGroupsAsTheModel) {
+  OffloadIndex offload(4, 8, kNumGroups);
+  constexpr int32_t kLast = int32_t{kNumGroups} - 1;
+  EXPECT_TRUE(offload.store(1, key_of(1), kLast));
+  offload.adopt({key_of(2), kLast});
+  for (int32_t group : {kLast + 1, -1, INT32_MAX, INT32_MIN}) offload.adopt({key_of(3), group});
+  take(&offload);
+  EXPECT_EQ(offload.where(key_of(1), kLast), Where::kMemory);
+  EXPECT_EQ(offload.where(key_of(2), kLast), Where::kDisk);
+  EXPECT_EQ(offload.num_used_slots(kLast), 1);
+  EXPECT_EQ(offload.num_used_disk_slots(kLast), 2);
+  EXPECT_EQ(offload.stats().num_used_disk_slots, 2) << "a file of no group is left alone";
+}
+
 TEST(OffloadIndex, ClearedWhileMovesAreUnderWay) {
-  OffloadIndex offload(3, 8);
+  OffloadIndex offload(3, 8, kNumGroups);
   offload.adopt({key_of(1), 0});
   ASSERT_TRUE(offload.fetch(key_of(1), 0));
   ASSERT_TRUE(offload.store(1, key_of(2), 0));
@@ -131,7 +147,7 @@ TEST(OffloadIndex, ClearedWhileMovesAreUnderWay) {
 }
 
 TEST(OffloadIndex, ClearedBeforeTheMovesAreTaken) {
-  OffloadIndex offload(3, 8);
+  OffloadIndex offload(3, 8, kNumGroups);
   offload.adopt({key_of(1), 0});
   ASSERT_TRUE(offload.fetch(key_of(1), 0));
   ASSERT_TRUE(offload.store(1, key_of(2), 0));
@@ -205,7 +221,7 @@ TEST(OffloadIndex, AnyOrderOfEventsKeepsTheBooks) {
     SplitMix64 random(seed);
     const auto num_slots = static_cast<int32_t>(1 + random.next() % 6);
     const auto num_disk = static_cast<int64_t>(random.next() % 10);
-    OffloadIndex offload(num_slots, num_disk);
+    OffloadIndex offload(num_slots, num_disk, kNumGroups);
     Store store(num_slots, seed + 1000);
     for (int step = 0; step < 600; ++step) {
       const BlockKey key = key_of(random.next() % 14);

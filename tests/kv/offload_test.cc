@@ -214,6 +214,17 @@ TEST(Offload, WindowedGroupsBringBackWhatIsSeen) {
   EXPECT_EQ(harness.offload.num_loads(), 6u + 2u);
 }
 
+TEST(Offload, ManyGroupsComeBack) {
+  std::vector<KvGroupSpec> groups(20, testing::window_group(kBlock, 6, 100));
+  groups.insert(groups.begin(), testing::full_group(kBlock, 100));
+  Harness harness(groups, 1 + 7 * 21, with_offload(400, 0), {.num_slots = 400});
+  harness.serve(prompt(0, 25));
+  harness.serve(prompt(1000, 25));
+  const Harness::Served again = harness.serve(prompt(0, 25));
+  EXPECT_EQ(again.matched + again.loaded, 24);
+  EXPECT_EQ(harness.offload.num_loads(), 6u + 20 * 2);
+}
+
 TEST(Offload, AdoptedFilesAreFound) {
   // The same root in both lives, as a folder keeps it.
   PrefixCacheConfig config = with_offload(16, 100);
