@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "http/cors.h"
 #include "openai/requests.h"
 #include "server/query.h"
@@ -76,6 +77,15 @@ void sleep(RouteContext* context, const HttpRequest& request, const Writer& writ
   context->engine->pause(*mode, false, std::move(then_sleep));
 }
 
+// What it loads again are files of the server's own: where they are gone or others it is no fault of the
+// command. Operators read the reason.
+HttpResponse cannot_wake(const Status& status) {
+  if (status.code() == StatusCode::kExhausted || status.code() == StatusCode::kUnavailable)
+    return error_response(status);
+  log_error("/wake_up: {}", status.message());
+  return error_response(ApiError{500, status.message(), "InternalServerError", ""});
+}
+
 void wake_up(RouteContext* context, const HttpRequest& request, const Writer& writer) {
   Result<std::vector<std::string>> named =
       query_choices(request, "tags", {"weights", "kv_cache", "scheduling"});
@@ -86,7 +96,7 @@ void wake_up(RouteContext* context, const HttpRequest& request, const Writer& wr
     kv_cache |= tag == "kv_cache";
   }
   auto done = [engine = context->engine, writer, tags = *named](const Status& status) {
-    if (!status.ok()) return writer->send(error_response(status));
+    if (!status.ok()) return writer->send(cannot_wake(status));
     const bool asleep = engine->is_sleeping();  // weights alone do not wake it
     Object out;
     out.append("status", asleep ? "sleeping" : "awake");

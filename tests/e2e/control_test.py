@@ -1,11 +1,14 @@
 """Time limits, full queues, and the commands beside the requests, as clients and operators see them."""
 import json
+import pathlib
+import shutil
+import tempfile
 import threading
 import time
 import unittest
 
 import openai
-from harness import Server, wait_until
+from harness import STORIES, Server, wait_until
 
 LONG = {"prompt": [5], "max_tokens": 1000, "ignore_eos": True}
 DEVELOPER = {"VLLM_SERVER_DEV_MODE": "1"}
@@ -111,6 +114,27 @@ class Commands(unittest.TestCase):
                 wait_until(lambda: server.metric("vllm:num_requests_waiting") == 1)
                 self.assertEqual(server.post("/wake_up", b"")[0], 200)
                 self.assertEqual(waiting.result()["choices"][0]["text"], expected)
+                self.assertEqual(text_of(server), expected)
+
+    def test_weights_that_cannot_be_loaded_again_are_the_servers_fault(self):
+        with tempfile.TemporaryDirectory() as folder:
+            model = shutil.copytree(STORIES, pathlib.Path(folder) / "model")
+            weights = next(model.glob("*.safetensors"))
+            good = weights.read_bytes()
+            with Server(model, "--enable-sleep-mode", environment=DEVELOPER) as server:
+                expected = text_of(server)
+                self.assertEqual(server.post("/sleep", b"")[0], 200)
+                moved = weights.rename(weights.with_suffix(".moved"))
+                for cut in (None, len(good) - 5, 20):
+                    if cut:
+                        weights.write_bytes(good[:cut])
+                    status, body, _ = server.post("/wake_up", b"")
+                    error = json.loads(body)["error"]
+                    self.assertEqual((status, error["type"]), (500, "InternalServerError"), cut)
+                    self.assertIn("safetensors", error["message"])
+                    self.assertEqual(json.loads(server.get("/is_sleeping")[1]), {"is_sleeping": True})
+                moved.rename(weights)
+                self.assertEqual(server.post("/wake_up", b"")[0], 200)
                 self.assertEqual(text_of(server), expected)
 
     def test_reset_prefix_cache(self):
