@@ -338,6 +338,7 @@ TokenLogprobText StreamCore::logprob_text(const TokenRows& rows, std::size_t ind
   float logprob = index < rows.logprob.size() ? rows.logprob[index] : 0;
   out.token = token_text(rows.token[index], logprob, index < rows.rank.size() ? rows.rank[index] : 0);
   if (index + 1 >= rows.top_begin.size()) return out;
+  out.top.reserve(static_cast<std::size_t>(rows.top_begin[index + 1] - rows.top_begin[index]));
   for (int32_t i = rows.top_begin[index]; i < rows.top_begin[index + 1]; ++i) {
     const TopLogprob& top = rows.top[static_cast<std::size_t>(i)];
     out.top.push_back(token_text(top.id, top.logprob, i - rows.top_begin[index] + 1));

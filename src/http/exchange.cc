@@ -48,7 +48,8 @@ void Exchange::send(HttpResponse response) {
   std::function<void()> dropped;  // destroyed after the lock: it may hold the last reference to anything
   AnswerFrame frame = frame_;
   frame.close = frame.close || connection_->core().draining;
-  std::string bytes = render_answer(response, frame);
+  const int status = response.status;
+  std::string bytes = render_answer(std::move(response), frame);
   std::lock_guard lock(connection_->outbox().mutex);
   if (state_ != State::kNew) return;
   if (connection_->outbox().closed) {
@@ -56,7 +57,7 @@ void Exchange::send(HttpResponse response) {
     return;
   }
   append(std::move(bytes));
-  connection_->outbox().started_status = response.status;
+  connection_->outbox().started_status = status;
   complete(&dropped);
   connection_->wake_writer();
 }

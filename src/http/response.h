@@ -19,8 +19,8 @@ struct AnswerFrame {
   bool close_delimited = false;  // a stream to an HTTP/1.0 client: no chunks
 };
 
-// A whole answer.
-std::string render_answer(const HttpResponse& response, const AnswerFrame& frame);
+// A whole answer. Its body becomes part of it.
+std::string render_answer(HttpResponse&& response, const AnswerFrame& frame);
 // The head of a streamed one.
 std::string render_stream_head(int status, std::string_view content_type, const HttpHeaders& headers,
                                const AnswerFrame& frame);

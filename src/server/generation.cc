@@ -22,11 +22,14 @@ constexpr Time kNever{};
 
 // What an answer costs to write: tokens, each with its alternatives.
 constexpr std::size_t kWrittenAtOnce = 4096;
+std::size_t num_logprobs(const TextDelta& delta) {
+  std::size_t count = 0;
+  for (const auto* rows : {&delta.logprobs, &delta.prompt_logprobs})
+    if (!rows->empty()) count += rows->size() * (1 + rows->back().top.size());
+  return count;
+}
 std::size_t weight_of(const TextDelta& whole) {
-  std::size_t weight = whole.token_ids.size() + whole.prompt_token_ids.size();
-  for (const auto* rows : {&whole.logprobs, &whole.prompt_logprobs})
-    if (!rows->empty()) weight += rows->size() * (1 + rows->back().top.size());
-  return weight;
+  return whole.token_ids.size() + whole.prompt_token_ids.size() + num_logprobs(whole);
 }
 
 }  // namespace
@@ -224,8 +227,21 @@ void Generation::take(TextDelta&& delta) {
   if (context_->config.enable_log_outputs &&
       choice.logged_text.size() < kCharBytesMax * logged_chars(context_->config.max_log_len))
     choice.logged_text += delta.text;
-  if (!shape_->stream) return choice.result.append(std::move(delta));
+  if (!shape_->stream) return keep(std::move(delta), &choice);
   stream_delta(std::move(delta), &choice, index);
+}
+
+void Generation::keep(TextDelta&& delta, Choice* choice) {
+  num_logprobs_ += static_cast<int64_t>(num_logprobs(delta));
+  choice->result.append(std::move(delta));
+  const Status few =
+      check_num_logprobs(static_cast<double>(num_logprobs_), context_->config.answer_logprobs_max);
+  if (few.ok()) return;
+  {
+    std::lock_guard lock(stream_mutex_);
+    stream_.cancel();
+  }
+  fail(few);
 }
 
 bool Generation::gather_piece(TextDelta* delta, Choice* choice) const {

@@ -77,6 +77,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void pump();
   void read_stream();
   void take(TextDelta&& delta);
+  void keep(TextDelta&& delta, Choice* choice);
   // False: it is held until there are enough for a piece.
   bool gather_piece(TextDelta* delta, Choice* choice) const;
   void stream_delta(TextDelta&& delta, Choice* choice, int32_t index);
@@ -101,6 +102,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   OutputStream stream_;          // set once, under stream_mutex_
   std::mutex stream_mutex_;      // for abort(), which may come from elsewhere
   std::vector<Choice> choices_;  // [prompt * n + choice]; none before admission
+  int64_t num_logprobs_ = 0;     // that are kept
   std::string events_;           // of this pump, not yet written
   bool streaming_ = false, begun_ = false, ended_ = false;
 };

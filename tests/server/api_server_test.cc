@@ -167,6 +167,25 @@ TEST(ApiServer, BodiesAreSaidToBeJson) {
     }
 }
 
+// Where the client says nothing of the length, what comes is counted.
+TEST(ApiServer, AnswersKeepSoManyLogprobs) {
+  ServerHarness harness;
+  harness.config.answer_logprobs_max = 100;
+  harness.scripted.script = [](const std::vector<TokenId>& prompt, int32_t) {
+    return std::vector<TokenId>(prompt.size() % 2 == 0 ? 9 : 12, 'a');
+  };
+  harness.start();
+  const std::string body = std::string("{") + kUser + R"(,"logprobs":true,"top_logprobs":9)";
+  const HttpResponse short_one = harness.post(kChat, body + "}");
+  const HttpResponse long_one = harness.post(
+      kChat, R"({"messages":[{"role":"user","content":"hi!"}],"logprobs":true,"top_logprobs":9})");
+  EXPECT_EQ(short_one.status + long_one.status, 200 + 400);
+  const HttpResponse& refused = short_one.status == 400 ? short_one : long_one;
+  EXPECT_EQ(at(json(refused.body), {"error", "param"}).as_string(), "logprobs");
+  EXPECT_EQ(harness.stream(kChat, body + R"(,"n":2,"stream":true})").empty(), false);
+  EXPECT_EQ(harness.post(kText, R"({"prompt":"abcdefghij","prompt_logprobs":9,"max_tokens":1})").status, 400);
+}
+
 TEST(ApiServer, ForcedUsageIsOnEveryChunk) {
   ServerHarness harness;
   harness.config.limits.force_include_usage = true;
