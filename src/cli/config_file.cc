@@ -3,6 +3,8 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <initializer_list>
+#include <set>
 
 #include "base/json.h"
 #include "base/mmap.h"
@@ -37,17 +39,48 @@ bool is_no(const std::string& text) {
   return text == "false" || text == "False" || text == "no" || text == "off";
 }
 
-bool takes_json(std::span<const FlagSpec> table, std::string name) {
+// Dashes and underscores are one; an alias is the flag's own name.
+std::string canonical_name(std::string name, const FlagSpec* spec) {
+  if (spec != nullptr) return spec->name;
   std::replace(name.begin(), name.end(), '_', '-');
-  return std::any_of(table.begin(), table.end(),
-                     [&](const FlagSpec& spec) { return name == spec.name && spec.kind == FlagKind::kJson; });
+  return name;
 }
 
-void append_flag(std::span<const FlagSpec> table, const std::string& name, const YAML::Node& node,
+const FlagSpec* find_spec(std::span<const FlagSpec> table, std::string name) {
+  std::replace(name.begin(), name.end(), '_', '-');
+  auto is_it = [&](const FlagSpec& spec) {
+    return name == spec.name || (!name.empty() && name == spec.alias);
+  };
+  const auto found = std::find_if(table.begin(), table.end(), is_it);
+  return found == table.end() ? nullptr : &*found;
+}
+
+bool takes(const FlagSpec* spec, std::initializer_list<FlagKind> kinds) {
+  return spec == nullptr || std::find(kinds.begin(), kinds.end(), spec->kind) != kinds.end();
+}
+
+Status error_at(const YAML::Mark& mark, const std::string& path, const std::string& what) {
+  return invalid_argument("'" + path + "', line " + std::to_string(mark.line + 1) + ": " + what, "config");
+}
+
+// What is wrong with the value, or nothing. Values of flags that are not in the table are not judged here.
+std::string fault_of(const FlagSpec* spec, const std::string& name, const YAML::Node& value) {
+  using enum FlagKind;
+  if (value.IsMap() && !takes(spec, {kJson})) return name + " takes no mapping";
+  if (value.IsSequence() && !takes(spec, {kList, kIntList, kJson}))
+    return name + " takes one value, not a list";
+  if (!value.IsScalar() || value.Tag() == "!" || takes(spec, {kBool})) return {};
+  const std::string& text = value.Scalar();
+  if (!is_yes(text) && !is_no(text)) return {};
+  return text + " is a switch's value in YAML, which " + name + " is not: as a text it needs quotes (\"" +
+         text + "\")";
+}
+
+void append_flag(const FlagSpec* spec, const std::string& name, const YAML::Node& node,
                  std::vector<std::string>* out) {
   if (node.IsNull()) {
     return;
-  } else if (node.IsMap() || (node.IsSequence() && takes_json(table, name))) {
+  } else if (node.IsMap() || (node.IsSequence() && spec != nullptr && spec->kind == FlagKind::kJson)) {
     out->push_back("--" + name + "=" + write_json(to_value(node, 0)));
   } else if (node.IsSequence()) {
     for (const YAML::Node& item : node)
@@ -61,19 +94,40 @@ void append_flag(std::span<const FlagSpec> table, const std::string& name, const
   }
 }
 
+Status append_flags(std::span<const FlagSpec> table, const std::string& path, const YAML::Node& root,
+                    std::vector<std::string>* out) {
+  std::set<std::string> seen;
+  for (const auto& item : root) {
+    const std::string name = item.first.as<std::string>();
+    const FlagSpec* spec = find_spec(table, name);
+    const std::string canonical = canonical_name(name, spec);
+    if (canonical == "config")
+      return error_at(item.first.Mark(), path, "a configuration file can not name another one (config)");
+    if (!seen.insert(canonical).second)
+      return error_at(item.first.Mark(), path, canonical + " is given twice");
+    if (std::string fault = fault_of(spec, canonical, item.second); !fault.empty())
+      return error_at(item.second.Mark(), path, fault);
+    append_flag(spec, name, item.second, out);
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> read_config_file(std::span<const FlagSpec> table, const std::string& path) {
   PAGODA_TRY(std::string text, read_file(path, 1 << 20));
   std::vector<std::string> arguments;
   try {
-    YAML::Node root = YAML::Load(text);
+    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+    if (documents.empty()) return arguments;
+    if (documents.size() > 1)
+      return error_at(documents[1].Mark(), path, "a second document begins: a configuration file has one");
+    const YAML::Node& root = documents[0];
     if (!root.IsMap() && !root.IsNull())
       return invalid_argument("'" + path + "' must be a YAML mapping of flags to values", "config");
-    for (const auto& item : root) append_flag(table, item.first.as<std::string>(), item.second, &arguments);
+    PAGODA_RETURN_IF_ERROR(append_flags(table, path, root, &arguments));
   } catch (const YAML::Exception& error) {
-    return invalid_argument("'" + path + "', line " + std::to_string(error.mark.line + 1) + ": " + error.msg,
-                            "config");
+    return error_at(error.mark, path, error.msg);
   }
   return arguments;
 }

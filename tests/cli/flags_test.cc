@@ -132,5 +132,38 @@ TEST(ConfigFile, BecomesArguments) {
   EXPECT_EQ(read_config_file(serve_flag_table(), path).status().code(), StatusCode::kNotFound);
 }
 
+TEST(ConfigFile, FaultsAreNamedByLine) {
+  const auto path =
+      std::filesystem::temp_directory_path() / ("pagoda_faults_" + std::to_string(::getpid()) + ".yaml");
+  const struct {
+    const char *text, *error;  // null: none
+  } cases[] = {
+      {"port: 1\nconfig: other.yaml\n", "line 2: a configuration file can not name another one (config)"},
+      {"port: 1\n---\nport: 2\n", "line 3: a second document begins"},
+      {"port: 1\nmax-num-seqs: 2\nport: 3\n", "line 3: port is given twice"},
+      {"max-num-seqs: 1\nmax_num_seqs: 2\n", "line 2: max-num-seqs is given twice"},
+      {"port: 1\nmax-num-seqs: [1, 2]\n", "line 2: max-num-seqs takes one value, not a list"},
+      {"enable-prefix-caching: [true]\n", "line 1: enable-prefix-caching takes one value, not a list"},
+      {"max-num-seqs: {a: 1}\n", "line 1: max-num-seqs takes no mapping"},
+      {"port: 1\nserved-model-name: no\n",
+       "line 2: no is a switch's value in YAML, which served-model-name is not: as a text it needs quotes "
+       "(\"no\")"},
+      {"cpu-tune: off\n", "line 1: off is a switch's value in YAML"},
+      {"served-model-name: \"no\"\ncpu-tune: 'off'\n", nullptr},
+      {"served-model-name: [no, b]\n", nullptr},
+      {"--- \nport: 1\n", nullptr},
+      {"", nullptr},
+  };
+  for (const auto& one : cases) {
+    std::ofstream(path) << one.text;
+    const Status status = read_config_file(serve_flag_table(), path).status();
+    EXPECT_EQ(status.ok(), one.error == nullptr) << one.text << status.message();
+    if (one.error != nullptr) {
+      EXPECT_NE(status.message().find(one.error), std::string::npos) << status.message();
+    }
+  }
+  std::filesystem::remove(path);
+}
+
 }  // namespace
 }  // namespace pagoda
