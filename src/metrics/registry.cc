@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/json.h"
+#include "base/utf8.h"
 
 namespace pagoda {
 namespace {
@@ -22,10 +23,10 @@ std::string number(double value) {
   return python_float_repr(value);
 }
 
-// Label values escape backslash, quote and newline (Prometheus exposition format 0.0.4).
+// UTF-8, in which label values escape backslash, quote and newline (Prometheus exposition format 0.0.4).
 std::string escaped(const std::string& text, bool quotes) {
   std::string out;
-  for (char c : text) {
+  for (char c : sanitize_utf8(text)) {
     if (c == '\\' || (c == '"' && quotes)) out += '\\';
     if (c == '\n')
       out += "\\n";

@@ -98,8 +98,11 @@ Status BpeModel::load_vocabulary(const Value& model) {
     if (!token.key.empty()) spellings_[static_cast<std::size_t>(places.place(id))] = {id, token.key};
   }
   PAGODA_TRY(std::string unknown, string_field_or(model, "model", "unk_token", ""));
-  if (!unknown.empty()) unknown_id_ = spelled_ids_.find(unknown);
-  return Status();
+  if (unknown.empty()) return Status();
+  unknown_id_ = spelled_ids_.find(unknown);
+  if (unknown_id_ >= 0) return Status();
+  return invalid_argument("tokenizer.json: model.unk_token is " + quoted(unknown) +
+                          ", which is not in model.vocab");
 }
 
 Status BpeModel::load_merges(const Value& model) {

@@ -40,6 +40,13 @@ TEST(MetricsRegistry, RendersPrometheusText) {
       "d_bytes_count{b=\"2\",z=\"1\"} 2.0\nd_bytes_sum{b=\"2\",z=\"1\"} 10.0\n");
 }
 
+TEST(MetricsRegistry, ReadersGetUtf8) {
+  MetricsRegistry registry;
+  registry.gauge("g", "Caf\xe9.", {{"model_name", "n\xe9m \xc3\xa9"}}).set(1);
+  EXPECT_EQ(registry.render(),
+            "# HELP g Caf\uFFFD.\n# TYPE g gauge\ng{model_name=\"n\uFFFDm \u00e9\"} 1.0\n");
+}
+
 TEST(MetricsRegistry, TellsSinceWhenItCounts) {
   const auto before = static_cast<double>(std::time(nullptr));
   MetricsRegistry registry;

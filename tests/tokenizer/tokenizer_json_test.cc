@@ -72,6 +72,8 @@ const BadFile kBadFiles[] = {
     {"model", R"({"type":"BPE","vocab":{},"merges":[],"ignore_merges":1})",
      "model.ignore_merges must be true or false"},
     {"model", R"({"type":"BPE","vocab":{},"merges":[],"unk_token":1})", "model.unk_token must be a string"},
+    {"model", R"({"type":"BPE","vocab":{"a":0},"merges":[],"unk_token":"<unk>"})",
+     R"(model.unk_token is "<unk>", which is not in model.vocab)"},
     {"model", R"({"type":"BPE","vocab":{},"merges":[],"end_of_word_suffix":"</w>"})",
      "end_of_word_suffix is not built"},
     {"added_tokens", "{}", "added_tokens must be an array"},
