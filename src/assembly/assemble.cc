@@ -117,6 +117,10 @@ PrefixCacheConfig prefix_cache_config(const EngineArgs& args, const SizePlan& si
   if (config.hash_seed == "random") config.hash_seed.clear();
   config.record_events = args.observability.kv_events.enabled;
   config.replay_tokens = replay_of(args.cache, sizes.groups, sizes.max_model_len);
+  if (config.replay_tokens > 0 && args.cache.prefix_cache_retention_interval > 0)
+    log_warning(
+        "--prefix-cache-retention-interval has no effect: sliding windows are not in the prefix cache "
+        "(--no-swa-bounded-replay would keep them there)");
   return config;
 }
 

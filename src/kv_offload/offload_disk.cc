@@ -288,6 +288,11 @@ void OffloadDisk::carry_out(const Job& job) {
     status = read_offload_file(path, name, job.slot);
     if (!status.ok()) ::unlink(path.c_str());
   }
+  std::error_code ignored;
+  // Not made again: its lock is gone with it, and another process may make it its own.
+  if (status.code() == StatusCode::kNotFound && !fs::is_directory(folder_, ignored))
+    status =
+        io_error(fmt::format("'{}' has been removed: nothing is offloaded to disk until a restart", folder_));
   if (!status.ok()) log_throttled(status);
   end_move(move, status.ok());
 }

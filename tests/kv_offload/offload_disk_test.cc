@@ -12,6 +12,7 @@
 #include <semaphore>
 #include <thread>
 
+#include "base/log.h"
 #include "base/mmap.h"
 #include "base/rng.h"
 #include "kv_offload/offload_file.h"
@@ -295,6 +296,20 @@ TEST(OffloadDisk, AFailingDiskIsSaid) {
   for (const auto& entry : fs::recursive_directory_iterator(dir.path()))
     EXPECT_NE(entry.path().extension(), ".tmp") << "nothing half-written is left";
   EXPECT_TRUE(spill(disk.get(), 2));
+}
+
+TEST(OffloadDisk, ARemovedFolderIsSaidAndNotMadeAgain) {
+  TempDir dir;
+  auto disk = open_disk(config_of(dir.file("kv")));
+  ASSERT_TRUE(spill(disk.get(), 1));
+  fs::remove_all(dir.file("kv"));
+  ::testing::internal::CaptureStderr();
+  EXPECT_FALSE(fetch(disk.get(), 1));
+  EXPECT_FALSE(spill(disk.get(), 2));
+  flush_log(std::chrono::seconds(10));
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  EXPECT_NE(log.find("has been removed: nothing is offloaded to disk until a restart"), log.npos) << log;
+  EXPECT_FALSE(fs::exists(dir.file("kv")));
 }
 
 TEST(OffloadDisk, UnusableFoldersAreRefused) {
