@@ -243,7 +243,7 @@ class Memory(unittest.TestCase):
     CHAT = {"messages": [{"role": "user", "content": PROMPTS[0]}], "n": 48, "logprobs": True, "top_logprobs": 2000,
             "max_tokens": 6, "stream": True}
     STORMS = {
-        "choices": [("/v1/completions", {"prompt": [5], "n": 64, "logprobs": 20, "max_tokens": 200, "ignore_eos": True})] * 4,
+        "choices": [("/v1/completions", {"prompt": [5], "n": 64, "logprobs": 60, "max_tokens": 200, "ignore_eos": True})] * 4,
         "echo": [("/v1/completions", {"prompt": [p], "echo": True, "logprobs": 2000, "max_tokens": 3}) for p in PROMPTS],
         "prompt": [("/v1/completions", {"prompt": p, "prompt_logprobs": 2000, "max_tokens": 3}) for p in PROMPTS],
         "chat": [("/v1/chat/completions", CHAT)] * 3,
