@@ -82,16 +82,21 @@ class ChoiceText {
 class TokenPlaces {
  public:
   // The token has taken the text from so many characters to so many. What a token is called need not all be
-  // in the text (special tokens are left out, a leading space goes).
+  // in the text (special tokens are left out, a leading space goes), and the token that completes a character
+  // is called by all since it was begun.
   void place(std::size_t before, std::size_t after, TokenLogprobText* token) {
+    if (open_.empty()) begin_ = before;
     const std::size_t length = count_code_points(token_name(open_, token->token.bytes));
-    token->text_offset = static_cast<int32_t>(std::max(before, after - std::min(after, length)));
+    std::size_t offset = begin_;
+    if (length > 0) offset = before == after ? before : std::max(begin_, after - std::min(after, length));
+    token->text_offset = static_cast<int32_t>(offset);
     token->open = open_;
     open_ = open_after(open_, token->token.bytes);
   }
 
  private:
   std::string open_;
+  std::size_t begin_ = 0;  // of the text that tokens since open_ was empty have taken
 };
 
 }  // namespace pagoda

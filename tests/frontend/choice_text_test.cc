@@ -84,5 +84,22 @@ TEST(StopMatcher, EndsThatMayNotStopAreForgotten) {
   EXPECT_EQ(match->end, 1u);
 }
 
+// "c \u2260 d" of five tokens, of which one is a space and two bytes of a character.
+TEST(TokenPlaces, ANameBeginsWhereTheTokensOfItsCharacterDo) {
+  const struct {
+    std::string bytes;
+    std::size_t before, after;
+    int32_t offset;
+  } tokens[] = {
+      {"c", 0, 1, 0}, {" \xE2\x89", 1, 2, 1}, {"\xA0", 2, 3, 1}, {" d", 3, 5, 3}, {"</s>", 5, 5, 5}};
+  TokenPlaces places;
+  for (const auto& each : tokens) {
+    TokenLogprobText token;
+    token.token.bytes = each.bytes;
+    places.place(each.before, each.after, &token);
+    EXPECT_EQ(token.text_offset, each.offset) << each.bytes;
+  }
+}
+
 }  // namespace
 }  // namespace pagoda
