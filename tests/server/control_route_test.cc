@@ -297,6 +297,7 @@ TEST(ApiServer, AbortsRequestsByTheirIds) {
     EXPECT_EQ(harness.post("/abort_requests", std::string(R"({"request_ids":[")") + id + "\"]}").body,
               R"({"status":"aborted","aborted":1})");
     running.join();
+    ASSERT_TRUE(harness.wait_idle());
   }
   for (const char* all : {"{}", R"({"request_ids":[]})", R"({"request_ids":null})"}) {
     EXPECT_EQ(harness.post("/abort_requests", all).body, R"({"status":"aborted","aborted":0})");
