@@ -8,7 +8,7 @@ import time
 import unittest
 
 import openai
-from harness import STORIES, Server, wait_until
+from harness import SOURCE, Server, wait_until
 
 LONG = {"prompt": [5], "max_tokens": 1000, "ignore_eos": True}
 DEVELOPER = {"VLLM_SERVER_DEV_MODE": "1"}
@@ -118,7 +118,7 @@ class Commands(unittest.TestCase):
 
     def test_weights_that_cannot_be_loaded_again_are_the_servers_fault(self):
         with tempfile.TemporaryDirectory() as folder:
-            model = shutil.copytree(STORIES, pathlib.Path(folder) / "model")
+            model = shutil.copytree(SOURCE / "demo" / "model", pathlib.Path(folder) / "model")
             weights = next(model.glob("*.safetensors"))
             good = weights.read_bytes()
             with Server(model, "--enable-sleep-mode", environment=DEVELOPER) as server:
