@@ -5,7 +5,6 @@
 #include <cmath>
 #include <initializer_list>
 #include <optional>
-#include <ranges>
 #include <span>
 
 #include "base/log.h"
@@ -47,7 +46,8 @@ class RopeFields {
   // `rope_type`, or `type` as older files call it; `where`: the field that says it.
   std::string type(std::string* where) {
     std::string type = "default";
-    for (Source& source : objects_ | std::views::reverse) {
+    for (auto object = objects_.rbegin(); object != objects_.rend(); ++object) {
+      Source& source = *object;
       const std::string older = source.reader.string("type", type);
       const bool has_both = source.reader.has("type") && source.reader.has("rope_type");
       if (source.reader.has("type")) *where = source.where + ".type";
@@ -76,8 +76,8 @@ class RopeFields {
 
   template <class T, class Read>
   T first(std::string_view key, std::optional<T> value, const Read& read) {
-    for (Source& source : objects_ | std::views::reverse)
-      if (source.reader.has(key)) value = read(source.reader);
+    for (auto source = objects_.rbegin(); source != objects_.rend(); ++source)
+      if (source->reader.has(key)) value = read(source->reader);
     return value ? *std::move(value) : read(objects_.front().reader);
   }
 
