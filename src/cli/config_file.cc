@@ -1,5 +1,6 @@
 #include "cli/config_file.h"
 
+#include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -12,17 +13,32 @@
 namespace pagoda {
 namespace {
 
+constexpr int kDepthMax = 64;
+// Of one file, with what aliases repeat: a few of them on one another stand for more values than memory
+// holds, and one may stand within what it names.
+constexpr int kValuesMax = 100'000;
+
+// One more of a file's values.
+void count(const YAML::Node& node, int* values) {
+  if (++*values > kValuesMax)
+    throw YAML::Exception(node.Mark(),
+                          fmt::format("more than {} values, counting what aliases (*) repeat", kValuesMax));
+}
+
 // YAML scalars are JSON if they read as such, otherwise text.
-Value to_value(const YAML::Node& node, int depth) {
-  if (depth > 64) return Value();
+Value to_value(const YAML::Node& node, int depth, int* values) {
+  count(node, values);
+  if (depth > kDepthMax)
+    throw YAML::Exception(node.Mark(), fmt::format("values nest more than {} deep here", kDepthMax));
   if (node.IsSequence()) {
     Array array;
-    for (const YAML::Node& item : node) array.push_back(to_value(item, depth + 1));
+    for (const YAML::Node& item : node) array.push_back(to_value(item, depth + 1, values));
     return array;
   }
   if (node.IsMap()) {
     Object object;
-    for (const auto& item : node) object.set(item.first.as<std::string>(), to_value(item.second, depth + 1));
+    for (const auto& item : node)
+      object.set(item.first.as<std::string>(), to_value(item.second, depth + 1, values));
     return object;
   }
   if (!node.IsScalar()) return Value();
@@ -76,15 +92,18 @@ std::string fault_of(const FlagSpec* spec, const std::string& name, const YAML::
          text + "\")";
 }
 
-void append_flag(const FlagSpec* spec, const std::string& name, const YAML::Node& node,
+void append_flag(const FlagSpec* spec, const std::string& name, const YAML::Node& node, int* values,
                  std::vector<std::string>* out) {
   if (node.IsNull()) {
     return;
   } else if (node.IsMap() || (node.IsSequence() && spec != nullptr && spec->kind == FlagKind::kJson)) {
-    out->push_back("--" + name + "=" + write_json(to_value(node, 0)));
+    out->push_back("--" + name + "=" + write_json(to_value(node, 0, values)));
   } else if (node.IsSequence()) {
-    for (const YAML::Node& item : node)
-      out->push_back("--" + name + "=" + (item.IsScalar() ? item.Scalar() : write_json(to_value(item, 0))));
+    for (const YAML::Node& item : node) {
+      count(item, values);
+      out->push_back("--" + name + "=" +
+                     (item.IsScalar() ? item.Scalar() : write_json(to_value(item, 0, values))));
+    }
   } else if (node.Tag() != "!" && is_yes(node.Scalar())) {
     out->push_back("--" + name);
   } else if (node.Tag() != "!" && is_no(node.Scalar())) {
@@ -97,6 +116,7 @@ void append_flag(const FlagSpec* spec, const std::string& name, const YAML::Node
 Status append_flags(std::span<const FlagSpec> table, const std::string& path, const YAML::Node& root,
                     std::vector<std::string>* out) {
   std::set<std::string> seen;
+  int values = 0;
   for (const auto& item : root) {
     const std::string name = item.first.as<std::string>();
     const FlagSpec* spec = find_spec(table, name);
@@ -107,7 +127,7 @@ Status append_flags(std::span<const FlagSpec> table, const std::string& path, co
       return error_at(item.first.Mark(), path, canonical + " is given twice");
     if (std::string fault = fault_of(spec, canonical, item.second); !fault.empty())
       return error_at(item.second.Mark(), path, fault);
-    append_flag(spec, name, item.second, out);
+    append_flag(spec, name, item.second, &values, out);
   }
   return {};
 }

@@ -135,6 +135,16 @@ TEST(ConfigFile, BecomesArguments) {
 TEST(ConfigFile, FaultsAreNamedByLine) {
   const auto path =
       std::filesystem::temp_directory_path() / ("pagoda_faults_" + std::to_string(::getpid()) + ".yaml");
+  // Each alias stands for nine of the one before; each flag for a thousand names.
+  std::string aliases = "hf-overrides:\n  a: &a [0]\n", lists = "served-model-name: &a [x";
+  for (char each = 'b'; each < 'k'; ++each) {
+    std::string nine;
+    for (int i = 0; i < 9; ++i) nine += std::string(i > 0 ? ", *" : "*") + static_cast<char>(each - 1);
+    aliases += std::string("  ") + each + ": &" + each + " [" + nine + "]\n";
+  }
+  for (int i = 1; i < 1000; ++i) lists += ", x";
+  lists += "]\n";
+  for (int i = 0; i < 200; ++i) lists += "flag-" + std::to_string(i) + ": *a\n";
   const struct {
     const char *text, *error;  // null: none
   } cases[] = {
@@ -149,6 +159,11 @@ TEST(ConfigFile, FaultsAreNamedByLine) {
        "line 2: no is a switch's value in YAML, which served-model-name is not: as a text it needs quotes "
        "(\"no\")"},
       {"cpu-tune: off\n", "line 1: off is a switch's value in YAML"},
+      {"port: 1\nhf-overrides: &a {x: *a}\n", "line 2: values nest more than 64 deep here"},
+      {"port: 1\nhf-overrides: &a {x: *a, y: *a}\n", "line 2: values nest more than 64 deep here"},
+      {aliases.c_str(), "more than 100000 values, counting what aliases (*) repeat"},
+      {lists.c_str(), "more than 100000 values, counting what aliases (*) repeat"},
+      {"hf-overrides: {a: &a [1, 2], b: *a}\n", nullptr},
       {"served-model-name: \"no\"\ncpu-tune: 'off'\n", nullptr},
       {"served-model-name: [no, b]\n", nullptr},
       {"--- \nport: 1\n", nullptr},
