@@ -1,11 +1,13 @@
 #include "cli/config_file.h"
 
 #include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <initializer_list>
 #include <set>
+#include <sstream>
 
 #include "base/json.h"
 #include "base/mmap.h"
@@ -132,17 +134,43 @@ Status append_flags(std::span<const FlagSpec> table, const std::string& path, co
   return {};
 }
 
+// Where a document begins.
+struct DocumentStart : YAML::EventHandler {
+  void OnDocumentStart(const YAML::Mark& at) override { mark = at; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+  }
+  void OnMapEnd() override {}
+
+  YAML::Mark mark;
+};
+
+// The text is one document, or none. YAML::LoadAll is no way to see it: where nothing can be read (`,`) it
+// finds one empty document after the other at the same place.
+Status check_one_document(const std::string& path, const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  DocumentStart first, second, third;
+  if (!parser.HandleNextDocument(first) || !parser.HandleNextDocument(second)) return {};
+  if (parser.HandleNextDocument(third) && third.mark.pos == second.mark.pos)
+    return error_at(second.mark, path, "this is not YAML");
+  return error_at(second.mark, path, "a second document begins: a configuration file has one");
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> read_config_file(std::span<const FlagSpec> table, const std::string& path) {
   PAGODA_TRY(std::string text, read_file(path, 1 << 20));
   std::vector<std::string> arguments;
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.empty()) return arguments;
-    if (documents.size() > 1)
-      return error_at(documents[1].Mark(), path, "a second document begins: a configuration file has one");
-    const YAML::Node& root = documents[0];
+    PAGODA_RETURN_IF_ERROR(check_one_document(path, text));
+    const YAML::Node root = YAML::Load(text);
     if (!root.IsMap() && !root.IsNull())
       return invalid_argument("'" + path + "' must be a YAML mapping of flags to values", "config");
     PAGODA_RETURN_IF_ERROR(append_flags(table, path, root, &arguments));

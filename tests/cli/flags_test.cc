@@ -149,7 +149,10 @@ TEST(ConfigFile, FaultsAreNamedByLine) {
     const char *text, *error;  // null: none
   } cases[] = {
       {"port: 1\nconfig: other.yaml\n", "line 2: a configuration file can not name another one (config)"},
-      {"port: 1\n---\nport: 2\n", "line 3: a second document begins"},
+      {"port: 1\n---\nport: 2\n", "line 2: a second document begins"},
+      {",\x01\xe1", "line 1: this is not YAML"},
+      {"# flags\n, port: 1\n", "line 2: this is not YAML"},
+      {"port: 1\n}\n", "line 2: illegal flow end"},
       {"port: 1\nmax-num-seqs: 2\nport: 3\n", "line 3: port is given twice"},
       {"max-num-seqs: 1\nmax_num_seqs: 2\n", "line 2: max-num-seqs is given twice"},
       {"port: 1\nmax-num-seqs: [1, 2]\n", "line 2: max-num-seqs takes one value, not a list"},
@@ -167,6 +170,7 @@ TEST(ConfigFile, FaultsAreNamedByLine) {
       {"served-model-name: \"no\"\ncpu-tune: 'off'\n", nullptr},
       {"served-model-name: [no, b]\n", nullptr},
       {"--- \nport: 1\n", nullptr},
+      {"# nothing yet\n", nullptr},
       {"", nullptr},
   };
   for (const auto& one : cases) {
