@@ -131,7 +131,7 @@ TEST_P(EngineControl, ResumeEndsTheWaitForThoseRunning) {
   Engine& engine = harness.start();
   auto sink = std::make_shared<Sink>();
   harness.submit(harness.request({1, 2}, 50), sink);
-  ASSERT_TRUE(gate.wait_inside());
+  ASSERT_TRUE(gate.wait_entered());
   Order wait, go_on;
   engine.pause(PauseMode::kWait, true, wait.done());
   engine.resume(go_on.done());
@@ -223,7 +223,7 @@ TEST_P(EngineControl, AHangIsSeen) {
   EXPECT_LT(engine.stalled_s(), 0.01);  // its thread may not have come to rest yet
   auto sink = std::make_shared<Sink>();
   harness.submit(harness.request({1}, 3), sink);
-  ASSERT_TRUE(gate.wait_inside());
+  ASSERT_TRUE(gate.wait_entered());
   std::this_thread::sleep_for(kShort);
   EXPECT_GE(engine.stalled_s(), 0.03);
   gate.open();

@@ -15,13 +15,11 @@
 #include "engine/engine.h"
 #include "tests/testing/async_runner.h"
 #include "tests/testing/fake_runner.h"
+#include "tests/testing/gate.h"
 #include "tests/testing/kv_specs.h"
 #include "tests/testing/scheduler_config.h"
 
 namespace pagoda::testing {
-
-// Generous: only a hang reaches it.
-inline constexpr std::chrono::seconds kPatience{60};
 
 class Sink : public EventSink {
  public:
@@ -68,33 +66,6 @@ class Sink : public EventSink {
   std::condition_variable changed_;
   std::map<int, Choice> choices_;
   int num_ended_ = 0, num_events_ = 0;
-};
-
-// Stops the engine thread inside of a step until opened.
-class Gate {
- public:
-  void enter() {
-    std::unique_lock lock(mutex_);
-    ++num_inside_;
-    changed_.notify_all();
-    changed_.wait(lock, [&] { return open_; });
-    --num_inside_;
-  }
-  bool wait_inside() {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, kPatience, [&] { return num_inside_ > 0; });
-  }
-  void open() {
-    std::lock_guard lock(mutex_);
-    open_ = true;
-    changed_.notify_all();
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  int num_inside_ = 0;
-  bool open_ = false;
 };
 
 // One that can sleep, and aborts where it is made to compute then.

@@ -95,7 +95,7 @@ TEST_P(EngineLoop, CancelWhileWaitingRunningAndInFlight) {
   auto running = std::make_shared<Sink>(), waiting = std::make_shared<Sink>(),
        last = std::make_shared<Sink>();
   RequestId running_id = harness.submit(harness.request({1, 2}, 40), running);
-  ASSERT_TRUE(gate.wait_inside());
+  ASSERT_TRUE(gate.wait_entered());
   RequestId waiting_id = harness.submit(harness.request({3}, 40, 2), waiting);
   harness.submit(harness.request({4}, 3), last);
   engine.cancel(waiting_id);
@@ -170,7 +170,7 @@ TEST_P(EngineLoop, OneChoiceIsFinishedByItsReader) {
   closed = true;
   auto sink = std::make_shared<Sink>();
   RequestId id = harness.submit(harness.request({1, 2, 3}, 30, 2), sink);
-  ASSERT_TRUE(gate.wait_inside());
+  ASSERT_TRUE(gate.wait_entered());
   engine.finish(id, 1);  // no output yet: nothing to finish
   closed = false;
   gate.open();
@@ -197,7 +197,7 @@ TEST_P(EngineLoop, DrainWaitsForThoseInsideAndRefusesOthers) {
   auto sink = std::make_shared<Sink>();
   harness.submit(harness.request({1}, 5), sink);
   Result<Engine::QueueTicket> early = engine.reserve(1);
-  ASSERT_TRUE(gate.wait_inside());
+  ASSERT_TRUE(gate.wait_entered());
   EXPECT_FALSE(engine.drain(0.01));
   EXPECT_EQ(engine.reserve(1).status().code(), StatusCode::kUnavailable);
   auto late = std::make_shared<Sink>();

@@ -37,7 +37,7 @@ TEST(Overlap, TheNextStepIsLaunchedWhileOneRuns) {
   harness.start();
   auto sink = std::make_shared<Sink>();
   harness.submit(harness.request({1, 2, 3}, 20), sink);
-  ASSERT_TRUE(gate.wait_inside());
+  ASSERT_TRUE(gate.wait_entered());
   EXPECT_TRUE(harness.wait_in_flight(2)) << "though the first step has no result yet";
   EXPECT_EQ(sink->num_events(), 0);
   gate.open();
@@ -102,7 +102,7 @@ TEST(Overlap, AnErrorOfEitherPlanEndsEverything) {
     auto one = std::make_shared<Sink>(), many = std::make_shared<Sink>();
     harness.submit(harness.request({1}, 40), one);
     launching.get_future().wait();
-    ASSERT_TRUE(gate.wait_inside());
+    ASSERT_TRUE(gate.wait_entered());
     harness.submit(harness.request({2}, 40, 3), many);
     submitted.set_value();
     if (where == kLaunch) {
@@ -135,7 +135,7 @@ TEST(Overlap, ShutdownWithTwoPlansInFlight) {
   auto a = std::make_shared<Sink>(), b = std::make_shared<Sink>();
   harness.submit(harness.request({1}, 3900), a);
   harness.submit(harness.request({2}, 3900), b);
-  ASSERT_TRUE(gate.wait_inside());
+  ASSERT_TRUE(gate.wait_entered());
   ASSERT_TRUE(harness.wait_in_flight(2));
   std::thread stopper([&] { harness.engine.reset(); });
   gate.open();
@@ -162,7 +162,7 @@ TEST(Overlap, CommandsAreCarriedOutWithNothingInFlight) {
   Engine& engine = harness.start();
   auto sink = std::make_shared<Sink>();
   harness.submit(harness.request({1, 2, 3}, 30), sink);
-  ASSERT_TRUE(gate.wait_inside());
+  ASSERT_TRUE(gate.wait_entered());
   ASSERT_TRUE(harness.wait_in_flight(2));
   const uint64_t before = last_launched;
   std::promise<Status> asleep, awake;

@@ -11,12 +11,11 @@
 #include <vector>
 
 #include "frontend/intake.h"
+#include "tests/testing/gate.h"
 #include "tests/testing/question.h"
 #include "tests/testing/scripted_engine.h"
 
 namespace pagoda::testing {
-
-constexpr std::chrono::seconds kPatience{60};  // only a hang reaches it
 
 // What a wake-up does in a server: the reader runs again.
 class Reader {

@@ -303,10 +303,13 @@ TEST(ApiServer, TokenizingTakesAPlaceOfTheQueue) {
   ServerHarness harness;
   Gate gate;
   harness.scripted.config.scheduler.max_num_queued_reqs = 1;
-  harness.scripted.on_step = [&] { return gate.enter(); };
+  harness.scripted.on_step = [&] {
+    gate.enter();
+    return Status();
+  };
   harness.start();
   std::thread client([&] { EXPECT_EQ(harness.post(kText, R"({"prompt":"x"})").status, 200); });
-  gate.wait_entered();
+  EXPECT_TRUE(gate.wait_entered());
   HttpResponse response = harness.post("/tokenize", R"({"prompt":"hi"})");
   EXPECT_EQ(response.status, 503);
   EXPECT_NE(response.body.find("queue is full"), std::string::npos);
@@ -346,10 +349,13 @@ TEST(ApiServer, FullQueueIs503WithRetryAfter) {
   ServerHarness harness;
   Gate gate;
   harness.scripted.config.scheduler.max_num_queued_reqs = 1;
-  harness.scripted.on_step = [&] { return gate.enter(); };
+  harness.scripted.on_step = [&] {
+    gate.enter();
+    return Status();
+  };
   harness.start();
   std::thread first([&] { EXPECT_EQ(harness.post(kText, R"({"prompt":"x"})").status, 200); });
-  gate.wait_entered();
+  EXPECT_TRUE(gate.wait_entered());
   HttpResponse response = harness.post(kText, R"({"prompt":"x"})");
   EXPECT_EQ(response.status, 503);
   bool retry = false;

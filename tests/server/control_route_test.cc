@@ -317,10 +317,13 @@ TEST(ApiServer, AHangingEngineIsNotHealthy) {
   ServerHarness harness;
   Gate gate;
   harness.config.stall_timeout_s = 0.02;
-  harness.scripted.on_step = [&] { return gate.enter(); };
+  harness.scripted.on_step = [&] {
+    gate.enter();
+    return Status();
+  };
   harness.start();
   std::thread client([&] { EXPECT_EQ(harness.post(kText, R"({"prompt":"x"})").status, 200); });
-  gate.wait_entered();
+  EXPECT_TRUE(gate.wait_entered());
   std::this_thread::sleep_for(std::chrono::milliseconds(40));
   EXPECT_EQ(harness.get("/health").status, 503);
   gate.open();

@@ -104,7 +104,10 @@ TEST(Early, SlashesAtTheEndDoNotCount) {
 TEST(Early, AStreamBeginsBeforeItsPromptIsComputed) {
   ServerHarness harness;
   Gate gate;
-  harness.scripted.on_step = [&] { return gate.enter(); };
+  harness.scripted.on_step = [&] {
+    gate.enter();
+    return Status();
+  };
   harness.config.http.sse_keep_alive_s = 0.05;
   harness.start();
   RawClient client(harness.server->port());
@@ -113,7 +116,7 @@ TEST(Early, AStreamBeginsBeforeItsPromptIsComputed) {
   std::string begin = client.read_until("\r\n\r\n");
   EXPECT_EQ(status_of(begin), 200) << begin;
   EXPECT_THAT(begin, HasSubstr("content-type: text/event-stream"));
-  gate.wait_entered();  // and no step has ended yet
+  EXPECT_TRUE(gate.wait_entered());  // and no step has ended yet
   EXPECT_EQ(client.read_until(": keep-alive\n\n"), "e\r\n: keep-alive\n\n");
   EXPECT_EQ(harness.post(kText, R"({"prompt":"x","max_tokens":100000,"stream":true})").status, 400)
       << "what is known at admission is still an HTTP error";

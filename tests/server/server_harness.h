@@ -3,11 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdlib>
 #include <initializer_list>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -16,6 +14,7 @@
 #include "base/log.h"
 #include "http/client.h"
 #include "server/api_server.h"
+#include "tests/testing/gate.h"
 #include "tests/testing/scripted_engine.h"
 
 namespace pagoda::testing {
@@ -112,32 +111,5 @@ inline const Value& at(const Value& value, std::initializer_list<const char*> pa
   }
   return *now;
 }
-
-// Holds the engine inside of its steps.
-class Gate {
- public:
-  Status enter() {
-    std::unique_lock lock(mutex_);
-    ++entered_;
-    changed_.notify_all();
-    changed_.wait(lock, [&] { return open_; });
-    return {};
-  }
-  void wait_entered(int how_many = 1) {
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, std::chrono::seconds(60), [&] { return entered_ >= how_many; });
-  }
-  void open() {
-    std::lock_guard lock(mutex_);
-    open_ = true;
-    changed_.notify_all();
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  int entered_ = 0;
-  bool open_ = false;
-};
 
 }  // namespace pagoda::testing

@@ -26,13 +26,16 @@ using testing::ServerHarness;
 TEST(ApiServer, DrainsWhatIsRunning) {
   ServerHarness harness;
   Gate gate;
-  harness.scripted.on_step = [&] { return gate.enter(); };
+  harness.scripted.on_step = [&] {
+    gate.enter();
+    return Status();
+  };
   harness.start();
   std::string text;
   std::thread client([&] {
     text = at(json(harness.post(kText, R"({"prompt":"x"})").body), {"choices", "0", "text"}).as_string();
   });
-  gate.wait_entered();
+  EXPECT_TRUE(gate.wait_entered());
   std::thread opener([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     gate.open();
@@ -47,12 +50,15 @@ TEST(ApiServer, DrainsWhatIsRunning) {
 TEST(ApiServer, StopsInTimeWithRequestsInside) {
   ServerHarness harness;
   Gate gate;
-  harness.scripted.on_step = [&] { return gate.enter(); };
+  harness.scripted.on_step = [&] {
+    gate.enter();
+    return Status();
+  };
   harness.start();
   HttpResponse whole, stream;
   std::thread client([&] { whole = harness.post(kText, R"({"prompt":"x"})"); });
   std::thread reader([&] { stream = harness.post(kText, R"({"prompt":"x","stream":true})"); });
-  gate.wait_entered();
+  EXPECT_TRUE(gate.wait_entered());
   EXPECT_TRUE(eventually([&] { return harness.get("/load").body == R"({"server_load":2})"; }));
   EXPECT_FALSE(harness.server->drain_and_stop(0.05));
   client.join();
@@ -73,7 +79,10 @@ TEST(ApiServer, AStreamThatIsCutOffEndsWithTheError) {
     ServerHarness harness;
     Gate gate;
     int step = 0;
-    harness.scripted.on_step = [&] { return ++step > 3 ? gate.enter() : Status(); };
+    harness.scripted.on_step = [&] {
+      if (++step > 3) gate.enter();
+      return Status();
+    };
     harness.start();
     RawClient client(harness.server->port());
     const std::string body = std::string("{") + (chat ? kUser : R"("prompt":"x")") + R"(,"stream":true})";
@@ -82,7 +91,7 @@ TEST(ApiServer, AStreamThatIsCutOffEndsWithTheError) {
     const std::string begin = client.read_until(":\"l\"");
     EXPECT_EQ(status_of(begin), 200);
     EXPECT_THAT(begin, EndsWith(":\"l\"")) << "the stream is open, and has said something";
-    gate.wait_entered();
+    EXPECT_TRUE(gate.wait_entered());
     EXPECT_FALSE(harness.server->drain_and_stop(0.05));
     const std::string rest = client.read_all();
     EXPECT_TRUE(client.eof());
@@ -100,7 +109,10 @@ TEST(ApiServer, WhateverARequestWaitsForItHearsThatItIsCutOff) {
   ServerHarness harness;
   harness.config.dev_mode = true;
   Gate step, text;
-  harness.scripted.on_step = [&] { return step.enter(); };
+  harness.scripted.on_step = [&] {
+    step.enter();
+    return Status();
+  };
   harness.start();
   const std::string padding(200 * 1024, ' ');
   const std::string large_answer = R"({"prompt":"x","n":16,"logprobs":20,"max_tokens":100})";
@@ -121,10 +133,9 @@ TEST(ApiServer, WhateverARequestWaitsForItHearsThatItIsCutOff) {
   for (const auto& [path, body] : requests) {
     answers.push_back(std::async(std::launch::async, [&, path, body] { return harness.post(path, body); }));
     if (answers.size() > 1) continue;
-    step.wait_entered();
-    for (int i = 0; i < 2; ++i)
-      EXPECT_TRUE(harness.scripted.text_pool->submit([&] { static_cast<void>(text.enter()); }).ok());
-    text.wait_entered(2);
+    EXPECT_TRUE(step.wait_entered());
+    for (int i = 0; i < 2; ++i) EXPECT_TRUE(harness.scripted.text_pool->submit([&] { text.enter(); }).ok());
+    EXPECT_TRUE(text.wait_entered(2));
   }
   EXPECT_TRUE(eventually([&] { return harness.server->num_requests() == std::ssize(requests); }));
   step.open();
