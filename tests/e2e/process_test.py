@@ -209,11 +209,11 @@ class Files(unittest.TestCase):
     def test_flags(self):
         for flag in ("--config", "--chat-template", "--ssl-certfile", "--tokenizer"):
             extra = ("--ssl-keyfile", self.fifo) if flag == "--ssl-certfile" else ()
-            self.ends("serve", flag, self.fifo, *extra)
-        self.ends("serve", "--load-format", "dummy", "--hf-config", self.fifo)
-        self.ends("serve", self.fifo)
-        self.ends("serve", "--config", "/dev/zero", path="/dev/zero")
-        self.ends("serve", "--chat-template", self.folder, path=self.folder)
+            self.ends("serve", "--port", 0, flag, self.fifo, *extra)
+        self.ends("serve", "--port", 0, "--load-format", "dummy", "--hf-config", self.fifo)
+        self.ends("serve", self.fifo, "--port", 0)
+        self.ends("serve", "--port", 0, "--config", "/dev/zero", path="/dev/zero")
+        self.ends("serve", "--port", 0, "--chat-template", self.folder, path=self.folder)
         self.ends("tokenize", "--tokenizer", self.fifo)
         self.ends("render", "--chat-template", self.fifo)
         for dataset in ("sharegpt", "custom", "timed_trace", "burstgpt"):

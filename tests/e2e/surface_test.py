@@ -30,17 +30,18 @@ class Variables(unittest.TestCase):
             self.assertRegex(log, r"CPU KV cache size: [\d,]+ tokens, Maximum concurrency for 100,000 tokens per request: [\d.]+x")
 
     def test_without_them(self):
-        _, error = run("serve", "--max-model-len", 100000, code=1)
+        _, error = run("serve", "--port", 0, "--max-model-len", 100000, code=1)
         self.assertIn("VLLM_ALLOW_LONG_MAX_MODEL_LEN", error)
-        _, error = run("serve", "--fail-on-environ-validation", environment={"VLLM_NO_SUCH_VARIABLE": "1"}, code=1)
+        _, error = run("serve", "--port", 0, "--fail-on-environ-validation", code=1,
+                       environment={"VLLM_NO_SUCH_VARIABLE": "1"})
         self.assertIn("VLLM_NO_SUCH_VARIABLE", error)
-        _, error = run("serve", environment={"VLLM_CPU_KVCACHE_SPACE": "four"}, code=1)
+        _, error = run("serve", "--port", 0, environment={"VLLM_CPU_KVCACHE_SPACE": "four"}, code=1)
         self.assertIn("VLLM_CPU_KVCACHE_SPACE must be a whole number", error)
 
 
 class Mistakes(unittest.TestCase):
     def test_a_path_is_not_downloaded(self):
-        _, error = run("serve", "/no such folder", code=1)
+        _, error = run("serve", "/no such folder", "--port", 0, code=1)
         self.assertIn("there is no folder '/no such folder'", error)
         self.assertNotIn("ownload", error)
 
