@@ -63,7 +63,13 @@ DType widest_dtype(const Checkpoint& checkpoint) {
 // --dtype auto: all weights as config.json names it, as vLLM does, but never wider than the checkpoint has
 // any: that would cost memory and tell nothing new.
 Result<DType> auto_dtype(const ModelSource& source) {
-  PAGODA_TRY(std::optional<DType> named, parse_dtype_flag(source.spec.config.stored_dtype));
+  const std::string& name = source.spec.config.stored_dtype;
+  Result<std::optional<DType>> known = parse_dtype_flag(name);
+  if (!known.ok())
+    return invalid_argument("`dtype` of config.json is '" + name.substr(0, 80) +
+                                "', not one of float32, bfloat16, float16: choose with --dtype",
+                            "dtype");
+  const std::optional<DType> named = *known;
   if (!source.checkpoint) return named.value_or(DType::kBF16);
   const DType widest = widest_dtype(*source.checkpoint);
   if (!named || *named == widest || *named == DType::kF32) return widest;

@@ -104,7 +104,7 @@ Result<std::unique_ptr<KvEventPublisher>> open_kv_events(const KvEventsConfig& c
   const KvEventFormat format = {
       .array_events = config.array_events,
       .int_hashes = config.int_hashes,
-      .hash_bytes = cache.hash_algo == BlockHashAlgo::kXxhash ? kXxhashBytes : kSha256Bytes,
+      .hash_bytes = is_xxhash(cache.hash_algo) ? kXxhashBytes : kSha256Bytes,
       .window = groups.front().window};
   CpuBinding off_the_compute_cores(cpus.spare);
   PAGODA_TRY(auto publisher, KvEventPublisher::open(config, format, *metrics.kv_events));

@@ -16,31 +16,43 @@ namespace pagoda {
 namespace {
 
 constexpr int kDepthMax = 64;
-// Of one file, with what aliases repeat: a few of them on one another stand for more values than memory
-// holds, and one may stand within what it names.
+// Of one file, with what aliases repeat: a few of them on one another stand for more than memory holds, and
+// one may stand within what it names.
 constexpr int kValuesMax = 100'000;
+constexpr std::size_t kBytesMax = 4 << 20;
 
-// One more of a file's values.
-void count(const YAML::Node& node, int* values) {
-  if (++*values > kValuesMax)
-    throw YAML::Exception(node.Mark(),
-                          fmt::format("more than {} values, counting what aliases (*) repeat", kValuesMax));
-}
+// What has been read of a file.
+class Budget {
+ public:
+  void add(const YAML::Node& node) {
+    if (node.IsScalar()) bytes_ += node.Scalar().size();
+    if (++values_ > kValuesMax || bytes_ > kBytesMax)
+      throw YAML::Exception(
+          node.Mark(), fmt::format("more than {} values, or {} MiB of them, counting what aliases (*) repeat",
+                                   kValuesMax, kBytesMax >> 20));
+  }
+
+ private:
+  int values_ = 0;
+  std::size_t bytes_ = 0;
+};
 
 // YAML scalars are JSON if they read as such, otherwise text.
-Value to_value(const YAML::Node& node, int depth, int* values) {
-  count(node, values);
+Value to_value(const YAML::Node& node, int depth, Budget* budget) {
+  budget->add(node);
   if (depth > kDepthMax)
     throw YAML::Exception(node.Mark(), fmt::format("values nest more than {} deep here", kDepthMax));
   if (node.IsSequence()) {
     Array array;
-    for (const YAML::Node& item : node) array.push_back(to_value(item, depth + 1, values));
+    for (const YAML::Node& item : node) array.push_back(to_value(item, depth + 1, budget));
     return array;
   }
   if (node.IsMap()) {
     Object object;
-    for (const auto& item : node)
-      object.set(item.first.as<std::string>(), to_value(item.second, depth + 1, values));
+    for (const auto& item : node) {
+      budget->add(item.first);
+      object.set(item.first.as<std::string>(), to_value(item.second, depth + 1, budget));
+    }
     return object;
   }
   if (!node.IsScalar()) return Value();
@@ -57,20 +69,29 @@ bool is_no(const std::string& text) {
   return text == "false" || text == "False" || text == "no" || text == "off";
 }
 
-// Dashes and underscores are one; an alias is the flag's own name.
-std::string canonical_name(std::string name, const FlagSpec* spec) {
-  if (spec != nullptr) return spec->name;
-  std::replace(name.begin(), name.end(), '_', '-');
+// Dashes and underscores are one, but for the keys of a JSON flag behind its dot.
+std::string dashed(std::string name) {
+  std::replace(name.begin(),
+               name.begin() + static_cast<std::ptrdiff_t>(std::min(name.find('.'), name.size())), '_', '-');
   return name;
 }
 
-const FlagSpec* find_spec(std::span<const FlagSpec> table, std::string name) {
-  std::replace(name.begin(), name.end(), '_', '-');
+const FlagSpec* find_spec(std::span<const FlagSpec> table, const std::string& given) {
+  const std::string name = dashed(given);
   auto is_it = [&](const FlagSpec& spec) {
     return name == spec.name || (!name.empty() && name == spec.alias);
   };
   const auto found = std::find_if(table.begin(), table.end(), is_it);
   return found == table.end() ? nullptr : &*found;
+}
+
+// A flag under all of its names, a switch that is turned off as well.
+std::string canonical_name(std::span<const FlagSpec> table, const std::string& given) {
+  if (const FlagSpec* spec = find_spec(table, given)) return spec->name;
+  const std::string name = dashed(given);
+  if (!name.starts_with("no-")) return name;
+  const FlagSpec* spec = find_spec(table, name.substr(3));
+  return spec != nullptr && spec->kind == FlagKind::kBool ? spec->name : name;
 }
 
 bool takes(const FlagSpec* spec, std::initializer_list<FlagKind> kinds) {
@@ -94,17 +115,18 @@ std::string fault_of(const FlagSpec* spec, const std::string& name, const YAML::
          text + "\")";
 }
 
-void append_flag(const FlagSpec* spec, const std::string& name, const YAML::Node& node, int* values,
+void append_flag(const FlagSpec* spec, const std::string& name, const YAML::Node& node, Budget* budget,
                  std::vector<std::string>* out) {
+  budget->add(node);
   if (node.IsNull()) {
     return;
   } else if (node.IsMap() || (node.IsSequence() && spec != nullptr && spec->kind == FlagKind::kJson)) {
-    out->push_back("--" + name + "=" + write_json(to_value(node, 0, values)));
+    out->push_back("--" + name + "=" + write_json(to_value(node, 0, budget)));
   } else if (node.IsSequence()) {
     for (const YAML::Node& item : node) {
-      count(item, values);
+      budget->add(item);
       out->push_back("--" + name + "=" +
-                     (item.IsScalar() ? item.Scalar() : write_json(to_value(item, 0, values))));
+                     (item.IsScalar() ? item.Scalar() : write_json(to_value(item, 0, budget))));
     }
   } else if (node.Tag() != "!" && is_yes(node.Scalar())) {
     out->push_back("--" + name);
@@ -118,18 +140,18 @@ void append_flag(const FlagSpec* spec, const std::string& name, const YAML::Node
 Status append_flags(std::span<const FlagSpec> table, const std::string& path, const YAML::Node& root,
                     std::vector<std::string>* out) {
   std::set<std::string> seen;
-  int values = 0;
+  Budget budget;
   for (const auto& item : root) {
     const std::string name = item.first.as<std::string>();
     const FlagSpec* spec = find_spec(table, name);
-    const std::string canonical = canonical_name(name, spec);
+    const std::string canonical = canonical_name(table, name);
     if (canonical == "config")
       return error_at(item.first.Mark(), path, "a configuration file can not name another one (config)");
     if (!seen.insert(canonical).second)
       return error_at(item.first.Mark(), path, canonical + " is given twice");
     if (std::string fault = fault_of(spec, canonical, item.second); !fault.empty())
       return error_at(item.second.Mark(), path, fault);
-    append_flag(spec, name, item.second, &values, out);
+    append_flag(spec, name, item.second, &budget, out);
   }
   return {};
 }

@@ -42,7 +42,7 @@ Status read_kv_offload(const FlagValues& flags, CacheArgs* args) {
   if (!args->prefix_cache.enabled)
     return invalid_argument(
         "--kv-offloading-size keeps blocks of the prefix cache: it needs --enable-prefix-caching", kSize);
-  if (args->prefix_cache.hash_algo == BlockHashAlgo::kXxhash)
+  if (is_xxhash(args->prefix_cache.hash_algo))
     return invalid_argument(
         "--kv-offloading-size finds blocks by their names alone: it needs --prefix-caching-hash-algo sha256 "
         "or sha256_cbor, whose names cannot be forged",

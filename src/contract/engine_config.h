@@ -42,14 +42,17 @@ struct SchedulerConfig {
   double itl_slo_ms = 0;
 };
 
-// The block hash: SHA-256 of our own layout, SHA-256 of canonical CBOR as vLLM's sha256_cbor, or XXH3 with
-// the tokens compared at every hit.
-enum class BlockHashAlgo : uint8_t { kSha256, kSha256Cbor, kXxhash };
+// The block hash: SHA-256 of our own layout, SHA-256 of canonical CBOR as vLLM's sha256_cbor, or, under both
+// of vLLM's names, XXH3 with the tokens compared at every hit.
+enum class BlockHashAlgo : uint8_t { kSha256, kSha256Cbor, kXxhash, kXxhashCbor };
 inline constexpr std::pair<const char*, BlockHashAlgo> kBlockHashAlgos[] = {
     {"sha256", BlockHashAlgo::kSha256},
     {"sha256_cbor", BlockHashAlgo::kSha256Cbor},
     {"xxhash", BlockHashAlgo::kXxhash},
-    {"xxhash_cbor", BlockHashAlgo::kXxhash}};
+    {"xxhash_cbor", BlockHashAlgo::kXxhashCbor}};
+constexpr bool is_xxhash(BlockHashAlgo algo) {
+  return algo == BlockHashAlgo::kXxhash || algo == BlockHashAlgo::kXxhashCbor;
+}
 constexpr std::span<const std::pair<const char*, BlockHashAlgo>> enum_names(BlockHashAlgo) {
   return kBlockHashAlgos;
 }

@@ -14,11 +14,12 @@ namespace pagoda {
 // about 150 bytes until it is written, and 76 as JSON.
 inline constexpr int64_t kAnswerLogprobsMax = (int64_t{256} << 20) / 224;
 
-// That the answer to one prompt may come to. Where the client leaves its length open, what is generated does
-// not count: it rarely comes near the context's end. Requires: params are resolved for this prompt.
-double most_logprobs(const ResponseShape& shape, const SamplingFields& fields, const SamplingParams& params,
-                     std::size_t num_prompt_tokens);
-// kInvalidArgument, where these are too many.
-Status check_num_logprobs(double num_logprobs, int64_t most = kAnswerLogprobsMax);
+// That the answer to one prompt comes to at least; what is generated counts where it is not streamed.
+// is_chat: a chat shows its prompt once, other answers in every choice. Requires: params are resolved for
+// this prompt.
+double least_logprobs(const ResponseShape& shape, bool is_chat, const SamplingParams& params,
+                      std::size_t num_prompt_tokens);
+// kInvalidArgument, where these are more than `most`.
+Status check_num_logprobs(double num_logprobs, int64_t most);
 
 }  // namespace pagoda

@@ -217,6 +217,7 @@ Result<std::vector<PreparedPrompt>> prepare(const ModelInfo& model, const Stream
   PAGODA_TRY(SamplingParams params, resolve_sampling(model, *request, core.shape(), seed));
   PromptMaker maker(model, longest_token, request, core.shape().echo);
   std::vector<PreparedPrompt> prompts;
+  const bool is_chat = std::holds_alternative<ChatPrompt>(request->prompt);
   double num_logprobs = 0;
   for (int32_t i = 0; i < num_prompts && !is_work_cancelled(); ++i) {
     PAGODA_TRY(MadePrompt made, maker.make(static_cast<std::size_t>(i)));
@@ -224,8 +225,8 @@ Result<std::vector<PreparedPrompt>> prepare(const ModelInfo& model, const Stream
     prompt.echo_text = std::move(made.echo_text);
     prompt.request = make_request(*request, core, engine, params);
     PAGODA_RETURN_IF_ERROR(fit_max_tokens(model, *request, made.ids.size(), &prompt.request->params));
-    num_logprobs += most_logprobs(core.shape(), request->sampling, prompt.request->params, made.ids.size());
-    PAGODA_RETURN_IF_ERROR(check_num_logprobs(num_logprobs));
+    num_logprobs += least_logprobs(core.shape(), is_chat, prompt.request->params, made.ids.size());
+    PAGODA_RETURN_IF_ERROR(check_num_logprobs(num_logprobs, model.answer_logprobs_max));
     made.ids.shrink_to_fit();  // the tokenizer has made room for what is no longer there
     prompt.request->prompt = std::move(made.ids);
   }

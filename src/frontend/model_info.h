@@ -8,6 +8,7 @@
 
 #include "base/value.h"
 #include "contract/types.h"
+#include "frontend/answer_size.h"
 #include "jinja/chat_template.h"
 #include "tokenizer/tokenizer.h"
 
@@ -38,6 +39,7 @@ struct ModelInfo {
   Object default_sampling;
   bool max_new_tokens_is_limit = false;  // the operator's, not the model's: also where more is asked for
   int32_t max_logprobs = 20;             // -1: vocab_size
+  int64_t answer_logprobs_max = kAnswerLogprobsMax;
   std::string response_role = "assistant";
   int64_t created = 0;  // Unix time, s
 };

@@ -99,8 +99,10 @@ void Exchange::write(std::string piece) {
     box.pending.resize(before);  // no half of a chunk
     throw;
   }
+  // One piece may be larger than what may wait: only the next one shows that nothing is taken.
+  const bool is_slow = box.unsent > connection_->core().config.write_buffer_max;
   box.unsent += box.pending.size() - before;
-  if (box.unsent > connection_->core().config.write_buffer_max) {
+  if (is_slow) {
     box.cut = true;
     log_warning("A client takes its stream too slowly: {} bytes wait; it is cut off", box.unsent);
   }

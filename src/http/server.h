@@ -51,7 +51,7 @@ struct HttpServerConfig {
   double write_timeout_s = 30;  // a client that takes nothing for so long is cut off
   double write_grace_s =
       0.5;  // and one that lets an answer wait for so long counts as one that is waited for
-  std::size_t write_buffer_max = 4u << 20;  // a stream with more unsent bytes is cut off
+  std::size_t write_buffer_max = 4u << 20;  // a stream that writes on with more unsent bytes is cut off
   double sse_keep_alive_s = 0;  // a comment in an event stream that is silent for so long; 0: none
   bool access_log = true;
   std::vector<std::string> access_log_excluded_paths;

@@ -65,7 +65,7 @@ BlockKey BlockHasher::next(const BlockKey& parent, std::span<const TokenId> toke
     write_cbor(parent, tokens, begin, scope);
   else
     write_plain(parent, tokens, begin, scope);
-  if (algo_ != BlockHashAlgo::kXxhash) return {sha256(bytes_)};
+  if (!is_xxhash(algo_)) return {sha256(bytes_)};
   BlockKey key;
   const Hash128 hash = hash128(std::as_bytes(std::span(bytes_)));
   std::memcpy(key.bytes.data(), &hash.low, sizeof hash.low);

@@ -118,12 +118,12 @@ struct KvManager::Impl {
   PrefixIndex index;
   BlockHasher hasher;
 
-  // What a cached block was computed from, kept where a key alone is not trusted (kXxhash): number of this
+  // What a cached block was computed from, kept where a key alone is not trusted (is_xxhash): number of this
   // content, of the one before it in its sequence (0: none), and its tokens.
   struct Content {
     uint64_t id = 0, parent = 0;
   };
-  bool verifies() const { return config.hash_algo == BlockHashAlgo::kXxhash; }
+  bool verifies() const { return is_xxhash(config.hash_algo); }
   std::span<TokenId> tokens_of(BlockId block) {
     return std::span(content_tokens)
         .subspan(static_cast<std::size_t>(block) * static_cast<std::size_t>(block_size),

@@ -42,7 +42,7 @@ struct GroupTable {
 struct SeqKv {
   std::vector<GroupTable> groups;
   std::vector<BlockKey> keys;      // of its leading full blocks, as far as they are known; outlive release()
-  std::vector<uint64_t> contents;  // the same, by number, where keys alone are not trusted (kXxhash)
+  std::vector<uint64_t> contents;  // the same, by number, where keys alone are not trusted (is_xxhash)
   int32_t num_cached = 0;          // leading blocks that are in the cache, or were and need not be again
   // Tokens before this are computed for the sake of the windows: the other groups have them from the cache.
   int32_t replay_end = 0;
@@ -50,7 +50,8 @@ struct SeqKv {
   int32_t num_fetches = 0;   // rounds of them so far
 };
 
-// The life of one block that PrefixCacheConfig.residency_sample has drawn, told when its content gave way.
+// The residency of one block that PrefixCacheConfig.residency_sample has drawn, told when its content gave
+// way.
 struct BlockResidency {
   double lifetime_s = 0, idle_s = 0;    // since it was taken; since it was last found
   SmallVector<double, 3> reuse_gaps_s;  // between the last times that it was found
@@ -63,7 +64,7 @@ class KvManager {
   KvManager(std::vector<KvGroupSpec> groups, int32_t num_blocks, const PrefixCacheConfig& config = {});
   ~KvManager();
 
-  // What time it is, for lives of blocks.
+  // What time it is, for residencies of blocks.
   void begin_step(Time now);
   // Appends to the tables what the cache holds of `tokens` behind what the sequence holds already (nothing,
   // or full blocks), takes references, and returns how many tokens the tables now cover, a multiple of the
@@ -79,8 +80,8 @@ class KvManager {
   // can be the recurrent state that the steps before have left at num_computed, if a block ends there.
   void cache_blocks(SeqKv* seq, const TokenView& tokens, int32_t num_computed, int32_t num_tokens,
                     const CacheScope& scope);
-  // What was computed of this sequence is not fit to be read again: its content leaves the cache and the
-  // offload memory, also where its tables do not hold it any more.
+  // What was computed of this sequence is not fit to be read again: whatever is cached under its keys leaves
+  // the cache and the offload memory, also what its tables do not hold, and what others have computed.
   void uncache(const SeqKv& seq);
   // Table entries that no plan has carried to the runner, as entries of `row`. That a block is out of the
   // window is not carried: the runner's old entry stays and is not read.
@@ -137,7 +138,7 @@ class KvManager {
   double usage(std::size_t group) const;  // the group's share of it
   // Appended to `out` in order, when events are recorded.
   void take_events(std::vector<KvEvent>* out);
-  // Appended to `out`: sampled lives that have ended since the last call.
+  // Appended to `out`: sampled residencies that have ended since the last call.
   void take_residencies(std::vector<BlockResidency>* out);
   void check() const;  // conservation; O(blocks)
   // As check(), and the references are exactly those of these sequences. O(blocks + table entries).

@@ -87,7 +87,7 @@ struct ModelConfig {
   std::vector<LayerConfig> layers;
 
   int64_t context_length = 0;  // positions that the model was made for
-  std::string stored_dtype;    // float32, bfloat16 or float16, as config.json names it, or empty
+  std::string stored_dtype;    // as config.json names it: float32, bfloat16, float16, another, or empty
   int32_t bos_token_id = -1;   // -1: none
   std::vector<int32_t> eos_token_ids;
   bool operator==(const ModelConfig&) const = default;

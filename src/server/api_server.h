@@ -12,7 +12,6 @@
 
 #include "base/value.h"
 #include "engine/engine.h"
-#include "frontend/answer_size.h"
 #include "frontend/intake.h"
 #include "http/server.h"
 #include "metrics/registry.h"
@@ -30,7 +29,6 @@ struct ApiServerConfig {
   bool enable_prompt_tokens_details = false;
   bool enable_per_request_metrics = false;  // `metrics` in answers of one choice: how long it took
   int64_t stream_interval = 1;              // tokens per streamed piece
-  int64_t answer_logprobs_max = kAnswerLogprobsMax;
   double request_timeout_s = 0;  // 0: only what a request's own `timeout` says
   // By API key where there are several, else by `user` or address: shares of a fair schedule, and (by key or
   // address) of the queue; 1 if not in here.

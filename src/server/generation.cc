@@ -22,6 +22,8 @@ constexpr Time kNever{};
 
 // What an answer costs to write: tokens, each with its alternatives.
 constexpr std::size_t kWrittenAtOnce = 4096;
+// Of a stream, before they are handed over: many deltas may have come together, and large ones.
+constexpr std::size_t kEventBytesHeld = 64 << 10;
 std::size_t num_logprobs(const TextDelta& delta) {
   std::size_t count = 0;
   for (const auto* rows : {&delta.logprobs, &delta.prompt_logprobs})
@@ -210,6 +212,9 @@ void Generation::read_stream() {
       fail(delta.error);
     else
       take(std::move(delta));
+    if (events_.size() < kEventBytesHeld) continue;
+    writer_->write(std::exchange(events_, {}));
+    if (writer_->closed()) return cancel();
   }
   if (!ended_ && stream_.done()) end();
   if (!ended_ && stream_.admitted() && shape_->stream) start_stream();
@@ -235,7 +240,7 @@ void Generation::keep(TextDelta&& delta, Choice* choice) {
   num_logprobs_ += static_cast<int64_t>(num_logprobs(delta));
   choice->result.append(std::move(delta));
   const Status few =
-      check_num_logprobs(static_cast<double>(num_logprobs_), context_->config.answer_logprobs_max);
+      check_num_logprobs(static_cast<double>(num_logprobs_), context_->intake->model().answer_logprobs_max);
   if (few.ok()) return;
   {
     std::lock_guard lock(stream_mutex_);

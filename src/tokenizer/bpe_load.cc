@@ -100,7 +100,8 @@ Status BpeModel::load_vocabulary(const Value& model) {
   PAGODA_TRY(std::string unknown, string_field_or(model, "model", "unk_token", ""));
   if (unknown.empty()) return Status();
   unknown_id_ = spelled_ids_.find(unknown);
-  if (unknown_id_ >= 0) return Status();
+  // Bytes have tokens of their own: it is never wanted.
+  if (unknown_id_ >= 0 || options_.byte_level || byte_fallback_) return Status();
   return invalid_argument("tokenizer.json: model.unk_token is " + quoted(unknown) +
                           ", which is not in model.vocab");
 }

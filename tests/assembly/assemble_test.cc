@@ -173,6 +173,7 @@ TEST(Assemble, TheConfigChoosesTheDtype) {
       {"bfloat16", R"({"torch_dtype":"float16"})", "auto", "float16"},
       {"bfloat16", R"({"torch_dtype":null})", "auto", "bfloat16"},
       {"bfloat16", "{}", "float32", "float32"},
+      {"bfloat16", R"({"torch_dtype":"float8_e4m3fn"})", "bfloat16", "bfloat16"},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(std::string(c.stored) + c.overrides + c.dtype);
@@ -288,7 +289,7 @@ TEST(Assemble, WhatIsWrongIsNamed) {
        [](auto* o, auto&) { o->model.path = "no/such-model"; }},
       {"is not a folder", [](auto* o, auto& dir) { o->model.path = dir.file("config.json"); }},
       {"dtype 'int3'", [](auto* o, auto&) { o->model.dtype = "int3"; }},
-      {"`torch_dtype`: 'int3' is not one of",
+      {"`dtype` of config.json is 'int3', not one of float32",
        [](auto* o, auto&) { o->model.hf_overrides = parse_json(R"({"torch_dtype":"int3"})").value(); }},
       {"tensors are missing: model.layers.",  // and not that memory is too small for so many layers
        [](auto* o, auto&) {

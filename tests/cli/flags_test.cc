@@ -145,6 +145,11 @@ TEST(ConfigFile, FaultsAreNamedByLine) {
   for (int i = 1; i < 1000; ++i) lists += ", x";
   lists += "]\n";
   for (int i = 0; i < 200; ++i) lists += "flag-" + std::to_string(i) + ": *a\n";
+  const std::string long_one = "uvicorn-log-level: &s " + std::string(40000, 'x') + "\n";
+  std::string repeated = long_one + "served-model-name: [*s", spread = long_one;
+  for (int i = 0; i < 200; ++i) repeated += ", *s";
+  repeated += "]\n";
+  for (int i = 0; i < 200; ++i) spread += "flag-" + std::to_string(i) + ": *s\n";
   const struct {
     const char *text, *error;  // null: none
   } cases[] = {
@@ -164,8 +169,14 @@ TEST(ConfigFile, FaultsAreNamedByLine) {
       {"cpu-tune: off\n", "line 1: off is a switch's value in YAML"},
       {"port: 1\nhf-overrides: &a {x: *a}\n", "line 2: values nest more than 64 deep here"},
       {"port: 1\nhf-overrides: &a {x: *a, y: *a}\n", "line 2: values nest more than 64 deep here"},
-      {aliases.c_str(), "more than 100000 values, counting what aliases (*) repeat"},
-      {lists.c_str(), "more than 100000 values, counting what aliases (*) repeat"},
+      {aliases.c_str(), "more than 100000 values, or 4 MiB of them, counting what aliases (*) repeat"},
+      {lists.c_str(), "more than 100000 values"},
+      {repeated.c_str(), "line 1: more than 100000 values, or 4 MiB of them"},
+      {spread.c_str(), "or 4 MiB of them"},
+      {"enable-prefix-caching: true\nno_enable_prefix_caching: true\n",
+       "line 2: enable-prefix-caching is given twice"},
+      {"hf-overrides.a_b: 1\nhf_overrides.a_b: 2\n", "line 2: hf-overrides.a_b is given twice"},
+      {"hf-overrides.a_b: 1\nhf-overrides.a-b: 2\n", nullptr},
       {"hf-overrides: {a: &a [1, 2], b: *a}\n", nullptr},
       {"served-model-name: \"no\"\ncpu-tune: 'off'\n", nullptr},
       {"served-model-name: [no, b]\n", nullptr},

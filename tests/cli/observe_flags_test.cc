@@ -90,7 +90,7 @@ TEST(KvEventsFlag, HashesAreNumbersUnlessVllmsVariableSaysOtherwise) {
   ::unsetenv(kName);
 }
 
-TEST(BlockLivesFlag, IsOffUnlessAskedFor) {
+TEST(BlockResidencyFlag, IsOffUnlessAskedFor) {
   auto sample_of = [](const std::vector<std::string>& arguments) {
     return read_residency_sample(parse_flags(serve_flag_table(), arguments).value().flags);
   };

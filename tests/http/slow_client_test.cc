@@ -169,6 +169,24 @@ TEST(Slow, AReaderIsCutOffByTimeAndByBytes) {
   }
 }
 
+// How large a piece is says nothing of the client.
+TEST(Slow, ALargePieceOfAStreamArrives) {
+  HttpServerConfig config = local_config();
+  config.write_buffer_max = 1024;
+  auto server = make_server(config);
+  Held held;
+  server->on("GET", "/hold", held.handler());
+  start(server.get());
+  RawClient client(server->port(), 32 * 1024);
+  client.send("GET /hold HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  Writer writer = held.take();
+  writer->start_stream(200, "text/plain", {});
+  writer->write(std::string(8u << 20, '#'));
+  writer->finish();
+  const std::string answer = client.read_all();
+  EXPECT_EQ(std::count(answer.begin(), answer.end(), '#'), 8 << 20);
+}
+
 TEST(Slow, AReaderThatKeepsReadingGetsALargeAnswer) {
   HttpServerConfig config = local_config();
   config.write_timeout_s = 0.5;

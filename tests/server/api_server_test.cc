@@ -170,7 +170,7 @@ TEST(ApiServer, BodiesAreSaidToBeJson) {
 // Where the client says nothing of the length, what comes is counted.
 TEST(ApiServer, AnswersKeepSoManyLogprobs) {
   ServerHarness harness;
-  harness.config.answer_logprobs_max = 100;
+  harness.scripted.model.answer_logprobs_max = 100;
   harness.scripted.script = [](const std::vector<TokenId>& prompt, int32_t) {
     return std::vector<TokenId>(prompt.size() % 2 == 0 ? 9 : 12, 'a');
   };

@@ -90,6 +90,15 @@ TEST(TokenMap, FindsWhatWasInserted) {
   EXPECT_EQ(map.find(""), -1);
 }
 
+// Bytes have tokens of their own: that the unknown one is not in the vocabulary does no harm.
+TEST(BpeModel, WithBytesNoUnknownTokenIsWanted) {
+  const std::string rest = R"("type":"BPE","unk_token":"<unk>","vocab":{"a":0},"merges":[]})";
+  const Value plain = parse_json("{" + rest).value();
+  EXPECT_FALSE(BpeModel::load(plain, {}).ok());
+  EXPECT_TRUE(BpeModel::load(plain, {.byte_level = true}).ok());
+  EXPECT_TRUE(BpeModel::load(parse_json(R"({"byte_fallback":true,)" + rest).value(), {}).ok());
+}
+
 // Cutting before "▁" and the piece cache are shortcuts: ids are those of the text as one piece.
 TEST(BpeModel, CutsChangeNothing) {
   // "b▁" is a token, so there must be no cut behind b; "a▁" is none.
