@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/memory_reserve.h"
+#include "frontend/answer_size.h"
 #include "frontend/chat_prompt.h"
 #include "server/caller.h"
 #include "server/reply.h"
