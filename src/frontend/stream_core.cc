@@ -11,6 +11,13 @@
 namespace pagoda {
 namespace {
 
+// Of log-probabilities that wait for a reader whose client does not keep up.
+constexpr std::size_t kQueuedBytesMax = 64 << 20;
+
+std::size_t logprob_bytes(const TokenEvent& event) {
+  return (event.out.top.size() + event.prompt.top.size()) * sizeof(TopLogprob);
+}
+
 class PromptSink : public EventSink {
  public:
   PromptSink(std::shared_ptr<StreamCore> core, int32_t prompt_index)
@@ -117,13 +124,23 @@ void StreamCore::post(StreamEvent event) {
   std::shared_ptr<std::function<void()>> wake;
   {
     std::lock_guard lock(mutex_);
-    if (done()) return;
+    if (done() || is_behind()) return;
+    queued_bytes_ += logprob_bytes(event.event);
+    if (is_behind()) {
+      queue_.clear();
+      event.error = Status(StatusCode::kExhausted, "The client takes its stream too slowly");
+    }
     queue_.push_back(std::move(event));
     if (wake_pending_) return;
     wake_pending_ = true;
     wake = wake_;
   }
   call(wake);
+}
+
+// Requires: mutex_ is held.
+bool StreamCore::is_behind() const {
+  return shape_->stream && queued_bytes_ > kQueuedBytesMax;
 }
 
 // A wake that fails has not happened: the next event, or lose(), tries again.
@@ -166,6 +183,7 @@ bool StreamCore::next(TextDelta* delta) {
         queue_.emplace_back().error = no_memory_for_answer();
       }
       unread_.swap(queue_);
+      queued_bytes_ = 0;
       if (unread_.empty()) {
         wake_pending_ = false;
         return false;

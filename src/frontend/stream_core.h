@@ -83,6 +83,7 @@ class StreamCore : public Expirable, public std::enable_shared_from_this<StreamC
   };
 
   void post(StreamEvent event);
+  bool is_behind() const;
   void call(const std::shared_ptr<std::function<void()>>& wake);
   void note_admitted();
   // False: nothing to tell yet.
@@ -110,6 +111,7 @@ class StreamCore : public Expirable, public std::enable_shared_from_this<StreamC
 
   std::mutex mutex_;
   std::deque<StreamEvent> queue_;                // guarded by mutex_
+  std::size_t queued_bytes_ = 0;                 // guarded: of log-probabilities in queue_
   std::shared_ptr<std::function<void()>> wake_;  // guarded
   std::vector<RequestId> submitted_;             // guarded
   bool lost_ = false;                            // guarded

@@ -34,9 +34,10 @@ struct Outbox {
   bool complete = false;     // the answer's last byte is in pending or beyond
   bool cut = false;          // the producer or a limit asks for the connection to be cut
   bool closed = false;
-  std::function<void()> on_close;  // of the answer under way
-  std::string keep_alive;          // sent when a stream is silent for long; empty: nothing is
-  int started_status = 0;          // of an answer whose head is written and not yet logged
+  std::function<void()> on_close;     // of the answer under way
+  std::function<void()> on_writable;  // of its producer, which waits
+  std::string keep_alive;             // sent when a stream is silent for long; empty: nothing is
+  int started_status = 0;             // of an answer whose head is written and not yet logged
 };
 
 class Connection : public std::enable_shared_from_this<Connection> {

@@ -107,8 +107,14 @@ asio::awaitable<void> Connection::write_loop(std::shared_ptr<Connection> self) {
       sent += n;
       self->note_taken(n, Clock::now() - began);
       self->exchange_.response_bytes += n;
-      std::lock_guard lock(box.mutex);
-      box.unsent -= n;
+      std::function<void()> go_on;
+      {
+        std::lock_guard lock(box.mutex);
+        box.unsent -= n;
+        if (box.unsent <= self->core_->config.write_buffer_max / 2)
+          go_on = std::exchange(box.on_writable, {});
+      }
+      if (go_on) insist([&] { self->io_->post(go_on); });
     }
     self->write_deadline_ = kNever;
   }

@@ -41,6 +41,7 @@ void Exchange::complete(std::function<void()>* dropped) {
   state_ = State::kDone;
   connection_->outbox().complete = true;
   connection_->outbox().keep_alive.clear();
+  connection_->outbox().on_writable = {};
   dropped->swap(connection_->outbox().on_close);
 }
 
@@ -149,6 +150,14 @@ void Exchange::on_close(std::function<void()> callback) {
 bool Exchange::closed() const {
   std::lock_guard lock(connection_->outbox().mutex);
   return connection_->outbox().closed || connection_->outbox().cut;
+}
+
+bool Exchange::writable(std::function<void()> when) {
+  Outbox& box = connection_->outbox();
+  std::lock_guard lock(box.mutex);
+  if (box.unsent <= connection_->core().config.write_buffer_max / 2) return true;
+  box.on_writable = std::move(when);
+  return false;
 }
 
 }  // namespace pagoda

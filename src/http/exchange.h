@@ -23,6 +23,7 @@ class Exchange final : public ResponseWriter {
   void post(std::function<void()> task) override;
   void on_close(std::function<void()> callback) override;
   bool closed() const override;
+  bool writable(std::function<void()> when) override;
 
  private:
   enum class State { kNew, kStreaming, kDone };

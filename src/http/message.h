@@ -69,6 +69,10 @@ class ResponseWriter {
   // complete. At once if that has happened already.
   virtual void on_close(std::function<void()> callback) = 0;
   virtual bool closed() const = 0;
+  // False: so much of the stream is unsent that a producer of much more had better wait; `when` is called
+  // once, on the I/O thread, as soon as the client has taken most of it, and not at all if it leaves. It owns
+  // nothing.
+  virtual bool writable(std::function<void()> when) = 0;
 };
 
 using HttpHandler = std::function<void(HttpRequest, std::shared_ptr<ResponseWriter>)>;

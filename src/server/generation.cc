@@ -208,20 +208,29 @@ void Generation::give_up() {
 
 void Generation::read_stream() {
   TextDelta delta;
-  while (!ended_ && stream_.next(&delta)) {
+  while (!ended_ && may_go_on() && stream_.next(&delta)) {
     if (!delta.error.ok())
       fail(delta.error);
     else
       take(std::move(delta));
     if (events_.size() < kEventBytesHeld) continue;
     writer_->write(std::exchange(events_, {}));
-    if (writer_->closed()) return cancel();
+    has_written_much_ = true;
   }
-  if (!ended_ && stream_.done()) end();
+  if (!ended_ && stream_.done() && !has_written_much_) end();
   if (!ended_ && stream_.admitted() && shape_->stream) start_stream();
   if (!events_.empty()) writer_->write(std::move(events_));
   events_.clear();
   if (ended_ && streaming_) writer_->finish();
+}
+
+// Where much comes at once, the client sets the pace.
+bool Generation::may_go_on() {
+  if (!has_written_much_) return true;
+  has_written_much_ = !writer_->writable([weak = weak_from_this()] {
+    if (auto alive = weak.lock()) alive->pump();
+  });
+  return !has_written_much_;
 }
 
 void Generation::take(TextDelta&& delta) {

@@ -76,6 +76,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void open(GenerateRequest request, RequestContext known, std::function<void()> wake);
   void pump();
   void read_stream();
+  bool may_go_on();
   void take(TextDelta&& delta);
   void keep(TextDelta&& delta, Choice* choice);
   // False: it is held until there are enough for a piece.
@@ -105,6 +106,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   int64_t num_logprobs_ = 0;     // that are kept
   std::string events_;           // of this pump, not yet written
   bool streaming_ = false, begun_ = false, ended_ = false;
+  bool has_written_much_ = false;  // of a stream, and has not looked yet whether its client keeps up
 };
 
 }  // namespace pagoda

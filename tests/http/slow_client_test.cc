@@ -187,6 +187,36 @@ TEST(Slow, ALargePieceOfAStreamArrives) {
   EXPECT_EQ(std::count(answer.begin(), answer.end(), '#'), 8 << 20);
 }
 
+TEST(Slow, AProducerThatWaitsIsToldWhenToGoOn) {
+  HttpServerConfig config = local_config();
+  config.write_buffer_max = 1u << 20;
+  auto server = make_server(config);
+  Held held;
+  server->on("GET", "/hold", held.handler());
+  start(server.get());
+  RawClient client(server->port(), 4096);
+  client.send("GET /hold HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  Writer writer = held.take();
+  writer->start_stream(200, "text/plain", {});
+  int64_t left = 32 << 20;
+  std::atomic<int> waits{0};
+  std::function<void()> produce = [&] {
+    for (; left > 0; left -= 64 << 10) {
+      if (!writer->writable([&] { produce(); })) {
+        ++waits;
+        return;
+      }
+      writer->write(std::string(64 << 10, '#'));
+    }
+    writer->finish();
+  };
+  writer->post([&] { produce(); });
+  EXPECT_TRUE(eventually([&] { return waits > 0; }));
+  const std::string answer = client.read_all(30000);
+  EXPECT_EQ(std::count(answer.begin(), answer.end(), '#'), 32 << 20);
+  EXPECT_GT(waits, 1);
+}
+
 TEST(Slow, AReaderThatKeepsReadingGetsALargeAnswer) {
   HttpServerConfig config = local_config();
   config.write_timeout_s = 0.5;

@@ -35,6 +35,7 @@ class Writer : public ResponseWriter {
   }
   void on_close(std::function<void()> callback) override { callback_ = std::move(callback); }
   bool closed() const override { return false; }
+  bool writable(std::function<void()>) override { return true; }
   // Runs what is posted until there is an answer and nothing more to do.
   void run_until_sent() {
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
