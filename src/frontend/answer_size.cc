@@ -22,9 +22,7 @@ Status check_num_logprobs(double num_logprobs, int64_t most) {
       fmt::format(
           "The answer has {:.0f} log-probabilities or more (of choices `n` of each prompt, the tokens with "
           "`logprobs` or `top_logprobs`, and the prompt's with `prompt_logprobs`), of which {} at most are "
-          "kept for an answer. Please ask for fewer of them; those of generated tokens do not count where "
-          "the "
-          "answer is streamed.",
+          "kept for an answer. Please ask for fewer of them, or, for those of generated tokens, stream.",
           num_logprobs, most),
       "logprobs");
 }

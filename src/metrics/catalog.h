@@ -13,7 +13,8 @@
 
 namespace pagoda {
 
-// Residency of sampled blocks of the cache; all three are observed when a block's content gives way to another's.
+// Residency of sampled blocks of the cache; all three are observed when a block's content gives way to
+// another's.
 struct BlockResidencyMetrics {
   Histogram &lifetime, &idle_before_evict, &reuse_gap;
 };

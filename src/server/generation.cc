@@ -25,6 +25,7 @@ constexpr Time kNever{};
 constexpr std::size_t kWrittenAtOnce = 4096;
 // Of a stream, before they are handed over: many deltas may have come together, and large ones.
 constexpr std::size_t kEventBytesHeld = 64 << 10;
+
 std::size_t num_logprobs(const TextDelta& delta) {
   std::size_t count = 0;
   for (const auto* rows : {&delta.logprobs, &delta.prompt_logprobs})

@@ -1,7 +1,11 @@
 // Clients that leave in the middle, and clients that dawdle.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 
 #include "http/server.h"
@@ -146,26 +150,42 @@ TEST(Slow, NoIdleTimeIsAConnectionForEachRequest) {
   EXPECT_TRUE(client.eof());
 }
 
+// A stream that has begun, and its client, which has a small window.
+struct BegunStream {
+  explicit BegunStream(const HttpServerConfig& config) : server(make_server(config)) {
+    server->on("GET", "/hold", held.handler());
+    start(server.get());
+    client.emplace(server->port(), 4096);
+    client->send("GET /hold HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    writer = held.take();
+    writer->start_stream(200, "text/plain", {});
+  }
+  // How much of it the client reads until its end.
+  std::ptrdiff_t count(char c) {
+    const std::string answer = client->read_all(30000);
+    return std::count(answer.begin(), answer.end(), c);
+  }
+
+  std::unique_ptr<HttpServer> server;
+  Held held;
+  std::optional<RawClient> client;
+  Writer writer;
+};
+
 TEST(Slow, AReaderIsCutOffByTimeAndByBytes) {
   for (bool by_bytes : {false, true}) {
     SCOPED_TRACE(by_bytes);
     HttpServerConfig config = local_config();
     config.write_timeout_s = by_bytes ? 60 : 0.3;
     config.write_buffer_max = by_bytes ? 1u << 20 : 1u << 30;
-    auto server = make_server(config);
-    Held held;
-    server->on("GET", "/hold", held.handler());
-    start(server.get());
-    RawClient client(server->port(), 4096);
-    client.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
-    Writer writer = held.take();
+    BegunStream stream(config);
     std::atomic<int> calls{0};
-    writer->on_close([&] { ++calls; });
-    writer->start_stream(200, "text/plain", {});
-    for (int i = 0; i < 256 && !writer->closed(); ++i) writer->write(std::string(64 * 1024, 'x'));
+    stream.writer->on_close([&] { ++calls; });
+    for (int i = 0; i < 256 && !stream.writer->closed(); ++i)
+      stream.writer->write(std::string(64 * 1024, 'x'));
     EXPECT_TRUE(eventually([&] { return calls == 1; }, 5000));
-    EXPECT_TRUE(writer->closed());
-    EXPECT_TRUE(eventually([&] { return server->num_connections() == 0; }));
+    EXPECT_TRUE(stream.writer->closed());
+    EXPECT_TRUE(eventually([&] { return stream.server->num_connections() == 0; }));
   }
 }
 
@@ -173,47 +193,31 @@ TEST(Slow, AReaderIsCutOffByTimeAndByBytes) {
 TEST(Slow, ALargePieceOfAStreamArrives) {
   HttpServerConfig config = local_config();
   config.write_buffer_max = 1024;
-  auto server = make_server(config);
-  Held held;
-  server->on("GET", "/hold", held.handler());
-  start(server.get());
-  RawClient client(server->port(), 32 * 1024);
-  client.send("GET /hold HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-  Writer writer = held.take();
-  writer->start_stream(200, "text/plain", {});
-  writer->write(std::string(8u << 20, '#'));
-  writer->finish();
-  const std::string answer = client.read_all();
-  EXPECT_EQ(std::count(answer.begin(), answer.end(), '#'), 8 << 20);
+  BegunStream stream(config);
+  stream.writer->write(std::string(8u << 20, '#'));
+  stream.writer->finish();
+  EXPECT_EQ(stream.count('#'), 8 << 20);
 }
 
 TEST(Slow, AProducerThatWaitsIsToldWhenToGoOn) {
   HttpServerConfig config = local_config();
   config.write_buffer_max = 1u << 20;
-  auto server = make_server(config);
-  Held held;
-  server->on("GET", "/hold", held.handler());
-  start(server.get());
-  RawClient client(server->port(), 4096);
-  client.send("GET /hold HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-  Writer writer = held.take();
-  writer->start_stream(200, "text/plain", {});
+  BegunStream stream(config);
   int64_t left = 32 << 20;
   std::atomic<int> waits{0};
   std::function<void()> produce = [&] {
     for (; left > 0; left -= 64 << 10) {
-      if (!writer->writable([&] { produce(); })) {
+      if (!stream.writer->writable([&] { produce(); })) {
         ++waits;
         return;
       }
-      writer->write(std::string(64 << 10, '#'));
+      stream.writer->write(std::string(64 << 10, '#'));
     }
-    writer->finish();
+    stream.writer->finish();
   };
-  writer->post([&] { produce(); });
+  stream.writer->post([&] { produce(); });
   EXPECT_TRUE(eventually([&] { return waits > 0; }));
-  const std::string answer = client.read_all(30000);
-  EXPECT_EQ(std::count(answer.begin(), answer.end(), '#'), 32 << 20);
+  EXPECT_EQ(stream.count('#'), 32 << 20);
   EXPECT_GT(waits, 1);
 }
 
