@@ -5,10 +5,12 @@
 #include <unistd.h>
 #include <zmq.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <deque>
+#include <limits>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -212,6 +214,11 @@ void KvEventPublisher::Impl::answer_replays() {
 }
 
 void KvEventPublisher::Impl::replay(const std::string& client, uint64_t first) {
+  // Asking for the events takes in which messages clients have read since; sends do so once in a while, and
+  // would still count a client's last replay against its high-water mark.
+  int events = 0;
+  std::size_t size = sizeof events;
+  zmq_getsockopt(replays.socket.get(), ZMQ_EVENTS, &events, &size);
   auto send = [&](uint64_t sequence, const std::string& payload) {
     const SequenceBytes number = big_endian(sequence);
     void* socket = replays.socket.get();
@@ -238,8 +245,11 @@ Result<std::unique_ptr<KvEventPublisher>> KvEventPublisher::open(const KvEventsC
   PAGODA_TRY(impl->live, open_socket(context, ZMQ_PUB, config.endpoint, is_bound(config.endpoint),
                                      static_cast<int>(config.hwm)));
   if (!config.replay_endpoint.empty()) {
-    const int hwm = static_cast<int>(config.buffer_steps) + 1;  // a whole replay; ROUTER drops what is more
-    PAGODA_TRY(impl->replays, open_socket(context, ZMQ_ROUTER, config.replay_endpoint, true, hwm));
+    // ROUTER drops what is more. A client's reads count in steps of half the mark, and a client that has its
+    // last replay whole has room for another.
+    const int64_t hwm = std::min<int64_t>(2 * (config.buffer_steps + 1), std::numeric_limits<int>::max());
+    PAGODA_TRY(impl->replays,
+               open_socket(context, ZMQ_ROUTER, config.replay_endpoint, true, static_cast<int>(hwm)));
   }
   impl->wake_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (impl->wake_fd < 0) return Status(StatusCode::kIo, "no descriptor is left for the KV events' publisher");
