@@ -276,11 +276,13 @@ TEST(OutputStream, TimeOutBeforeAndAfterTheFirstToken) {
   ASSERT_FALSE(whole.error.ok());
   EXPECT_EQ(whole.error.code(), StatusCode::kTimeout);
 
+  // A slow machine turns the request above away at the door, too.
+  const double rejected = scripted.metrics.rejected_deadline.value();
   request.deadline = now() - std::chrono::milliseconds(1);  // while it waited for the text pool
   whole = ask(&scripted, request);
   ASSERT_FALSE(whole.error.ok());
   EXPECT_EQ(whole.error.code(), StatusCode::kTimeout);
-  EXPECT_EQ(scripted.metrics.rejected_deadline.value(), 1);
+  EXPECT_EQ(scripted.metrics.rejected_deadline.value(), rejected + 1);
   EXPECT_TRUE(scripted.engine->drain(60));
 }
 
